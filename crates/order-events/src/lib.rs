@@ -1,0 +1,1 @@
+//! The wire contract of the order fleet: what is on the queues.

@@ -1,0 +1,50 @@
+//! What the application brings: a [`Handler`], and the [`Verdict`] it gives on each message.
+
+use std::{future::Future, time::Duration};
+
+use crate::queue::{DeadLetter, Message};
+
+/// One attempt at a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// Counts from 1: the receive count plus the retries in place since that receive.
+    pub number: u32,
+    /// The last attempt's number; a failure in it dead-letters the message.
+    pub max: u32,
+}
+
+impl Attempt {
+    /// Whether a failure now is final.
+    pub fn is_last(self) -> bool {
+        self.number >= self.max
+    }
+}
+
+/// What becomes of a message after an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The work is done and remembered: delete the message.
+    Done,
+    /// Failed, try again after a backoff until the attempts are used up.
+    Retry {
+        /// What the message is dead-lettered with if this attempt was the last one.
+        letter: DeadLetter,
+        /// A lower bound of the backoff (for example an HTTP `Retry-After`).
+        not_before: Option<Duration>,
+    },
+    /// Will never succeed: dead-letter at once.
+    DeadLetter(DeadLetter),
+    /// Something that every message needs (such as the store) is down. The attempt does not count:
+    /// the message is kept leased, nothing is acknowledged, and the consumer slows down.
+    Unavailable(String),
+}
+
+/// The application's work on one message. Must be safe to repeat: SQS delivers at least once.
+///
+/// The future is dropped when the lease is lost, when the handler's time is up, or when a drain
+/// passes its deadline. A panic counts as a failed attempt with the reason
+/// [`crate::Settings::panic_reason`].
+pub trait Handler: Send + Sync + 'static {
+    /// Works on one message.
+    fn handle(&self, message: &Message, attempt: Attempt) -> impl Future<Output = Verdict> + Send;
+}

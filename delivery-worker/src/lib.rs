@@ -1,0 +1,1 @@
+//! Consumes orders from SQS, delivers them and remembers every attempt.

@@ -1,0 +1,1 @@
+//! Watches the queues and their dead letters.

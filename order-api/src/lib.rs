@@ -1,0 +1,1 @@
+//! The entrance: takes orders over HTTP and publishes them to SQS.
