@@ -47,4 +47,19 @@ pub enum Verdict {
 pub trait Handler: Send + Sync + 'static {
     /// Works on one message.
     fn handle(&self, message: &Message, attempt: Attempt) -> impl Future<Output = Verdict> + Send;
+
+    /// The attempt panicked or ran out of time, for the reason in `letter`: a chance to remember
+    /// that, and to answer with another verdict than a retry.
+    fn interrupted(
+        &self,
+        message: &Message,
+        attempt: Attempt,
+        letter: DeadLetter,
+    ) -> impl Future<Output = Verdict> + Send {
+        let _ = (message, attempt);
+        std::future::ready(Verdict::Retry {
+            letter,
+            not_before: None,
+        })
+    }
 }

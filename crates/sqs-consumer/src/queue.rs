@@ -61,7 +61,10 @@ pub enum AttributeValue {
 impl AttributeValue {
     /// A plain `String` attribute.
     pub fn string(value: impl Into<String>) -> Self {
-        Self::Text { data_type: "String".to_owned(), value: value.into() }
+        Self::Text {
+            data_type: "String".to_owned(),
+            value: value.into(),
+        }
     }
 
     /// The text of a `String` or `Number` attribute.
@@ -144,7 +147,10 @@ impl QueueError {
     pub fn is_transient(&self) -> bool {
         matches!(
             self,
-            Self::Throttled(_) | Self::AccessDenied(_) | Self::NoSuchQueue(_) | Self::Unavailable(_)
+            Self::Throttled(_)
+                | Self::AccessDenied(_)
+                | Self::NoSuchQueue(_)
+                | Self::Unavailable(_)
         )
     }
 }

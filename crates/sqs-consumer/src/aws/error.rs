@@ -1,0 +1,135 @@
+//! SDK errors in the consumer's terms.
+
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
+
+use crate::queue::QueueError;
+
+/// Maps an SDK error to what the consumer does about it.
+///
+/// Codes are matched by their last part, since servers spell them as
+/// `AWS.SimpleQueueService.NonExistentQueue`, `QueueDoesNotExist` or with a namespace before `#`.
+pub fn classify<E>(error: &SdkError<E>) -> QueueError
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    let Some(service) = error.as_service_error() else {
+        return QueueError::Unavailable(chain(error));
+    };
+    let status = error
+        .raw_response()
+        .map_or(0, |response| response.status().as_u16());
+    from_code(
+        service.code().unwrap_or_default(),
+        service.message().unwrap_or_default(),
+        status,
+    )
+}
+
+/// Maps an error code, as in a service error or in a batch entry's failure.
+pub(super) fn from_code(code: &str, message: &str, status: u16) -> QueueError {
+    let last = code.rsplit(['.', '#']).next().unwrap_or(code);
+    let text = match (code, message) {
+        ("", "") => format!("HTTP status {status}"),
+        (code, "") => code.to_owned(),
+        ("", message) => message.to_owned(),
+        (code, message) => format!("{code}: {message}"),
+    };
+    match last {
+        "ReceiptHandleIsInvalid" | "MessageNotInflight" => QueueError::LeaseOver(text),
+        // FIFO queues report an expired handle as a bad parameter value.
+        "InvalidParameterValue" if message.to_lowercase().contains("receipt handle") => {
+            QueueError::LeaseOver(text)
+        }
+        "InvalidParameterValue" if message.to_lowercase().contains("handle has expired") => {
+            QueueError::LeaseOver(text)
+        }
+        "RequestThrottled"
+        | "ThrottlingException"
+        | "Throttling"
+        | "OverLimit"
+        | "KmsThrottled"
+        | "TooManyRequestsException"
+        | "RequestLimitExceeded" => QueueError::Throttled(text),
+        "AccessDenied"
+        | "AccessDeniedException"
+        | "UnrecognizedClientException"
+        | "InvalidClientTokenId"
+        | "SignatureDoesNotMatch"
+        | "ExpiredToken"
+        | "ExpiredTokenException"
+        | "IncompleteSignature"
+        | "MissingAuthenticationToken"
+        | "OptInRequired"
+        | "InvalidSecurity"
+        | "KmsAccessDenied" => QueueError::AccessDenied(text),
+        "QueueDoesNotExist" | "NonExistentQueue" | "QueueDeletedRecently" => {
+            QueueError::NoSuchQueue(text)
+        }
+        _ if status == 429 => QueueError::Throttled(text),
+        _ if status == 401 || status == 403 => QueueError::AccessDenied(text),
+        "InternalError" | "InternalFailure" | "ServiceUnavailable" => QueueError::Unavailable(text),
+        _ if (400..500).contains(&status) => QueueError::Rejected(text),
+        _ => QueueError::Unavailable(text),
+    }
+}
+
+/// An error with its causes on one line; the SDK's own text is only "dispatch failure".
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_understood_in_every_spelling() {
+        for (code, message, status, kind) in [
+            (
+                "AWS.SimpleQueueService.NonExistentQueue",
+                "",
+                400,
+                "no_such_queue",
+            ),
+            (
+                "com.amazonaws.sqs#QueueDoesNotExist",
+                "",
+                400,
+                "no_such_queue",
+            ),
+            ("ReceiptHandleIsInvalid", "", 400, "lease_over"),
+            (
+                "InvalidParameterValue",
+                "Value x for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired.",
+                400,
+                "lease_over",
+            ),
+            (
+                "InvalidParameterValue",
+                "Value 11 for MaxNumberOfMessages",
+                400,
+                "rejected",
+            ),
+            ("AWS.SimpleQueueService.OverLimit", "", 403, "throttled"),
+            ("", "", 503, "unavailable"),
+            ("", "", 403, "access_denied"),
+            ("InternalError", "", 0, "unavailable"),
+        ] {
+            assert_eq!(
+                from_code(code, message, status).kind(),
+                kind,
+                "{code} {message} {status}"
+            );
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The wire: aws-sdk-sqs, configured for long polls and batches.
+//!
+//! One [`Connection`] per process holds one HTTP connection pool and three clients on it, for
+//! receiving, settling and sending, so that failing polls cannot use up the retry budget of the
+//! acknowledgements. [`Connection::queue`] makes a [`crate::Queue`] of a URL.
+
+mod calls;
+mod connection;
+mod convert;
+mod error;
+mod queue;
+
+pub use calls::CallMetrics;
+pub use connection::{Connection, Options, StaticCredentials};
+pub use error::classify;
+pub use queue::{AwsQueue, DEAD_LETTER_DETAIL, DEAD_LETTER_REASON, DEAD_LETTER_SOURCE_ID};

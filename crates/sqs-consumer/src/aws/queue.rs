@@ -1,0 +1,367 @@
+//! [`Queue`] on aws-sdk-sqs.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use aws_sdk_sqs::{
+    config::timeout::TimeoutConfig,
+    types::{
+        BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry,
+        DeleteMessageBatchRequestEntry, MessageSystemAttributeName, QueueAttributeName,
+    },
+};
+
+use super::{Connection, classify, connection::TIMEOUTS, convert, error::from_code};
+use crate::queue::{
+    AttributeValue, BatchResult, DeadLetter, Message, Queue, QueueAttributes, QueueError,
+    ReceiptHandle, ReceiveRequest,
+};
+
+/// The message attribute that tells why a message was dead-lettered by a worker.
+pub const DEAD_LETTER_REASON: &str = "dead-letter-reason";
+/// Free text beside [`DEAD_LETTER_REASON`].
+pub const DEAD_LETTER_DETAIL: &str = "dead-letter-detail";
+/// The id that the message had in its source queue: SQS gives the copy a new one.
+pub const DEAD_LETTER_SOURCE_ID: &str = "dead-letter-source-id";
+
+/// SQS takes at most this many message attributes.
+const MAX_ATTRIBUTES: usize = 10;
+/// Bytes of a message, attributes included (AWS SQS quotas).
+const MAX_MESSAGE_BYTES: usize = 1_048_576;
+const MAX_DETAIL_BYTES: usize = 1024;
+
+/// One queue of a [`Connection`].
+#[derive(Clone, Debug)]
+pub struct AwsQueue {
+    connection: Connection,
+    url: Arc<str>,
+    dead_letter_url: Option<Arc<str>>,
+    name: Arc<str>,
+}
+
+impl AwsQueue {
+    pub(super) fn new(connection: Connection, url: &str, dead_letter_url: Option<&str>) -> Self {
+        let name = url.trim_end_matches('/').rsplit('/').next().unwrap_or(url);
+        Self {
+            connection,
+            url: url.into(),
+            dead_letter_url: dead_letter_url.map(Into::into),
+            name: name.into(),
+        }
+    }
+
+    /// The queue's URL.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Queue for AwsQueue {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn attributes(&self) -> Result<QueueAttributes, QueueError> {
+        let call = self
+            .connection
+            .settling()
+            .get_queue_attributes()
+            .queue_url(&*self.url)
+            .attribute_names(QueueAttributeName::All)
+            .send();
+        let answer = Box::pin(call).await.map_err(|error| classify(&error))?;
+        let attributes = answer.attributes.unwrap_or_default();
+        let text = |name: &QueueAttributeName| attributes.get(name).map(String::as_str);
+        let visibility = text(&QueueAttributeName::VisibilityTimeout)
+            .and_then(|seconds| seconds.parse().ok())
+            .map_or(Duration::from_secs(30), Duration::from_secs);
+        Ok(QueueAttributes {
+            visibility,
+            max_receive_count: text(&QueueAttributeName::RedrivePolicy).and_then(max_receive_count),
+            // Standard queues do not have the attribute; a FIFO queue's name must end so.
+            fifo: text(&QueueAttributeName::FifoQueue) == Some("true")
+                || self.name.ends_with(".fifo"),
+        })
+    }
+
+    async fn receive(&self, request: ReceiveRequest) -> Result<Vec<Message>, QueueError> {
+        let limit = TimeoutConfig::builder()
+            .operation_attempt_timeout(request.wait + TIMEOUTS.receive_margin)
+            .operation_timeout(request.wait + TIMEOUTS.receive_margin)
+            .build();
+        let call = self
+            .connection
+            .receiving()
+            .receive_message()
+            .queue_url(&*self.url)
+            .max_number_of_messages(whole(request.max_messages as u64))
+            .wait_time_seconds(whole(request.wait.as_secs()))
+            .visibility_timeout(whole(request.visibility.as_secs()))
+            .message_attribute_names("All")
+            .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId)
+            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
+            .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
+            .customize()
+            .config_override(aws_sdk_sqs::config::Builder::new().timeout_config(limit))
+            .send();
+        let answer = Box::pin(call).await.map_err(|error| classify(&error))?;
+        Ok(answer
+            .messages
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(convert::message)
+            .collect())
+    }
+
+    async fn delete(&self, handles: Vec<ReceiptHandle>) -> BatchResult {
+        let count = handles.len();
+        // Ids are positions: two receives of one message may share a batch, and ids must differ.
+        let entries = handles.into_iter().enumerate().map(|(position, handle)| {
+            DeleteMessageBatchRequestEntry::builder()
+                .id(position.to_string())
+                .receipt_handle(&*handle.0)
+                .build()
+                .expect("id and handle are set")
+        });
+        let call = self
+            .connection
+            .settling()
+            .delete_message_batch()
+            .queue_url(&*self.url)
+            .set_entries(Some(entries.collect()))
+            .send();
+        match Box::pin(call).await {
+            Ok(answer) => fates(
+                count,
+                answer.successful.iter().map(|entry| entry.id.as_str()),
+                &answer.failed,
+            ),
+            Err(error) => vec![Err(classify(&error)); count],
+        }
+    }
+
+    async fn change_visibility(&self, entries: Vec<(ReceiptHandle, Duration)>) -> BatchResult {
+        let count = entries.len();
+        let entries = entries
+            .into_iter()
+            .enumerate()
+            .map(|(position, (handle, timeout))| {
+                ChangeMessageVisibilityBatchRequestEntry::builder()
+                    .id(position.to_string())
+                    .receipt_handle(&*handle.0)
+                    .visibility_timeout(whole(timeout.as_millis().div_ceil(1000) as u64))
+                    .build()
+                    .expect("id and handle are set")
+            });
+        let call = self
+            .connection
+            .settling()
+            .change_message_visibility_batch()
+            .queue_url(&*self.url)
+            .set_entries(Some(entries.collect()))
+            .send();
+        match Box::pin(call).await {
+            Ok(answer) => fates(
+                count,
+                answer.successful.iter().map(|entry| entry.id.as_str()),
+                &answer.failed,
+            ),
+            Err(error) => vec![Err(classify(&error)); count],
+        }
+    }
+
+    async fn dead_letter(&self, message: &Message, letter: &DeadLetter) -> Result<(), QueueError> {
+        let Some(url) = self.dead_letter_url.as_deref() else {
+            return Err(QueueError::Rejected(
+                "no dead-letter queue is configured".to_owned(),
+            ));
+        };
+        let attributes = dead_letter_attributes(message, letter);
+        let mut call = self
+            .connection
+            .sending()
+            .send_message()
+            .queue_url(url)
+            .message_body(&message.body)
+            .set_message_attributes(Some(convert::sdk_attributes(&attributes).collect()));
+        if url.ends_with(".fifo") {
+            call = call
+                .message_group_id(message.group_id.as_deref().unwrap_or(&message.message_id))
+                .message_deduplication_id(&message.message_id);
+        }
+        Box::pin(call.send())
+            .await
+            .map(|_| ())
+            .map_err(|error| classify(&error))
+    }
+
+    fn has_dead_letter_queue(&self) -> bool {
+        self.dead_letter_url.is_some()
+    }
+}
+
+/// The message's own attributes, and the reason as far as SQS's limits leave room: what the sender
+/// wrote is never dropped for it, since the deliveries store knows the reason too.
+fn dead_letter_attributes(
+    message: &Message,
+    letter: &DeadLetter,
+) -> BTreeMap<String, AttributeValue> {
+    let mut attributes = message.attributes.clone();
+    let mut bytes = message.body.len() + attributes.iter().map(attribute_bytes).sum::<usize>();
+    let detail = cut(&letter.detail, MAX_DETAIL_BYTES);
+    for (name, value) in [
+        (DEAD_LETTER_REASON, letter.reason),
+        (DEAD_LETTER_SOURCE_ID, message.message_id.as_str()),
+        (DEAD_LETTER_DETAIL, detail.as_str()),
+    ] {
+        let entry = (name.to_owned(), AttributeValue::string(value));
+        let size = attribute_bytes((&entry.0, &entry.1));
+        // A redriven message that dies again already carries them: its newest reason counts.
+        let known = attributes.contains_key(name);
+        let room = known || attributes.len() < MAX_ATTRIBUTES;
+        if !value.is_empty() && room && bytes + size <= MAX_MESSAGE_BYTES {
+            bytes += size;
+            attributes.insert(entry.0, entry.1);
+        }
+    }
+    attributes
+}
+
+/// Name, type and value all count towards the message's size.
+fn attribute_bytes((name, value): (&String, &AttributeValue)) -> usize {
+    name.len()
+        + match value {
+            AttributeValue::Text { data_type, value } => data_type.len() + value.len(),
+            AttributeValue::Binary { data_type, value } => data_type.len() + value.len(),
+        }
+}
+
+/// At most `limit` bytes, cut between characters; characters that SQS refuses are replaced.
+///
+/// Allowed: `#x9 | #xA | #xD | #x20..#xD7FF | #xE000..#xFFFD | #x10000..#x10FFFF` (SendMessage).
+fn cut(text: &str, limit: usize) -> String {
+    let mut kept = String::new();
+    for c in text.chars() {
+        let c = match c {
+            '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'.. => c,
+            _ => char::REPLACEMENT_CHARACTER,
+        };
+        if kept.len() + c.len_utf8() > limit {
+            break;
+        }
+        kept.push(c);
+    }
+    kept
+}
+
+/// Each entry's fate by position. An entry that the answer does not mention is not known to have
+/// succeeded.
+fn fates<'a>(
+    count: usize,
+    successful: impl Iterator<Item = &'a str>,
+    failed: &[BatchResultErrorEntry],
+) -> BatchResult {
+    let mut fates: BatchResult = vec![
+        Err(QueueError::Unavailable(
+            "not in the batch's answer".to_owned()
+        ));
+        count
+    ];
+    for position in successful.filter_map(|id| id.parse::<usize>().ok()) {
+        if let Some(fate) = fates.get_mut(position) {
+            *fate = Ok(());
+        }
+    }
+    for entry in failed {
+        let Some(fate) = entry
+            .id
+            .parse::<usize>()
+            .ok()
+            .and_then(|p| fates.get_mut(p))
+        else {
+            continue;
+        };
+        let status = if entry.sender_fault { 400 } else { 500 };
+        *fate = Err(from_code(
+            &entry.code,
+            entry.message.as_deref().unwrap_or_default(),
+            status,
+        ));
+    }
+    fates
+}
+
+fn max_receive_count(policy: &str) -> Option<u32> {
+    let policy: serde_json::Value = serde_json::from_str(policy).ok()?;
+    // AWS accepts and returns the count as a number or as text.
+    let count = &policy["maxReceiveCount"];
+    count
+        .as_u64()
+        .or_else(|| count.as_str()?.parse().ok())?
+        .try_into()
+        .ok()
+}
+
+fn whole(number: u64) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(attributes: usize, body: usize) -> Message {
+        Message {
+            message_id: "m-1".to_owned(),
+            receipt_handle: "h".into(),
+            body: "x".repeat(body),
+            attributes: (0..attributes)
+                .map(|i| (format!("a{i}"), AttributeValue::string("v")))
+                .collect(),
+            group_id: None,
+            receive_count: 1,
+            sent_at_ms: None,
+        }
+    }
+
+    fn letter(detail: &str) -> DeadLetter {
+        DeadLetter {
+            reason: "unparseable",
+            detail: detail.to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_reason_takes_the_last_free_attribute_and_none_of_the_senders() {
+        let nine = dead_letter_attributes(&message(9, 1), &letter("why"));
+        assert_eq!(nine.len(), 10);
+        assert!(nine.contains_key(DEAD_LETTER_REASON));
+        let ten = dead_letter_attributes(&message(10, 1), &letter("why"));
+        assert_eq!(ten.len(), 10);
+        assert!(!ten.contains_key(DEAD_LETTER_REASON));
+    }
+
+    #[test]
+    fn a_message_of_the_full_size_is_dead_lettered_without_more_text() {
+        let full = dead_letter_attributes(&message(0, MAX_MESSAGE_BYTES), &letter("why"));
+        assert!(full.is_empty());
+    }
+
+    #[test]
+    fn characters_that_sqs_refuses_are_replaced_in_the_detail() {
+        assert_eq!(cut("a\0b\u{FFFE}c", 100), "a\u{FFFD}b\u{FFFD}c");
+        assert_eq!(cut("상품", 4), "상");
+    }
+
+    #[test]
+    fn an_entry_that_the_answer_leaves_out_has_not_succeeded() {
+        let fates = fates(2, ["1"].into_iter(), &[]);
+        assert!(fates[0].is_err() && fates[1].is_ok());
+    }
+
+    #[test]
+    fn the_receive_count_limit_is_read_as_number_or_text() {
+        assert_eq!(max_receive_count(r#"{"maxReceiveCount":3}"#), Some(3));
+        assert_eq!(max_receive_count(r#"{"maxReceiveCount":"5"}"#), Some(5));
+        assert_eq!(max_receive_count("{}"), None);
+    }
+}

@@ -1,0 +1,236 @@
+//! Carries out actions as tasks whose results come back as facts.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures_util::FutureExt;
+use tokio::{
+    sync::mpsc::UnboundedSender,
+    task::AbortHandle,
+    time::{Instant, timeout},
+};
+use tracing::{error, warn};
+
+use super::Settings;
+use crate::{
+    handler::{Attempt, Handler, Verdict},
+    queue::{DeadLetter, Message, Queue, QueueError, ReceiptHandle, ReceiveRequest},
+    scheduler::{Answer, PollId, Ticket},
+};
+
+/// What has happened, for the scheduler.
+pub(super) enum Fact {
+    Received {
+        poll: PollId,
+        requested_at: Instant,
+        result: Result<Vec<Message>, QueueError>,
+    },
+    Finished {
+        ticket: Ticket,
+        took: Duration,
+        verdict: Verdict,
+    },
+    Extended {
+        requested_at: Instant,
+        answers: Vec<(Ticket, Duration, Answer)>,
+    },
+    Returned {
+        answers: Vec<(Ticket, Answer)>,
+    },
+    Deleted {
+        answers: Vec<(Ticket, Answer)>,
+    },
+    DeadLettered {
+        ticket: Ticket,
+        answer: Answer,
+    },
+}
+
+pub(super) struct Calls<Q, H> {
+    queue: Arc<Q>,
+    handler: Arc<H>,
+    handler_timeout: Duration,
+    facts: UnboundedSender<Fact>,
+    timeout_reason: &'static str,
+    panic_reason: &'static str,
+}
+
+impl<Q: Queue, H: Handler> Calls<Q, H> {
+    pub(super) fn new(
+        queue: Arc<Q>,
+        handler: Arc<H>,
+        settings: &Settings,
+        facts: UnboundedSender<Fact>,
+    ) -> Self {
+        let &Settings {
+            handler_timeout,
+            timeout_reason,
+            panic_reason,
+            ..
+        } = settings;
+        Self {
+            queue,
+            handler,
+            handler_timeout,
+            facts,
+            timeout_reason,
+            panic_reason,
+        }
+    }
+
+    /// The call runs to its end whatever happens to the consumer: its messages must not be lost.
+    pub(super) fn receive(&self, poll: PollId, request: ReceiveRequest) {
+        let queue = self.queue.clone();
+        self.spawn(async move {
+            let requested_at = Instant::now();
+            let result = queue.receive(request).await;
+            Fact::Received {
+                poll,
+                requested_at,
+                result,
+            }
+        });
+    }
+
+    pub(super) fn start(
+        &self,
+        ticket: Ticket,
+        message: Arc<Message>,
+        attempt: Attempt,
+    ) -> AbortHandle {
+        let handler = self.handler.clone();
+        let (limit, timeout_reason, panic_reason) =
+            (self.handler_timeout, self.timeout_reason, self.panic_reason);
+        let facts = self.facts.clone();
+        let task = tokio::spawn(async move {
+            let started = Instant::now();
+            let work = AssertUnwindSafe(handler.handle(&message, attempt)).catch_unwind();
+            let interrupted = match timeout(limit, work).await {
+                Ok(Ok(verdict)) => {
+                    let took = started.elapsed();
+                    _ = facts.send(Fact::Finished {
+                        ticket,
+                        took,
+                        verdict,
+                    });
+                    return;
+                }
+                Ok(Err(panic)) => DeadLetter {
+                    reason: panic_reason,
+                    detail: panic_text(panic.as_ref()),
+                },
+                Err(_) => DeadLetter {
+                    reason: timeout_reason,
+                    detail: format!("the handler took longer than {limit:?}"),
+                },
+            };
+            let DeadLetter { reason, detail } = &interrupted;
+            error!(
+                message_id = message.message_id,
+                attempt = attempt.number,
+                reason,
+                detail,
+                "the handler was interrupted"
+            );
+            let verdict =
+                AssertUnwindSafe(handler.interrupted(&message, attempt, interrupted.clone()))
+                    .catch_unwind()
+                    .await
+                    .unwrap_or(Verdict::Retry {
+                        letter: interrupted,
+                        not_before: None,
+                    });
+            let took = started.elapsed();
+            _ = facts.send(Fact::Finished {
+                ticket,
+                took,
+                verdict,
+            });
+        });
+        task.abort_handle()
+    }
+
+    pub(super) fn extend(
+        &self,
+        entries: Vec<(Ticket, Duration)>,
+        handles: Vec<(ReceiptHandle, Duration)>,
+    ) {
+        let queue = self.queue.clone();
+        self.spawn(async move {
+            let requested_at = Instant::now();
+            let results = queue.change_visibility(handles).await;
+            let answers = entries
+                .into_iter()
+                .zip(&results)
+                .map(|((ticket, length), result)| (ticket, length, answer("extend", result)))
+                .collect();
+            Fact::Extended {
+                requested_at,
+                answers,
+            }
+        });
+    }
+
+    pub(super) fn give_back(
+        &self,
+        entries: Vec<(Ticket, Duration)>,
+        handles: Vec<(ReceiptHandle, Duration)>,
+    ) {
+        let queue = self.queue.clone();
+        self.spawn(async move {
+            let results = queue.change_visibility(handles).await;
+            let tickets = entries.into_iter().map(|(ticket, _)| ticket);
+            let answers = tickets
+                .zip(&results)
+                .map(|(ticket, result)| (ticket, answer("return", result)));
+            Fact::Returned {
+                answers: answers.collect(),
+            }
+        });
+    }
+
+    pub(super) fn delete(&self, tickets: Vec<Ticket>, handles: Vec<ReceiptHandle>) {
+        let queue = self.queue.clone();
+        self.spawn(async move {
+            let results = queue.delete(handles).await;
+            let answers = tickets
+                .into_iter()
+                .zip(&results)
+                .map(|(ticket, result)| (ticket, answer("delete", result)));
+            Fact::Deleted {
+                answers: answers.collect(),
+            }
+        });
+    }
+
+    pub(super) fn dead_letter(&self, ticket: Ticket, message: Arc<Message>, letter: DeadLetter) {
+        let queue = self.queue.clone();
+        self.spawn(async move {
+            let result = queue.dead_letter(&message, &letter).await;
+            Fact::DeadLettered {
+                ticket,
+                answer: answer("dead-letter", &result),
+            }
+        });
+    }
+
+    fn spawn(&self, call: impl Future<Output = Fact> + Send + 'static) {
+        let facts = self.facts.clone();
+        tokio::spawn(async move {
+            // The consumer may be gone already, after a drain that ran out of time.
+            _ = facts.send(call.await);
+        });
+    }
+}
+
+fn answer(call: &'static str, result: &Result<(), QueueError>) -> Answer {
+    if let Err(error) = result {
+        warn!(call, %error, "settling failed");
+    }
+    Answer::from(result)
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("the handler panicked: {}", text.unwrap_or("no text"))
+}

@@ -1,0 +1,51 @@
+//! What a consumer can be told.
+
+use std::time::Duration;
+
+use crate::scheduler::Timing;
+
+/// A consumer's settings; the defaults suit most.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Handlers at once. Default 64.
+    pub concurrency: usize,
+    /// How long one attempt may take; then its future is dropped and the attempt has failed.
+    /// Default 20 s.
+    pub handler_timeout: Duration,
+    /// How long handlers may go on after the shutdown began. Default 25 s.
+    pub drain_timeout: Duration,
+    /// Backoff after the first failed attempt; doubles. Default 1 s.
+    pub retry_backoff: Duration,
+    /// Longest backoff. Default 60 s.
+    pub retry_backoff_max: Duration,
+    /// Attempts before a message is given up; unset: the queue's `maxReceiveCount`, else 3.
+    pub max_attempts: Option<u32>,
+    /// Longest wait of a long poll, at most 20 s. Default 20 s.
+    pub wait: Duration,
+    /// The reason that a message is dead-lettered with when its last attempt ran out of time.
+    pub timeout_reason: &'static str,
+    /// The reason when the handler panicked in its last attempt.
+    pub panic_reason: &'static str,
+    /// Seeds the jitter of backoffs; unset: from the operating system.
+    pub seed: Option<u64>,
+    /// The scheduler's constants.
+    pub timing: Timing,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            concurrency: 64,
+            handler_timeout: Duration::from_secs(20),
+            drain_timeout: Duration::from_secs(25),
+            retry_backoff: Duration::from_secs(1),
+            retry_backoff_max: Duration::from_secs(60),
+            max_attempts: None,
+            wait: Duration::from_secs(20),
+            timeout_reason: "timeout",
+            panic_reason: "crash",
+            seed: None,
+            timing: Timing::default(),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What belongs to each ticket: the message, its current handle, its running handler.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use tokio::task::AbortHandle;
+
+use crate::{
+    queue::{DeadLetter, Message, ReceiptHandle},
+    scheduler::Ticket,
+};
+
+#[derive(Default)]
+pub(super) struct Slots(HashMap<Ticket, Slot>);
+
+pub(super) struct Slot {
+    pub(super) message: Arc<Message>,
+    /// The newest receive's handle; the message's own may be older.
+    handle: ReceiptHandle,
+    /// Why the latest attempt failed.
+    letter: Option<DeadLetter>,
+    pub(super) handler: Option<AbortHandle>,
+}
+
+impl Slot {
+    pub(super) fn letter(&self) -> DeadLetter {
+        let unknown = || DeadLetter {
+            reason: "unknown",
+            detail: String::new(),
+        };
+        self.letter.clone().unwrap_or_else(unknown)
+    }
+}
+
+impl Slots {
+    pub(super) fn insert(&mut self, ticket: Ticket, message: Message) {
+        let handle = message.receipt_handle.clone();
+        let message = Arc::new(message);
+        self.0.insert(
+            ticket,
+            Slot {
+                message,
+                handle,
+                letter: None,
+                handler: None,
+            },
+        );
+    }
+
+    pub(super) fn get_mut(&mut self, ticket: Ticket) -> Option<&mut Slot> {
+        self.0.get_mut(&ticket)
+    }
+
+    pub(super) fn remove(&mut self, ticket: Ticket) -> Option<Slot> {
+        self.0.remove(&ticket)
+    }
+
+    /// Only held tickets occur in actions, so there is always a handle.
+    pub(super) fn handle(&self, ticket: Ticket) -> ReceiptHandle {
+        self.0[&ticket].handle.clone()
+    }
+
+    pub(super) fn handles(&self, entries: &[(Ticket, Duration)]) -> Vec<(ReceiptHandle, Duration)> {
+        entries
+            .iter()
+            .map(|&(ticket, length)| (self.handle(ticket), length))
+            .collect()
+    }
+
+    pub(super) fn set_letter(&mut self, ticket: Ticket, letter: DeadLetter) {
+        if let Some(slot) = self.0.get_mut(&ticket) {
+            slot.letter = Some(letter);
+        }
+    }
+
+    pub(super) fn cancel(&mut self, ticket: Ticket) {
+        if let Some(handler) = self.0.get_mut(&ticket).and_then(|slot| slot.handler.take()) {
+            handler.abort();
+        }
+    }
+
+    pub(super) fn adopt(&mut self, held: Ticket, newer: Ticket) {
+        let Some(newer) = self.0.remove(&newer) else {
+            return;
+        };
+        if let Some(slot) = self.0.get_mut(&held) {
+            slot.handle = newer.handle;
+        }
+    }
+}
+
+/// Milliseconds since the Unix epoch, as SQS's timestamps count.
+pub(super) fn wall_clock_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| {
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        })
+}

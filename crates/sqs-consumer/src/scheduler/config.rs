@@ -1,0 +1,81 @@
+//! What the scheduler is told at the start.
+
+use std::time::Duration;
+
+/// The scheduler's settings, fixed for its life.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// FIFO: messages of a group run one after another, in order.
+    pub fifo: bool,
+    /// The visibility timeout that receives and extensions ask for; whole seconds, at least 1.
+    pub visibility: Duration,
+    /// Handlers at once.
+    pub concurrency: usize,
+    /// The attempt in which a failure is final.
+    pub max_attempts: u32,
+    /// `maxReceiveCount` of the queue's own redrive policy.
+    pub max_receive_count: Option<u32>,
+    /// Whether the worker can send to a dead-letter queue itself.
+    pub dead_letter_queue: bool,
+    /// The longest wait of a long poll, at most 20 s.
+    pub wait: Duration,
+    /// Backoff after the first failed attempt; doubles with each further one.
+    pub retry_backoff: Duration,
+    /// The longest backoff between attempts.
+    pub retry_backoff_max: Duration,
+    /// How long handlers may go on once a drain has begun.
+    pub drain_timeout: Duration,
+    /// Seeds the jitter of backoffs.
+    pub seed: u64,
+    /// Constants that need no setting.
+    pub timing: Timing,
+}
+
+/// The scheduler's constants.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// Messages are received ahead only as far as they can start within this time.
+    pub prefetch_horizon: Duration,
+    /// How long a finished message may wait for nine others to share its delete call.
+    pub acknowledge_linger: Duration,
+    /// The same where the delete unblocks a FIFO group and handlers are idle.
+    pub urgent_linger: Duration,
+    /// The shortest long poll. A poll waits as long as the queue has been quiet, from this to
+    /// [`Config::wait`], so that a drain under load never waits long for an outstanding poll.
+    pub shortest_wait: Duration,
+    /// First backoff after a failed receive; doubles.
+    pub poll_backoff: Duration,
+    /// Longest backoff after failed receives.
+    pub poll_backoff_max: Duration,
+    /// First pause when something that all messages need is down; doubles.
+    pub breaker_backoff: Duration,
+    /// Longest such pause.
+    pub breaker_backoff_max: Duration,
+    /// Before a failed delete, visibility change, extension or dead-lettering is tried again.
+    pub settle_retry: Duration,
+    /// After the drain timeout, what is left of the time to hand messages back.
+    pub drain_flush: Duration,
+    /// Receives at once, at most.
+    pub max_polls: usize,
+    /// Finished messages whose delete is not confirmed, at most, before receiving pauses.
+    pub max_unacknowledged: usize,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            prefetch_horizon: Duration::from_secs(1),
+            acknowledge_linger: Duration::from_millis(100),
+            urgent_linger: Duration::from_millis(1),
+            shortest_wait: Duration::from_secs(1),
+            poll_backoff: Duration::from_millis(500),
+            poll_backoff_max: Duration::from_secs(30),
+            breaker_backoff: Duration::from_millis(500),
+            breaker_backoff_max: Duration::from_secs(30),
+            settle_retry: Duration::from_millis(500),
+            drain_flush: Duration::from_secs(5),
+            max_polls: 8,
+            max_unacknowledged: 1_000,
+        }
+    }
+}

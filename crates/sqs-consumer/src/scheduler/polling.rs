@@ -1,0 +1,111 @@
+//! When to receive, how many at once and for how long to wait.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{PollId, Timing, backoff::Jitter};
+use crate::time::Time;
+
+/// The receives that are outstanding and the pace of further ones.
+#[derive(Clone, Debug)]
+pub(super) struct Polling {
+    /// How many messages each outstanding receive has asked for.
+    outstanding: BTreeMap<PollId, usize>,
+    /// Receives at once: more while they come back full, one as soon as one comes back empty.
+    desired: usize,
+    failures: u32,
+    retry_at: Option<Time>,
+    last_activity: Time,
+    next_id: u64,
+}
+
+impl Polling {
+    pub(super) fn new(now: Time) -> Self {
+        Self {
+            outstanding: BTreeMap::new(),
+            desired: 1,
+            failures: 0,
+            retry_at: None,
+            last_activity: now,
+            next_id: 0,
+        }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.outstanding.is_empty()
+    }
+
+    /// Messages that outstanding receives may still bring.
+    pub(super) fn reserved(&self) -> usize {
+        self.outstanding.values().sum()
+    }
+
+    pub(super) fn retry_at(&self) -> Option<Time> {
+        self.retry_at
+    }
+
+    pub(super) fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// Whether another receive may be sent now, room permitting.
+    pub(super) fn may_start(&self, now: Time) -> bool {
+        self.outstanding.len() < self.desired && self.retry_at.is_none_or(|at| now >= at)
+    }
+
+    pub(super) fn start(&mut self, max_messages: usize) -> PollId {
+        let poll = PollId(self.next_id);
+        self.next_id += 1;
+        self.outstanding.insert(poll, max_messages);
+        poll
+    }
+
+    /// As long as the queue has been quiet, in whole seconds: a busy queue is never waited for
+    /// long, a quiet one costs few calls.
+    pub(super) fn wait(&self, now: Time, shortest: Duration, longest: Duration) -> Duration {
+        let quiet = Duration::from_secs(now.saturating_since(self.last_activity).as_secs());
+        quiet.max(shortest).min(longest)
+    }
+
+    pub(super) fn active(&mut self, now: Time) {
+        self.last_activity = now;
+    }
+
+    /// A receive that was sent at `requested_at` brought `count` messages.
+    pub(super) fn succeeded(
+        &mut self,
+        now: Time,
+        poll: PollId,
+        requested_at: Time,
+        count: usize,
+        timing: &Timing,
+    ) {
+        let Some(asked) = self.outstanding.remove(&poll) else {
+            return;
+        };
+        self.failures = 0;
+        if count > 0 {
+            self.active(now);
+            self.retry_at = None;
+        } else {
+            // A server that answers an empty receive at once must not be asked in a hot loop.
+            self.retry_at = Some(requested_at + timing.shortest_wait);
+        }
+        self.desired = if count == 0 {
+            1
+        } else if count >= asked {
+            (self.desired + 1).min(timing.max_polls)
+        } else {
+            self.desired.saturating_sub(1).max(1)
+        };
+    }
+
+    pub(super) fn failed(&mut self, now: Time, poll: PollId, timing: &Timing, jitter: &mut Jitter) {
+        if self.outstanding.remove(&poll).is_none() {
+            return;
+        }
+        self.desired = 1;
+        self.failures = self.failures.saturating_add(1);
+        let pause = jitter.backoff(timing.poll_backoff, timing.poll_backoff_max, self.failures);
+        self.retry_at = Some(now + pause);
+    }
+}

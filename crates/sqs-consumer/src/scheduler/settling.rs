@@ -1,0 +1,437 @@
+//! Calls that settle messages or keep them: deletes, visibility changes, extensions.
+
+use std::{collections::VecDeque, time::Duration};
+
+use super::{
+    Action, Answer, Fate, Scheduler, Ticket,
+    held::{Call, Phase},
+};
+use crate::{queue::MAX_BATCH, time::Time};
+
+/// What waits for the next batch.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Settling {
+    deletes: VecDeque<Ticket>,
+    /// Since when the oldest of `deletes` waits for company.
+    deletes_since: Option<Time>,
+    returns: VecDeque<Ticket>,
+    extensions: Vec<(Ticket, Duration)>,
+    /// Messages done with whose delete is not confirmed.
+    unacknowledged: usize,
+}
+
+impl Settling {
+    pub(super) fn unacknowledged(&self) -> usize {
+        self.unacknowledged
+    }
+
+    pub(super) fn flush_at(&self, linger: Duration) -> Option<Time> {
+        self.deletes_since.map(|since| since + linger)
+    }
+
+    pub(super) fn forgotten(&mut self, phase: &Phase) {
+        if matches!(phase, Phase::Acknowledging { .. }) {
+            self.unacknowledged -= 1;
+        }
+    }
+}
+
+impl Scheduler {
+    /// Extensions were requested at `requested_at`, each by the given time.
+    pub fn extended(
+        &mut self,
+        now: Time,
+        requested_at: Time,
+        answers: &[(Ticket, Duration, Answer)],
+    ) {
+        for &(ticket, length, answer) in answers {
+            let Some(held) = self.held.get_mut(&ticket) else {
+                continue;
+            };
+            held.extending = false;
+            match answer {
+                Answer::Ok => {
+                    held.lease.extended(requested_at, length);
+                    let renew_at = held.lease.renew_at();
+                    if std::mem::take(&mut held.unconfirmed) {
+                        self.confirmed(ticket);
+                    }
+                    self.arm_lease_timer(ticket, renew_at);
+                }
+                // Its end is decided already, by another call or by the lease's own end.
+                _ if !held.phase.needs_lease() => {}
+                Answer::LeaseOver => self.lost(ticket),
+                Answer::Failed | Answer::Refused if held.unconfirmed => self.lost(ticket),
+                Answer::Failed | Answer::Refused => {
+                    let retry = (now + self.config.timing.settle_retry).min(held.lease.deadline());
+                    self.arm_lease_timer(ticket, retry);
+                }
+            }
+            // A return that had to wait for the extension's answer.
+            if let Some(Phase::Returning {
+                call: Call::Queued, ..
+            }) = self.held.get(&ticket).map(|held| held.phase)
+            {
+                self.settling.returns.push_back(ticket);
+            }
+        }
+    }
+
+    /// Deletes were answered.
+    pub fn deleted(&mut self, now: Time, answers: &[(Ticket, Answer)]) {
+        for &(ticket, answer) in answers {
+            let Some(held) = self.held.get_mut(&ticket) else {
+                continue;
+            };
+            if std::mem::take(&mut held.received_again) {
+                self.queue_delete(now, ticket);
+                continue;
+            }
+            let over = held.lease.is_over(now);
+            let dead_lettered = held.dead_lettered;
+            match answer {
+                Answer::Ok if dead_lettered => self.forget(ticket, Fate::DeadLettered),
+                Answer::Ok => self.forget(ticket, Fate::Deleted),
+                Answer::LeaseOver | Answer::Refused => self.lost(ticket),
+                Answer::Failed if over => self.lost(ticket),
+                Answer::Failed => {
+                    let call = Call::RetryAt(now + self.config.timing.settle_retry);
+                    self.set_phase(ticket, Phase::Acknowledging { call });
+                    self.rearm_lease_timer(now, ticket);
+                }
+            }
+        }
+    }
+
+    /// Visibility changes that give messages back were answered.
+    pub fn returned(&mut self, now: Time, answers: &[(Ticket, Answer)]) {
+        for &(ticket, answer) in answers {
+            let Some(held) = self.held.get_mut(&ticket) else {
+                continue;
+            };
+            let Phase::Returning {
+                visibility, fate, ..
+            } = held.phase
+            else {
+                continue;
+            };
+            if std::mem::take(&mut held.received_again) {
+                self.queue_return(ticket, visibility, fate);
+                continue;
+            }
+            let over = held.lease.is_over(now);
+            let group = held.group.clone();
+            match answer {
+                Answer::Failed if !over => {
+                    let call = Call::RetryAt(now + self.config.timing.settle_retry);
+                    self.set_phase(
+                        ticket,
+                        Phase::Returning {
+                            visibility,
+                            fate,
+                            call,
+                        },
+                    );
+                    continue;
+                }
+                Answer::Ok => {
+                    if let Some(group) = &group {
+                        self.lanes.head_is_back(group);
+                    }
+                    self.forget(ticket, fate);
+                }
+                Answer::LeaseOver | Answer::Refused | Answer::Failed => self.lost(ticket),
+            }
+        }
+    }
+
+    /// The copy to the dead-letter queue was answered.
+    pub fn dead_lettered(&mut self, now: Time, ticket: Ticket, answer: Answer) {
+        let Some(held) = self.held.get_mut(&ticket) else {
+            return;
+        };
+        let Phase::DeadLettering { failures, .. } = held.phase else {
+            return;
+        };
+        match answer {
+            Answer::Ok => {
+                held.dead_lettered = true;
+                self.acknowledge(now, ticket);
+            }
+            // SQS will never take the copy: let the queue's own redrive policy end the message.
+            Answer::Refused | Answer::LeaseOver => {
+                let number = self.attempt(&self.held[&ticket]).number;
+                let backoff = self.backoff(number, None);
+                self.give_back_or_close(now, ticket, backoff);
+            }
+            Answer::Failed => {
+                let failures = failures + 1;
+                let backoff = self.backoff(failures, None);
+                let call = Call::RetryAt(now + backoff);
+                self.set_phase(ticket, Phase::DeadLettering { call, failures });
+                if self.drain.begun() {
+                    self.give_back_or_close(now, ticket, backoff);
+                }
+            }
+        }
+    }
+
+    /// The work is done: the message is to be deleted, and its lane goes on.
+    pub(super) fn acknowledge(&mut self, now: Time, ticket: Ticket) {
+        self.settling.unacknowledged += 1;
+        if let Some(group) = self.held[&ticket].group.clone() {
+            self.lanes.acknowledged(&group, ticket);
+        }
+        self.queue_delete(now, ticket);
+    }
+
+    pub(super) fn queue_delete(&mut self, now: Time, ticket: Ticket) {
+        self.set_phase(ticket, Phase::Acknowledging { call: Call::Queued });
+        self.settling.deletes.push_back(ticket);
+        self.settling.deletes_since.get_or_insert(now);
+    }
+
+    /// The attempt is over without success: the message is to be visible again after `visibility`.
+    pub(super) fn give_back(&mut self, ticket: Ticket, visibility: Duration, fate: Fate) {
+        self.queue_return(ticket, visibility, fate);
+    }
+
+    /// The same for one whose lane, if any, must go back with it.
+    pub(super) fn give_back_or_close(&mut self, now: Time, ticket: Ticket, backoff: Duration) {
+        match self.held[&ticket].group.clone() {
+            Some(group) => {
+                self.set_phase(
+                    ticket,
+                    Phase::Backoff {
+                        until: now + backoff,
+                    },
+                );
+                self.lanes.close(&group);
+            }
+            None => self.give_back(ticket, backoff, Fate::BackedOff),
+        }
+    }
+
+    pub(super) fn queue_return(&mut self, ticket: Ticket, visibility: Duration, fate: Fate) {
+        self.set_phase(
+            ticket,
+            Phase::Returning {
+                visibility,
+                fate,
+                call: Call::Queued,
+            },
+        );
+        if !self.held[&ticket].extending {
+            self.settling.returns.push_back(ticket);
+        }
+    }
+
+    /// How long a delete may wait for company now.
+    pub(super) fn linger(&self) -> Duration {
+        let timing = &self.config.timing;
+        let idle = self.running < self.config.concurrency && self.lanes.ready() == 0;
+        if self.drain.begun() {
+            Duration::ZERO
+        } else if self.config.fifo && idle {
+            // A group gives out its next messages only when its last ones are deleted.
+            timing.urgent_linger
+        } else {
+            timing.acknowledge_linger
+        }
+    }
+
+    /// Sends what is due, in as few calls as possible.
+    pub(super) fn flush(&mut self, now: Time) {
+        while self.settling.deletes.len() >= MAX_BATCH {
+            self.send_deletes(now);
+        }
+        while self
+            .settling
+            .flush_at(self.linger())
+            .is_some_and(|at| now >= at)
+        {
+            self.send_deletes(now);
+        }
+        while !self.settling.returns.is_empty() {
+            let mut entries = Vec::with_capacity(MAX_BATCH);
+            while let Some(ticket) = self.settling.returns.pop_front() {
+                let Some(held) = self.held.get(&ticket) else {
+                    continue;
+                };
+                let Phase::Returning {
+                    visibility,
+                    fate,
+                    call: Call::Queued,
+                } = held.phase
+                else {
+                    continue;
+                };
+                let call = Call::UnderWay;
+                self.set_phase(
+                    ticket,
+                    Phase::Returning {
+                        visibility,
+                        fate,
+                        call,
+                    },
+                );
+                entries.push((ticket, visibility));
+                if entries.len() == MAX_BATCH {
+                    break;
+                }
+            }
+            if !entries.is_empty() {
+                self.actions.push(Action::Return { entries });
+            }
+        }
+        let extensions = std::mem::take(&mut self.settling.extensions);
+        for entries in extensions.chunks(MAX_BATCH) {
+            self.actions.push(Action::Extend {
+                entries: entries.to_vec(),
+            });
+        }
+    }
+
+    fn send_deletes(&mut self, now: Time) {
+        let mut tickets = Vec::with_capacity(MAX_BATCH);
+        while tickets.len() < MAX_BATCH {
+            let Some(ticket) = self.settling.deletes.pop_front() else {
+                break;
+            };
+            let Some(held) = self.held.get(&ticket) else {
+                continue;
+            };
+            if held.phase != (Phase::Acknowledging { call: Call::Queued }) {
+                continue;
+            }
+            if held.lease.is_over(now) {
+                self.lost(ticket);
+                continue;
+            }
+            self.set_phase(
+                ticket,
+                Phase::Acknowledging {
+                    call: Call::UnderWay,
+                },
+            );
+            tickets.push(ticket);
+        }
+        if self.settling.deletes.is_empty() {
+            self.settling.deletes_since = None;
+        }
+        if !tickets.is_empty() {
+            self.actions.push(Action::Delete { tickets });
+        }
+    }
+
+    pub(super) fn fire_lease_timers(&mut self, now: Time) {
+        let before = self.settling.extensions.len();
+        while let Some(&(at, ticket)) = self.lease_timers.first() {
+            if at > now {
+                break;
+            }
+            self.lease_timers.remove(&(at, ticket));
+            let held = self
+                .held
+                .get_mut(&ticket)
+                .expect("timers belong to held messages");
+            held.lease_timer = None;
+            if !held.phase.needs_lease() {
+                continue;
+            }
+            if held.lease.is_over(now) && !held.unconfirmed {
+                self.lost(ticket);
+            } else if held.extending {
+                let deadline = held.lease.deadline();
+                self.arm_lease_timer(ticket, deadline);
+            } else {
+                self.extend(now, ticket);
+            }
+        }
+        if self.settling.extensions.len() > before {
+            self.extend_those_due_soon(now);
+        }
+    }
+
+    /// Leases that are due soon share the call.
+    fn extend_those_due_soon(&mut self, now: Time) {
+        let horizon = now + self.config.visibility / 10;
+        let soon: Vec<Ticket> = self
+            .lease_timers
+            .iter()
+            .take_while(|&&(at, _)| at <= horizon)
+            .map(|&(_, ticket)| ticket)
+            .filter(|ticket| {
+                let held = &self.held[ticket];
+                held.phase.needs_lease() && !held.extending && !held.lease.is_over(now)
+            })
+            .collect();
+        for ticket in soon {
+            self.extend(now, ticket);
+        }
+    }
+
+    fn extend(&mut self, now: Time, ticket: Ticket) {
+        let held = self
+            .held
+            .get_mut(&ticket)
+            .expect("only held messages are extended");
+        let deadline = held.lease.deadline();
+        let Some(length) = held.lease.extension(now) else {
+            // The twelve hours are over. What runs is stopped while the lease still holds, so that
+            // the message goes back under our own handle.
+            self.give_up_lease(now, ticket);
+            return;
+        };
+        held.extending = true;
+        let unconfirmed = held.unconfirmed;
+        self.settling.extensions.push((ticket, length));
+        // An unconfirmed lease stands or falls with the answer.
+        if !unconfirmed {
+            self.arm_lease_timer(ticket, deadline);
+        }
+    }
+
+    fn give_up_lease(&mut self, now: Time, ticket: Ticket) {
+        if self.held[&ticket].phase.is_running() {
+            self.actions.push(Action::Cancel { ticket });
+        }
+        match self.held[&ticket].phase {
+            Phase::Waiting | Phase::Running { .. } | Phase::Backoff { .. } => {
+                self.give_back_or_close(now, ticket, Duration::ZERO);
+            }
+            Phase::DeadLettering { .. } | Phase::Acknowledging { .. } | Phase::Returning { .. } => {
+                let deadline = self.held[&ticket].lease.deadline();
+                self.arm_lease_timer(ticket, deadline);
+            }
+        }
+    }
+
+    pub(super) fn arm_lease_timer(&mut self, ticket: Ticket, at: Time) {
+        let held = self
+            .held
+            .get_mut(&ticket)
+            .expect("only held messages have a lease");
+        if let Some(old) = held.lease_timer.replace(at) {
+            self.lease_timers.remove(&(old, ticket));
+        }
+        self.lease_timers.insert((at, ticket));
+    }
+
+    /// After a call under way needed no lease, the next try does again.
+    fn rearm_lease_timer(&mut self, now: Time, ticket: Ticket) {
+        let held = &self.held[&ticket];
+        if held.lease_timer.is_none() {
+            let at = held.lease.renew_at().max(now);
+            self.arm_lease_timer(ticket, at);
+        }
+    }
+
+    /// The lease of a message that arrived late is known to hold: it may start.
+    fn confirmed(&mut self, ticket: Ticket) {
+        match &self.held[&ticket].group {
+            Some(_) => self.lane_changed(ticket),
+            None => self.ready.push_back(ticket),
+        }
+    }
+}
