@@ -44,7 +44,7 @@ impl Drain {
     }
 
     pub(super) fn next_wakeup(&self) -> Option<Time> {
-        let times = self.0?;
+        let times = self.0.filter(|times| !times.given_up)?;
         Some(if times.handlers_stopped {
             times.flush
         } else {

@@ -1,0 +1,122 @@
+//! Failed attempts on a standard queue, duplicates, and what all messages need being down.
+
+use sqs_consumer::scheduler::{Answer, Config, Ended, Fate};
+
+use crate::fixture::{Call, Fixture, SECOND, fifo, standard};
+
+#[test]
+fn a_standard_message_that_failed_is_given_back_with_a_growing_backoff() {
+    let mut f = Fixture::new(standard());
+    f.receive_again(&["m"], 2);
+    f.fail("m");
+    let Call::Return(entries) = f.answer(Answer::Ok) else {
+        panic!("a visibility change")
+    };
+    assert!(
+        entries[0].1 >= SECOND && entries[0].1 <= 2 * SECOND,
+        "{entries:?}"
+    );
+    assert_eq!(f.ended(), [("m".to_owned(), Fate::BackedOff)]);
+}
+
+#[test]
+fn after_the_last_attempt_a_standard_message_is_visible_at_once_for_sqs_to_move_it() {
+    let mut f = Fixture::new(standard());
+    f.receive_again(&["m"], 3);
+    f.fail("m");
+    assert_eq!(
+        f.answer(Answer::Ok),
+        Call::Return(vec![("m".to_owned(), 0 * SECOND)])
+    );
+}
+
+#[test]
+fn without_a_redrive_policy_the_worker_dead_letters_a_standard_message_itself() {
+    let mut f = Fixture::new(Config {
+        max_receive_count: None,
+        ..standard()
+    });
+    f.receive_again(&["m"], 3);
+    f.fail("m");
+    assert_eq!(f.answer(Answer::Ok), Call::DeadLetter("m".to_owned()));
+}
+
+#[test]
+fn a_permanent_failure_is_dead_lettered_in_its_first_attempt() {
+    let mut f = Fixture::new(standard());
+    f.receive(&["m"]);
+    f.finish("m", Ended::DeadLetter);
+    f.answer(Answer::Ok);
+    f.pass(SECOND);
+    assert_eq!(f.answer(Answer::Ok), Call::Delete(vec!["m".to_owned()]));
+    assert_eq!(f.ended(), [("m".to_owned(), Fate::DeadLettered)]);
+}
+
+#[test]
+fn a_duplicate_that_arrives_while_the_first_copy_runs_has_no_second_effect() {
+    let mut f = Fixture::new(standard());
+    f.receive(&["m"]);
+    f.pass(2 * SECOND);
+    f.receive_again(&["m", "n"], 2);
+    assert_eq!(f.started(), ["m", "n"]);
+    f.done("m");
+    f.pass(SECOND);
+    assert_eq!(f.answer(Answer::Ok), Call::Delete(vec!["m".to_owned()]));
+}
+
+#[test]
+fn a_message_received_again_while_its_delete_is_under_way_is_deleted_once_more() {
+    let mut f = Fixture::new(standard());
+    f.receive(&["m"]);
+    f.done("m");
+    f.pass(SECOND);
+    f.receive_again(&["m"], 2);
+    assert_eq!(f.answer(Answer::Ok), Call::Delete(vec!["m".to_owned()]));
+    assert_eq!(f.ended(), []);
+    f.pass(SECOND);
+    assert_eq!(f.answer(Answer::Ok), Call::Delete(vec!["m".to_owned()]));
+    assert_eq!(f.ended(), [("m".to_owned(), Fate::Deleted)]);
+    assert_eq!(f.started(), ["m"]);
+}
+
+#[test]
+fn while_a_common_need_is_down_nothing_is_acknowledged_and_no_receive_is_burnt() {
+    for config in [fifo(), standard()] {
+        let mut f = Fixture::new(config);
+        f.receive(&["a/1", "a/2", "b/1"]);
+        f.started();
+        f.finish("a/1", Ended::Unavailable);
+        assert!(f.stats().breaker_open);
+        let mut attempts = 0;
+        for _ in 0..600 {
+            f.pass(SECOND);
+            while let Some(Call::Extend(_)) = f.call() {
+                f.answer(Answer::Ok);
+            }
+            for (name, attempt) in f.started_attempts() {
+                assert_eq!(attempt, 1, "an attempt without the store does not count");
+                attempts += 1;
+                f.finish(&name, Ended::Unavailable);
+            }
+        }
+        assert!(
+            (10..60).contains(&attempts),
+            "{attempts} probes in ten minutes"
+        );
+        assert_eq!((f.calls(), f.ended()), (vec![], vec![]), "all stay leased");
+        assert!(f.polls().len() <= 1, "no further receives");
+    }
+}
+
+#[test]
+fn work_resumes_when_the_probe_succeeds() {
+    let mut f = Fixture::new(fifo());
+    f.receive(&["a/1", "a/2"]);
+    f.finish("a/1", Ended::Unavailable);
+    f.started();
+    f.pass(SECOND);
+    assert_eq!(f.started(), ["a/1"]);
+    f.done("a/1");
+    assert!(!f.stats().breaker_open);
+    assert_eq!(f.started(), ["a/2"]);
+}

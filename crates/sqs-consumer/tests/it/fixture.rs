@@ -1,0 +1,296 @@
+//! Drives the pure scheduler by hand: messages are named `group/number`, time moves when told to.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
+
+use sqs_consumer::{
+    ReceiveRequest, Time,
+    scheduler::{
+        Action, Answer, Arrival, Config, Ended, Fate, PollId, Scheduler, Stats, Ticket, Timing,
+    },
+};
+
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+
+pub(crate) fn fifo() -> Config {
+    Config {
+        fifo: true,
+        visibility: 30 * SECOND,
+        concurrency: 4,
+        max_attempts: 3,
+        max_receive_count: Some(3),
+        dead_letter_queue: true,
+        wait: 20 * SECOND,
+        retry_backoff: SECOND,
+        retry_backoff_max: 60 * SECOND,
+        drain_timeout: 25 * SECOND,
+        seed: 1,
+        timing: Timing::default(),
+    }
+}
+
+pub(crate) fn standard() -> Config {
+    Config {
+        fifo: false,
+        ..fifo()
+    }
+}
+
+/// A call that the scheduler has asked for and the test has not answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    Extend(Vec<(String, Duration)>),
+    Return(Vec<(String, Duration)>),
+    Delete(Vec<String>),
+    DeadLetter(String),
+}
+
+pub(crate) struct Fixture {
+    scheduler: Scheduler,
+    now: Time,
+    next_ticket: u64,
+    names: BTreeMap<Ticket, String>,
+    polls: VecDeque<(PollId, ReceiveRequest, Time)>,
+    started: Vec<(String, u32)>,
+    cancelled: Vec<String>,
+    calls: VecDeque<(Call, Time)>,
+    ended: Vec<(String, Fate)>,
+}
+
+impl Fixture {
+    pub(crate) fn new(config: Config) -> Self {
+        let mut fixture = Self {
+            scheduler: Scheduler::new(config, Time::ZERO),
+            now: Time::ZERO,
+            next_ticket: 0,
+            names: BTreeMap::new(),
+            polls: VecDeque::new(),
+            started: Vec::new(),
+            cancelled: Vec::new(),
+            calls: VecDeque::new(),
+            ended: Vec::new(),
+        };
+        fixture.advance();
+        fixture
+    }
+
+    /// Answers the oldest outstanding receive with first receives of these messages.
+    pub(crate) fn receive(&mut self, names: &[&str]) {
+        self.receive_again(names, 1);
+    }
+
+    pub(crate) fn receive_again(&mut self, names: &[&str], receive_count: u32) {
+        let (poll, _, requested_at) = self.polls.pop_front().expect("a receive is outstanding");
+        let arrivals = names
+            .iter()
+            .map(|name| {
+                let ticket = Ticket(self.next_ticket);
+                self.next_ticket += 1;
+                self.names.insert(ticket, (*name).to_owned());
+                let group = name.split_once('/').map(|(group, _)| group.into());
+                Arrival {
+                    ticket,
+                    message_id: (*name).into(),
+                    group,
+                    receive_count,
+                }
+            })
+            .collect();
+        self.scheduler
+            .received(self.now, poll, requested_at, arrivals);
+        self.advance();
+    }
+
+    pub(crate) fn fail_receive(&mut self) {
+        let (poll, ..) = self.polls.pop_front().expect("a receive is outstanding");
+        self.scheduler.receive_failed(self.now, poll);
+        self.advance();
+    }
+
+    pub(crate) fn finish(&mut self, name: &str, ended: Ended) {
+        let ticket = self.held(name);
+        self.scheduler.finished(self.now, ticket, ended);
+        self.advance();
+    }
+
+    pub(crate) fn done(&mut self, name: &str) {
+        self.finish(name, Ended::Done);
+    }
+
+    pub(crate) fn fail(&mut self, name: &str) {
+        self.finish(name, Ended::Retry { not_before: None });
+    }
+
+    pub(crate) fn drain(&mut self) {
+        self.scheduler.drain(self.now);
+        self.advance();
+    }
+
+    /// Lets time pass, stopping at each wakeup that the scheduler asks for.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        let until = self.now + time;
+        while let Some(at) = self.scheduler.next_wakeup(self.now) {
+            assert!(
+                at > self.now,
+                "a wakeup that is not in the future would spin"
+            );
+            if at > until {
+                break;
+            }
+            self.now = at;
+            self.advance();
+        }
+        self.now = until;
+        self.advance();
+    }
+
+    /// The process does not run for a while: no wakeup is served in time.
+    pub(crate) fn pause_process(&mut self, time: Duration) {
+        self.now = self.now + time;
+    }
+
+    pub(crate) fn advance(&mut self) {
+        for action in self.scheduler.advance(self.now) {
+            match action {
+                Action::Receive { poll, request } => {
+                    self.polls.push_back((poll, request, self.now));
+                }
+                Action::Start { ticket, attempt } => {
+                    self.started.push((self.name(ticket), attempt.number));
+                }
+                Action::Cancel { ticket } => self.cancelled.push(self.name(ticket)),
+                Action::Extend { entries } => {
+                    let entries = self.named(entries);
+                    self.calls.push_back((Call::Extend(entries), self.now));
+                }
+                Action::Return { entries } => {
+                    let entries = self.named(entries);
+                    self.calls.push_back((Call::Return(entries), self.now));
+                }
+                Action::Delete { tickets } => {
+                    let names = tickets.into_iter().map(|t| self.name(t)).collect();
+                    self.calls.push_back((Call::Delete(names), self.now));
+                }
+                Action::DeadLetter { ticket } => {
+                    let name = self.name(ticket);
+                    self.calls.push_back((Call::DeadLetter(name), self.now));
+                }
+                Action::Adopt { newer, .. } => {
+                    self.names.remove(&newer);
+                }
+                Action::Forget { ticket, fate } => {
+                    let name = self.names.remove(&ticket).expect("forgotten once");
+                    self.ended.push((name, fate));
+                }
+            }
+        }
+    }
+
+    /// The oldest unanswered call.
+    pub(crate) fn call(&self) -> Option<Call> {
+        self.calls.front().map(|(call, _)| call.clone())
+    }
+
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        self.calls.iter().map(|(call, _)| call.clone()).collect()
+    }
+
+    /// Answers the oldest call, each entry with the same answer, and returns the call.
+    pub(crate) fn answer(&mut self, answer: Answer) -> Call {
+        let (call, requested_at) = self.calls.pop_front().expect("a call is under way");
+        match &call {
+            Call::Extend(entries) => {
+                let answers: Vec<_> = entries
+                    .iter()
+                    .filter_map(|(name, length)| Some((self.find(name)?, *length, answer)))
+                    .collect();
+                self.scheduler.extended(self.now, requested_at, &answers);
+            }
+            Call::Return(entries) => {
+                let answers: Vec<_> = entries
+                    .iter()
+                    .filter_map(|(name, _)| Some((self.find(name)?, answer)))
+                    .collect();
+                self.scheduler.returned(self.now, &answers);
+            }
+            Call::Delete(names) => {
+                let answers: Vec<_> = names
+                    .iter()
+                    .filter_map(|name| Some((self.find(name)?, answer)))
+                    .collect();
+                self.scheduler.deleted(self.now, &answers);
+            }
+            Call::DeadLetter(name) => {
+                if let Some(ticket) = self.find(name) {
+                    self.scheduler.dead_lettered(self.now, ticket, answer);
+                }
+            }
+        }
+        self.advance();
+        call
+    }
+
+    pub(crate) fn answer_all(&mut self, answer: Answer) {
+        while !self.calls.is_empty() {
+            self.answer(answer);
+        }
+    }
+
+    /// What was started since the last look, in order.
+    pub(crate) fn started(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.started)
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect()
+    }
+
+    pub(crate) fn started_attempts(&mut self) -> Vec<(String, u32)> {
+        std::mem::take(&mut self.started)
+    }
+
+    pub(crate) fn cancelled(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.cancelled)
+    }
+
+    /// What was settled since the last look, and how.
+    pub(crate) fn ended(&mut self) -> Vec<(String, Fate)> {
+        std::mem::take(&mut self.ended)
+    }
+
+    pub(crate) fn polls(&self) -> Vec<ReceiveRequest> {
+        self.polls.iter().map(|(_, request, _)| *request).collect()
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        self.scheduler.stats()
+    }
+
+    pub(crate) fn is_drained(&self) -> bool {
+        self.scheduler.is_drained()
+    }
+
+    fn held(&self, name: &str) -> Ticket {
+        self.find(name)
+            .unwrap_or_else(|| panic!("{name} is not held"))
+    }
+
+    fn find(&self, name: &str) -> Option<Ticket> {
+        self.names
+            .iter()
+            .find(|(_, known)| *known == name)
+            .map(|(ticket, _)| *ticket)
+    }
+
+    fn name(&self, ticket: Ticket) -> String {
+        self.names[&ticket].clone()
+    }
+
+    fn named(&self, entries: Vec<(Ticket, Duration)>) -> Vec<(String, Duration)> {
+        entries
+            .into_iter()
+            .map(|(t, length)| (self.name(t), length))
+            .collect()
+    }
+}

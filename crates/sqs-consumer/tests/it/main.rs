@@ -1,0 +1,8 @@
+//! The consumer from outside: its pure core driven by hand, and its shell on a real server.
+
+mod drain;
+mod failures;
+mod fifo;
+mod fixture;
+mod leases;
+mod polling;
