@@ -6,3 +6,5 @@ mod fifo;
 mod fixture;
 mod leases;
 mod polling;
+mod rig;
+mod shell;

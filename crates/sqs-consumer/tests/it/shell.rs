@@ -1,0 +1,259 @@
+//! The whole consumer against a server in this process.
+
+use std::time::Duration;
+
+use local_sqs::{FaultRule, Faults};
+use sqs_consumer::{Drained, Health, Settings, aws::DEAD_LETTER_REASON};
+
+use crate::rig::{Diary, Doing, FIFO, FIFO_DLQ, Rig, STANDARD, STANDARD_DLQ, quick, until};
+
+const AT_ONCE: Duration = Duration::ZERO;
+
+fn numbered(group: &str, count: u32) -> impl Iterator<Item = String> {
+    (1..=count).map(move |i| format!("{group}/{i}"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_standard_message_takes_effect_and_is_deleted() {
+    let rig = Rig::start().await;
+    rig.send(STANDARD, numbered("m", 500)).await;
+    let diary = Diary::new(|_, _| Doing::Succeed(AT_ONCE));
+    let consumer = rig.consume(STANDARD, &diary, quick());
+    diary.until(500).await;
+    assert_eq!(consumer.stop().await.stranded, 0);
+    assert_eq!(rig.counts(STANDARD), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn groups_keep_their_order_through_failures_and_failed_deletes() {
+    let rig = Rig::start().await;
+    let failing = |operation: &str, error_rate| FaultRule {
+        operation: Some(operation.to_owned()),
+        error_rate,
+        ..FaultRule::default()
+    };
+    let rules = vec![
+        failing("DeleteMessageBatch", 0.3),
+        failing("ReceiveMessage", 0.1),
+    ];
+    rig.server.set_faults(Faults { seed: 3, rules });
+    for group in 0..10 {
+        rig.send(FIFO, numbered(&format!("g{group}"), 20)).await;
+    }
+    let diary = Diary::new(|body, attempt| {
+        let number: u32 = body.split_once('/').unwrap().1.parse().unwrap();
+        if number % 7 == 0 && attempt.number == 1 {
+            Doing::Fail
+        } else {
+            Doing::Succeed(AT_ONCE)
+        }
+    });
+    let mut settings = quick();
+    settings.timing.poll_backoff = Duration::from_millis(10);
+    settings.timing.settle_retry = Duration::from_millis(10);
+    let consumer = rig.consume(FIFO, &diary, settings);
+    diary.until(200).await;
+    rig.until_empty(FIFO).await;
+    assert_eq!(consumer.stop().await, Drained::default());
+    for (group, numbers) in diary.by_group() {
+        assert_eq!(numbers, (1..=20).collect::<Vec<_>>(), "{group}");
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_always_fails_is_dead_lettered_with_its_reason_and_burns_no_later_message() {
+    let rig = Rig::start().await;
+    rig.send(FIFO, numbered("g", 5)).await;
+    let diary = Diary::new(|body, _| {
+        if body == "g/1" {
+            Doing::Fail
+        } else {
+            Doing::Succeed(AT_ONCE)
+        }
+    });
+    let consumer = rig.consume(FIFO, &diary, quick());
+    rig.until_empty(FIFO).await;
+    consumer.stop().await;
+    assert_eq!(diary.attempts("g/1"), [1, 2, 3]);
+    assert_eq!(diary.effects(), ["g/2", "g/3", "g/4", "g/5"]);
+    for body in diary.effects() {
+        assert_eq!(diary.attempts(&body), [1]);
+    }
+    let dead = rig
+        .connection
+        .receiving()
+        .receive_message()
+        .queue_url(rig.url(FIFO_DLQ))
+        .max_number_of_messages(10)
+        .message_attribute_names("All")
+        .send()
+        .await
+        .unwrap()
+        .messages
+        .unwrap();
+    assert_eq!(dead.len(), 1);
+    assert_eq!(dead[0].body.as_deref(), Some("g/1"));
+    let reason = &dead[0].message_attributes.as_ref().unwrap()[DEAD_LETTER_REASON];
+    assert_eq!(reason.string_value.as_deref(), Some("test"));
+}
+
+#[tokio::test]
+async fn a_standard_message_that_always_fails_dies_by_the_queues_own_policy_after_three_receives() {
+    let rig = Rig::start().await;
+    rig.send(STANDARD, ["bad/1".to_owned(), "good/1".to_owned()])
+        .await;
+    let diary = Diary::new(|body, _| {
+        if body == "bad/1" {
+            Doing::Fail
+        } else {
+            Doing::Succeed(AT_ONCE)
+        }
+    });
+    let consumer = rig.consume(STANDARD, &diary, quick());
+    until("the message is in the dead-letter queue", || {
+        rig.counts(STANDARD_DLQ) == (1, 0)
+    })
+    .await;
+    consumer.stop().await;
+    assert_eq!(diary.attempts("bad/1"), [1, 2, 3]);
+    assert_eq!(diary.attempts("good/1"), [1]);
+    assert_eq!(rig.counts(STANDARD), (0, 0));
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_or_hangs_costs_an_attempt_and_nothing_else() {
+    let rig = Rig::start().await;
+    let bodies = ["panics/1", "hangs/1", "rejects/1", "fine/1"];
+    rig.send(FIFO, bodies.map(str::to_owned)).await;
+    let diary = Diary::new(|body, attempt| match (body, attempt.number) {
+        ("panics/1", 1) => Doing::Panic,
+        ("hangs/1", 1) => Doing::Hang,
+        ("rejects/1", _) => Doing::Reject,
+        _ => Doing::Succeed(AT_ONCE),
+    });
+    let settings = Settings {
+        handler_timeout: Duration::from_millis(100),
+        ..quick()
+    };
+    let consumer = rig.consume(FIFO, &diary, settings);
+    rig.until_empty(FIFO).await;
+    consumer.stop().await;
+    assert_eq!(diary.attempts("panics/1"), [1, 2]);
+    assert_eq!(diary.attempts("hangs/1"), [1, 2]);
+    assert_eq!(diary.attempts("rejects/1"), [1]);
+    assert_eq!(rig.counts(FIFO_DLQ), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_under_load_leaves_nothing_in_flight() {
+    for queue in [STANDARD, FIFO] {
+        let rig = Rig::start().await;
+        for group in 0..30 {
+            rig.send(queue, numbered(&format!("g{group}"), 20)).await;
+        }
+        let diary = Diary::new(|_, _| Doing::Succeed(Duration::from_millis(20)));
+        let consumer = rig.consume(queue, &diary, quick());
+        diary.until(50).await;
+        let drained = consumer.stop().await;
+        assert_eq!(drained.stranded, 0);
+        let (visible, in_flight) = rig.counts(queue);
+        assert_eq!(in_flight, 0, "{queue}");
+        assert_eq!(
+            visible as usize + diary.effects().len(),
+            600,
+            "{queue}: nothing is lost"
+        );
+        assert!(visible > 0, "{queue}: it was stopped in the middle");
+    }
+}
+
+#[tokio::test]
+async fn messages_that_arrive_for_the_last_poll_are_given_back() {
+    let rig = Rig::start().await;
+    let diary = Diary::new(|_, _| Doing::Succeed(AT_ONCE));
+    let consumer = rig.consume(STANDARD, &diary, quick());
+    until("a poll is waiting", || rig.server.waiting_receives() == 1).await;
+    let stopping = tokio::spawn(consumer.stop());
+    // Lets the consumer see the stop while its poll is outstanding.
+    tokio::task::yield_now().await;
+    rig.send(STANDARD, ["m/1".to_owned()]).await;
+    let drained = stopping.await.unwrap();
+    assert_eq!(drained.stranded, 0);
+    let (visible, in_flight) = rig.counts(STANDARD);
+    assert_eq!(
+        (visible as usize + diary.effects().len(), in_flight),
+        (1, 0)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_that_is_gone_for_a_while_loses_nothing() {
+    let rig = Rig::start().await;
+    for group in 0..10 {
+        rig.send(FIFO, numbered(&format!("g{group}"), 30)).await;
+    }
+    let diary = Diary::new(|_, _| Doing::Succeed(Duration::from_millis(2)));
+    let mut settings = quick();
+    settings.timing.poll_backoff_max = Duration::from_millis(50);
+    let consumer = rig.consume(FIFO, &diary, settings);
+    diary.until(30).await;
+    let gone = FaultRule {
+        drop_request_rate: 1.0,
+        ..FaultRule::default()
+    };
+    rig.server.set_faults(Faults {
+        seed: 1,
+        rules: vec![gone],
+    });
+    // Every message held is leased past its timeout meanwhile.
+    rig.server.skip(Duration::from_secs(31));
+    until("the consumer has noticed", || {
+        matches!(*consumer.health.borrow(), Health::Failing(_))
+    })
+    .await;
+    rig.server.set_faults(Faults::default());
+    diary.until(300).await;
+    rig.until_empty(FIFO).await;
+    consumer.stop().await;
+    for (group, numbers) in diary.by_group() {
+        assert_eq!(numbers, (1..=30).collect::<Vec<_>>(), "{group}");
+    }
+    assert_eq!(
+        rig.counts(FIFO_DLQ),
+        (0, 0),
+        "no innocent message is dead-lettered"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_consumers_share_a_fifo_queue_and_groups_stay_in_order() {
+    let rig = Rig::start().await;
+    for group in 0..20 {
+        rig.send(FIFO, numbered(&format!("g{group}"), 30)).await;
+    }
+    let diary = Diary::new(|_, _| Doing::Succeed(Duration::from_millis(1)));
+    let first = rig.consume(
+        FIFO,
+        &diary,
+        Settings {
+            concurrency: 5,
+            ..quick()
+        },
+    );
+    let second = rig.consume(
+        FIFO,
+        &diary,
+        Settings {
+            concurrency: 5,
+            ..quick()
+        },
+    );
+    diary.until(200).await;
+    assert_eq!(first.stop().await.stranded, 0);
+    diary.until(600).await;
+    rig.until_empty(FIFO).await;
+    second.stop().await;
+    for (group, numbers) in diary.by_group() {
+        assert_eq!(numbers, (1..=30).collect::<Vec<_>>(), "{group}");
+    }
+}
