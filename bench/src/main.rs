@@ -1,0 +1,35 @@
+//! Measures the fleet: `cargo run --release -p bench -- <what>`.
+//!
+//! Each measurement prints its table and writes it to `bench/RESULTS.md`, with the machine, the
+//! version and the command beside it. Absolute figures move from machine to machine.
+
+#![expect(clippy::print_stdout, reason = "a command-line tool prints its results")]
+
+mod idle;
+mod process;
+mod results;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: cargo run --release -p bench -- <what>
+
+  idle    resident memory and time from start to ready of each service, idle
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let outcome = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["idle"] => idle::run(),
+        _ => {
+            print!("{USAGE}");
+            return ExitCode::from(64);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! bench/RESULTS.md: one section per measurement, replaced when it is measured again.
+
+use std::{path::PathBuf, process::Command};
+
+/// A table with the command that made it.
+pub(crate) struct Section<'a> {
+    pub(crate) title: &'a str,
+    pub(crate) command: &'a str,
+    pub(crate) text: String,
+}
+
+impl Section<'_> {
+    /// Prints the section and puts it into the file.
+    pub(crate) fn write(&self) -> anyhow::Result<()> {
+        let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/RESULTS.md"));
+        let heading = format!("## {}\n", self.title);
+        let body = format!(
+            "{heading}\n`{}` on {}, {}\n\n{}\n",
+            self.command,
+            machine(),
+            versions(),
+            self.text.trim_end()
+        );
+        println!("{body}");
+        let old = std::fs::read_to_string(&path).unwrap_or_default();
+        let mut sections: Vec<String> = old
+            .split("\n## ")
+            .skip(1)
+            .map(|section| format!("## {}\n", section.trim_end()))
+            .filter(|section| !section.starts_with(&heading))
+            .collect();
+        sections.push(body);
+        sections.sort();
+        let introduction = "# Results\n\nMeasured by `cargo run --release -p bench -- <what>`, which writes this file. Absolute figures\nmove from machine to machine; compare those of one run.\n";
+        std::fs::write(&path, format!("{introduction}\n{}", sections.join("\n")))?;
+        Ok(())
+    }
+}
+
+fn machine() -> String {
+    let cpus = std::thread::available_parallelism().map_or(0, usize::from);
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| line.strip_prefix("model name"));
+    let model = model.map_or("an unknown processor", |line| line.trim_matches([' ', '\t', ':']));
+    format!("{cpus} cores of {model}")
+}
+
+fn versions() -> String {
+    let text = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+    };
+    let rustc = text("rustc", &["--version"]).unwrap_or_default();
+    let commit = text("git", &["describe", "--always", "--dirty"]).unwrap_or_default();
+    format!("{rustc}, commit {commit}")
+}

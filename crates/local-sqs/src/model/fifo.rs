@@ -1,0 +1,121 @@
+//! Which message groups of a FIFO queue can be served, and in which turn.
+//!
+//! One rule gives all of FIFO's behaviour: of each group, only the visible messages before its first
+//! invisible one can be received. A group in flight is therefore blocked, and an order of releases or
+//! expiries cannot change the order of messages.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::message::Seq;
+
+/// The groups that have messages. Groups that can be served wait in turn; a group that becomes
+/// servable goes to the end, so that a long group cannot starve the others.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Groups {
+    by_name: BTreeMap<Arc<str>, Group>,
+    turns: BTreeMap<u64, Arc<str>>,
+    next_turn: u64,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Group {
+    /// Every message of the group, and whether it is visible.
+    messages: BTreeMap<Seq, bool>,
+    /// The group's turn while its first message is visible.
+    turn: Option<u64>,
+}
+
+impl Groups {
+    /// Adds a message or changes its visibility. Tells whether this made the group servable.
+    pub(super) fn set(&mut self, group: &Arc<str>, seq: Seq, visible: bool) -> bool {
+        let entry = self.by_name.entry(Arc::clone(group)).or_default();
+        entry.messages.insert(seq, visible);
+        self.settle(group)
+    }
+
+    /// Forgets a message. Tells whether this made the group servable.
+    pub(super) fn remove(&mut self, group: &Arc<str>, seq: Seq) -> bool {
+        if let Some(entry) = self.by_name.get_mut(group) {
+            entry.messages.remove(&seq);
+        }
+        self.settle(group)
+    }
+
+    /// The leading visible messages of the group whose turn it is, at most `limit`.
+    /// Empty only when no group can be served.
+    pub(super) fn next_run(&self, limit: usize) -> Vec<Seq> {
+        let Some(group) = self
+            .turns
+            .values()
+            .next()
+            .and_then(|name| self.by_name.get(name))
+        else {
+            return Vec::new();
+        };
+        let visible = group.messages.iter().take_while(|(_, visible)| **visible);
+        visible.map(|(seq, _)| *seq).take(limit).collect()
+    }
+
+    pub(super) fn has_servable(&self) -> bool {
+        !self.turns.is_empty()
+    }
+
+    /// Gives a group its turn or takes it away, as its first message says.
+    fn settle(&mut self, name: &Arc<str>) -> bool {
+        let Some(group) = self.by_name.get_mut(name) else {
+            return false;
+        };
+        let servable = group
+            .messages
+            .first_key_value()
+            .is_some_and(|(_, visible)| *visible);
+        match (servable, group.turn) {
+            (true, None) => {
+                group.turn = Some(self.next_turn);
+                self.turns.insert(self.next_turn, Arc::clone(name));
+                self.next_turn += 1;
+                return true;
+            }
+            (false, Some(turn)) => {
+                group.turn = None;
+                self.turns.remove(&turn);
+            }
+            _ => {}
+        }
+        if group.messages.is_empty() {
+            self.by_name.remove(name);
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_served_up_to_its_first_invisible_message() {
+        let mut groups = Groups::default();
+        let a: Arc<str> = "a".into();
+        for seq in 1..=4 {
+            groups.set(&a, seq, seq != 3);
+        }
+        assert_eq!(groups.next_run(10), [1, 2]);
+        groups.set(&a, 1, false);
+        assert!(groups.next_run(10).is_empty());
+        groups.remove(&a, 1);
+        assert_eq!(groups.next_run(1), [2]);
+    }
+
+    #[test]
+    fn a_group_that_becomes_servable_again_goes_behind_the_waiting_ones() {
+        let mut groups = Groups::default();
+        let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
+        groups.set(&a, 1, true);
+        groups.set(&b, 2, true);
+        groups.set(&a, 1, false);
+        assert!(groups.set(&a, 1, true));
+        assert_eq!(groups.next_run(10), [2]);
+    }
+}
