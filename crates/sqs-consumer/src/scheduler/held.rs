@@ -66,15 +66,10 @@ pub(super) enum Call {
 }
 
 impl Phase {
-    /// Whether the lease is still needed, so that it must be extended in time. A call under way
-    /// settles the message one way or the other.
+    /// Whether the lease must be kept. Also while a delete is under way: should it be lost, the
+    /// message must not be handed out again while later ones of its group run here.
     pub(super) fn needs_lease(self) -> bool {
-        match self {
-            Self::Waiting | Self::Running { .. } | Self::Backoff { .. } => true,
-            Self::DeadLettering { .. } => true,
-            Self::Acknowledging { call } => call != Call::UnderWay,
-            Self::Returning { .. } => false,
-        }
+        !matches!(self, Self::Returning { .. })
     }
 
     pub(super) fn is_running(self) -> bool {

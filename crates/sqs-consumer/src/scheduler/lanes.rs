@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Fate, Scheduler, Ticket, held::Phase};
+use super::{Action, Fate, Scheduler, Ticket, held::Phase};
 use crate::time::Time;
 
 /// All lanes, and which of them can start their head.
@@ -216,10 +216,20 @@ impl Scheduler {
     /// The lease of a message is over. In a lane nothing later may run any more: the message will
     /// come back, to this worker or another, before it.
     pub(super) fn lost(&mut self, ticket: Ticket) {
-        let group = self.held.get(&ticket).and_then(|held| held.group.clone());
+        let Some(group) = self.held.get(&ticket).and_then(|held| held.group.clone()) else {
+            self.forget(ticket, Fate::Lost);
+            return;
+        };
+        let lane = &self.lanes.by_group[&group];
+        let earlier_than_head = !lane.waiting.contains(&ticket);
+        let head = lane.waiting.front().copied();
+        self.lanes.close(&group);
         self.forget(ticket, Fate::Lost);
-        if let Some(group) = group {
-            self.lanes.close(&group);
+        if let Some(head) = head.filter(|_| earlier_than_head)
+            && self.held[&head].phase.is_running()
+        {
+            self.actions.push(Action::Cancel { ticket: head });
+            self.set_phase(head, Phase::Waiting);
         }
     }
 }

@@ -58,8 +58,13 @@ impl Scheduler {
                     }
                     self.arm_lease_timer(ticket, renew_at);
                 }
-                // Its end is decided already, by another call or by the lease's own end.
+                // On its way back already; that call's answer decides.
                 _ if !held.phase.needs_lease() => {}
+                // A delete may have taken effect without its answer: the next one's decides.
+                Answer::LeaseOver if matches!(held.phase, Phase::Acknowledging { .. }) => {
+                    let deadline = held.lease.deadline();
+                    self.arm_lease_timer(ticket, deadline);
+                }
                 Answer::LeaseOver => self.lost(ticket),
                 Answer::Failed | Answer::Refused if held.unconfirmed => self.lost(ticket),
                 Answer::Failed | Answer::Refused => {
@@ -92,12 +97,13 @@ impl Scheduler {
             match answer {
                 Answer::Ok if dead_lettered => self.forget(ticket, Fate::DeadLettered),
                 Answer::Ok => self.forget(ticket, Fate::Deleted),
-                Answer::LeaseOver | Answer::Refused => self.lost(ticket),
-                Answer::Failed if over => self.lost(ticket),
+                _ if over => self.lost(ticket),
+                // By our own clock nobody else can have it, so an earlier delete, whose answer
+                // was lost, has done it. Counted, but no reason to stop the lane.
+                Answer::LeaseOver | Answer::Refused => self.forget(ticket, Fate::Lost),
                 Answer::Failed => {
                     let call = Call::RetryAt(now + self.config.timing.settle_retry);
                     self.set_phase(ticket, Phase::Acknowledging { call });
-                    self.rearm_lease_timer(now, ticket);
                 }
             }
         }
@@ -416,15 +422,6 @@ impl Scheduler {
             self.lease_timers.remove(&(old, ticket));
         }
         self.lease_timers.insert((at, ticket));
-    }
-
-    /// After a call under way needed no lease, the next try does again.
-    fn rearm_lease_timer(&mut self, now: Time, ticket: Ticket) {
-        let held = &self.held[&ticket];
-        if held.lease_timer.is_none() {
-            let at = held.lease.renew_at().max(now);
-            self.arm_lease_timer(ticket, at);
-        }
     }
 
     /// The lease of a message that arrived late is known to hold: it may start.

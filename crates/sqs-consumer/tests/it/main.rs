@@ -8,3 +8,4 @@ mod leases;
 mod polling;
 mod rig;
 mod shell;
+mod simulation;

@@ -103,7 +103,11 @@ impl Rig {
         let running = tokio::spawn(consumer.run(async {
             _ = stopped.await;
         }));
-        Consuming { health, stop, running }
+        Consuming {
+            health,
+            stop,
+            running,
+        }
     }
 
     /// Messages waiting and in flight.
