@@ -1,1 +1,32 @@
-//! Consumes orders from SQS, delivers them and remembers every attempt.
+//! The delivery worker: takes orders from SQS, has a carrier deliver them, remembers every attempt.
+//!
+//! A [`Service`] is built from [`Settings`] and then run. Inside, a message goes this way:
+//!
+//! 1. A `sqs_consumer::Consumer` per queue receives it and decides when its attempt starts; it owns
+//!    leases, order within FIFO groups, backoff and the drain.
+//! 2. [`Deliver`] makes the attempt: skips an order that is delivered already, hands the others to
+//!    the [`Carrier`], and records what happened in the [`store`].
+//! 3. Only after that record is committed does the consumer hear the verdict and delete the message,
+//!    try again or dead-letter it with its [`Reason`].
+//!
+//! So the effects of a message survive a crash at any point: what is not committed is received
+//! again, what is committed is not repeated. The HTTP routes read the same store.
+
+mod carrier;
+mod deliver;
+mod metrics;
+mod orders_in_hand;
+mod reason;
+mod routes;
+mod service;
+mod settings;
+pub mod store;
+
+pub use carrier::{
+    Carrier, Failure, HttpCarrier, HttpCarrierError, InvalidSimulatedTime, Simulated, SimulatedTime,
+};
+pub use deliver::{Deliver, DeliverFrom, TEST_PRODUCT};
+pub use metrics::{Metrics, QueueMetrics};
+pub use reason::Reason;
+pub use service::Service;
+pub use settings::{CarrierSettings, ConsumerSettings, Settings};

@@ -1,1 +1,27 @@
-//! The entrance: takes orders over HTTP and publishes them to SQS.
+//! The entrance of the fleet: takes orders over HTTP and publishes them to SQS.
+//!
+//! `POST /api/orders` goes through three steps, each in a module of its own:
+//!
+//! 1. The request is read and every invalid part of it is found (`body`, `order`).
+//! 2. The order becomes an [`order_events::OrderEvent`] with its id (`routes`).
+//! 3. The `publisher` sends it. Only when SQS has confirmed this very message is the request
+//!    answered with 202; whatever else happens is a 503 that says when to try again.
+//!
+//! Nothing is accepted and then lost, and nothing waits without bound: the publisher admits so many
+//! orders and no more. A client that gives up does not stop its order half way.
+//!
+//! [`Service::build`] binds and connects nothing else; [`Service::run`] serves until its shutdown is
+//! requested. SQS may come later: the service is alive, and not ready until its queues answer.
+
+mod body;
+mod metrics;
+mod order;
+mod problem;
+mod publisher;
+mod routes;
+mod service;
+mod settings;
+
+pub use order::limits;
+pub use service::Service;
+pub use settings::{PublishSettings, Settings};

@@ -1,1 +1,36 @@
-//! What every service of the fleet shares: settings, telemetry, health, admin listener, shutdown.
+//! What every service of the fleet shares, so that each of them is only its own subject.
+//!
+//! A binary's `main` hands a [`Program`] to [`run`]; the rest is a life in fixed steps:
+//!
+//! 1. The command line and the [`settings`] are read, and every problem is reported at once, before
+//!    anything is bound (exit 64).
+//! 2. [`telemetry`] starts: logs to standard error, and traces over OTLP when an endpoint is set.
+//! 3. The service is built (its listeners [`bind()`]) and runs until its [`Shutdown`] is requested by
+//!    SIGTERM or SIGINT. A second signal aborts the process (exit 130).
+//! 4. Spans still in memory are flushed, last of all, and the process exits.
+//!
+//! A running service tells the outside how it is on its [`AdminServer`]: metrics of the
+//! [`prometheus::Registry`] that was handed in, liveness, and [`Readiness`], a set of latches that
+//! each part of the service raises and drops. Its own routes are finished by [`routes()`] and served
+//! by [`serve()`]; every error answer is a [`Problem`].
+//!
+//! Nothing here is a process global but the tracing subscriber, which only [`run`] installs: several
+//! services live in one process in tests and in the all-in-one runner.
+
+mod admin;
+mod bind;
+mod http;
+mod problem;
+mod program;
+mod readiness;
+pub mod settings;
+mod shutdown;
+pub mod telemetry;
+
+pub use admin::{AdminServer, build_info};
+pub use bind::{BindError, bind};
+pub use http::{ServeLimits, routes, serve};
+pub use problem::Problem;
+pub use program::{Program, run};
+pub use readiness::{Latch, Readiness};
+pub use shutdown::{Shutdown, ShutdownTrigger};

@@ -186,7 +186,8 @@ pub trait Queue: Send + Sync + 'static {
         entries: Vec<(ReceiptHandle, Duration)>,
     ) -> impl Future<Output = BatchResult> + Send;
 
-    /// Sends a copy of the message to the dead-letter queue with its reason.
+    /// Sends a copy of the message to the dead-letter queue with its reason and the number of
+    /// attempts that it had.
     ///
     /// On FIFO the copy keeps the group and takes the message id as deduplication id, so a repeated
     /// call has no second effect within five minutes.
@@ -194,6 +195,7 @@ pub trait Queue: Send + Sync + 'static {
         &self,
         message: &Message,
         letter: &DeadLetter,
+        attempts: u32,
     ) -> impl Future<Output = Result<(), QueueError>> + Send;
 
     /// Whether [`Queue::dead_letter`] has somewhere to send to.

@@ -13,4 +13,6 @@ mod queue;
 pub use calls::CallMetrics;
 pub use connection::{Connection, Options, StaticCredentials};
 pub use error::classify;
-pub use queue::{AwsQueue, DEAD_LETTER_DETAIL, DEAD_LETTER_REASON, DEAD_LETTER_SOURCE_ID};
+pub use queue::{
+    AwsQueue, DEAD_LETTER_ATTEMPTS, DEAD_LETTER_DETAIL, DEAD_LETTER_REASON, DEAD_LETTER_SOURCE_ID,
+};

@@ -20,6 +20,8 @@ use crate::queue::{
 pub const DEAD_LETTER_REASON: &str = "dead-letter-reason";
 /// Free text beside [`DEAD_LETTER_REASON`].
 pub const DEAD_LETTER_DETAIL: &str = "dead-letter-detail";
+/// How many attempts the message had: SQS counts the copy's receives anew.
+pub const DEAD_LETTER_ATTEMPTS: &str = "dead-letter-attempts";
 /// The id that the message had in its source queue: SQS gives the copy a new one.
 pub const DEAD_LETTER_SOURCE_ID: &str = "dead-letter-source-id";
 
@@ -169,13 +171,18 @@ impl Queue for AwsQueue {
         }
     }
 
-    async fn dead_letter(&self, message: &Message, letter: &DeadLetter) -> Result<(), QueueError> {
+    async fn dead_letter(
+        &self,
+        message: &Message,
+        letter: &DeadLetter,
+        attempts: u32,
+    ) -> Result<(), QueueError> {
         let Some(url) = self.dead_letter_url.as_deref() else {
             return Err(QueueError::Rejected(
                 "no dead-letter queue is configured".to_owned(),
             ));
         };
-        let attributes = dead_letter_attributes(message, letter);
+        let attributes = dead_letter_attributes(message, letter, attempts);
         let mut call = self
             .connection
             .sending()
@@ -204,13 +211,16 @@ impl Queue for AwsQueue {
 fn dead_letter_attributes(
     message: &Message,
     letter: &DeadLetter,
+    attempts: u32,
 ) -> BTreeMap<String, AttributeValue> {
     let mut attributes = message.attributes.clone();
     let mut bytes = message.body.len() + attributes.iter().map(attribute_bytes).sum::<usize>();
     let detail = cut(&letter.detail, MAX_DETAIL_BYTES);
+    let attempts = attempts.to_string();
     for (name, value) in [
         (DEAD_LETTER_REASON, letter.reason),
         (DEAD_LETTER_SOURCE_ID, message.message_id.as_str()),
+        (DEAD_LETTER_ATTEMPTS, attempts.as_str()),
         (DEAD_LETTER_DETAIL, detail.as_str()),
     ] {
         let entry = (name.to_owned(), AttributeValue::string(value));
@@ -332,17 +342,17 @@ mod tests {
 
     #[test]
     fn the_reason_takes_the_last_free_attribute_and_none_of_the_senders() {
-        let nine = dead_letter_attributes(&message(9, 1), &letter("why"));
+        let nine = dead_letter_attributes(&message(9, 1), &letter("why"), 1);
         assert_eq!(nine.len(), 10);
         assert!(nine.contains_key(DEAD_LETTER_REASON));
-        let ten = dead_letter_attributes(&message(10, 1), &letter("why"));
+        let ten = dead_letter_attributes(&message(10, 1), &letter("why"), 1);
         assert_eq!(ten.len(), 10);
         assert!(!ten.contains_key(DEAD_LETTER_REASON));
     }
 
     #[test]
     fn a_message_of_the_full_size_is_dead_lettered_without_more_text() {
-        let full = dead_letter_attributes(&message(0, MAX_MESSAGE_BYTES), &letter("why"));
+        let full = dead_letter_attributes(&message(0, MAX_MESSAGE_BYTES), &letter("why"), 1);
         assert!(full.is_empty());
     }
 

@@ -202,10 +202,16 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
         });
     }
 
-    pub(super) fn dead_letter(&self, ticket: Ticket, message: Arc<Message>, letter: DeadLetter) {
+    pub(super) fn dead_letter(
+        &self,
+        ticket: Ticket,
+        message: Arc<Message>,
+        letter: DeadLetter,
+        attempts: u32,
+    ) {
         let queue = self.queue.clone();
         self.spawn(async move {
-            let result = queue.dead_letter(&message, &letter).await;
+            let result = queue.dead_letter(&message, &letter, attempts).await;
             Fact::DeadLettered {
                 ticket,
                 answer: answer("dead-letter", &result),

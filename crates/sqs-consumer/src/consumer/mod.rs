@@ -311,6 +311,7 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
                 let Some(slot) = self.slots.get_mut(ticket) else {
                     return;
                 };
+                slot.attempts = attempt.number;
                 slot.handler = Some(self.calls.start(ticket, slot.message.clone(), attempt));
             }
             Action::Cancel { ticket } => self.slots.cancel(ticket),
@@ -334,7 +335,7 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
                     return;
                 };
                 self.calls
-                    .dead_letter(ticket, slot.message.clone(), slot.letter());
+                    .dead_letter(ticket, slot.message.clone(), slot.letter(), slot.attempts);
             }
             Action::Adopt { held, newer } => self.slots.adopt(held, newer),
             Action::Forget { ticket, fate } => self.forget(ticket, fate),

@@ -23,6 +23,8 @@ pub(super) struct Slot {
     /// Why the latest attempt failed.
     letter: Option<DeadLetter>,
     pub(super) handler: Option<AbortHandle>,
+    /// The latest attempt's number; 0 before the first.
+    pub(super) attempts: u32,
 }
 
 impl Slot {
@@ -46,6 +48,7 @@ impl Slots {
                 handle,
                 letter: None,
                 handler: None,
+                attempts: 0,
             },
         );
     }

@@ -118,12 +118,8 @@ impl Scheduler {
             return;
         };
         let head = lane.waiting.front().map(|ticket| &self.held[ticket]);
-        let blocked = head.is_some_and(|head| {
-            matches!(
-                head.phase,
-                Phase::Backoff { .. } | Phase::DeadLettering { .. }
-            )
-        });
+        let blocked =
+            head.is_some_and(|head| !matches!(head.phase, Phase::Waiting | Phase::Running { .. }));
         if blocked != lane.blocked {
             lanes.blocked = if blocked {
                 lanes.blocked + 1

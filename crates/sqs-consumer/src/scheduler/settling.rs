@@ -182,10 +182,13 @@ impl Scheduler {
         }
     }
 
-    /// The work is done: the message is to be deleted, and its lane goes on.
+    /// The message is done with and to be deleted. After a success its lane goes on at once; after
+    /// a dead-lettering only when the delete is confirmed: should it fail, the message comes back
+    /// and must not run after a later one has taken effect.
     pub(super) fn acknowledge(&mut self, now: Time, ticket: Ticket) {
         self.settling.unacknowledged += 1;
-        if let Some(group) = self.held[&ticket].group.clone() {
+        let held = &self.held[&ticket];
+        if let Some(group) = held.group.clone().filter(|_| !held.dead_lettered) {
             self.lanes.acknowledged(&group, ticket);
         }
         self.queue_delete(now, ticket);

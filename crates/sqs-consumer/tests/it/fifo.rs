@@ -72,6 +72,13 @@ fn a_head_whose_attempts_are_used_up_is_dead_lettered_then_deleted_then_the_lane
         "the tail waits while the head is being disposed of"
     );
     assert_eq!(f.answer(Answer::Ok), Call::DeadLetter("a/1".to_owned()));
+    f.pass(SECOND);
+    assert_eq!(
+        f.started(),
+        [""; 0],
+        "should the delete fail, a/1 comes back"
+    );
+    assert_eq!(f.answer(Answer::Ok), Call::Delete(vec!["a/1".to_owned()]));
     assert_eq!(f.started(), ["a/2"]);
     f.done("a/2");
     f.pass(SECOND);
@@ -95,6 +102,8 @@ fn a_failing_dead_letter_send_keeps_the_tail_waiting_and_is_tried_again() {
     f.pass(5 * SECOND);
     assert_eq!(f.started(), [""; 0]);
     assert_eq!(f.answer(Answer::Ok), Call::DeadLetter("a/1".to_owned()));
+    f.pass(SECOND);
+    f.answer(Answer::Ok);
     assert_eq!(f.started(), ["a/2"]);
 }
 

@@ -1,0 +1,11 @@
+//! The fleet as its users meet it: in one process, as separate processes, and on paper.
+
+mod architecture;
+mod client;
+mod documents;
+mod in_process;
+mod outages;
+mod processes;
+mod promise;
+mod rig;
+mod separate;

@@ -1,0 +1,4 @@
+//! The wire contract, byte by byte.
+
+mod events;
+mod groups;

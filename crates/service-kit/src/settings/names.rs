@@ -1,0 +1,106 @@
+//! Which names belong to the fleet.
+
+/// Every setting's name and alias, of all binaries. A test of the workspace holds it equal to the
+/// services' tables.
+pub const FLEET_NAMES: &[&str] = &[
+    // all
+    "AWS_REGION",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SECRET_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SQS_ENDPOINT",
+    "SQS_QUEUE_URL_STANDARD",
+    "SQS_QUEUE_URL_STANDARD_DLQ",
+    "SQS_QUEUE_URL_FIFO",
+    "SQS_QUEUE_URL_FIFO_DLQ",
+    "LISTEN_ADDR",
+    "ADMIN_ADDR",
+    "LOG_FORMAT",
+    "RUST_LOG",
+    "OTEL_SDK_DISABLED",
+    "OTEL_SERVICE_NAME",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_PROTOCOL",
+    "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARG",
+    // order-api
+    "PUBLISH_TIMEOUT",
+    "PUBLISH_CONCURRENCY",
+    "PUBLISH_WAITING",
+    "DELIVERY_BASE_URL",
+    // delivery-worker
+    "DATABASE_URL",
+    "WORKER_CONCURRENCY",
+    "HANDLER_TIMEOUT",
+    "DRAIN_TIMEOUT",
+    "RETRY_BACKOFF",
+    "RETRY_BACKOFF_MAX",
+    "CARRIER",
+    "CARRIER_URL",
+    "CARRIER_TIMEOUT",
+    "CARRIER_SIMULATED_TIME",
+    "FAIL_TEST_PRODUCTS",
+    // dlq-monitor
+    "MONITOR_INTERVAL",
+    "MONITOR_TOKEN",
+    // local-sqs
+    "LOCAL_SQS_ADDR",
+    "LOCAL_SQS_QUEUES",
+    // local-fleet
+    "LOCAL_FLEET_DATA_DIR",
+];
+
+/// An environment variable with one of these beginnings is meant for the fleet, so an unknown one
+/// is a mistake. `AWS_`, `OTEL_`, `LISTEN_` and the like have other owners too.
+pub const FLEET_PREFIXES: &[&str] = &[
+    "SQS_QUEUE_URL_",
+    "PUBLISH_",
+    "WORKER_",
+    "CARRIER_",
+    "RETRY_BACKOFF",
+    "FAIL_TEST_",
+    "MONITOR_",
+    "LOCAL_SQS_",
+    "LOCAL_FLEET_",
+];
+
+/// Whether an unknown environment variable is meant for the fleet and hence wrong.
+pub(super) fn is_foreign_mistake(name: &str) -> bool {
+    FLEET_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && !is_service_link(name)
+}
+
+/// Kubernetes sets these for every service of the namespace (Kubernetes: "Service environment
+/// variables"); `monitor` as a service's name gives `MONITOR_PORT` and so on.
+fn is_service_link(name: &str) -> bool {
+    name.ends_with("_SERVICE_HOST")
+        || name.ends_with("_SERVICE_PORT")
+        || name.contains("_SERVICE_PORT_")
+        || name.ends_with("_PORT")
+        || name.contains("_PORT_")
+}
+
+/// The known name that a mistaken one most likely stands for.
+pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|candidate| (distance(name, candidate), candidate))
+        .filter(|(distance, _)| *distance <= 3)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// Levenshtein's edit distance, in bytes.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, left) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, right) in b.bytes().enumerate() {
+            let substituted = diagonal + usize::from(left != right);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}

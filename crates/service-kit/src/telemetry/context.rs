@@ -1,0 +1,133 @@
+//! Trace context across processes, as W3C Trace Context has it.
+
+use opentelemetry::{
+    Context,
+    trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState},
+};
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+/// The W3C `traceparent` of the current span; nothing when tracing is off or outside of any span.
+pub fn current_traceparent() -> Option<String> {
+    let context = span_context(&Span::current())?;
+    Some(format!(
+        "00-{}-{}-{:02x}",
+        context.trace_id(),
+        context.span_id(),
+        context.trace_flags() & TraceFlags::SAMPLED
+    ))
+}
+
+/// The id of the trace that a span belongs to, 32 hexadecimal digits, for logs; nothing when tracing
+/// is off.
+pub fn trace_id(span: &Span) -> Option<String> {
+    Some(span_context(span)?.trace_id().to_string())
+}
+
+/// Makes a span the child of the remote one that a W3C `traceparent` names. To be called before the
+/// span is entered. A broken `traceparent` is ignored, as the standard demands.
+pub fn continue_from(span: &Span, traceparent: &str) {
+    if let Some(remote) = parse(traceparent) {
+        // The errors are that tracing is off or the span already began: neither is worth a word.
+        let _ = span.set_parent(Context::new().with_remote_span_context(remote));
+    }
+}
+
+/// Links a span to the remote one that a W3C `traceparent` names; a broken one is ignored.
+pub fn link_to(span: &Span, traceparent: &str) {
+    if let Some(remote) = parse(traceparent) {
+        span.add_link(remote);
+    }
+}
+
+fn span_context(span: &Span) -> Option<SpanContext> {
+    let context = span.context().span().span_context().clone();
+    context.is_valid().then_some(context)
+}
+
+/// `version-traceid-parentid-flags` in lower-case hexadecimal; versions after 00 may append more.
+fn parse(traceparent: &str) -> Option<SpanContext> {
+    let mut parts = traceparent.trim().split('-');
+    let version = hex(parts.next()?, 2)?;
+    let trace_id = TraceId::from_hex(hex(parts.next()?, 32)?).ok()?;
+    let span_id = SpanId::from_hex(hex(parts.next()?, 16)?).ok()?;
+    let flags = u8::from_str_radix(hex(parts.next()?, 2)?, 16).ok()?;
+    if version == "ff" || (version == "00" && parts.next().is_some()) {
+        return None;
+    }
+    let flags = TraceFlags::new(flags) & TraceFlags::SAMPLED;
+    let context = SpanContext::new(trace_id, span_id, flags, true, TraceState::default());
+    context.is_valid().then_some(context)
+}
+
+fn hex(text: &str, length: usize) -> Option<&str> {
+    let lower_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    (text.len() == length && text.bytes().all(lower_hex)).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use opentelemetry::trace::TracerProvider;
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+    use tracing_subscriber::{Layer, layer::SubscriberExt};
+
+    const REMOTE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    fn with_tracing(test: impl FnOnce()) {
+        let provider = SdkTracerProvider::builder().build();
+        let layer = tracing_opentelemetry::layer()
+            .with_tracer(provider.tracer("test"))
+            .with_filter(tracing_subscriber::EnvFilter::new("info"));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), test);
+    }
+
+    #[test]
+    fn a_span_continues_the_remote_trace_under_an_id_of_its_own() {
+        with_tracing(|| {
+            let span = tracing::info_span!("work");
+            continue_from(&span, REMOTE);
+            let own = span.in_scope(current_traceparent).expect("tracing is on");
+            assert_eq!(own[..36], REMOTE[..36], "the trace is the remote one");
+            assert_ne!(own[36..52], REMOTE[36..52], "the span is a new one");
+            assert_eq!(&own[52..], "-01");
+            assert_eq!(trace_id(&span).as_deref(), Some(&REMOTE[3..35]));
+        });
+    }
+
+    #[test]
+    fn a_span_without_a_remote_parent_begins_a_valid_trace() {
+        with_tracing(|| {
+            let span = tracing::info_span!("work");
+            let own = span.in_scope(current_traceparent).expect("tracing is on");
+            assert!(parse(&own).is_some(), "{own}");
+        });
+    }
+
+    #[test]
+    fn without_tracing_nothing_is_injected_and_nothing_fails() {
+        let span = tracing::info_span!("work");
+        continue_from(&span, REMOTE);
+        link_to(&span, REMOTE);
+        assert_eq!(span.in_scope(current_traceparent), None);
+        assert_eq!(trace_id(&span), None);
+    }
+
+    #[test]
+    fn broken_trace_parents_are_ignored() {
+        for broken in [
+            "",
+            "00",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-상품-00f067aa0ba902b7-01",
+        ] {
+            assert_eq!(parse(broken), None, "{broken}");
+        }
+        assert!(parse("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more").is_some());
+    }
+}

@@ -1,0 +1,200 @@
+//! Logs and traces of a process.
+//!
+//! Logs go to standard error, so that standard output stays free for what a command prints. Text on
+//! a terminal, JSON otherwise, filtered by `RUST_LOG`.
+//!
+//! Traces go to an OTLP collector when one is set (`OTEL_EXPORTER_OTLP_ENDPOINT`); otherwise that
+//! whole part is absent and the functions here do nothing. `RUST_LOG` does not filter traces. The
+//! SDK reads the rest of the standard variables itself: `OTEL_EXPORTER_OTLP_HEADERS`,
+//! `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_BSP_*`.
+
+mod context;
+mod export;
+
+pub use context::{continue_from, current_traceparent, link_to, trace_id};
+
+use crate::settings::{LogFormat, Otlp, Sampler as Sampling, TelemetrySettings};
+use anyhow::Context as _;
+use export::Client;
+use opentelemetry::{KeyValue, trace::TracerProvider};
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::{
+    Resource,
+    trace::{Sampler, SdkTracerProvider},
+};
+use std::{
+    io::{self, IsTerminal},
+    panic::PanicHookInfo,
+    time::Duration,
+};
+use tokio::runtime::Handle;
+use tracing::Subscriber;
+use tracing_subscriber::{
+    EnvFilter, Layer, layer::SubscriberExt, registry::LookupSpan, util::SubscriberInitExt,
+};
+
+/// Crates whose chatter below warn is of use only to whoever asks for it by name; prefixes.
+const QUIET: &str = "aws_=warn,hyper=warn,opentelemetry=warn,rustls=warn,sqlx=warn,h2=warn";
+
+/// What a trace consists of: our own spans and what happened in them.
+const TRACED: &str = "info,aws_=off,hyper=off,opentelemetry=off,rustls=off,sqlx=off,h2=off";
+
+/// How long the last spans may take to reach the collector.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// The installed telemetry of the process.
+pub(crate) struct Telemetry {
+    provider: Option<SdkTracerProvider>,
+}
+
+impl Telemetry {
+    /// Installs logs and, when an endpoint is set, traces, for the whole process. The export's
+    /// calls run on `runtime`, which must live until [`Telemetry::flush`] has returned.
+    pub(crate) fn install(
+        name: &'static str,
+        version: &'static str,
+        settings: &TelemetrySettings,
+        runtime: &Handle,
+    ) -> anyhow::Result<Self> {
+        let provider = match &settings.otlp {
+            Some(otlp) => Some(
+                provider(name, version, otlp, runtime)
+                    .context("cannot export traces to the OTLP endpoint")?,
+            ),
+            None => None,
+        };
+        let traces = provider.as_ref().map(|provider| {
+            tracing_opentelemetry::layer()
+                .with_tracer(provider.tracer(name))
+                .with_filter(EnvFilter::new(TRACED))
+        });
+        let logs = logs(settings.format)
+            .with_filter(EnvFilter::new(format!("{QUIET},{}", settings.filter)));
+        tracing_subscriber::registry()
+            .with(traces)
+            .with(logs)
+            .init();
+        std::panic::set_hook(Box::new(log_panic));
+        Ok(Self { provider })
+    }
+
+    /// Sends the spans that are still in memory. To be called last.
+    pub(crate) fn flush(self) {
+        let Some(provider) = self.provider else {
+            return;
+        };
+        if let Err(error) = provider.shutdown_with_timeout(FLUSH) {
+            tracing::warn!(%error, "the last spans did not reach the collector");
+        }
+    }
+}
+
+fn logs<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    let terminal = io::stderr().is_terminal();
+    let json = match format {
+        LogFormat::Auto => !terminal,
+        LogFormat::Text => false,
+        LogFormat::Json => true,
+    };
+    let logs = tracing_subscriber::fmt::layer()
+        .with_writer(io::stderr)
+        .with_ansi(terminal);
+    if json {
+        logs.json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .boxed()
+    } else {
+        logs.boxed()
+    }
+}
+
+/// A panic is a log event like any other failure, in the same form.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let place = panic
+        .location()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    tracing::error!(
+        place,
+        "panic: {}",
+        panic.payload_as_str().unwrap_or("(not a text)")
+    );
+}
+
+fn provider(
+    name: &'static str,
+    version: &'static str,
+    otlp: &Otlp,
+    runtime: &Handle,
+) -> anyhow::Result<SdkTracerProvider> {
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_http_client(Client::new(&otlp.traces_url, runtime.clone())?)
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint(&otlp.traces_url)
+        .build()?;
+    let resource = Resource::builder()
+        .with_service_name(otlp.service_name.clone().unwrap_or_else(|| name.to_owned()))
+        .with_attribute(KeyValue::new("service.version", version))
+        .build();
+    let sampler = match otlp.sampler {
+        Sampling::AlwaysOn => Sampler::AlwaysOn,
+        Sampling::AlwaysOff => Sampler::AlwaysOff,
+        Sampling::Ratio(share) => Sampler::TraceIdRatioBased(share),
+        Sampling::ParentOrAlwaysOn => Sampler::ParentBased(Box::new(Sampler::AlwaysOn)),
+        Sampling::ParentOrAlwaysOff => Sampler::ParentBased(Box::new(Sampler::AlwaysOff)),
+        Sampling::ParentOrRatio(share) => {
+            Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(share)))
+        }
+    };
+    Ok(SdkTracerProvider::builder()
+        .with_resource(resource)
+        .with_sampler(sampler)
+        .with_batch_exporter(exporter)
+        .build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{Router, body::Bytes, http::Uri, routing::post};
+    use opentelemetry::trace::{Span, Tracer};
+    use tokio::sync::mpsc;
+
+    #[test]
+    fn the_last_spans_reach_the_collector_when_the_process_ends() {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let (seen, mut exports) = mpsc::unbounded_channel();
+        let collector = Router::new().fallback(post(async move |uri: Uri, body: Bytes| {
+            seen.send((uri.path().to_owned(), body))
+                .expect("the test waits");
+        }));
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
+        let listener = listener.expect("a listener");
+        let addr = listener.local_addr().expect("an address");
+        runtime.spawn(async { axum::serve(listener, collector).await });
+        let otlp = Otlp {
+            traces_url: format!("http://{addr}/v1/traces"),
+            service_name: None,
+            sampler: Sampling::ParentOrAlwaysOn,
+        };
+
+        let provider = provider("test-service", "1.2.3", &otlp, runtime.handle()).expect("valid");
+        provider.tracer("test").start("the last span").end();
+        Telemetry {
+            provider: Some(provider),
+        }
+        .flush();
+
+        let (path, body) = exports.try_recv().expect("flushed before flush returns");
+        assert_eq!(path, "/v1/traces");
+        let body = String::from_utf8_lossy(&body);
+        for text in ["the last span", "test-service", "1.2.3"] {
+            assert!(body.contains(text), "{text} is missing");
+        }
+    }
+}

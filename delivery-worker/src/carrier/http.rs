@@ -1,0 +1,177 @@
+//! A delivery system behind HTTP.
+
+use std::{error::Error, sync::Arc, time::Duration};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use jiff::Timestamp;
+use order_events::OrderEvent;
+use reqwest::{Client, Response, StatusCode, Url, header, redirect};
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
+
+use super::{Carrier, Failure, retry_after};
+
+/// Time to connect; a whole attempt is limited by `CARRIER_TIMEOUT`.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Shorter than the usual idle limits of servers and load balancers, which close silently.
+const POOL_IDLE: Duration = Duration::from_secs(25);
+/// Bytes of a refusal that are kept.
+const KEPT_ANSWER: usize = 1024;
+/// Bytes of an answer that are read so that its connection can be used again.
+const DRAINED_ANSWER: usize = 64 * 1024;
+
+/// POSTs each order as JSON to one URL.
+///
+/// | answer | meaning |
+/// |---|---|
+/// | 2xx | delivered |
+/// | 408, 425, 429, 5xx, none | try again, not before `Retry-After` |
+/// | anything else, redirects too | refused for good |
+///
+/// `Idempotency-Key` is the order id: an order that is handed over twice must be delivered once.
+#[derive(Clone, Debug)]
+pub struct HttpCarrier {
+    client: Client,
+    url: Url,
+}
+
+/// The carrier's client cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpCarrierError {
+    /// The URL is not one.
+    #[error("CARRIER_URL is not a URL")]
+    Url,
+    /// An https URL, but no certificate authority is trusted by this machine.
+    #[error(
+        "no trusted certificate authorities were found: install ca-certificates or set SSL_CERT_FILE"
+    )]
+    NoRoots,
+    /// TLS or the client could not be set up.
+    #[error("the HTTP client cannot be made: {0}")]
+    Client(String),
+}
+
+impl HttpCarrier {
+    /// A client for this URL. Reads the machine's certificate authorities when it is https.
+    pub fn new(url: &str) -> Result<Self, HttpCarrierError> {
+        let url: Url = url.parse().map_err(|_| HttpCarrierError::Url)?;
+        let roots = if url.scheme() == "https" {
+            machine_roots()?
+        } else {
+            RootCertStore::empty()
+        };
+        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| HttpCarrierError::Client(error.to_string()))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls)
+            // A redirected POST loses its body or its method: the operator is to set the right URL.
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(POOL_IDLE)
+            .user_agent(concat!("delivery-worker/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| HttpCarrierError::Client(chain(&error)))?;
+        Ok(Self { client, url })
+    }
+
+    async fn post(&self, order: &OrderEvent) -> Result<(), Failure> {
+        let mut request = self
+            .client
+            .post(self.url.clone())
+            .header(header::CONTENT_TYPE, "application/json")
+            .header("idempotency-key", order.order_id.to_string())
+            .body(order.to_json());
+        if let Some(traceparent) = service_kit::telemetry::current_traceparent() {
+            request = request.header("traceparent", traceparent);
+        }
+        let answer = request.send().await.map_err(|error| Failure::Unavailable {
+            detail: chain(&error),
+            retry_after: None,
+        })?;
+        let status = answer.status();
+        if status.is_success() {
+            read(answer, DRAINED_ANSWER).await;
+            return Ok(());
+        }
+        let retry_after = answer
+            .headers()
+            .get(header::RETRY_AFTER)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| retry_after::parse(value, Timestamp::now()));
+        let mut body = read(answer, DRAINED_ANSWER).await;
+        body.truncate(KEPT_ANSWER);
+        let answer = String::from_utf8_lossy(&body).into_owned();
+        if is_temporary(status) {
+            let detail = format!("status {}: {answer}", status.as_u16());
+            Err(Failure::Unavailable {
+                detail,
+                retry_after,
+            })
+        } else {
+            Err(Failure::Rejected {
+                status: status.as_u16(),
+                answer,
+            })
+        }
+    }
+}
+
+impl Carrier for HttpCarrier {
+    fn deliver<'a>(&'a self, order: &'a OrderEvent) -> BoxFuture<'a, Result<(), Failure>> {
+        self.post(order).boxed()
+    }
+}
+
+fn is_temporary(status: StatusCode) -> bool {
+    status.is_server_error()
+        || [
+            StatusCode::REQUEST_TIMEOUT,
+            StatusCode::TOO_EARLY,
+            StatusCode::TOO_MANY_REQUESTS,
+        ]
+        .contains(&status)
+}
+
+/// The beginning of the body. The status has decided already, so a body that breaks off is taken
+/// as far as it came.
+async fn read(mut answer: Response, limit: usize) -> Vec<u8> {
+    let mut body = Vec::new();
+    while body.len() < limit {
+        match answer.chunk().await {
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) | Err(_) => break,
+        }
+    }
+    body
+}
+
+fn machine_roots() -> Result<RootCertStore, HttpCarrierError> {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        Err(HttpCarrierError::NoRoots)
+    } else {
+        Ok(roots)
+    }
+}
+
+/// An error with its causes on one line, without the URL, which may hold a password.
+fn chain(error: &reqwest::Error) -> String {
+    let kind = if error.is_connect() {
+        "cannot connect"
+    } else {
+        "the request failed"
+    };
+    let mut text = kind.to_owned();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,373 @@
+//! What the worker does with one message.
+//!
+//! An attempt has three steps, and only what is committed counts: find out whether the order is
+//! delivered already, hand it to the carrier, record the attempt together with what it makes of the
+//! delivery. The verdict is given after the commit, so a message is never deleted on the strength of
+//! something that a crash could undo. Where the store fails the verdict is
+//! [`Verdict::Unavailable`]: the message stays in the queue and the attempt does not count.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use order_events::{DeliveryStatus, EventError, OrderEvent};
+use serde::Deserialize;
+use sqs_consumer::{AttributeValue, DeadLetter, Handler, Message, Verdict};
+use tokio::time::timeout;
+use tracing::{Instrument, Span, field, info, info_span, warn};
+use uuid::Uuid;
+
+use crate::{
+    carrier::{Carrier, Failure},
+    metrics::QueueMetrics,
+    orders_in_hand::OrdersInHand,
+    reason::Reason,
+    store::{Attempt, DeliveryChange, Outcome, Record, Store, StoreError},
+};
+
+/// A product whose name contains this makes its order fail, see [`Deliver::fail_test_products`].
+pub const TEST_PRODUCT: &str = "실패테스트";
+
+/// Delivers the orders of every queue; [`Deliver::for_queue`] gives the handler of one.
+#[derive(Clone)]
+pub struct Deliver {
+    /// Where attempts and deliveries are recorded.
+    pub store: Store,
+    /// Who delivers.
+    pub carrier: Arc<dyn Carrier>,
+    /// How long the carrier may take for one order.
+    pub carrier_timeout: Duration,
+    /// Orders with a [`TEST_PRODUCT`] fail every attempt, to show and test the way to the
+    /// dead-letter queue.
+    pub fail_test_products: bool,
+    /// Names this worker in the records.
+    pub worker: String,
+    orders: OrdersInHand,
+}
+
+impl Deliver {
+    /// Delivers with this store and carrier.
+    pub fn new(
+        store: Store,
+        carrier: Arc<dyn Carrier>,
+        carrier_timeout: Duration,
+        fail_test_products: bool,
+        worker: String,
+    ) -> Self {
+        let orders = OrdersInHand::default();
+        Self {
+            store,
+            carrier,
+            carrier_timeout,
+            fail_test_products,
+            worker,
+            orders,
+        }
+    }
+
+    /// The handler of one queue's messages. An order that comes by two queues at once is still
+    /// attempted by one handler at a time.
+    pub fn for_queue(&self, queue: &str, fifo: bool, metrics: QueueMetrics) -> DeliverFrom {
+        DeliverFrom {
+            deliver: self.clone(),
+            queue: queue.to_owned(),
+            fifo,
+            metrics,
+        }
+    }
+
+    /// One try; `Ok` when the carrier has the order.
+    async fn hand_over(&self, order: &OrderEvent) -> Result<(), Failed> {
+        let is_test = |name: &str| name.contains(TEST_PRODUCT);
+        if self.fail_test_products && order.items.iter().any(|item| is_test(&item.product_name)) {
+            let error = format!("a product's name contains {TEST_PRODUCT}, so the order fails");
+            return Err(Failed::for_now(Reason::Forced, error));
+        }
+        let answer = timeout(self.carrier_timeout, self.carrier.deliver(order)).await;
+        let failure = match answer {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(failure)) => failure,
+            Err(_) => Failure::TimedOut(self.carrier_timeout),
+        };
+        let error = failure.to_string();
+        Err(match failure {
+            Failure::Unavailable { retry_after, .. } => Failed {
+                not_before: retry_after,
+                ..Failed::for_now(Reason::CarrierUnavailable, error)
+            },
+            Failure::TimedOut(_) => Failed::for_now(Reason::Timeout, error),
+            Failure::Rejected { .. } => Failed::for_good(Reason::CarrierRejected, error),
+        })
+    }
+}
+
+/// A failed attempt.
+struct Failed {
+    reason: Reason,
+    error: String,
+    for_good: bool,
+    not_before: Option<Duration>,
+}
+
+impl Failed {
+    fn for_now(reason: Reason, error: String) -> Self {
+        Self {
+            reason,
+            error,
+            for_good: false,
+            not_before: None,
+        }
+    }
+
+    fn for_good(reason: Reason, error: String) -> Self {
+        Self {
+            reason,
+            error,
+            for_good: true,
+            not_before: None,
+        }
+    }
+
+    /// What the failure makes of the delivery. After a timeout the carrier may have the order, so
+    /// it counts as on its way.
+    fn status(&self, attempt: sqs_consumer::Attempt) -> DeliveryStatus {
+        match self.reason {
+            _ if self.for_good || attempt.is_last() => DeliveryStatus::Failed,
+            Reason::Timeout | Reason::Crash => DeliveryStatus::InTransit,
+            _ => DeliveryStatus::Pending,
+        }
+    }
+}
+
+/// The handler of one queue's messages.
+pub struct DeliverFrom {
+    deliver: Deliver,
+    queue: String,
+    fifo: bool,
+    metrics: QueueMetrics,
+}
+
+impl Handler for DeliverFrom {
+    async fn handle(&self, message: &Message, attempt: sqs_consumer::Attempt) -> Verdict {
+        let span = self.span(message, attempt);
+        self.attempt(message, attempt).instrument(span).await
+    }
+
+    async fn interrupted(
+        &self,
+        message: &Message,
+        attempt: sqs_consumer::Attempt,
+        letter: DeadLetter,
+    ) -> Verdict {
+        let this = This {
+            message,
+            attempt,
+            started_at: Timestamp::now(),
+        };
+        let reason = Reason::parse(letter.reason).unwrap_or(Reason::Crash);
+        let failed = Failed::for_now(reason, letter.detail);
+        let order = OrderEvent::from_json(&message.body).ok();
+        self.failed(&this, order.as_ref(), failed).await
+    }
+}
+
+/// The message, which attempt it is, and since when.
+struct This<'a> {
+    message: &'a Message,
+    attempt: sqs_consumer::Attempt,
+    started_at: Timestamp,
+}
+
+impl DeliverFrom {
+    async fn attempt(&self, message: &Message, attempt: sqs_consumer::Attempt) -> Verdict {
+        let mut this = This {
+            message,
+            attempt,
+            started_at: Timestamp::now(),
+        };
+        let order = match OrderEvent::from_json(&message.body) {
+            Ok(order) => order,
+            Err(error) => {
+                let reason = match error {
+                    EventError::Unparseable(_) => Reason::Unparseable,
+                    EventError::Invalid(_) => Reason::Invalid,
+                };
+                return self
+                    .failed(&this, None, Failed::for_good(reason, error.to_string()))
+                    .await;
+            }
+        };
+        let order_id = order.order_id;
+        Span::current().record("order_id", field::display(order_id));
+        let _in_hand = self.deliver.orders.take(order_id).await;
+        match self.deliver.store.status(order_id).await {
+            Ok(Some(DeliveryStatus::Delivered)) => {
+                self.metrics.suppressed();
+                let (queue, message_id) = (&self.queue, &message.message_id);
+                info!(%order_id, message_id, queue, attempt = attempt.number, "already delivered, nothing to do");
+                return Verdict::Done;
+            }
+            Ok(_) => {}
+            Err(error) => return Verdict::Unavailable(error.to_string()),
+        }
+        this.started_at = Timestamp::now();
+        info!(
+            %order_id, message_id = message.message_id, queue = self.queue, group = message.group_id,
+            attempt = attempt.number, max = attempt.max, "delivery started"
+        );
+        match self.deliver.hand_over(&order).await {
+            Ok(()) => self.delivered(&this, &order).await,
+            Err(failed) => self.failed(&this, Some(&order), failed).await,
+        }
+    }
+
+    async fn delivered(&self, this: &This<'_>, order: &OrderEvent) -> Verdict {
+        let finished_at = Timestamp::now();
+        let attempt = self.record(this, Outcome::Delivered, Some(order.order_id), finished_at);
+        let delivery = Some(DeliveryChange::new(order, DeliveryStatus::Delivered));
+        match self.deliver.store.write(Record { attempt, delivery }).await {
+            Ok(()) => {}
+            Err(error) => return store_failed(&error),
+        }
+        self.metrics.attempted(Outcome::Delivered);
+        let age = finished_at.duration_since(order.timestamp).as_secs_f64();
+        // A producer's clock may be ahead of this one.
+        self.metrics.delivered_after(age.max(0.0));
+        let text = if self.fifo {
+            "delivered, in its group's order"
+        } else {
+            "delivered"
+        };
+        info!(
+            order_id = %order.order_id, message_id = this.message.message_id, queue = self.queue,
+            group = this.message.group_id, attempt = this.attempt.number, "{text}"
+        );
+        Verdict::Done
+    }
+
+    async fn failed(&self, this: &This<'_>, order: Option<&OrderEvent>, failed: Failed) -> Verdict {
+        let outcome = if failed.for_good {
+            Outcome::Rejected
+        } else {
+            Outcome::Failed
+        };
+        let order_id = order
+            .map(|order| order.order_id)
+            .or_else(|| salvage_order_id(&this.message.body));
+        let mut attempt = self.record(this, outcome, order_id, Timestamp::now());
+        attempt.reason = Some(failed.reason);
+        attempt.error = Some(failed.error.clone());
+        let status = failed.status(this.attempt);
+        let delivery = order.map(|order| DeliveryChange::new(order, status));
+        match self.deliver.store.write(Record { attempt, delivery }).await {
+            Ok(()) => {}
+            Err(error) => return store_failed(&error),
+        }
+        self.metrics.attempted(outcome);
+        let next = match (failed.for_good, this.attempt.is_last()) {
+            (true, _) => "it will not be tried again",
+            (false, true) => "that was the last attempt",
+            (false, false) => "it will be tried again",
+        };
+        warn!(
+            order_id = order_id.map(field::display),
+            message_id = this.message.message_id,
+            queue = self.queue,
+            group = this.message.group_id,
+            attempt = this.attempt.number,
+            max = this.attempt.max,
+            reason = failed.reason.as_str(),
+            error = failed.error,
+            "delivery failed, attempt {} of {}: {next}",
+            this.attempt.number,
+            this.attempt.max
+        );
+        let letter = DeadLetter {
+            reason: failed.reason.as_str(),
+            detail: failed.error,
+        };
+        if failed.for_good {
+            Verdict::DeadLetter(letter)
+        } else {
+            Verdict::Retry {
+                letter,
+                not_before: failed.not_before,
+            }
+        }
+    }
+
+    fn record(
+        &self,
+        this: &This<'_>,
+        outcome: Outcome,
+        order_id: Option<Uuid>,
+        finished_at: Timestamp,
+    ) -> Attempt {
+        Attempt {
+            message_id: this.message.message_id.clone(),
+            order_id,
+            queue: self.queue.clone(),
+            group: this.message.group_id.clone(),
+            number: this.attempt.number,
+            outcome,
+            reason: None,
+            error: None,
+            worker: self.deliver.worker.clone(),
+            started_at: this.started_at,
+            finished_at,
+        }
+    }
+
+    /// The span that the attempt and the carrier's call are part of, linked to the producer's.
+    fn span(&self, message: &Message, attempt: sqs_consumer::Attempt) -> Span {
+        let span = info_span!(
+            "process",
+            otel.name = format_args!("process {}", self.queue),
+            otel.kind = "consumer",
+            messaging.system = "aws_sqs",
+            messaging.operation.name = "process",
+            messaging.destination.name = self.queue,
+            messaging.message.id = message.message_id,
+            attempt = attempt.number,
+            order_id = field::Empty,
+        );
+        if let Some(parent) = message
+            .attributes
+            .get("traceparent")
+            .and_then(AttributeValue::as_str)
+        {
+            service_kit::telemetry::link_to(&span, parent);
+        }
+        span
+    }
+}
+
+/// A store that fails stops everything; a record that it refuses is its own order's failure. The
+/// carrier may have that order, and hands it over once however often it is tried.
+fn store_failed(error: &StoreError) -> Verdict {
+    match error {
+        StoreError::Unavailable(_) => Verdict::Unavailable(error.to_string()),
+        StoreError::Refused(_) => {
+            warn!(%error, "the attempt cannot be recorded");
+            let letter = DeadLetter {
+                reason: Reason::Invalid.as_str(),
+                detail: error.to_string(),
+            };
+            Verdict::Retry {
+                letter,
+                not_before: None,
+            }
+        }
+    }
+}
+
+/// The order id of a body that is otherwise no order, so that its attempts can be found.
+fn salvage_order_id(body: &str) -> Option<Uuid> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Identity {
+        order_id: Uuid,
+    }
+    serde_json::from_str::<Identity>(body)
+        .ok()
+        .map(|identity| identity.order_id)
+}

@@ -1,0 +1,283 @@
+//! The worker as a whole: built, then run until it is told to stop.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::Context;
+use prometheus::Registry;
+use service_kit::{
+    AdminServer, Latch, Readiness, ServeLimits, Shutdown, bind, build_info, routes, serve,
+    settings::AwsAccess,
+};
+use sqs_consumer::{
+    Consumer, Health, Queue,
+    aws::{AwsQueue, CallMetrics, Connection, Options, StaticCredentials},
+};
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    task::{JoinError, JoinSet},
+};
+use tracing::{info, warn};
+
+use crate::{
+    Carrier, CarrierSettings, Deliver, DeliverFrom, HttpCarrier, Metrics, Reason, Settings,
+    Simulated,
+    routes::{Shown, router},
+    store::{self, Store},
+};
+
+/// A worker with its listeners bound and its store open; it consumes nothing before [`Service::run`].
+pub struct Service {
+    listener: TcpListener,
+    local_addr: SocketAddr,
+    admin: AdminServer,
+    router: axum::Router,
+    registry: Registry,
+    readiness: Readiness,
+    store: Store,
+    store_latch: Latch,
+    consumers: Vec<(Consumer<AwsQueue, DeliverFrom>, Latch)>,
+}
+
+impl Service {
+    /// Binds both listeners and opens the store. SQS need not be there.
+    pub async fn build(settings: Settings) -> anyhow::Result<Self> {
+        let listener = bind("LISTEN_ADDR", settings.listen)?;
+        let local_addr = listener
+            .local_addr()
+            .context("the listener has no address")?;
+        let admin = AdminServer::bind(settings.admin).await?;
+        let registry = Registry::new();
+        build_info(&registry, "delivery-worker", env!("CARGO_PKG_VERSION"));
+        let (carrier, carrier_name): (Arc<dyn Carrier>, _) = match &settings.carrier {
+            CarrierSettings::Simulated(time) => (Arc::new(Simulated::new(*time)), "simulated"),
+            CarrierSettings::Http(url) => (Arc::new(HttpCarrier::new(url)?), "http"),
+        };
+        let store = Store::open(&settings.database).await?;
+        let readiness = Readiness::new();
+        let store_latch = readiness.latch("store");
+        let deliver = Deliver::new(
+            store.clone(),
+            carrier,
+            settings.carrier_timeout,
+            settings.fail_test_products,
+            worker_name(),
+        );
+        let sources = sources(&settings, &registry).await;
+        let consumers = consumers(&settings, sources, &deliver, &registry, &readiness);
+        let shown = Shown {
+            store: store.clone(),
+            worker: deliver.worker,
+            carrier: carrier_name,
+            queues: consumers.iter().map(|(name, ..)| name.clone()).collect(),
+        };
+        let router = routes(router(shown), &registry);
+        let consumers = consumers
+            .into_iter()
+            .map(|(_, consumer, latch)| (consumer, latch));
+        Ok(Self {
+            listener,
+            local_addr,
+            admin,
+            router,
+            registry,
+            readiness,
+            store,
+            store_latch,
+            consumers: consumers.collect(),
+        })
+    }
+
+    /// Address of the HTTP listener.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Address of the admin listener.
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.admin.local_addr()
+    }
+
+    /// Whether the store works and the queues answer.
+    pub fn readiness(&self) -> Readiness {
+        self.readiness.clone()
+    }
+
+    /// Consumes until the shutdown is requested, then stops from the front to the back: readiness
+    /// drops, the consumers drain side by side, the store is flushed and closed, and the listeners,
+    /// by which all of that can be watched, end last.
+    pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
+        let (stop_listeners, listeners) = Shutdown::new();
+        let limits = ServeLimits::default();
+        let http = tokio::spawn(serve(self.listener, self.router, listeners.clone(), limits));
+        let admin = self
+            .admin
+            .serve(self.registry, self.readiness.clone(), listeners);
+        let admin = tokio::spawn(admin);
+        let mut followers = JoinSet::new();
+        followers.spawn(follow_store(self.store.health(), self.store_latch));
+        let (stop_consumers, stop) = Shutdown::new();
+        let mut consumers = JoinSet::new();
+        for (consumer, latch) in self.consumers {
+            followers.spawn(follow_consumer(consumer.health(), latch));
+            let stop = stop.clone();
+            consumers.spawn(async move { consumer.run(stop.requested()).await });
+        }
+
+        // A consumer does not end by itself; one that panicked must not leave its queue unattended
+        // in a process that looks alive.
+        let mut failure = tokio::select! {
+            () = shutdown.requested() => None,
+            Some(Err(panic)) = consumers.join_next() => Some(panic),
+        };
+        self.readiness.stopping();
+        stop_consumers.request();
+        while let Some(ended) = consumers.join_next().await {
+            failure = failure.or(ended.err());
+        }
+        self.store.close().await;
+        followers.shutdown().await;
+        stop_listeners.request();
+        http.await.context("the HTTP listener broke")??;
+        admin.await.context("the admin listener broke")??;
+        failure.map_or(Ok(()), |panic: JoinError| {
+            Err(panic).context("a consumer broke")
+        })
+    }
+}
+
+/// A queue to consume.
+struct Source {
+    queue: AwsQueue,
+    fifo: bool,
+}
+
+/// The queues that have a URL.
+async fn sources(settings: &Settings, registry: &Registry) -> Vec<Source> {
+    let urls = &settings.common.queues;
+    let wanted = [
+        (
+            "SQS_QUEUE_URL_STANDARD",
+            false,
+            &urls.standard,
+            &urls.standard_dlq,
+        ),
+        ("SQS_QUEUE_URL_FIFO", true, &urls.fifo, &urls.fifo_dlq),
+    ];
+    let first = wanted.iter().find_map(|(_, _, url, _)| url.as_deref());
+    let options = options(&settings.common.aws);
+    let connection = Connection::open(options, first, CallMetrics::register(registry)).await;
+    let mut sources = Vec::new();
+    for (setting, fifo, url, dead_letter_url) in wanted {
+        let Some(url) = url else {
+            warn!(setting, "the queue has no URL and is not consumed");
+            continue;
+        };
+        let queue = connection.queue(url, dead_letter_url.as_deref());
+        sources.push(Source { queue, fifo });
+    }
+    sources
+}
+
+fn options(aws: &AwsAccess) -> Options {
+    Options {
+        region: aws.region.clone(),
+        endpoint: aws.endpoint.clone(),
+        credentials: aws
+            .credentials
+            .as_ref()
+            .map(|(id, secret)| StaticCredentials {
+                access_key_id: id.clone(),
+                secret_access_key: secret.expose().to_owned(),
+                session_token: None,
+            }),
+    }
+}
+
+type Named = (String, Consumer<AwsQueue, DeliverFrom>, Latch);
+
+fn consumers(
+    settings: &Settings,
+    sources: Vec<Source>,
+    deliver: &Deliver,
+    registry: &Registry,
+    readiness: &Readiness,
+) -> Vec<Named> {
+    let (own, common) = (
+        Metrics::register(registry),
+        sqs_consumer::Metrics::register(registry, "delivery"),
+    );
+    if sources.is_empty() {
+        readiness
+            .latch("queues")
+            .unready("no queue: set SQS_QUEUE_URL_STANDARD, SQS_QUEUE_URL_FIFO or both");
+    }
+    let consumer_settings = consumer_settings(settings);
+    let consumer = |Source { queue, fifo }: Source| {
+        let name = queue.name().to_owned();
+        let latch = readiness.latch(if fifo { "fifo queue" } else { "standard queue" });
+        let handler = deliver.for_queue(&name, fifo, own.for_queue(&name));
+        let consumer = Consumer::new(queue, handler, consumer_settings.clone(), common.clone());
+        (name, consumer, latch)
+    };
+    sources.into_iter().map(consumer).collect()
+}
+
+fn consumer_settings(settings: &Settings) -> sqs_consumer::Settings {
+    let of = settings.consumer;
+    sqs_consumer::Settings {
+        concurrency: of.concurrency,
+        handler_timeout: of.handler_timeout,
+        drain_timeout: of.drain_timeout,
+        retry_backoff: of.retry_backoff,
+        retry_backoff_max: of.retry_backoff_max,
+        timeout_reason: Reason::Timeout.as_str(),
+        panic_reason: Reason::Crash.as_str(),
+        ..sqs_consumer::Settings::default()
+    }
+}
+
+/// The machine's name and the process's number: in Kubernetes the pod's name.
+fn worker_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = if host.trim().is_empty() {
+        "worker"
+    } else {
+        host.trim()
+    };
+    format!("{host}-{}", std::process::id())
+}
+
+async fn follow_consumer(mut health: watch::Receiver<Health>, latch: Latch) {
+    loop {
+        let now = health.borrow_and_update().clone();
+        match now {
+            Health::Starting => {}
+            Health::Receiving => {
+                if latch.ready() {
+                    info!("the queue answers");
+                }
+            }
+            Health::Failing(reason) => {
+                latch.unready(reason);
+            }
+        }
+        if health.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn follow_store(mut health: watch::Receiver<store::Health>, latch: Latch) {
+    loop {
+        let now = health.borrow_and_update().clone();
+        match now {
+            store::Health::Serving => latch.ready(),
+            store::Health::Failing(reason) => latch.unready(reason),
+        };
+        if health.changed().await.is_err() {
+            latch.unready("the store is closed");
+            return;
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The worker's settings.
+
+use std::{net::SocketAddr, str::FromStr, time::Duration};
+
+use service_kit::settings::{Common, Reader, Setting, common, listeners};
+
+use crate::{carrier::SimulatedTime, store::DatabaseUrl};
+
+/// Everything a worker is told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// AWS, queues, telemetry.
+    pub common: Common,
+    /// Address of the HTTP listener.
+    pub listen: SocketAddr,
+    /// Address of the admin listener.
+    pub admin: SocketAddr,
+    /// Where deliveries are kept.
+    pub database: DatabaseUrl,
+    /// How each queue is consumed.
+    pub consumer: ConsumerSettings,
+    /// Who delivers.
+    pub carrier: CarrierSettings,
+    /// How long the carrier may take for one order.
+    pub carrier_timeout: Duration,
+    /// Whether orders with a test product fail.
+    pub fail_test_products: bool,
+}
+
+/// How each queue is consumed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConsumerSettings {
+    /// Handlers at once per queue.
+    pub concurrency: usize,
+    /// Time for one attempt, the store's included.
+    pub handler_timeout: Duration,
+    /// Time for running attempts to end once the worker is told to stop.
+    pub drain_timeout: Duration,
+    /// Backoff after the first failed attempt; doubles.
+    pub retry_backoff: Duration,
+    /// Longest backoff.
+    pub retry_backoff_max: Duration,
+}
+
+/// Who delivers.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CarrierSettings {
+    /// Nobody: an order is delivered after this time.
+    Simulated(SimulatedTime),
+    /// A delivery system at this URL.
+    Http(String),
+}
+
+const DATABASES: &str = "sqlite://<path of a file>, which is created if it does not exist";
+const SIMULATED_TIMES: &str = "a duration up to 1h such as 50ms, or lognormal(50ms, 0.5, seed=7): median, sigma of 0 to 3, optional seed";
+/// SQS hides a message for 12 hours at most.
+const LONGEST: Duration = Duration::from_hours(12);
+const SHORTEST: Duration = Duration::from_millis(1);
+
+impl Settings {
+    /// The rows of the settings table.
+    pub fn table() -> Vec<Setting> {
+        let mut table = common();
+        table.extend(listeners("0.0.0.0:8081", "0.0.0.0:9081"));
+        table.extend([
+            Setting::new(
+                "DATABASE_URL",
+                "sqlite://deliveries.db",
+                DATABASES,
+                "Where deliveries and attempts are kept",
+            ),
+            Setting::new(
+                "WORKER_CONCURRENCY",
+                "64",
+                "1 to 10000",
+                "Orders that are delivered at once, per queue",
+            ),
+            Setting::new(
+                "HANDLER_TIMEOUT",
+                "20s",
+                "1ms to 12h, longer than CARRIER_TIMEOUT",
+                "Time for one attempt at an order, carrier and store together",
+            ),
+            Setting::new(
+                "DRAIN_TIMEOUT",
+                "25s",
+                "0s to 12h",
+                "Time for running attempts to end once the worker is told to stop",
+            ),
+            Setting::new(
+                "RETRY_BACKOFF",
+                "1s",
+                "1ms to 12h",
+                "Wait after a first failed attempt; doubles with each further one, with jitter",
+            ),
+            Setting::new(
+                "RETRY_BACKOFF_MAX",
+                "60s",
+                "1ms to 12h, not shorter than RETRY_BACKOFF",
+                "Longest wait between attempts",
+            ),
+            Setting::new(
+                "CARRIER",
+                "simulated",
+                "simulated, http",
+                "Who delivers: nobody, or the delivery system at CARRIER_URL",
+            ),
+            Setting::optional(
+                "CARRIER_URL",
+                "an http or https URL; needed when CARRIER is http",
+                "Where orders are POSTed as JSON",
+            ),
+            Setting::new(
+                "CARRIER_TIMEOUT",
+                "10s",
+                "1ms to 12h, shorter than HANDLER_TIMEOUT",
+                "Time for the carrier to take one order",
+            ),
+            Setting::new(
+                "CARRIER_SIMULATED_TIME",
+                "0ms",
+                SIMULATED_TIMES,
+                "Time that the simulated carrier takes for one order",
+            ),
+            Setting::new(
+                "FAIL_TEST_PRODUCTS",
+                "true",
+                "true, false",
+                "Whether an order with a product whose name contains 실패테스트 always fails",
+            ),
+        ]);
+        table
+    }
+
+    /// Reads the settings, noting every problem.
+    pub fn read(reader: &mut Reader) -> Self {
+        let database = parsed(reader, "DATABASE_URL", DATABASES, || {
+            DatabaseUrl::Sqlite("unset".into())
+        });
+        let consumer = ConsumerSettings {
+            concurrency: reader.number("WORKER_CONCURRENCY", 1..=10_000),
+            handler_timeout: reader.duration("HANDLER_TIMEOUT", SHORTEST..=LONGEST),
+            drain_timeout: reader.duration("DRAIN_TIMEOUT", Duration::ZERO..=LONGEST),
+            retry_backoff: reader.duration("RETRY_BACKOFF", SHORTEST..=LONGEST),
+            retry_backoff_max: reader.duration("RETRY_BACKOFF_MAX", SHORTEST..=LONGEST),
+        };
+        let carrier_timeout = reader.duration("CARRIER_TIMEOUT", SHORTEST..=LONGEST);
+        let settings = Self {
+            common: reader.common(),
+            listen: reader.socket_addr("LISTEN_ADDR"),
+            admin: reader.socket_addr("ADMIN_ADDR"),
+            database,
+            consumer,
+            carrier: carrier(reader),
+            carrier_timeout,
+            fail_test_products: reader.flag("FAIL_TEST_PRODUCTS"),
+        };
+        if carrier_timeout >= consumer.handler_timeout {
+            let allowed = format!(
+                "shorter than HANDLER_TIMEOUT ({})",
+                humantime::format_duration(consumer.handler_timeout)
+            );
+            note(reader, "CARRIER_TIMEOUT", &allowed);
+        }
+        if consumer.retry_backoff > consumer.retry_backoff_max {
+            let allowed = format!(
+                "not shorter than RETRY_BACKOFF ({})",
+                humantime::format_duration(consumer.retry_backoff)
+            );
+            note(reader, "RETRY_BACKOFF_MAX", &allowed);
+        }
+        settings
+    }
+}
+
+fn carrier(reader: &mut Reader) -> CarrierSettings {
+    let is_http = reader.one_of("CARRIER", &[("simulated", false), ("http", true)]);
+    let url = reader.url("CARRIER_URL");
+    let constant = || SimulatedTime::Constant(Duration::ZERO);
+    let time = parsed(reader, "CARRIER_SIMULATED_TIME", SIMULATED_TIMES, constant);
+    match (is_http, url) {
+        (false, _) => CarrierSettings::Simulated(time),
+        (true, Some(url)) => CarrierSettings::Http(url),
+        (true, None) => {
+            // A URL that is set but wrong is a problem already.
+            if reader.optional("CARRIER_URL").is_none() {
+                reader.problem("CARRIER", "http", "http together with CARRIER_URL");
+            }
+            CarrierSettings::Http(String::new())
+        }
+    }
+}
+
+/// A setting with a default and a syntax of its own.
+fn parsed<T: FromStr>(
+    reader: &mut Reader,
+    name: &'static str,
+    allowed: &str,
+    stand_in: impl FnOnce() -> T,
+) -> T {
+    let text = reader.text(name);
+    text.parse().unwrap_or_else(|_| {
+        reader.problem(name, &text, allowed);
+        stand_in()
+    })
+}
+
+fn note(reader: &mut Reader, name: &'static str, allowed: &str) {
+    let value = reader.text(name);
+    reader.problem(name, &value, allowed);
+}

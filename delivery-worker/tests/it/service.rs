@@ -1,0 +1,454 @@
+//! The whole worker against an SQS in the same process.
+
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+use delivery_worker::{Service, Settings};
+use local_sqs::{Handle, Server, ServerSettings};
+use order_events::OrderEvent;
+use prometheus::Registry;
+use serde_json::Value;
+use service_kit::{Readiness, Shutdown, ShutdownTrigger, settings::Reader};
+use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
+use sqs_consumer::aws::{CallMetrics, Connection, Options};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+use crate::support::{eventually, get, http_client, order_of};
+
+const STANDARD: &str = "order-queue-standard";
+const FIFO: &str = "order-queue.fifo";
+
+/// An SQS with the fleet's queues.
+struct Sqs {
+    addr: SocketAddr,
+    handle: Handle,
+    connection: Connection,
+}
+
+impl Sqs {
+    async fn start(addr: SocketAddr) -> Self {
+        let server = Server::bind(addr, ServerSettings::default())
+            .await
+            .expect("it binds");
+        let (addr, handle) = (server.local_addr(), server.handle());
+        tokio::spawn(server.serve(std::future::pending()));
+        let options = Options {
+            endpoint: Some(format!("http://{addr}")),
+            ..Options::default()
+        };
+        let calls = CallMetrics::register(&Registry::new());
+        Self {
+            addr,
+            handle,
+            connection: Connection::open(options, None, calls).await,
+        }
+    }
+
+    async fn anywhere() -> Self {
+        Self::start(SocketAddr::from(([127, 0, 0, 1], 0))).await
+    }
+
+    async fn send(&self, queue: &str, body: &str, group: Option<&str>) {
+        self.connection
+            .sending()
+            .send_message()
+            .queue_url(queue_url(self.addr, queue))
+            .message_body(body)
+            .set_message_group_id(group.map(str::to_owned))
+            .send()
+            .await
+            .expect("it is sent");
+    }
+
+    /// Dead letters: their bodies, reasons and message groups.
+    async fn dead_letters(&self, queue: &str) -> Vec<(String, String, Option<String>)> {
+        let call = self.connection.receiving().receive_message();
+        let call = call
+            .queue_url(queue_url(self.addr, queue))
+            .max_number_of_messages(10);
+        let call = call.message_attribute_names("All").visibility_timeout(0);
+        let call = call.message_system_attribute_names("All".into());
+        let found = call
+            .send()
+            .await
+            .expect("an answer")
+            .messages
+            .unwrap_or_default();
+        let reason = |message: &aws_sdk_sqs::types::Message| {
+            let value = message
+                .message_attributes
+                .as_ref()?
+                .get("dead-letter-reason")?;
+            value.string_value.clone()
+        };
+        let group = |message: &aws_sdk_sqs::types::Message| {
+            message
+                .attributes
+                .as_ref()?
+                .get(&"MessageGroupId".into())
+                .cloned()
+        };
+        found
+            .into_iter()
+            .map(|message| {
+                let (reason, group) = (reason(&message).unwrap_or_default(), group(&message));
+                (message.body.unwrap_or_default(), reason, group)
+            })
+            .collect()
+    }
+
+    /// Messages in the queue, in flight ones too.
+    fn messages(&self, queue: &str) -> usize {
+        let counts = self.handle.queue_counts(queue).expect("it exists");
+        counts.visible + counts.in_flight + counts.delayed
+    }
+}
+
+fn queue_url(sqs: SocketAddr, queue: &str) -> String {
+    format!("http://{sqs}/000000000000/{queue}")
+}
+
+/// A worker that runs.
+struct Worker {
+    api: String,
+    admin: String,
+    readiness: Readiness,
+    stop: ShutdownTrigger,
+    ended: JoinHandle<anyhow::Result<()>>,
+    directory: TempDir,
+}
+
+impl Worker {
+    async fn start(sqs: SocketAddr, more: &[(&str, &str)]) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        let database = format!("sqlite://{}/deliveries.db", directory.path().display());
+        let mut env: BTreeMap<String, String> = [
+            ("LISTEN_ADDR", "127.0.0.1:0".to_owned()),
+            ("ADMIN_ADDR", "127.0.0.1:0".to_owned()),
+            ("DATABASE_URL", database),
+            ("AWS_SQS_ENDPOINT", format!("http://{sqs}")),
+            ("SQS_QUEUE_URL_STANDARD", queue_url(sqs, STANDARD)),
+            (
+                "SQS_QUEUE_URL_STANDARD_DLQ",
+                queue_url(sqs, "order-queue-standard-dlq"),
+            ),
+            ("SQS_QUEUE_URL_FIFO", queue_url(sqs, FIFO)),
+            (
+                "SQS_QUEUE_URL_FIFO_DLQ",
+                queue_url(sqs, "order-queue-dlq.fifo"),
+            ),
+            ("RETRY_BACKOFF", "10ms".to_owned()),
+            ("RETRY_BACKOFF_MAX", "20ms".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
+        env.extend(
+            more.iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        );
+        let mut reader = Reader::load(Settings::table(), None, env);
+        let settings = Settings::read(&mut reader);
+        let settings = reader.finish(settings).expect("the settings are right");
+        let service = Service::build(settings).await.expect("it is built");
+        let (stop, shutdown) = Shutdown::new();
+        Self {
+            api: format!("http://{}/api/delivery", service.local_addr()),
+            admin: format!("http://{}", service.admin_addr()),
+            readiness: service.readiness(),
+            stop,
+            ended: tokio::spawn(service.run(shutdown)),
+            directory,
+        }
+    }
+
+    async fn is_ready(&self) {
+        eventually("the worker is ready", || async {
+            self.readiness.is_ready().then_some(())
+        })
+        .await;
+    }
+
+    /// The delivery, once it has this status.
+    async fn delivery(&self, order: &OrderEvent, status: &str) -> Value {
+        let url = format!("{}/orders/{}", self.api, order.order_id);
+        eventually(status, || async {
+            let (_, delivery) = get(&url).await;
+            (delivery["status"] == status).then_some(delivery)
+        })
+        .await
+    }
+
+    async fn metrics(&self) -> String {
+        let answer = http_client()
+            .get(format!("{}/metrics", self.admin))
+            .send()
+            .await
+            .unwrap();
+        String::from_utf8(answer.bytes().await.unwrap().to_vec()).unwrap()
+    }
+
+    async fn stop(self) {
+        self.stop.request();
+        let ended = tokio::time::timeout(Duration::from_secs(30), self.ended).await;
+        ended
+            .expect("it ends")
+            .expect("it does not panic")
+            .expect("it ends well");
+    }
+}
+
+#[tokio::test]
+async fn standard_orders_are_delivered_and_their_messages_deleted() {
+    let sqs = Sqs::anywhere().await;
+    let worker = Worker::start(sqs.addr, &[]).await;
+    let orders: Vec<_> = (1..=10).map(|i| order_of(&format!("상품{i}"))).collect();
+    for order in &orders {
+        sqs.send(STANDARD, &order.to_json(), Some("customer-001"))
+            .await;
+    }
+    for order in &orders {
+        let delivery = worker.delivery(order, "DELIVERED").await;
+        assert_eq!(delivery["orderId"], order.order_id.to_string());
+        assert_eq!(delivery["customerId"], "customer-001");
+        assert_eq!(delivery["queue"], STANDARD);
+        assert_eq!(delivery["attempts"][0]["outcome"], "delivered");
+        assert_eq!(delivery["attempts"].as_array().unwrap().len(), 1);
+    }
+    eventually("the queue is empty", || async {
+        (sqs.messages(STANDARD) == 0).then_some(())
+    })
+    .await;
+    let (_, status) = get(&format!("{}/status", worker.api)).await;
+    assert_eq!(status["deliveries"]["delivered"], 10);
+    let metrics = worker.metrics().await;
+    let counted =
+        format!(r#"delivery_attempts_total{{outcome="delivered",queue="{STANDARD}"}} 10"#);
+    assert!(metrics.contains(&counted), "{metrics}");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn fifo_orders_are_delivered_in_the_order_of_their_group() {
+    let sqs = Sqs::anywhere().await;
+    let orders: Vec<_> = (1..=20)
+        .map(|i| order_of(&format!("FIFO-상품{i}")))
+        .collect();
+    for (i, order) in orders.iter().enumerate() {
+        let group = if i % 2 == 0 { "even" } else { "odd" };
+        sqs.send(FIFO, &order.to_json(), Some(group)).await;
+    }
+    let worker = Worker::start(sqs.addr, &[("CARRIER_SIMULATED_TIME", "lognormal(3ms, 1)")]).await;
+    let mut ended = [String::new(), String::new()];
+    for (i, order) in orders.iter().enumerate() {
+        let delivery = worker.delivery(order, "DELIVERED").await;
+        let attempt = &delivery["attempts"][0];
+        let (started, finished) = (
+            attempt["startedAt"].as_str().unwrap(),
+            attempt["finishedAt"].as_str().unwrap(),
+        );
+        // Times of one length in RFC 3339 sort as texts; these are cut to the millisecond.
+        assert!(
+            parsed(started) >= parsed(&ended[i % 2]),
+            "{started} is before {}",
+            ended[i % 2]
+        );
+        finished.clone_into(&mut ended[i % 2]);
+    }
+    worker.stop().await;
+    assert_eq!(sqs.messages(FIFO), 0);
+}
+
+fn parsed(time: &str) -> jiff::Timestamp {
+    time.parse().unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+}
+
+#[tokio::test]
+async fn a_failing_order_dies_three_times_and_lands_in_the_dead_letter_queue() {
+    let sqs = Sqs::anywhere().await;
+    let worker = Worker::start(sqs.addr, &[]).await;
+    let (standard, fifo, next) = (
+        order_of("실패테스트"),
+        order_of("FIFO-실패테스트"),
+        order_of("FIFO-상품"),
+    );
+    sqs.send(STANDARD, &standard.to_json(), None).await;
+    sqs.send(FIFO, &fifo.to_json(), Some("customer-001")).await;
+    sqs.send(FIFO, &next.to_json(), Some("customer-001")).await;
+    for order in [&standard, &fifo] {
+        let delivery = worker.delivery(order, "FAILED").await;
+        let attempts = delivery["attempts"].as_array().unwrap();
+        let told: Vec<_> = attempts
+            .iter()
+            .map(|a| {
+                (
+                    a["attempt"].as_u64(),
+                    a["outcome"].as_str(),
+                    a["reason"].as_str(),
+                )
+            })
+            .collect();
+        let failed = |number| (Some(number), Some("failed"), Some("forced"));
+        assert_eq!(told, [failed(1), failed(2), failed(3)]);
+    }
+    // The group goes on behind it.
+    worker.delivery(&next, "DELIVERED").await;
+    for (queue, dead) in [
+        ("order-queue-standard-dlq", &standard),
+        ("order-queue-dlq.fifo", &fifo),
+    ] {
+        eventually("it is in the dead-letter queue", || async {
+            (sqs.messages(queue) == 1).then_some(())
+        })
+        .await;
+        assert_eq!(sqs.dead_letters(queue).await[0].0, dead.to_json());
+    }
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn garbage_is_dead_lettered_as_unparseable_while_its_batch_and_group_go_on() {
+    let sqs = Sqs::anywhere().await;
+    let (before, after) = (order_of("상품1"), order_of("상품2"));
+    for (queue, group) in [(STANDARD, None), (FIFO, Some("customer-001"))] {
+        let (before, after) = if group.is_some() {
+            (&before, &after)
+        } else {
+            (&order_of("a"), &order_of("b"))
+        };
+        sqs.send(queue, &before.to_json(), group).await;
+        sqs.send(queue, "{garbage", group).await;
+        sqs.send(queue, &after.to_json(), group).await;
+    }
+    let worker = Worker::start(sqs.addr, &[]).await;
+    worker.delivery(&before, "DELIVERED").await;
+    worker.delivery(&after, "DELIVERED").await;
+    for (queue, dlq, group) in [
+        (STANDARD, "order-queue-standard-dlq", None),
+        (
+            FIFO,
+            "order-queue-dlq.fifo",
+            Some("customer-001".to_owned()),
+        ),
+    ] {
+        eventually("the garbage is dead-lettered", || async {
+            (sqs.messages(dlq) == 1).then_some(())
+        })
+        .await;
+        eventually("the queue is empty", || async {
+            (sqs.messages(queue) == 0).then_some(())
+        })
+        .await;
+        let expected = ("{garbage".to_owned(), "unparseable".to_owned(), group);
+        assert_eq!(sqs.dead_letters(dlq).await, [expected]);
+    }
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_worker_starts_without_sqs_and_becomes_ready_when_it_appears() {
+    let reserved = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = reserved.local_addr().unwrap();
+    drop(reserved);
+    let worker = Worker::start(addr, &[]).await;
+    let (status, _) = get(&format!("{}/livez", worker.admin)).await;
+    assert_eq!(status, 200);
+    let (status, why) = get(&format!("{}/readyz", worker.admin)).await;
+    assert_eq!(status, 503, "{why}");
+    let (status, health) = get(&format!("{}/health", worker.api)).await;
+    assert_eq!((status, health["status"].as_str()), (200, Some("UP")));
+    let sqs = Sqs::start(addr).await;
+    worker.is_ready().await;
+    let order = order_of("상품1");
+    sqs.send(STANDARD, &order.to_json(), None).await;
+    worker.delivery(&order, "DELIVERED").await;
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_worker_without_queues_is_alive_but_not_ready() {
+    let none: Vec<_> = ["STANDARD", "STANDARD_DLQ", "FIFO", "FIFO_DLQ"]
+        .map(|queue| format!("SQS_QUEUE_URL_{queue}"))
+        .into();
+    let none: Vec<_> = none.iter().map(|name| (name.as_str(), "")).collect();
+    let worker = Worker::start(SocketAddr::from(([127, 0, 0, 1], 9)), &none).await;
+    let (status, why) = get(&format!("{}/readyz", worker.admin)).await;
+    assert_eq!(status, 503);
+    assert!(why.to_string().contains("SQS_QUEUE_URL_STANDARD"), "{why}");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn questions_about_orders_are_answered_or_refused_as_problems() {
+    let sqs = Sqs::anywhere().await;
+    let worker = Worker::start(sqs.addr, &[]).await;
+    let id = uuid::Uuid::new_v4();
+    for (path, expected) in [
+        (format!("orders/{id}"), 404),
+        ("orders/not-a-uuid".to_owned(), 400),
+        ("orders/%FF%00".to_owned(), 400),
+        ("nothing".to_owned(), 404),
+    ] {
+        let (status, problem) = get(&format!("{}/{path}", worker.api)).await;
+        assert_eq!(
+            (status, problem["status"].as_u64()),
+            (expected, Some(u64::from(expected))),
+            "{path}"
+        );
+    }
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn while_the_store_is_down_no_order_is_lost_or_given_up() {
+    let sqs = Sqs::anywhere().await;
+    let worker = Worker::start(sqs.addr, &[]).await;
+    worker.is_ready().await;
+    let file = worker.directory.path().join("deliveries.db");
+    let mut other = SqliteConnectOptions::new()
+        .filename(file)
+        .connect()
+        .await
+        .unwrap();
+    sqlx::query("ALTER TABLE attempts RENAME TO lost")
+        .execute(&mut other)
+        .await
+        .unwrap();
+    let order = order_of("상품1");
+    sqs.send(FIFO, &order.to_json(), Some("customer-001")).await;
+    eventually("the worker is not ready", || async {
+        (!worker.readiness.is_ready()).then_some(())
+    })
+    .await;
+    assert_eq!(sqs.messages(FIFO), 1);
+    sqlx::query("ALTER TABLE lost RENAME TO attempts")
+        .execute(&mut other)
+        .await
+        .unwrap();
+    worker.delivery(&order, "DELIVERED").await;
+    worker.is_ready().await;
+    assert_eq!(sqs.messages("order-queue-dlq.fifo"), 0);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_is_stopped_under_load_leaves_nothing_in_flight() {
+    let sqs = Sqs::anywhere().await;
+    let orders: Vec<_> = (1..=60).map(|i| order_of(&format!("상품{i}"))).collect();
+    for (i, order) in orders.iter().enumerate() {
+        let group = format!("customer-{}", i % 3);
+        sqs.send(FIFO, &order.to_json(), Some(&group)).await;
+        sqs.send(STANDARD, &order_of("상품").to_json(), None).await;
+    }
+    let slow = [
+        ("CARRIER_SIMULATED_TIME", "50ms"),
+        ("WORKER_CONCURRENCY", "4"),
+    ];
+    let worker = Worker::start(sqs.addr, &slow).await;
+    worker.delivery(&orders[0], "DELIVERED").await;
+    worker.stop().await;
+    for queue in [STANDARD, FIFO] {
+        let counts = sqs.handle.queue_counts(queue).unwrap();
+        assert_eq!(counts.in_flight, 0, "{queue}");
+        assert!(counts.visible > 0, "{queue}: it was stopped in the midst");
+    }
+}

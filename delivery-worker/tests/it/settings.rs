@@ -1,0 +1,84 @@
+//! The settings table and its checks.
+
+use std::time::Duration;
+
+use delivery_worker::{CarrierSettings, Settings, SimulatedTime, store::DatabaseUrl};
+use service_kit::settings::{Problems, Reader};
+
+fn read(env: &[(&str, &str)]) -> Result<Settings, Problems> {
+    let env = env
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let mut reader = Reader::load(Settings::table(), None, env);
+    let settings = Settings::read(&mut reader);
+    reader.finish(settings)
+}
+
+#[test]
+fn the_defaults_are_those_of_the_table() {
+    let settings = read(&[]).unwrap();
+    assert_eq!(settings.listen.port(), 8081);
+    assert_eq!(settings.admin.port(), 9081);
+    assert_eq!(
+        settings.database,
+        DatabaseUrl::Sqlite("deliveries.db".into())
+    );
+    assert_eq!(settings.consumer.concurrency, 64);
+    assert_eq!(settings.consumer.handler_timeout, Duration::from_secs(20));
+    assert_eq!(settings.consumer.drain_timeout, Duration::from_secs(25));
+    assert_eq!(settings.consumer.retry_backoff, Duration::from_secs(1));
+    assert_eq!(settings.consumer.retry_backoff_max, Duration::from_mins(1));
+    assert_eq!(settings.carrier_timeout, Duration::from_secs(10));
+    let immediate = SimulatedTime::Constant(Duration::ZERO);
+    assert_eq!(settings.carrier, CarrierSettings::Simulated(immediate));
+    assert!(settings.fail_test_products);
+}
+
+#[test]
+fn every_problem_is_reported_at_once() {
+    let problems = read(&[
+        ("DATABASE_URL", "postgres://localhost/deliveries"),
+        ("WORKER_CONCURRENCY", "0"),
+        ("CARRIER_TIMEOUT", "20s"),
+        ("CARRIER_SIMULATED_TIME", "lognormal(1s)"),
+        ("RETRY_BACKOFF", "2m"),
+        ("CARRIER", "http"),
+        ("WORKER_CONCURENCY", "4"),
+    ])
+    .unwrap_err();
+    let mut names: Vec<_> = problems
+        .0
+        .iter()
+        .map(|problem| problem.name.as_str())
+        .collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        [
+            "CARRIER",
+            "CARRIER_SIMULATED_TIME",
+            "CARRIER_TIMEOUT",
+            "DATABASE_URL",
+            "RETRY_BACKOFF_MAX",
+            "WORKER_CONCURENCY",
+            "WORKER_CONCURRENCY",
+        ]
+    );
+}
+
+#[test]
+fn an_http_carrier_needs_a_url() {
+    let problems = read(&[("CARRIER", "http")]).unwrap_err();
+    assert!(problems.to_string().contains("CARRIER_URL"), "{problems}");
+    let wrong = read(&[("CARRIER", "http"), ("CARRIER_URL", "ftp://carrier")]).unwrap_err();
+    assert_eq!(wrong.0.len(), 1, "{wrong}");
+    let settings = read(&[
+        ("CARRIER", "http"),
+        ("CARRIER_URL", "https://carrier/orders"),
+    ])
+    .unwrap();
+    assert_eq!(
+        settings.carrier,
+        CarrierSettings::Http("https://carrier/orders".to_owned())
+    );
+}

@@ -1,0 +1,180 @@
+//! What the monitor measures.
+
+use prometheus::{Gauge, GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry, core::Collector};
+
+use crate::letter::REASONS;
+
+/// The monitor's metrics.
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics {
+    messages: IntGaugeVec,
+    retention: GaugeVec,
+    oldest: GaugeVec,
+    next_expiry: GaugeVec,
+    arrived: IntCounterVec,
+    scan_complete: IntGaugeVec,
+    not_released: IntCounterVec,
+    last_success: Gauge,
+}
+
+/// Approximate numbers of messages, as SQS counts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Can be received.
+    pub(crate) visible: u64,
+    /// Received by somebody and not yet deleted or visible again.
+    pub(crate) in_flight: u64,
+    /// Sent with a delay that is not over.
+    pub(crate) delayed: u64,
+}
+
+impl Counts {
+    pub(crate) fn total(self) -> u64 {
+        self.visible + self.in_flight + self.delayed
+    }
+}
+
+impl Metrics {
+    /// Registers the metrics.
+    ///
+    /// # Panics
+    /// When the registry has them already: a registry belongs to one service.
+    pub(crate) fn register(registry: &Registry) -> Self {
+        let gauge = |name: &str, help: &str, labels: &[&str]| {
+            add(registry, GaugeVec::new(Opts::new(name, help), labels))
+        };
+        let int_gauge = |name: &str, help: &str, labels: &[&str]| {
+            add(registry, IntGaugeVec::new(Opts::new(name, help), labels))
+        };
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            add(registry, IntCounterVec::new(Opts::new(name, help), labels))
+        };
+        Self {
+            messages: int_gauge(
+                "sqs_queue_messages",
+                "Approximate number of messages in the queue, by state.",
+                &["queue", "role", "state"],
+            ),
+            retention: gauge(
+                "sqs_queue_retention_seconds",
+                "How long SQS keeps a message of the queue.",
+                &["queue", "role"],
+            ),
+            oldest: gauge(
+                "sqs_queue_oldest_message_timestamp_seconds",
+                "When the oldest message seen in the queue was sent; no series while none is seen.",
+                &["queue"],
+            ),
+            next_expiry: gauge(
+                "sqs_queue_next_expiry_timestamp_seconds",
+                "When SQS deletes the oldest message seen in the queue; no series while none is seen.",
+                &["queue"],
+            ),
+            arrived: counter(
+                "dlq_messages_arrived_total",
+                "Dead letters, each counted when this process first saw it, by reason.",
+                &["queue", "reason"],
+            ),
+            scan_complete: int_gauge(
+                "dlq_scan_complete",
+                "1 when the last scan saw every message that SQS counts in the queue, else 0.",
+                &["queue"],
+            ),
+            not_released: counter(
+                "dlq_scan_release_failures_total",
+                "Messages that a scan could not make visible again at once; they become so by themselves.",
+                &["queue"],
+            ),
+            last_success: add(
+                registry,
+                Gauge::new(
+                    "dlq_monitor_last_success_timestamp_seconds",
+                    "When every queue was last read without an error; 0 before that.",
+                ),
+            ),
+        }
+    }
+
+    /// Makes the series of a dead-letter queue exist, so that a first arrival is an increase.
+    pub(crate) fn expect_dead_letters(&self, queue: &str) {
+        for reason in REASONS {
+            self.arrived.with_label_values(&[queue, reason]);
+        }
+        self.scan_complete.with_label_values(&[queue]);
+        self.not_released.with_label_values(&[queue]);
+    }
+
+    pub(crate) fn counted(&self, queue: &str, role: &str, counts: Counts) {
+        let states = [
+            ("visible", counts.visible),
+            ("in_flight", counts.in_flight),
+            ("delayed", counts.delayed),
+        ];
+        for (state, count) in states {
+            let count = i64::try_from(count).unwrap_or(i64::MAX);
+            self.messages
+                .with_label_values(&[queue, role, state])
+                .set(count);
+        }
+    }
+
+    pub(crate) fn retention(&self, queue: &str, role: &str, seconds: u64) {
+        self.retention
+            .with_label_values(&[queue, role])
+            .set(seconds as f64);
+    }
+
+    pub(crate) fn arrived(&self, queue: &str, reason: &'static str) {
+        self.arrived.with_label_values(&[queue, reason]).inc();
+    }
+
+    pub(crate) fn scanned(&self, queue: &str, complete: bool) {
+        self.scan_complete
+            .with_label_values(&[queue])
+            .set(complete.into());
+    }
+
+    pub(crate) fn not_released(&self, queue: &str, messages: u64) {
+        self.not_released
+            .with_label_values(&[queue])
+            .inc_by(messages);
+    }
+
+    /// When the oldest message was sent, in milliseconds since the epoch; none when there is none.
+    pub(crate) fn oldest(
+        &self,
+        queue: &str,
+        sent_at_ms: Option<u64>,
+        retention_seconds: Option<u64>,
+    ) {
+        set_or_remove(&self.oldest, queue, sent_at_ms.map(seconds));
+        let expiry = sent_at_ms
+            .zip(retention_seconds)
+            .map(|(sent_at_ms, retention)| seconds(sent_at_ms) + retention as f64);
+        set_or_remove(&self.next_expiry, queue, expiry);
+    }
+
+    pub(crate) fn succeeded(&self, now_ms: i64) {
+        self.last_success.set(now_ms as f64 / 1000.0);
+    }
+}
+
+fn seconds(milliseconds: u64) -> f64 {
+    milliseconds as f64 / 1000.0
+}
+
+fn set_or_remove(gauge: &GaugeVec, queue: &str, value: Option<f64>) {
+    match value {
+        Some(value) => gauge.with_label_values(&[queue]).set(value),
+        // An error means that there is no such series, as wanted.
+        None => drop(gauge.remove_label_values(&[queue])),
+    }
+}
+
+fn add<C: Collector + Clone + 'static>(registry: &Registry, metric: prometheus::Result<C>) -> C {
+    let metric = metric.expect("the metric's definition is valid");
+    registry
+        .register(Box::new(metric.clone()))
+        .expect("a registry belongs to one service");
+    metric
+}

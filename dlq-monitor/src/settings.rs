@@ -1,0 +1,46 @@
+//! The monitor's settings.
+
+use std::{net::SocketAddr, time::Duration};
+
+use service_kit::settings::{Common, Reader, Setting, common, listeners};
+
+/// Everything a monitor is told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// AWS, queues, telemetry.
+    pub common: Common,
+    /// Address of the HTTP listener.
+    pub listen: SocketAddr,
+    /// Address of the admin listener.
+    pub admin: SocketAddr,
+    /// Time from one look at the queues to the next, with jitter.
+    pub interval: Duration,
+}
+
+impl Settings {
+    /// The rows of the settings table.
+    pub fn table() -> Vec<Setting> {
+        let mut table = common();
+        table.extend(listeners("0.0.0.0:8082", "0.0.0.0:9082"));
+        table.push(Setting::new(
+            "MONITOR_INTERVAL",
+            "30s",
+            "100ms to 1h",
+            "Time from one look at the queues to the next, with jitter; each costs a few SQS requests",
+        ));
+        table
+    }
+
+    /// Reads the settings, noting every problem.
+    pub fn read(reader: &mut Reader) -> Self {
+        Self {
+            common: reader.common(),
+            listen: reader.socket_addr("LISTEN_ADDR"),
+            admin: reader.socket_addr("ADMIN_ADDR"),
+            interval: reader.duration(
+                "MONITOR_INTERVAL",
+                Duration::from_millis(100)..=Duration::from_hours(1),
+            ),
+        }
+    }
+}

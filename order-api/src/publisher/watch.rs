@@ -1,0 +1,97 @@
+//! Watches whether the queues can be reached, and holds the service's readiness accordingly.
+
+use super::Outcomes;
+use rand::RngExt;
+use service_kit::{Latch, Shutdown};
+use sqs_consumer::{Queue, aws::AwsQueue};
+use std::{sync::Arc, time::Duration};
+
+/// When the queues are looked at.
+struct Pace {
+    /// Between looks while all is well; sends tell about trouble earlier.
+    steady: Duration,
+    /// After the first failure; doubles with each further one.
+    first: Duration,
+    /// The longest after many.
+    last: Duration,
+}
+
+const PACE: Pace = Pace {
+    steady: Duration::from_secs(12),
+    first: Duration::from_secs(1),
+    last: Duration::from_secs(30),
+};
+
+/// Looks at the queues until the shutdown is requested. The latch is ready while every queue answers,
+/// and drops as soon as one does not or a send fails.
+pub(crate) async fn watch(
+    queues: Vec<AwsQueue>,
+    outcomes: Arc<Outcomes>,
+    latch: Latch,
+    shutdown: Shutdown,
+) {
+    if queues.is_empty() {
+        tracing::warn!(
+            "no order can be accepted: neither SQS_QUEUE_URL_STANDARD nor SQS_QUEUE_URL_FIFO is set"
+        );
+        latch.unready("no queue URL is set: SQS_QUEUE_URL_STANDARD, SQS_QUEUE_URL_FIFO");
+        return;
+    }
+    // Looking changes nothing, so a look under way may be dropped.
+    tokio::select! {
+        () = shutdown.requested() => {}
+        () = keep_looking(&queues, &outcomes, &latch) => {}
+    }
+}
+
+async fn keep_looking(queues: &[AwsQueue], outcomes: &Outcomes, latch: &Latch) {
+    let mut failures = 0_u32;
+    loop {
+        let reason = match look(queues).await {
+            Ok(()) => {
+                if latch.ready() {
+                    tracing::info!("the queues answer");
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(jittered(PACE.steady)) => {
+                        failures = 0;
+                        continue;
+                    }
+                    () = outcomes.failed.notified() => "sending to a queue failed".to_owned(),
+                }
+            }
+            Err(reason) => reason,
+        };
+        failures += 1;
+        if latch.unready(reason.as_str()) {
+            tracing::warn!(reason, "not ready: a queue cannot be used");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(backoff(failures)) => {}
+            // Orders get through again: no need to wait for the backoff's end.
+            () = outcomes.succeeded.notified() => {}
+        }
+    }
+}
+
+async fn look(queues: &[AwsQueue]) -> Result<(), String> {
+    for queue in queues {
+        queue
+            .attributes()
+            .await
+            .map_err(|error| format!("{}: {error}", queue.name()))?;
+    }
+    Ok(())
+}
+
+fn backoff(failures: u32) -> Duration {
+    let doubled = PACE
+        .first
+        .saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
+    jittered(doubled.min(PACE.last))
+}
+
+/// Between three quarters and all of it, so that many replicas do not look at the same moment.
+fn jittered(time: Duration) -> Duration {
+    time.mul_f64(rand::rng().random_range(0.75..=1.0))
+}

@@ -1,0 +1,213 @@
+//! The routes: from a request to an order, and from its fate to an answer.
+
+use crate::{
+    body::{self, LARGEST},
+    metrics::Metrics,
+    order::{FieldError, Order, OrderError, limits},
+    problem::Refusal,
+    publisher::{PreparedOrder, PublishError, Publisher, QueueType},
+};
+use axum::{
+    Router,
+    extract::{Query, Request, State},
+    http::{HeaderMap, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use jiff::{Timestamp, Unit};
+use order_events::{OrderEvent, message_group_id};
+use service_kit::Problem;
+use uuid::{Uuid, uuid};
+
+/// Below which the ids of orders with an `Idempotency-Key` are made (UUID version 5, RFC 9562).
+const KEYED_ORDERS: Uuid = uuid!("b3a5d8a4-52f5-4b9d-8c0b-6f6f0c7f6a55");
+
+/// What the routes need.
+#[derive(Clone, Debug)]
+pub(crate) struct Api {
+    pub(crate) publisher: Publisher,
+    pub(crate) metrics: Metrics,
+    /// What stands before the path of `Location`; empty for a relative reference.
+    pub(crate) delivery_base_url: String,
+}
+
+/// The parts of a request beside its body.
+struct Asked {
+    queue: QueueType,
+    key: Option<String>,
+}
+
+pub(crate) fn router(api: Api) -> Router {
+    Router::new()
+        .route("/api/orders", post(accept))
+        .route("/api/orders/health", get(health))
+        .with_state(api)
+}
+
+async fn health() -> Response {
+    let json = r#"{"status":"UP","service":"order-api"}"#;
+    ([(header::CONTENT_TYPE, "application/json")], json).into_response()
+}
+
+async fn accept(State(api): State<Api>, request: Request) -> Result<Response, Problem> {
+    match take(&api, request).await {
+        Ok((queue, event, json)) => {
+            api.metrics.accepted(queue);
+            let location = format!(
+                "{}/api/delivery/orders/{}",
+                api.delivery_base_url, event.order_id
+            );
+            let headers = [
+                (header::CONTENT_TYPE, "application/json".to_owned()),
+                (header::LOCATION, location),
+            ];
+            Ok((StatusCode::ACCEPTED, headers, json).into_response())
+        }
+        Err(refusal) => {
+            let problem = Problem::from(refusal);
+            api.metrics.rejected(problem.slug());
+            Err(problem)
+        }
+    }
+}
+
+async fn take(api: &Api, request: Request) -> Result<(QueueType, OrderEvent, String), Refusal> {
+    let (asked, mut errors) = asked(request.uri(), request.headers());
+    let body = body::read_json(request).await?;
+    let order = match Order::from_json(&body) {
+        Ok(order) if errors.is_empty() => order,
+        Ok(_) => return Err(Refusal::Invalid(errors)),
+        Err(OrderError::Invalid(more)) => {
+            errors.extend(more);
+            return Err(Refusal::Invalid(errors));
+        }
+        Err(OrderError::Malformed(error)) => {
+            errors.push(error);
+            return Err(Refusal::Malformed(errors));
+        }
+    };
+    drop(body);
+    let event = event(order, asked.key.as_deref())?;
+    let json = event.to_json();
+    if json.len() > LARGEST {
+        return Err(Refusal::TooLarge);
+    }
+    let prepared = PreparedOrder {
+        order_id: event.order_id,
+        queue: asked.queue,
+        group_id: message_group_id(&event.customer_id),
+        body: json.clone(),
+    };
+    match api.publisher.publish(prepared).await {
+        Ok(confirmed) => {
+            tracing::debug!(
+                order_id = %event.order_id,
+                message_id = confirmed.message_id,
+                queue = asked.queue.as_str(),
+                "accepted"
+            );
+            Ok((asked.queue, event, json))
+        }
+        Err(error) => {
+            not_published(&event, asked.queue, &error);
+            Err(Refusal::Publish(error))
+        }
+    }
+}
+
+/// Load that is turned away is counted; a line for each order would only add to the load.
+fn not_published(event: &OrderEvent, queue: QueueType, error: &PublishError) {
+    let (order_id, queue) = (event.order_id, queue.as_str());
+    if *error == PublishError::Overloaded {
+        tracing::debug!(%order_id, queue, %error, "not accepted");
+    } else {
+        tracing::warn!(%order_id, queue, %error, "not accepted");
+    }
+}
+
+fn event(order: Order, key: Option<&str>) -> Result<OrderEvent, Refusal> {
+    let order_id = key.map_or_else(Uuid::new_v4, |key| keyed_order_id(&order.customer_id, key));
+    let now = Timestamp::now();
+    // Microseconds, as the other producers write them.
+    let now = now.round(Unit::Microsecond).unwrap_or(now);
+    OrderEvent::new(order_id, order.customer_id, order.items, now)
+        .map_err(|error| Refusal::Invalid(vec![FieldError::new("#/items", error.to_string())]))
+}
+
+/// The same customer and key give the same id, on every replica and for ever. The length in front
+/// keeps ("ab", "c") and ("a", "bc") apart.
+fn keyed_order_id(customer_id: &str, key: &str) -> Uuid {
+    let name = format!("{}:{customer_id}{key}", customer_id.len());
+    Uuid::new_v5(&KEYED_ORDERS, name.as_bytes())
+}
+
+fn asked(uri: &Uri, headers: &HeaderMap) -> (Asked, Vec<FieldError>) {
+    let mut errors = Vec::new();
+    let queue = queue_type(uri).unwrap_or_else(|error| {
+        errors.push(error);
+        QueueType::Standard
+    });
+    let key = idempotency_key(headers).unwrap_or_else(|error| {
+        errors.push(error);
+        None
+    });
+    (Asked { queue, key }, errors)
+}
+
+fn queue_type(uri: &Uri) -> Result<QueueType, FieldError> {
+    const NAME: &str = "queueType";
+    let error = |detail: &str| FieldError::new(format!("?{NAME}"), detail);
+    let Ok(Query(pairs)) = Query::<Vec<(String, String)>>::try_from_uri(uri) else {
+        return Err(error("the query cannot be read"));
+    };
+    let mut values = pairs
+        .iter()
+        .filter(|(name, _)| name == NAME)
+        .map(|(_, value)| value);
+    let Some(value) = values.next() else {
+        return Ok(QueueType::Standard);
+    };
+    if values.next().is_some() {
+        return Err(error("must be given once"));
+    }
+    let named = |queue: &QueueType| queue.as_str().eq_ignore_ascii_case(value);
+    QueueType::ALL
+        .into_iter()
+        .find(named)
+        .ok_or_else(|| error("must be standard or fifo"))
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, FieldError> {
+    const NAME: &str = "Idempotency-Key";
+    let mut values = headers.get_all(NAME).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(FieldError::new(NAME, "must be given once"));
+    }
+    match value.to_str() {
+        Ok(key) if (1..=limits::KEY_LENGTH).contains(&key.len()) => Ok(Some(key.to_owned())),
+        _ => {
+            let detail = format!(
+                "must be 1 to {} printable ASCII characters",
+                limits::KEY_LENGTH
+            );
+            Err(FieldError::new(NAME, detail))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_of_a_keyed_order_never_changes() {
+        let id = keyed_order_id("customer-001", "key-1");
+        assert_eq!(id, keyed_order_id("customer-001", "key-1"));
+        assert_eq!(id.to_string(), "47e715ef-7d35-5e8f-8d5c-ac406378c6c8");
+        assert_ne!(keyed_order_id("ab", "c"), keyed_order_id("a", "bc"));
+        assert_ne!(keyed_order_id("1:a", "b"), keyed_order_id("1", ":ab"));
+    }
+}

@@ -1,0 +1,149 @@
+//! The service: built, then run.
+
+use crate::{
+    metrics::Metrics,
+    publisher::{self, Publisher},
+    routes::{self, Api},
+    settings::Settings,
+};
+use prometheus::Registry;
+use service_kit::{AdminServer, Readiness, ServeLimits, Shutdown, bind, build_info};
+use sqs_consumer::aws::{AwsQueue, CallMetrics, Connection, Options, StaticCredentials};
+use std::{net::SocketAddr, time::Duration};
+use tokio::net::TcpListener;
+
+/// What a request may take beside its publishing when the service stops: reading and answering.
+const DRAIN_MARGIN: Duration = Duration::from_secs(2);
+
+/// The order API, bound and not yet serving.
+#[derive(Debug)]
+pub struct Service {
+    listener: TcpListener,
+    local_addr: SocketAddr,
+    admin: AdminServer,
+    registry: Registry,
+    readiness: Readiness,
+    publisher: Publisher,
+    metrics: Metrics,
+    queues: Vec<AwsQueue>,
+    drain: Duration,
+    delivery_base_url: String,
+}
+
+impl Service {
+    /// Binds both listeners and prepares the connection to SQS, which need not be there yet.
+    pub async fn build(settings: Settings) -> anyhow::Result<Self> {
+        let listener = bind("LISTEN_ADDR", settings.listen)?;
+        let local_addr = listener.local_addr()?;
+        let admin = AdminServer::bind(settings.admin).await?;
+        let registry = Registry::new();
+        build_info(&registry, "order-api", env!("CARGO_PKG_VERSION"));
+        let metrics = Metrics::register(&registry);
+
+        let queues = &settings.queues;
+        let urls: Vec<&str> = [&queues.standard, &queues.fifo]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .collect();
+        let options = Options {
+            region: settings.aws.region,
+            endpoint: settings.aws.endpoint,
+            credentials: settings
+                .aws
+                .credentials
+                .map(|(id, secret)| StaticCredentials {
+                    access_key_id: id,
+                    secret_access_key: secret.expose().to_owned(),
+                    session_token: None,
+                }),
+        };
+        let calls = CallMetrics::register(&registry);
+        let connection = Connection::open(options, urls.first().copied(), calls).await;
+        Ok(Self {
+            listener,
+            local_addr,
+            admin,
+            readiness: Readiness::new(),
+            publisher: Publisher::new(&connection, queues, settings.publish, metrics.clone()),
+            queues: urls.iter().map(|url| connection.queue(url, None)).collect(),
+            drain: settings.publish.timeout + DRAIN_MARGIN,
+            delivery_base_url: base(settings.delivery_base_url),
+            registry,
+            metrics,
+        })
+    }
+
+    /// The API's address, with the port that the system chose for port 0.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// The address of metrics and health.
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.admin.local_addr()
+    }
+
+    /// The service's readiness; it starts with the latch of its queues.
+    pub fn readiness(&self) -> Readiness {
+        self.readiness.clone()
+    }
+
+    /// Serves until the shutdown is requested. Then the service is no longer ready, requests under
+    /// way are finished within the publish timeout and a margin, and the admin listener closes last.
+    pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
+        tracing::info!(listen = %self.local_addr, admin = %self.admin.local_addr(), "order-api is up");
+        let (admin_trigger, admin_shutdown) = Shutdown::new();
+        let admin = self.admin.serve(
+            self.registry.clone(),
+            self.readiness.clone(),
+            admin_shutdown,
+        );
+        let admin = tokio::spawn(admin);
+        let latch = self.readiness.latch("sqs");
+        tokio::spawn(publisher::watch(
+            self.queues,
+            self.publisher.outcomes(),
+            latch,
+            shutdown.clone(),
+        ));
+        let announced = {
+            let (readiness, shutdown) = (self.readiness, shutdown.clone());
+            tokio::spawn(async move {
+                shutdown.requested().await;
+                readiness.stopping();
+            })
+        };
+
+        let api = Api {
+            publisher: self.publisher.clone(),
+            metrics: self.metrics,
+            delivery_base_url: self.delivery_base_url,
+        };
+        let router = service_kit::routes(routes::router(api), &self.registry);
+        let limits = ServeLimits {
+            drain: self.drain,
+            ..ServeLimits::default()
+        };
+        let served = service_kit::serve(self.listener, router, shutdown, limits).await;
+
+        // Sends whose clients went away are under way even now.
+        let left = self.publisher.drained(self.drain).await;
+        if left > 0 {
+            tracing::warn!(
+                left,
+                "orders were still being sent; none of them was confirmed to a client"
+            );
+        }
+        announced.await?;
+        admin_trigger.request();
+        admin.await??;
+        tracing::info!("order-api has stopped");
+        Ok(served?)
+    }
+}
+
+fn base(url: Option<String>) -> String {
+    url.map(|url| url.trim_end_matches('/').to_owned())
+        .unwrap_or_default()
+}

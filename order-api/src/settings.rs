@@ -1,0 +1,66 @@
+//! The API's settings.
+
+use service_kit::settings::{AwsAccess, QueueUrls, Reader, Setting, common, listeners};
+use std::{net::SocketAddr, time::Duration};
+
+/// What the API is built from.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Address of the API.
+    pub listen: SocketAddr,
+    /// Address of metrics and health.
+    pub admin: SocketAddr,
+    /// How SQS is reached.
+    pub aws: AwsAccess,
+    /// The queues; orders go to `standard` and `fifo`.
+    pub queues: QueueUrls,
+    /// How much is published at once, and for how long.
+    pub publish: PublishSettings,
+    /// What stands before the path in `Location`; nothing: a relative reference.
+    pub delivery_base_url: Option<String>,
+}
+
+/// How much is published at once, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct PublishSettings {
+    /// From an order's admission to SQS's confirmation, retries included.
+    pub timeout: Duration,
+    /// Calls to SQS under way at once.
+    pub concurrency: usize,
+    /// Orders that wait for a call; further ones are turned away.
+    pub waiting: usize,
+}
+
+impl Settings {
+    /// Every setting of the binary.
+    pub fn table() -> Vec<Setting> {
+        let mut table = listeners("0.0.0.0:8080", "0.0.0.0:9080");
+        table.extend([
+            Setting::new("PUBLISH_TIMEOUT", "5s", "100ms to 60s", "Time that SQS has to confirm an order before the client is told to try again"),
+            Setting::new("PUBLISH_CONCURRENCY", "64", "1 to 1000", "Calls to SQS at once"),
+            Setting::new("PUBLISH_WAITING", "1024", "0 to 100000", "Orders that wait for a call to SQS; further ones are answered with 503"),
+            Setting::optional("DELIVERY_BASE_URL", "an http or https URL", "Base of the Location that an accepted order is given, where the delivery worker's API is reached; when not set, the Location is a path"),
+        ]);
+        table.extend(common());
+        table
+    }
+
+    /// Reads the settings; problems are noted in the reader.
+    pub fn read(reader: &mut Reader) -> Self {
+        let common = reader.common();
+        let seconds = Duration::from_secs;
+        Self {
+            listen: reader.socket_addr("LISTEN_ADDR"),
+            admin: reader.socket_addr("ADMIN_ADDR"),
+            aws: common.aws,
+            queues: common.queues,
+            publish: PublishSettings {
+                timeout: reader
+                    .duration("PUBLISH_TIMEOUT", Duration::from_millis(100)..=seconds(60)),
+                concurrency: reader.number("PUBLISH_CONCURRENCY", 1..=1000),
+                waiting: reader.number("PUBLISH_WAITING", 0..=100_000),
+            },
+            delivery_base_url: reader.url("DELIVERY_BASE_URL"),
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The order API through real HTTP: against local-sqs, and against an SQS that misbehaves on purpose.
+
+mod accepting;
+mod binary;
+mod faults;
+mod harness;
+mod validation;
