@@ -1,11 +1,17 @@
 //! Idle memory and time to ready of each service.
 
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "measures other processes, in real time and without a runtime"
+)]
+
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
     net::SocketAddr,
     path::Path,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::ensure;
@@ -14,10 +20,6 @@ use crate::{
     process::{Process, build, free_address, status},
     results::Section,
 };
-
-// The time of another process is real time; no clock is paused here.
-#[expect(clippy::disallowed_types, reason = "measures other processes")]
-use std::time::Instant;
 
 const ROUNDS: usize = 5;
 /// Long enough for the first polls and observations to be over.
@@ -29,15 +31,17 @@ pub(crate) fn run() -> anyhow::Result<()> {
     std::fs::create_dir_all(&scratch)?;
     let measured = measure(&binaries, &scratch);
     std::fs::remove_dir_all(&scratch)?;
-    let mut text = String::from(
-        "| service | resident memory, idle | start to ready |\n|---|---|---|\n",
-    );
+    let mut text =
+        String::from("| service | resident memory, idle | start to ready |\n|---|---|---|\n");
     for (name, kib, ready) in measured? {
         let mib = kib as f64 / 1024.0;
         let ms = ready.as_secs_f64() * 1e3;
         writeln!(text, "| {name} | {mib:.1} MiB | {ms:.0} ms |")?;
     }
-    writeln!(text, "\nMedians of {ROUNDS} starts; memory is VmRSS {SETTLE:?} after ready.")?;
+    writeln!(
+        text,
+        "\nMedians of {ROUNDS} starts; memory is VmRSS {SETTLE:?} after ready."
+    )?;
     Section {
         title: "R1: idle services",
         command: "cargo run --release -p bench -- idle",
@@ -46,13 +50,10 @@ pub(crate) fn run() -> anyhow::Result<()> {
     .write()
 }
 
-fn measure(
-    binaries: &Path,
-    scratch: &Path,
-) -> anyhow::Result<Vec<(&'static str, u64, Duration)>> {
+fn measure(binaries: &Path, scratch: &Path) -> anyhow::Result<Vec<(&'static str, u64, Duration)>> {
     let sqs = free_address()?;
     let server = BTreeMap::from([("LOCAL_SQS_ADDR", sqs.to_string())]);
-    let _server = Process::start(binaries.join("local-sqs"), &server)?;
+    let _server = Process::start(&binaries.join("local-sqs"), &server)?;
     wait_until_ready(sqs, "/health")?;
     let mut medians = Vec::new();
     for name in ["order-api", "delivery-worker", "dlq-monitor"] {
@@ -62,7 +63,7 @@ fn measure(
             let database = scratch.join(format!("{name}-{round}.db"));
             let env = environment(sqs, admin, &database)?;
             let started = Instant::now();
-            let service = Process::start(binaries.join(name), &env)?;
+            let service = Process::start(&binaries.join(name), &env)?;
             wait_until_ready(admin, "/readyz")?;
             times.push(started.elapsed());
             std::thread::sleep(SETTLE);
@@ -84,7 +85,10 @@ fn environment(
     Ok(BTreeMap::from([
         ("AWS_SQS_ENDPOINT", format!("http://{sqs}")),
         ("SQS_QUEUE_URL_STANDARD", queue("order-queue-standard")),
-        ("SQS_QUEUE_URL_STANDARD_DLQ", queue("order-queue-standard-dlq")),
+        (
+            "SQS_QUEUE_URL_STANDARD_DLQ",
+            queue("order-queue-standard-dlq"),
+        ),
         ("SQS_QUEUE_URL_FIFO", queue("order-queue.fifo")),
         ("SQS_QUEUE_URL_FIFO_DLQ", queue("order-queue-dlq.fifo")),
         ("LISTEN_ADDR", free_address()?.to_string()),
@@ -96,7 +100,10 @@ fn environment(
 fn wait_until_ready(addr: SocketAddr, path: &str) -> anyhow::Result<()> {
     let started = Instant::now();
     while status(addr, path) != Some(200) {
-        ensure!(started.elapsed() < Duration::from_secs(20), "{addr}{path} does not become ready");
+        ensure!(
+            started.elapsed() < Duration::from_secs(20),
+            "{addr}{path} does not become ready"
+        );
         std::thread::sleep(Duration::from_millis(1));
     }
     Ok(())

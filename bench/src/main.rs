@@ -3,7 +3,10 @@
 //! Each measurement prints its table and writes it to `bench/RESULTS.md`, with the machine, the
 //! version and the command beside it. Absolute figures move from machine to machine.
 
-#![expect(clippy::print_stdout, reason = "a command-line tool prints its results")]
+#![expect(
+    clippy::print_stdout,
+    reason = "a command-line tool prints its results"
+)]
 
 mod idle;
 mod process;
@@ -17,13 +20,12 @@ const USAGE: &str = "usage: cargo run --release -p bench -- <what>
 ";
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let outcome = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["idle"] => idle::run(),
-        _ => {
-            print!("{USAGE}");
-            return ExitCode::from(64);
-        }
+    let what = std::env::args().nth(1).unwrap_or_default();
+    let outcome = if what == "idle" {
+        idle::run()
+    } else {
+        print!("{USAGE}");
+        return ExitCode::from(64);
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -21,7 +21,10 @@ pub(crate) fn build() -> anyhow::Result<PathBuf> {
     }
     ensure!(build.status()?.success(), "the build failed");
     let own = std::env::current_exe()?;
-    Ok(own.parent().context("a binary lies in a folder")?.to_owned())
+    Ok(own
+        .parent()
+        .context("a binary lies in a folder")?
+        .to_owned())
 }
 
 /// An address that was free a moment ago.
@@ -33,8 +36,8 @@ pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
 pub(crate) struct Process(Child);
 
 impl Process {
-    pub(crate) fn start(binary: PathBuf, env: &BTreeMap<&str, String>) -> anyhow::Result<Self> {
-        let child = Command::new(&binary)
+    pub(crate) fn start(binary: &Path, env: &BTreeMap<&str, String>) -> anyhow::Result<Self> {
+        let child = Command::new(binary)
             .env_clear()
             .envs(env.iter().map(|(name, value)| (*name, value)))
             .stdout(Stdio::null())
@@ -64,7 +67,11 @@ impl Drop for Process {
 pub(crate) fn status(addr: SocketAddr, path: &str) -> Option<u16> {
     let mut stream = TcpStream::connect_timeout(&addr, Duration::from_secs(1)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n").ok()?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n"
+    )
+    .ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     answer.split_whitespace().nth(1)?.parse().ok()

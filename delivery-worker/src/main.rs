@@ -11,6 +11,7 @@ fn main() -> ExitCode {
         version: env!("CARGO_PKG_VERSION"),
         about: "consumes orders from SQS, delivers them and remembers every attempt",
         table: Settings::table,
+        flags: &[],
         read: Settings::read,
         run: |settings, shutdown| async move { Service::build(settings).await?.run(shutdown).await },
     })

@@ -107,6 +107,7 @@ impl Service {
     /// drops, the consumers drain side by side, the store is flushed and closed, and the listeners,
     /// by which all of that can be watched, end last.
     pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
+        info!(listen = %self.local_addr, admin = %self.admin_addr(), "delivery-worker is up");
         let (stop_listeners, listeners) = Shutdown::new();
         let limits = ServeLimits::default();
         let http = tokio::spawn(serve(self.listener, self.router, listeners.clone(), limits));

@@ -11,6 +11,7 @@ fn main() -> ExitCode {
         version: env!("CARGO_PKG_VERSION"),
         about: "watches the order queues and their dead letters",
         table: Settings::table,
+        flags: &[],
         read: Settings::read,
         run: |settings, shutdown| async move { Service::build(settings).await?.run(shutdown).await },
     })

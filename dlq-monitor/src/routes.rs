@@ -2,21 +2,50 @@
 
 use std::sync::Arc;
 
-use axum::{Json, Router, extract::State, routing::get};
+use axum::{
+    Json, Router,
+    extract::{Request, State},
+    http::{StatusCode, header},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::get,
+};
 use jiff::Timestamp;
 use serde::Serialize;
+use service_kit::{Problem, settings::Secret};
+use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use crate::observe::Look;
 
 type Looks = watch::Receiver<Arc<[Look]>>;
 
-/// `/` and `/api/dlq/health`.
-pub(crate) fn router(looks: Looks) -> Router {
+/// `/`, which needs the token if there is one, and `/api/dlq/health`, which everybody may ask.
+pub(crate) fn router(looks: Looks, token: Option<Secret>) -> Router {
     Router::new()
         .route("/", get(overview))
+        .layer(from_fn_with_state(token, check_token))
         .route("/api/dlq/health", get(health))
         .with_state(looks)
+}
+
+async fn check_token(
+    State(token): State<Option<Secret>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let given = request.headers().get(header::AUTHORIZATION);
+    let given = given.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    // Digests are compared, so that the time taken says nothing about the token.
+    let same = |token: &Secret| {
+        given.is_some_and(|given| Sha256::digest(given) == Sha256::digest(token.expose()))
+    };
+    if token.as_ref().is_none_or(same) {
+        return next.run(request).await;
+    }
+    let problem = Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized")
+        .detail("send the header Authorization: Bearer with the monitor's token".to_owned());
+    ([(header::WWW_AUTHENTICATE, "Bearer")], problem).into_response()
 }
 
 #[derive(Serialize)]

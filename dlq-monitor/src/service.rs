@@ -49,7 +49,7 @@ impl Service {
         let connection = Connection::open(options, first, CallMetrics::register(&registry)).await;
         let metrics = Metrics::register(&registry);
         let observer = Observer::new(connection, &urls, metrics, settings.interval);
-        let router = routes(router(observer.looks()), &registry);
+        let router = routes(router(observer.looks(), settings.token), &registry);
         let observer = if urls.is_empty() {
             warn!("no queue has a URL, so there is nothing to watch");
             latch.unready("no queue: set the SQS_QUEUE_URL_ settings");
@@ -86,6 +86,7 @@ impl Service {
     /// Watches until the shutdown is requested; a scan that is under way then releases what it
     /// holds. The listeners end last.
     pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
+        tracing::info!(listen = %self.local_addr(), admin = %self.admin_addr(), "dlq-monitor is up");
         let (stop_listeners, listeners) = Shutdown::new();
         let limits = ServeLimits::default();
         let http = tokio::spawn(serve(self.listener, self.router, listeners.clone(), limits));

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use service_kit::settings::{Common, Reader, Setting, common, listeners};
+use service_kit::settings::{Common, Reader, Secret, Setting, common, listeners};
 
 /// Everything a monitor is told.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub struct Settings {
     pub admin: SocketAddr,
     /// Time from one look at the queues to the next, with jitter.
     pub interval: Duration,
+    /// What readers must show; none: everybody may read.
+    pub token: Option<Secret>,
 }
 
 impl Settings {
@@ -28,6 +30,14 @@ impl Settings {
             "100ms to 1h",
             "Time from one look at the queues to the next, with jitter; each costs a few SQS requests",
         ));
+        table.push(
+            Setting::optional(
+                "MONITOR_TOKEN",
+                "a text; reading then needs the header Authorization: Bearer TOKEN",
+                "Who may read what the monitor has seen; when not set, everybody who reaches it",
+            )
+            .secret(),
+        );
         table
     }
 
@@ -41,6 +51,7 @@ impl Settings {
                 "MONITOR_INTERVAL",
                 Duration::from_millis(100)..=Duration::from_hours(1),
             ),
+            token: reader.secret("MONITOR_TOKEN"),
         }
     }
 }

@@ -10,6 +10,7 @@ fn main() -> ExitCode {
         version: env!("CARGO_PKG_VERSION"),
         about: "takes orders over HTTP and publishes them to SQS",
         table: Settings::table,
+        flags: &[],
         read: Settings::read,
         run: async |settings, shutdown| Service::build(settings).await?.run(shutdown).await,
     })

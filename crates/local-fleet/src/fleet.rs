@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::Context;
 use local_sqs::{Handle, Server, ServerSettings};
-use service_kit::{BindError, Shutdown};
+use service_kit::{BindError, Shutdown, bind};
 use tokio::task::JoinSet;
 
 use crate::Settings;
@@ -45,13 +45,8 @@ impl Fleet {
                 settings.data_dir.display()
             )
         })?;
-        let sqs = Server::bind(settings.sqs, ServerSettings::default())
-            .await
-            .map_err(|source| BindError {
-                setting: "LOCAL_SQS_ADDR",
-                addr: settings.sqs,
-                source,
-            })?;
+        let listener = bind("LOCAL_SQS_ADDR", settings.sqs)?;
+        let sqs = Server::with_listener(listener, ServerSettings::default())?;
         let services = settings.services(&sqs.endpoint())?;
         Ok(Self {
             sqs,
@@ -116,7 +111,11 @@ impl Fleet {
 /// A service names its own settings; here its addresses have other names.
 fn named(error: anyhow::Error, prefix: &'static str) -> anyhow::Error {
     match error.downcast::<BindError>() {
-        Ok(BindError { setting, addr, source }) => BindError {
+        Ok(BindError {
+            setting,
+            addr,
+            source,
+        }) => BindError {
             setting: match (prefix, setting) {
                 ("LOCAL_FLEET_API", "ADMIN_ADDR") => "LOCAL_FLEET_API_ADMIN_ADDR",
                 ("LOCAL_FLEET_API", _) => "LOCAL_FLEET_API_ADDR",

@@ -10,6 +10,7 @@ fn main() -> ExitCode {
         version: env!("CARGO_PKG_VERSION"),
         about: "an SQS for development and tests; NOT DURABLE, everything is gone when it ends",
         table: Settings::table,
+        flags: &[],
         read: Settings::read,
         run: cli::run,
     })

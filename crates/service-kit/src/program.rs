@@ -6,7 +6,9 @@ use crate::{
     telemetry::Telemetry,
 };
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
+    fmt::Write as _,
     io::{self, Write},
     path::PathBuf,
     process::ExitCode,
@@ -31,6 +33,9 @@ pub struct Program<Settings, Run> {
     pub about: &'static str,
     /// Its settings; the [`crate::settings::common`] rows are among them.
     pub table: fn() -> Vec<Setting>,
+    /// Command-line options that stand for settings, such as `("--data-dir", "DATA_DIR")`. They win
+    /// over the environment.
+    pub flags: &'static [(&'static str, &'static str)],
     /// Reads them.
     pub read: fn(&mut Reader) -> Settings,
     /// Builds the service and runs it until the shutdown is requested and the drain is done.
@@ -47,7 +52,7 @@ where
     Run: FnOnce(Settings, Shutdown) -> Running,
     Running: Future<Output = anyhow::Result<()>>,
 {
-    let arguments = match Arguments::parse(std::env::args_os().skip(1)) {
+    let arguments = match Arguments::parse(std::env::args_os().skip(1), program.flags) {
         Ok(arguments) => arguments,
         Err(wrong) => {
             let usage = usage(&program);
@@ -76,7 +81,7 @@ where
         }
         Wanted::Check | Wanted::Run => {}
     }
-    let settings = read(&program, arguments.file.as_deref());
+    let settings = read(&program, &arguments);
     let (settings, telemetry) = match settings {
         Ok(_) if arguments.wanted == Wanted::Check => {
             say(&mut io::stdout(), "settings are valid\n");
@@ -122,13 +127,13 @@ where
 
 type Read<Settings> = Result<(Settings, crate::settings::TelemetrySettings), Problems>;
 
-fn read<Settings, Run>(
-    program: &Program<Settings, Run>,
-    file: Option<&std::path::Path>,
-) -> Read<Settings> {
+fn read<Settings, Run>(program: &Program<Settings, Run>, arguments: &Arguments) -> Read<Settings> {
     let lossy = |text: OsString| text.to_string_lossy().into_owned();
-    let env = std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value)));
-    let mut reader = Reader::load((program.table)(), file, env);
+    let mut env: BTreeMap<String, String> = std::env::vars_os()
+        .map(|(name, value)| (lossy(name), lossy(value)))
+        .collect();
+    env.extend(arguments.settings.clone());
+    let mut reader = Reader::load((program.table)(), arguments.file.as_deref(), env);
     let telemetry = reader.telemetry();
     let settings = (program.read)(&mut reader);
     reader.finish((settings, telemetry))
@@ -153,10 +158,16 @@ fn usage<Settings, Run>(program: &Program<Settings, Run>) -> String {
         about,
         ..
     } = program;
+    let mut own = String::new();
+    for (flag, setting) in program.flags {
+        let flag = format!("{flag} VALUE");
+        // Writing to a string does not fail.
+        let _ = writeln!(own, "  {flag:<15} the same as the setting {setting}");
+    }
     format!(
         "{name} {version}: {about}\n\n\
-         Usage: {name} [--config FILE] [--check-config]\n\n\
-         OPTIONS\n\
+         Usage: {name} [OPTIONS]\n\n\
+         OPTIONS\n{own}\
          \x20 --config FILE   read settings from a TOML file, names in lower case; the environment wins\n\
          \x20 --check-config  only check the settings: exit 0, or 64 with every problem\n\
          \x20 --version       print the version\n\
@@ -169,6 +180,8 @@ fn usage<Settings, Run>(program: &Program<Settings, Run>) -> String {
 struct Arguments {
     wanted: Wanted,
     file: Option<PathBuf>,
+    /// Settings given by a program's own flags.
+    settings: Vec<(String, String)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,10 +193,14 @@ enum Wanted {
 }
 
 impl Arguments {
-    fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, String> {
+    fn parse(
+        arguments: impl IntoIterator<Item = OsString>,
+        flags: &[(&str, &str)],
+    ) -> Result<Self, String> {
         let mut parsed = Self {
             wanted: Wanted::Run,
             file: None,
+            settings: Vec::new(),
         };
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
@@ -209,7 +226,20 @@ impl Arguments {
                 Some(option) if option.starts_with("--config=") => {
                     parsed.file = Some(option["--config=".len()..].into());
                 }
-                _ => return Err(format!("unknown argument {}", argument.display())),
+                other => {
+                    let unknown = || format!("unknown argument {}", argument.display());
+                    let text = other.ok_or_else(unknown)?;
+                    let (flag, given) = match text.split_once('=') {
+                        Some((flag, value)) => (flag, Some(OsString::from(value))),
+                        None => (text, None),
+                    };
+                    let known = flags.iter().find(|(known, _)| *known == flag);
+                    let (_, setting) = known.ok_or_else(unknown)?;
+                    let value = given.or_else(|| arguments.next());
+                    let value = value.ok_or_else(|| format!("{flag} needs a value"))?;
+                    let value = value.to_string_lossy().into_owned();
+                    parsed.settings.push(((*setting).to_owned(), value));
+                }
             }
         }
         Ok(parsed)
@@ -256,7 +286,10 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> Result<Arguments, String> {
-        Arguments::parse(line.split_whitespace().map(OsString::from))
+        Arguments::parse(
+            line.split_whitespace().map(OsString::from),
+            &[("--data-dir", "DATA_DIR")],
+        )
     }
 
     #[test]
@@ -265,7 +298,8 @@ mod tests {
             parse(""),
             Ok(Arguments {
                 wanted: Wanted::Run,
-                file: None
+                file: None,
+                settings: vec![],
             })
         );
     }
@@ -275,12 +309,25 @@ mod tests {
         let expected = Arguments {
             wanted: Wanted::Check,
             file: Some("a.toml".into()),
+            settings: vec![],
         };
         assert_eq!(
             parse("--check-config --config a.toml").as_ref(),
             Ok(&expected)
         );
         assert_eq!(parse("--config=a.toml --check-config"), Ok(expected));
+    }
+
+    #[test]
+    fn a_programs_own_flag_stands_for_a_setting_in_both_spellings() {
+        for line in ["--data-dir x", "--data-dir=x"] {
+            let parsed = parse(line).unwrap();
+            assert_eq!(parsed.settings, [("DATA_DIR".to_owned(), "x".to_owned())]);
+        }
+        assert_eq!(
+            parse("--data-dir"),
+            Err("--data-dir needs a value".to_owned())
+        );
     }
 
     #[test]

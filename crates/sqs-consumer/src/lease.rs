@@ -11,10 +11,10 @@ use crate::time::Time;
 /// The longest that a message can stay invisible after one receive, extensions included.
 ///
 /// Source: AWS SQS developer guide, "Amazon SQS visibility timeout".
-pub const MAX_LEASE: Duration = Duration::from_secs(12 * 60 * 60);
+pub const MAX_LEASE: Duration = Duration::from_hours(12);
 
 /// Kept free before [`MAX_LEASE`], for the difference between our clock's start and the server's.
-const CAP_MARGIN: Duration = Duration::from_secs(60);
+const CAP_MARGIN: Duration = Duration::from_mins(1);
 
 /// The lease of one message under one receipt handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct Lease {
 impl Lease {
     /// A lease from a receive that was sent at `requested_at` and asked for `visibility`.
     pub fn new(requested_at: Time, visibility: Duration) -> Self {
-        let cap = requested_at + (MAX_LEASE - CAP_MARGIN);
+        let cap = requested_at + MAX_LEASE.saturating_sub(CAP_MARGIN);
         Self {
             visibility,
             deadline: (requested_at + visibility).min(cap),

@@ -30,7 +30,13 @@ impl Curl {
             .unwrap()
             .with_root_certificates(RootCertStore::empty())
             .with_no_client_auth();
-        Self(Client::builder().tls_backend_preconfigured(tls).no_proxy().build().unwrap())
+        Self(
+            Client::builder()
+                .tls_backend_preconfigured(tls)
+                .no_proxy()
+                .build()
+                .unwrap(),
+        )
     }
 
     /// None while nobody answers.
@@ -39,7 +45,9 @@ impl Curl {
     }
 
     pub(crate) async fn get(&self, url: &str) -> Answer {
-        self.try_get(url).await.unwrap_or_else(|| panic!("no answer from {url}"))
+        self.try_get(url)
+            .await
+            .unwrap_or_else(|| panic!("no answer from {url}"))
     }
 
     /// None when the connection breaks before there is an answer.
@@ -49,7 +57,9 @@ impl Curl {
     }
 
     pub(crate) async fn post(&self, url: &str, body: impl Into<String>) -> Answer {
-        self.try_post(url, body).await.unwrap_or_else(|| panic!("no answer from {url}"))
+        self.try_post(url, body)
+            .await
+            .unwrap_or_else(|| panic!("no answer from {url}"))
     }
 
     /// Waits until `GET url` answers what is wanted.
@@ -76,8 +86,14 @@ impl Curl {
 async fn answer(response: reqwest::Response) -> Option<Answer> {
     let status = response.status().as_u16();
     let content_type = response.headers().get("content-type");
-    let content_type = content_type.map_or("", |value| value.to_str().unwrap()).to_owned();
-    Some(Answer { status, content_type, text: response.text().await.ok()? })
+    let content_type = content_type
+        .map_or("", |value| value.to_str().unwrap())
+        .to_owned();
+    Some(Answer {
+        status,
+        content_type,
+        text: response.text().await.ok()?,
+    })
 }
 
 /// An order of one item.
@@ -100,4 +116,16 @@ pub(crate) fn metric(text: &str, name: &str, labels: &[&str]) -> Option<f64> {
         .filter(|line| line.starts_with(name) && labels.iter().all(|label| line.contains(label)))
         .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
         .reduce(|a, b| a + b)
+}
+
+impl Curl {
+    pub(crate) async fn post_to_sqs(&self, endpoint: &str, operation: &str, body: &str) -> Answer {
+        let request = self
+            .0
+            .post(endpoint)
+            .header("content-type", "application/x-amz-json-1.0")
+            .header("x-amz-target", format!("AmazonSQS.{operation}"))
+            .body(body.to_owned());
+        answer(request.send().await.unwrap()).await.unwrap()
+    }
 }

@@ -11,7 +11,9 @@ use crate::{
 pub(crate) async fn keep_the_promise(curl: &Curl, api: &str, worker: &str, monitor_admin: &str) {
     let send = async |queue: &str, product: &str, price: u64| {
         let url = format!("{api}/api/orders?queueType={queue}");
-        let answer = curl.post(&url, order("customer-001", product, 1, price)).await;
+        let answer = curl
+            .post(&url, order("customer-001", product, 1, price))
+            .await;
         assert_eq!(answer.status, 202, "{}", answer.text);
         let event = answer.json();
         assert_eq!(event["totalAmount"], price);
@@ -28,31 +30,46 @@ pub(crate) async fn keep_the_promise(curl: &Curl, api: &str, worker: &str, monit
     let failing = send("standard", "실패테스트", 10_000).await;
 
     let delivery = |id: &str| format!("{worker}/api/delivery/orders/{id}");
-    let delivered = |answer: &Answer| answer.status == 200 && answer.json()["status"] == "DELIVERED";
+    let delivered =
+        |answer: &Answer| answer.status == 200 && answer.json()["status"] == "DELIVERED";
     for id in &standard {
         curl.until(&delivery(id), "DELIVERED", delivered).await;
     }
     let mut ended_before = String::new();
     for id in &fifo {
-        let answer = curl.until(&delivery(id), "DELIVERED", delivered).await.json();
+        let answer = curl
+            .until(&delivery(id), "DELIVERED", delivered)
+            .await
+            .json();
         let attempts = answer["attempts"].as_array().unwrap();
         assert_eq!(attempts.len(), 1);
         // RFC 3339 in UTC sorts as text.
         let started = attempts[0]["startedAt"].as_str().unwrap();
-        assert!(ended_before.as_str() <= started, "{id} started before its predecessor ended");
-        ended_before = attempts[0]["finishedAt"].as_str().unwrap().to_owned();
+        assert!(
+            ended_before.as_str() <= started,
+            "{id} started before its predecessor ended"
+        );
+        attempts[0]["finishedAt"]
+            .as_str()
+            .unwrap()
+            .clone_into(&mut ended_before);
     }
     let three_failed = |answer: &Answer| {
         answer.status == 200
             && answer.json()["status"] == "FAILED"
             && failed_attempts(&answer.json()) == [1, 2, 3]
     };
-    curl.until(&delivery(&failing), "three failed attempts", three_failed).await;
-    curl.until(&format!("{monitor_admin}/metrics"), "one dead letter", |answer| {
-        let labels = [r#"role="dlq""#, r#"queue="order-queue-standard-dlq""#];
-        metric(&answer.text, "sqs_queue_messages{", &labels) == Some(1.0)
-            && metric(&answer.text, "dlq_messages_arrived_total", &[labels[1]]) == Some(1.0)
-    })
+    curl.until(&delivery(&failing), "three failed attempts", three_failed)
+        .await;
+    curl.until(
+        &format!("{monitor_admin}/metrics"),
+        "one dead letter",
+        |answer| {
+            let labels = [r#"role="dlq""#, r#"queue="order-queue-standard-dlq""#];
+            metric(&answer.text, "sqs_queue_messages{", &labels) == Some(1.0)
+                && metric(&answer.text, "dlq_messages_arrived_total", &[labels[1]]) == Some(1.0)
+        },
+    )
     .await;
 }
 

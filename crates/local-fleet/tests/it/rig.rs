@@ -9,9 +9,9 @@ use tokio::task::JoinHandle;
 pub(crate) struct Running {
     pub(crate) at: Addresses,
     pub(crate) sqs: Handle,
-    pub(crate) data: TempDir,
+    _data: TempDir,
     stop: ShutdownTrigger,
-    running: JoinHandle<anyhow::Result<()>>,
+    ended: JoinHandle<anyhow::Result<()>>,
 }
 
 impl Running {
@@ -21,13 +21,19 @@ impl Running {
         let fleet = Fleet::build(settings).await.unwrap();
         let (at, sqs) = (fleet.addresses(), fleet.sqs());
         let (stop, shutdown) = Shutdown::new();
-        let running = tokio::spawn(fleet.run(shutdown));
-        Self { at, sqs, data, stop, running }
+        let ended = tokio::spawn(fleet.run(shutdown));
+        Self {
+            at,
+            sqs,
+            _data: data,
+            stop,
+            ended,
+        }
     }
 
     pub(crate) async fn stop(self) {
         self.stop.request();
-        self.running.await.unwrap().unwrap();
+        self.ended.await.unwrap().unwrap();
     }
 }
 
@@ -35,7 +41,10 @@ pub(crate) fn settings(
     data_dir: &str,
     env: &[(&str, &str)],
 ) -> Result<Settings, service_kit::settings::Problems> {
-    let mut all = vec![("LOCAL_FLEET_DATA_DIR", data_dir), ("MONITOR_INTERVAL", "1s")];
+    let mut all = vec![
+        ("LOCAL_FLEET_DATA_DIR", data_dir),
+        ("MONITOR_INTERVAL", "1s"),
+    ];
     for name in [
         "LOCAL_SQS_ADDR",
         "LOCAL_FLEET_API_ADDR",
@@ -48,7 +57,9 @@ pub(crate) fn settings(
         all.push((name, "127.0.0.1:0"));
     }
     all.extend(env);
-    let env = all.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let env = all
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
     let mut reader = Reader::load(Settings::table(), None, env);
     let settings = Settings::read(&mut reader);
     reader.finish(settings)

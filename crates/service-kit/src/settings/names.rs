@@ -50,6 +50,12 @@ pub const FLEET_NAMES: &[&str] = &[
     "LOCAL_SQS_QUEUES",
     // local-fleet
     "LOCAL_FLEET_DATA_DIR",
+    "LOCAL_FLEET_API_ADDR",
+    "LOCAL_FLEET_API_ADMIN_ADDR",
+    "LOCAL_FLEET_WORKER_ADDR",
+    "LOCAL_FLEET_WORKER_ADMIN_ADDR",
+    "LOCAL_FLEET_MONITOR_ADDR",
+    "LOCAL_FLEET_MONITOR_ADMIN_ADDR",
 ];
 
 /// An environment variable with one of these beginnings is meant for the fleet, so an unknown one

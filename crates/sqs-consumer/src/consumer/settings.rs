@@ -39,7 +39,7 @@ impl Default for Settings {
             handler_timeout: Duration::from_secs(20),
             drain_timeout: Duration::from_secs(25),
             retry_backoff: Duration::from_secs(1),
-            retry_backoff_max: Duration::from_secs(60),
+            retry_backoff_max: Duration::from_mins(1),
             max_attempts: None,
             wait: Duration::from_secs(20),
             timeout_reason: "timeout",

@@ -29,7 +29,7 @@ mod tests {
     #[test]
     fn backoff_doubles_up_to_the_maximum_and_jitters_downwards() {
         let mut jitter = Jitter::new(7);
-        let (first, max) = (Duration::from_secs(1), Duration::from_secs(60));
+        let (first, max) = (Duration::from_secs(1), Duration::from_mins(1));
         for (failures, full) in [(1, 1), (2, 2), (3, 4), (7, 60), (u32::MAX, 60)] {
             let backoff = jitter.backoff(first, max, failures);
             let full = Duration::from_secs(full);

@@ -205,7 +205,7 @@ impl Scheduler {
     fn arrived(&mut self, now: Time, requested_at: Time, arrival: Arrival) {
         let lease = Lease::new(requested_at, self.config.visibility);
         if let Some(&held) = self.by_message.get(&arrival.message_id) {
-            self.adopt(held, arrival, lease);
+            self.adopt(held, &arrival, lease);
             return;
         }
         let ticket = arrival.ticket;
@@ -245,7 +245,7 @@ impl Scheduler {
 
     /// SQS has handed out a message that is still held here. Nobody else has it, and the newest
     /// handle is the one that counts; the work goes on.
-    fn adopt(&mut self, held: Ticket, arrival: Arrival, lease: Lease) {
+    fn adopt(&mut self, held: Ticket, arrival: &Arrival, lease: Lease) {
         let message = self.held.get_mut(&held).expect("indexed messages are held");
         message.lease = lease;
         message.receive_count = message.receive_count.max(arrival.receive_count);
@@ -313,7 +313,7 @@ impl Scheduler {
         // Beyond an hour a "retry later" is an operator's matter; the cap keeps it inside a lease.
         drawn
             .max(not_before.unwrap_or_default())
-            .min(Duration::from_secs(3600))
+            .min(Duration::from_hours(1))
     }
 
     /// Copies the message to the dead-letter queue; without one, gives it back to the queue, whose

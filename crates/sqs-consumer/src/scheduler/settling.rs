@@ -138,7 +138,6 @@ impl Scheduler {
                             call,
                         },
                     );
-                    continue;
                 }
                 Answer::Ok => {
                     if let Some(group) = &group {

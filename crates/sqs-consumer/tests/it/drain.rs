@@ -2,7 +2,7 @@
 
 use sqs_consumer::scheduler::{Answer, Config, Fate};
 
-use crate::fixture::{Call, Fixture, SECOND, fifo, standard};
+use crate::fixture::{AT_ONCE, Call, Fixture, SECOND, fifo, standard};
 
 #[test]
 fn an_outstanding_receive_is_awaited_and_its_messages_go_back() {
@@ -38,10 +38,7 @@ fn nothing_goes_back_while_a_receive_of_ours_could_take_it_again() {
     f.answer_all(Answer::Ok);
     assert!(!f.is_drained() && f.polls().len() == 1);
     f.receive(&["b/1"]);
-    assert_eq!(
-        f.calls(),
-        [Call::Return(vec![("b/1".to_owned(), 0 * SECOND)])]
-    );
+    assert_eq!(f.calls(), [Call::Return(vec![("b/1".to_owned(), AT_ONCE)])]);
 }
 
 #[test]
@@ -78,11 +75,11 @@ fn a_running_head_finishes_and_is_deleted_before_its_tail_goes_back() {
     assert_eq!(f.answer(Answer::Ok), Call::Delete(vec!["a/1".to_owned()]));
     assert_eq!(
         f.answer(Answer::Ok),
-        Call::Return(vec![("a/2".to_owned(), 0 * SECOND)])
+        Call::Return(vec![("a/2".to_owned(), AT_ONCE)])
     );
     assert_eq!(
         f.answer(Answer::Ok),
-        Call::Return(vec![("a/3".to_owned(), 0 * SECOND)])
+        Call::Return(vec![("a/3".to_owned(), AT_ONCE)])
     );
     assert!(f.is_drained());
     assert_eq!(f.started(), ["a/1"]);
@@ -107,7 +104,7 @@ fn a_head_in_backoff_goes_back_with_what_is_left_of_it_before_its_tail() {
     assert!(head[0].0 == "a/1" && head[0].1 >= 19 * SECOND && head[0].1 < 40 * SECOND);
     assert_eq!(
         f.answer(Answer::Ok),
-        Call::Return(vec![("a/2".to_owned(), 0 * SECOND)])
+        Call::Return(vec![("a/2".to_owned(), AT_ONCE)])
     );
     assert!(f.is_drained());
 }
@@ -127,7 +124,7 @@ fn handlers_that_outlast_the_drain_timeout_are_stopped_and_their_messages_go_bac
     assert_eq!(f.cancelled(), ["m"]);
     assert_eq!(
         f.answer(Answer::Ok),
-        Call::Return(vec![("m".to_owned(), 0 * SECOND)])
+        Call::Return(vec![("m".to_owned(), AT_ONCE)])
     );
     assert!(f.is_drained());
 }

@@ -2,7 +2,7 @@
 
 use sqs_consumer::scheduler::{Answer, Config, Ended, Fate};
 
-use crate::fixture::{Call, Fixture, SECOND, fifo, standard};
+use crate::fixture::{AT_ONCE, Call, Fixture, SECOND, fifo, standard};
 
 #[test]
 fn a_standard_message_that_failed_is_given_back_with_a_growing_backoff() {
@@ -26,7 +26,7 @@ fn after_the_last_attempt_a_standard_message_is_visible_at_once_for_sqs_to_move_
     f.fail("m");
     assert_eq!(
         f.answer(Answer::Ok),
-        Call::Return(vec![("m".to_owned(), 0 * SECOND)])
+        Call::Return(vec![("m".to_owned(), AT_ONCE)])
     );
 }
 

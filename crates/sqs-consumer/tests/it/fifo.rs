@@ -2,7 +2,7 @@
 
 use sqs_consumer::scheduler::{Answer, Ended, Fate};
 
-use crate::fixture::{Call, Fixture, SECOND, fifo};
+use crate::fixture::{AT_ONCE, Call, Fixture, SECOND, fifo};
 
 #[test]
 fn messages_of_a_group_run_one_after_another_and_groups_run_side_by_side() {
@@ -125,10 +125,7 @@ fn without_a_dead_letter_queue_the_head_goes_back_before_its_tail() {
         "the tail waits for the head's answer"
     );
     f.answer(Answer::Ok);
-    let tail = vec![
-        ("a/2".to_owned(), 0 * SECOND),
-        ("a/3".to_owned(), 0 * SECOND),
-    ];
+    let tail = vec![("a/2".to_owned(), AT_ONCE), ("a/3".to_owned(), AT_ONCE)];
     assert_eq!(f.answer(Answer::Ok), Call::Return(tail));
 }
 

@@ -13,6 +13,7 @@ use sqs_consumer::{
 };
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const AT_ONCE: Duration = Duration::ZERO;
 
 pub(crate) fn fifo() -> Config {
     Config {

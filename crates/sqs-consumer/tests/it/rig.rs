@@ -251,7 +251,7 @@ pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    if tokio::time::timeout(Duration::from_secs(60), waiting)
+    if tokio::time::timeout(Duration::from_mins(1), waiting)
         .await
         .is_err()
     {

@@ -42,7 +42,7 @@ async fn groups_keep_their_order_through_failures_and_failed_deletes() {
     }
     let diary = Diary::new(|body, attempt| {
         let number: u32 = body.split_once('/').unwrap().1.parse().unwrap();
-        if number % 7 == 0 && attempt.number == 1 {
+        if number.is_multiple_of(7) && attempt.number == 1 {
             Doing::Fail
         } else {
             Doing::Succeed(AT_ONCE)

@@ -246,7 +246,7 @@ impl Simulation {
     }
 
     fn run(mut self) {
-        let limit = Time::new(Duration::from_secs(4 * 3600));
+        let limit = Time::new(Duration::from_hours(4));
         while let Some(Reverse(next)) = self.events.pop() {
             assert!(next.at <= limit, "no quiescence: {:?}", self.queue.left());
             self.now = next.at;
