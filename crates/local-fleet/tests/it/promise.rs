@@ -1,5 +1,6 @@
 //! What the README promises, by real HTTP.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
@@ -35,7 +36,7 @@ pub(crate) async fn keep_the_promise(curl: &Curl, api: &str, worker: &str, monit
     for id in &standard {
         curl.until(&delivery(id), "DELIVERED", delivered).await;
     }
-    let mut ended_before = String::new();
+    let mut ended_before = Timestamp::UNIX_EPOCH;
     for id in &fifo {
         let answer = curl
             .until(&delivery(id), "DELIVERED", delivered)
@@ -43,16 +44,13 @@ pub(crate) async fn keep_the_promise(curl: &Curl, api: &str, worker: &str, monit
             .json();
         let attempts = answer["attempts"].as_array().unwrap();
         assert_eq!(attempts.len(), 1);
-        // RFC 3339 in UTC sorts as text.
-        let started = attempts[0]["startedAt"].as_str().unwrap();
+        let time =
+            |name: &str| -> Timestamp { attempts[0][name].as_str().unwrap().parse().unwrap() };
         assert!(
-            ended_before.as_str() <= started,
+            ended_before <= time("startedAt"),
             "{id} started before its predecessor ended"
         );
-        attempts[0]["finishedAt"]
-            .as_str()
-            .unwrap()
-            .clone_into(&mut ended_before);
+        ended_before = time("finishedAt");
     }
     let three_failed = |answer: &Answer| {
         answer.status == 200
