@@ -38,16 +38,9 @@ pub(crate) fn run() -> anyhow::Result<()> {
         let ms = ready.as_secs_f64() * 1e3;
         writeln!(text, "| {name} | {mib:.1} MiB | {ms:.0} ms |")?;
     }
-    writeln!(
-        text,
-        "\nMedians of {ROUNDS} starts; memory is VmRSS {SETTLE:?} after ready."
-    )?;
-    Section {
-        title: "R1: idle services",
-        command: "cargo run --release -p bench -- idle",
-        text,
-    }
-    .write()
+    writeln!(text, "\nMedians of {ROUNDS} starts; memory is VmRSS {SETTLE:?} after ready.")?;
+    Section { title: "R1: idle services", command: "cargo run --release -p bench -- idle", text }
+        .write()
 }
 
 fn measure(binaries: &Path, scratch: &Path) -> anyhow::Result<Vec<(&'static str, u64, Duration)>> {
@@ -85,10 +78,7 @@ fn environment(
     Ok(BTreeMap::from([
         ("AWS_SQS_ENDPOINT", format!("http://{sqs}")),
         ("SQS_QUEUE_URL_STANDARD", queue("order-queue-standard")),
-        (
-            "SQS_QUEUE_URL_STANDARD_DLQ",
-            queue("order-queue-standard-dlq"),
-        ),
+        ("SQS_QUEUE_URL_STANDARD_DLQ", queue("order-queue-standard-dlq")),
         ("SQS_QUEUE_URL_FIFO", queue("order-queue.fifo")),
         ("SQS_QUEUE_URL_FIFO_DLQ", queue("order-queue-dlq.fifo")),
         ("LISTEN_ADDR", free_address()?.to_string()),
@@ -100,10 +90,7 @@ fn environment(
 fn wait_until_ready(addr: SocketAddr, path: &str) -> anyhow::Result<()> {
     let started = Instant::now();
     while status(addr, path) != Some(200) {
-        ensure!(
-            started.elapsed() < Duration::from_secs(20),
-            "{addr}{path} does not become ready"
-        );
+        ensure!(started.elapsed() < Duration::from_secs(20), "{addr}{path} does not become ready");
         std::thread::sleep(Duration::from_millis(1));
     }
     Ok(())

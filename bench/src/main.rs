@@ -3,10 +3,7 @@
 //! Each measurement prints its table and writes it to `bench/RESULTS.md`, with the machine, the
 //! version and the command beside it. Absolute figures move from machine to machine.
 
-#![expect(
-    clippy::print_stdout,
-    reason = "a command-line tool prints its results"
-)]
+#![expect(clippy::print_stdout, reason = "a command-line tool prints its results")]
 
 mod idle;
 mod process;

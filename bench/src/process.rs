@@ -21,10 +21,7 @@ pub(crate) fn build() -> anyhow::Result<PathBuf> {
     }
     ensure!(build.status()?.success(), "the build failed");
     let own = std::env::current_exe()?;
-    Ok(own
-        .parent()
-        .context("a binary lies in a folder")?
-        .to_owned())
+    Ok(own.parent().context("a binary lies in a folder")?.to_owned())
 }
 
 /// An address that was free a moment ago.
@@ -67,11 +64,7 @@ impl Drop for Process {
 pub(crate) fn status(addr: SocketAddr, path: &str) -> Option<u16> {
     let mut stream = TcpStream::connect_timeout(&addr, Duration::from_secs(1)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n"
-    )
-    .ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
     answer.split_whitespace().nth(1)?.parse().ok()

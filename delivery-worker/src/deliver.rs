@@ -54,25 +54,13 @@ impl Deliver {
         worker: String,
     ) -> Self {
         let orders = OrdersInHand::default();
-        Self {
-            store,
-            carrier,
-            carrier_timeout,
-            fail_test_products,
-            worker,
-            orders,
-        }
+        Self { store, carrier, carrier_timeout, fail_test_products, worker, orders }
     }
 
     /// The handler of one queue's messages. An order that comes by two queues at once is still
     /// attempted by one handler at a time.
     pub fn for_queue(&self, queue: &str, fifo: bool, metrics: QueueMetrics) -> DeliverFrom {
-        DeliverFrom {
-            deliver: self.clone(),
-            queue: queue.to_owned(),
-            fifo,
-            metrics,
-        }
+        DeliverFrom { deliver: self.clone(), queue: queue.to_owned(), fifo, metrics }
     }
 
     /// One try; `Ok` when the carrier has the order.
@@ -110,21 +98,11 @@ struct Failed {
 
 impl Failed {
     fn for_now(reason: Reason, error: String) -> Self {
-        Self {
-            reason,
-            error,
-            for_good: false,
-            not_before: None,
-        }
+        Self { reason, error, for_good: false, not_before: None }
     }
 
     fn for_good(reason: Reason, error: String) -> Self {
-        Self {
-            reason,
-            error,
-            for_good: true,
-            not_before: None,
-        }
+        Self { reason, error, for_good: true, not_before: None }
     }
 
     /// What the failure makes of the delivery. After a timeout the carrier may have the order, so
@@ -158,11 +136,7 @@ impl Handler for DeliverFrom {
         attempt: sqs_consumer::Attempt,
         letter: DeadLetter,
     ) -> Verdict {
-        let this = This {
-            message,
-            attempt,
-            started_at: Timestamp::now(),
-        };
+        let this = This { message, attempt, started_at: Timestamp::now() };
         let reason = Reason::parse(letter.reason).unwrap_or(Reason::Crash);
         let failed = Failed::for_now(reason, letter.detail);
         let order = OrderEvent::from_json(&message.body).ok();
@@ -179,11 +153,7 @@ struct This<'a> {
 
 impl DeliverFrom {
     async fn attempt(&self, message: &Message, attempt: sqs_consumer::Attempt) -> Verdict {
-        let mut this = This {
-            message,
-            attempt,
-            started_at: Timestamp::now(),
-        };
+        let mut this = This { message, attempt, started_at: Timestamp::now() };
         let order = match OrderEvent::from_json(&message.body) {
             Ok(order) => order,
             Err(error) => {
@@ -191,9 +161,7 @@ impl DeliverFrom {
                     EventError::Unparseable(_) => Reason::Unparseable,
                     EventError::Invalid(_) => Reason::Invalid,
                 };
-                return self
-                    .failed(&this, None, Failed::for_good(reason, error.to_string()))
-                    .await;
+                return self.failed(&this, None, Failed::for_good(reason, error.to_string())).await;
             }
         };
         let order_id = order.order_id;
@@ -232,11 +200,7 @@ impl DeliverFrom {
         let age = finished_at.duration_since(order.timestamp).as_secs_f64();
         // A producer's clock may be ahead of this one.
         self.metrics.delivered_after(age.max(0.0));
-        let text = if self.fifo {
-            "delivered, in its group's order"
-        } else {
-            "delivered"
-        };
+        let text = if self.fifo { "delivered, in its group's order" } else { "delivered" };
         info!(
             order_id = %order.order_id, message_id = this.message.message_id, queue = self.queue,
             group = this.message.group_id, attempt = this.attempt.number, "{text}"
@@ -245,14 +209,9 @@ impl DeliverFrom {
     }
 
     async fn failed(&self, this: &This<'_>, order: Option<&OrderEvent>, failed: Failed) -> Verdict {
-        let outcome = if failed.for_good {
-            Outcome::Rejected
-        } else {
-            Outcome::Failed
-        };
-        let order_id = order
-            .map(|order| order.order_id)
-            .or_else(|| salvage_order_id(&this.message.body));
+        let outcome = if failed.for_good { Outcome::Rejected } else { Outcome::Failed };
+        let order_id =
+            order.map(|order| order.order_id).or_else(|| salvage_order_id(&this.message.body));
         let mut attempt = self.record(this, outcome, order_id, Timestamp::now());
         attempt.reason = Some(failed.reason);
         attempt.error = Some(failed.error.clone());
@@ -281,17 +240,11 @@ impl DeliverFrom {
             this.attempt.number,
             this.attempt.max
         );
-        let letter = DeadLetter {
-            reason: failed.reason.as_str(),
-            detail: failed.error,
-        };
+        let letter = DeadLetter { reason: failed.reason.as_str(), detail: failed.error };
         if failed.for_good {
             Verdict::DeadLetter(letter)
         } else {
-            Verdict::Retry {
-                letter,
-                not_before: failed.not_before,
-            }
+            Verdict::Retry { letter, not_before: failed.not_before }
         }
     }
 
@@ -330,10 +283,7 @@ impl DeliverFrom {
             attempt = attempt.number,
             order_id = field::Empty,
         );
-        if let Some(parent) = message
-            .attributes
-            .get("traceparent")
-            .and_then(AttributeValue::as_str)
+        if let Some(parent) = message.attributes.get("traceparent").and_then(AttributeValue::as_str)
         {
             service_kit::telemetry::link_to(&span, parent);
         }
@@ -348,14 +298,8 @@ fn store_failed(error: &StoreError) -> Verdict {
         StoreError::Unavailable(_) => Verdict::Unavailable(error.to_string()),
         StoreError::Refused(_) => {
             warn!(%error, "the attempt cannot be recorded");
-            let letter = DeadLetter {
-                reason: Reason::Invalid.as_str(),
-                detail: error.to_string(),
-            };
-            Verdict::Retry {
-                letter,
-                not_before: None,
-            }
+            let letter = DeadLetter { reason: Reason::Invalid.as_str(), detail: error.to_string() };
+            Verdict::Retry { letter, not_before: None }
         }
     }
 }
@@ -367,7 +311,5 @@ fn salvage_order_id(body: &str) -> Option<Uuid> {
     struct Identity {
         order_id: Uuid,
     }
-    serde_json::from_str::<Identity>(body)
-        .ok()
-        .map(|identity| identity.order_id)
+    serde_json::from_str::<Identity>(body).ok().map(|identity| identity.order_id)
 }

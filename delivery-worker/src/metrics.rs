@@ -97,8 +97,6 @@ impl QueueMetrics {
 
 fn add<C: Collector + Clone + 'static>(registry: &Registry, metric: prometheus::Result<C>) -> C {
     let metric = metric.expect("the metric's definition is valid");
-    registry
-        .register(Box::new(metric.clone()))
-        .expect("a registry belongs to one service");
+    registry.register(Box::new(metric.clone())).expect("a registry belongs to one service");
     metric
 }

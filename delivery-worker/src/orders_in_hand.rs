@@ -28,11 +28,7 @@ impl OrdersInHand {
     pub(crate) async fn take(&self, order_id: Uuid) -> InHand {
         let entry = Arc::clone(self.entries().entry(order_id).or_default());
         // Made before waiting, so that a wait that is given up cleans up as well.
-        let mut in_hand = InHand {
-            orders: self.clone(),
-            order_id,
-            turn: None,
-        };
+        let mut in_hand = InHand { orders: self.clone(), order_id, turn: None };
         in_hand.turn = Some(entry.lock_owned().await);
         in_hand
     }
@@ -47,10 +43,7 @@ impl Drop for InHand {
         let mut entries = self.orders.entries();
         self.turn = None;
         // With the map locked nobody can come to hold the entry, so one reference is the map's own.
-        if entries
-            .get(&self.order_id)
-            .is_some_and(|entry| Arc::strong_count(entry) == 1)
-        {
+        if entries.get(&self.order_id).is_some_and(|entry| Arc::strong_count(entry) == 1) {
             entries.remove(&self.order_id);
         }
     }

@@ -44,10 +44,7 @@ struct Health {
 }
 
 async fn health() -> Json<Health> {
-    Json(Health {
-        status: "UP",
-        service: "delivery-worker",
-    })
+    Json(Health { status: "UP", service: "delivery-worker" })
 }
 
 #[derive(Serialize)]
@@ -69,11 +66,7 @@ struct DeliveryCounts {
 }
 
 async fn status(State(shown): State<Shown>) -> Result<Json<Status>, Problem> {
-    let counts = shown
-        .store
-        .counts()
-        .await
-        .map_err(|error| store_failed(&error))?;
+    let counts = shown.store.counts().await.map_err(|error| store_failed(&error))?;
     Ok(Json(Status {
         service: "delivery-worker",
         worker: shown.worker,
@@ -121,28 +114,16 @@ async fn order(
     order_id: Result<Path<Uuid>, PathRejection>,
 ) -> Result<Json<DeliveryView>, Problem> {
     let Path(order_id) = order_id.map_err(|_| {
-        Problem::new(
-            StatusCode::BAD_REQUEST,
-            "invalid-order-id",
-            "Invalid order id",
-        )
-        .detail("the order id in the path is not a UUID")
+        Problem::new(StatusCode::BAD_REQUEST, "invalid-order-id", "Invalid order id")
+            .detail("the order id in the path is not a UUID")
     })?;
-    let found = shown
-        .store
-        .find(order_id)
-        .await
-        .map_err(|error| store_failed(&error))?;
+    let found = shown.store.find(order_id).await.map_err(|error| store_failed(&error))?;
     let delivery = found.ok_or_else(|| {
         Problem::new(StatusCode::NOT_FOUND, "unknown-order", "Unknown order").detail(format!(
             "no attempt at order {order_id} is recorded; it may still be waiting in its queue"
         ))
     })?;
-    let attempts = shown
-        .store
-        .attempts(order_id)
-        .await
-        .map_err(|error| store_failed(&error))?;
+    let attempts = shown.store.attempts(order_id).await.map_err(|error| store_failed(&error))?;
     Ok(Json(view(delivery, attempts)))
 }
 
@@ -175,10 +156,6 @@ fn attempt_view(attempt: Attempt) -> AttemptView {
 
 fn store_failed(error: &StoreError) -> Problem {
     tracing::warn!(%error, "a question cannot be answered");
-    Problem::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "store-unavailable",
-        "The store is unavailable",
-    )
-    .retry_after(Duration::from_secs(5))
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", "The store is unavailable")
+        .retry_after(Duration::from_secs(5))
 }

@@ -43,9 +43,7 @@ impl Service {
     /// Binds both listeners and opens the store. SQS need not be there.
     pub async fn build(settings: Settings) -> anyhow::Result<Self> {
         let listener = bind("LISTEN_ADDR", settings.listen)?;
-        let local_addr = listener
-            .local_addr()
-            .context("the listener has no address")?;
+        let local_addr = listener.local_addr().context("the listener has no address")?;
         let admin = AdminServer::bind(settings.admin).await?;
         let registry = Registry::new();
         build_info(&registry, "delivery-worker", env!("CARGO_PKG_VERSION"));
@@ -72,9 +70,7 @@ impl Service {
             queues: consumers.iter().map(|(name, ..)| name.clone()).collect(),
         };
         let router = routes(router(shown), &registry);
-        let consumers = consumers
-            .into_iter()
-            .map(|(_, consumer, latch)| (consumer, latch));
+        let consumers = consumers.into_iter().map(|(_, consumer, latch)| (consumer, latch));
         Ok(Self {
             listener,
             local_addr,
@@ -111,9 +107,7 @@ impl Service {
         let (stop_listeners, listeners) = Shutdown::new();
         let limits = ServeLimits::default();
         let http = tokio::spawn(serve(self.listener, self.router, listeners.clone(), limits));
-        let admin = self
-            .admin
-            .serve(self.registry, self.readiness.clone(), listeners);
+        let admin = self.admin.serve(self.registry, self.readiness.clone(), listeners);
         let admin = tokio::spawn(admin);
         let mut followers = JoinSet::new();
         followers.spawn(follow_store(self.store.health(), self.store_latch));
@@ -141,9 +135,7 @@ impl Service {
         stop_listeners.request();
         http.await.context("the HTTP listener broke")??;
         admin.await.context("the admin listener broke")??;
-        failure.map_or(Ok(()), |panic: JoinError| {
-            Err(panic).context("a consumer broke")
-        })
+        failure.map_or(Ok(()), |panic: JoinError| Err(panic).context("a consumer broke"))
     }
 }
 
@@ -157,12 +149,7 @@ struct Source {
 async fn sources(settings: &Settings, registry: &Registry) -> Vec<Source> {
     let urls = &settings.common.queues;
     let wanted = [
-        (
-            "SQS_QUEUE_URL_STANDARD",
-            false,
-            &urls.standard,
-            &urls.standard_dlq,
-        ),
+        ("SQS_QUEUE_URL_STANDARD", false, &urls.standard, &urls.standard_dlq),
         ("SQS_QUEUE_URL_FIFO", true, &urls.fifo, &urls.fifo_dlq),
     ];
     let first = wanted.iter().find_map(|(_, _, url, _)| url.as_deref());
@@ -184,14 +171,11 @@ fn options(aws: &AwsAccess) -> Options {
     Options {
         region: aws.region.clone(),
         endpoint: aws.endpoint.clone(),
-        credentials: aws
-            .credentials
-            .as_ref()
-            .map(|(id, secret)| StaticCredentials {
-                access_key_id: id.clone(),
-                secret_access_key: secret.expose().to_owned(),
-                session_token: None,
-            }),
+        credentials: aws.credentials.as_ref().map(|(id, secret)| StaticCredentials {
+            access_key_id: id.clone(),
+            secret_access_key: secret.expose().to_owned(),
+            session_token: None,
+        }),
     }
 }
 
@@ -204,10 +188,8 @@ fn consumers(
     registry: &Registry,
     readiness: &Readiness,
 ) -> Vec<Named> {
-    let (own, common) = (
-        Metrics::register(registry),
-        sqs_consumer::Metrics::register(registry, "delivery"),
-    );
+    let (own, common) =
+        (Metrics::register(registry), sqs_consumer::Metrics::register(registry, "delivery"));
     if sources.is_empty() {
         readiness
             .latch("queues")
@@ -241,11 +223,7 @@ fn consumer_settings(settings: &Settings) -> sqs_consumer::Settings {
 /// The machine's name and the process's number: in Kubernetes the pod's name.
 fn worker_name() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host = if host.trim().is_empty() {
-        "worker"
-    } else {
-        host.trim()
-    };
+    let host = if host.trim().is_empty() { "worker" } else { host.trim() };
     format!("{host}-{}", std::process::id())
 }
 

@@ -134,9 +134,8 @@ impl Settings {
 
     /// Reads the settings, noting every problem.
     pub fn read(reader: &mut Reader) -> Self {
-        let database = parsed(reader, "DATABASE_URL", DATABASES, || {
-            DatabaseUrl::Sqlite("unset".into())
-        });
+        let database =
+            parsed(reader, "DATABASE_URL", DATABASES, || DatabaseUrl::Sqlite("unset".into()));
         let consumer = ConsumerSettings {
             concurrency: reader.number("WORKER_CONCURRENCY", 1..=10_000),
             handler_timeout: reader.duration("HANDLER_TIMEOUT", SHORTEST..=LONGEST),

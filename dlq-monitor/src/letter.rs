@@ -35,10 +35,7 @@ const SHOWN_ITEMS: usize = 10;
 /// The reason that a worker put on the message.
 pub(crate) fn reason(message: &Message) -> &'static str {
     let given = text(message, DEAD_LETTER_REASON).unwrap_or(UNKNOWN);
-    REASONS
-        .into_iter()
-        .find(|reason| *reason == given)
-        .unwrap_or(UNKNOWN)
+    REASONS.into_iter().find(|reason| *reason == given).unwrap_or(UNKNOWN)
 }
 
 /// Logs the message, once, for whoever has to deal with it.
@@ -84,10 +81,7 @@ fn attempts(message: &Message) -> String {
 }
 
 fn text<'a>(message: &'a Message, name: &str) -> Option<&'a str> {
-    message
-        .attributes
-        .get(name)
-        .and_then(AttributeValue::as_str)
+    message.attributes.get(name).and_then(AttributeValue::as_str)
 }
 
 /// `상품1 x 2 at 10000, ...`
@@ -96,11 +90,8 @@ fn items(order: &OrderEvent) -> String {
     for (i, item) in order.items.iter().take(SHOWN_ITEMS).enumerate() {
         let separator = if i == 0 { "" } else { ", " };
         // Writing to a string does not fail.
-        let _ = write!(
-            text,
-            "{separator}{} x {} at {}",
-            item.product_name, item.quantity, item.price
-        );
+        let _ =
+            write!(text, "{separator}{} x {} at {}", item.product_name, item.quantity, item.price);
     }
     if order.items.len() > SHOWN_ITEMS {
         let _ = write!(text, " and {} more", order.items.len() - SHOWN_ITEMS);
@@ -153,10 +144,7 @@ mod tests {
         let with = |value| message([(DEAD_LETTER_REASON.to_owned(), value)].into());
         assert_eq!(reason(&with(AttributeValue::string("forced"))), "forced");
         assert_eq!(reason(&with(AttributeValue::string("Forced"))), "unknown");
-        let binary = AttributeValue::Binary {
-            data_type: "Binary".to_owned(),
-            value: vec![255],
-        };
+        let binary = AttributeValue::Binary { data_type: "Binary".to_owned(), value: vec![255] };
         assert_eq!(reason(&with(binary)), "unknown");
         assert_eq!(reason(&message(BTreeMap::new())), "unknown");
     }
@@ -164,25 +152,15 @@ mod tests {
     #[test]
     fn attempts_are_the_receives_before_the_peek_where_sqs_moved_the_message() {
         assert_eq!(attempts(&message(BTreeMap::new())), "3");
-        let reason = (
-            DEAD_LETTER_REASON.to_owned(),
-            AttributeValue::string("forced"),
-        );
+        let reason = (DEAD_LETTER_REASON.to_owned(), AttributeValue::string("forced"));
         assert_eq!(attempts(&message([reason].into())), "unknown");
     }
 
     #[test]
     fn what_is_shown_is_bounded_and_cannot_steer_a_terminal() {
         assert_eq!(shown("상품 <script>"), "상품 <script>");
-        assert_eq!(
-            shown("a\u{1b}[31m\nb\u{202e}"),
-            "a\\u{1b}[31m\\u{a}b\\u{202e}"
-        );
+        assert_eq!(shown("a\u{1b}[31m\nb\u{202e}"), "a\\u{1b}[31m\\u{a}b\\u{202e}");
         let long = shown(&"상".repeat(1_000_000));
-        assert!(
-            long.len() <= SHOWN + 3 && long.ends_with('…'),
-            "{}",
-            long.len()
-        );
+        assert!(long.len() <= SHOWN + 3 && long.ends_with('…'), "{}", long.len());
     }
 }

@@ -112,16 +112,12 @@ impl Metrics {
         ];
         for (state, count) in states {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
-            self.messages
-                .with_label_values(&[queue, role, state])
-                .set(count);
+            self.messages.with_label_values(&[queue, role, state]).set(count);
         }
     }
 
     pub(crate) fn retention(&self, queue: &str, role: &str, seconds: u64) {
-        self.retention
-            .with_label_values(&[queue, role])
-            .set(seconds as f64);
+        self.retention.with_label_values(&[queue, role]).set(seconds as f64);
     }
 
     pub(crate) fn arrived(&self, queue: &str, reason: &'static str) {
@@ -129,15 +125,11 @@ impl Metrics {
     }
 
     pub(crate) fn scanned(&self, queue: &str, complete: bool) {
-        self.scan_complete
-            .with_label_values(&[queue])
-            .set(complete.into());
+        self.scan_complete.with_label_values(&[queue]).set(complete.into());
     }
 
     pub(crate) fn not_released(&self, queue: &str, messages: u64) {
-        self.not_released
-            .with_label_values(&[queue])
-            .inc_by(messages);
+        self.not_released.with_label_values(&[queue]).inc_by(messages);
     }
 
     /// When the oldest message was sent, in milliseconds since the epoch; none when there is none.
@@ -173,8 +165,6 @@ fn set_or_remove(gauge: &GaugeVec, queue: &str, value: Option<f64>) {
 
 fn add<C: Collector + Clone + 'static>(registry: &Registry, metric: prometheus::Result<C>) -> C {
     let metric = metric.expect("the metric's definition is valid");
-    registry
-        .register(Box::new(metric.clone()))
-        .expect("a registry belongs to one service");
+    registry.register(Box::new(metric.clone())).expect("a registry belongs to one service");
     metric
 }

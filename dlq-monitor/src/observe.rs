@@ -89,22 +89,13 @@ impl Observer {
         metrics: Metrics,
         interval: Duration,
     ) -> Self {
-        let queues: Vec<_> = urls
-            .iter()
-            .map(|(role, url)| Watched::new(&connection, *role, url))
-            .collect();
+        let queues: Vec<_> =
+            urls.iter().map(|(role, url)| Watched::new(&connection, *role, url)).collect();
         for watched in queues.iter().filter(|watched| watched.role == Role::Dlq) {
             metrics.expect_dead_letters(watched.queue.name());
         }
         let looks = watch::Sender::new(queues.iter().map(|watched| watched.look.clone()).collect());
-        Self {
-            connection,
-            queues,
-            metrics,
-            interval,
-            looks,
-            random: rand::make_rng(),
-        }
+        Self { connection, queues, metrics, interval, looks, random: rand::make_rng() }
     }
 
     /// Follows what the rounds find.
@@ -154,18 +145,13 @@ impl Observer {
         }
         let doubled = BACKOFF.saturating_mul(1 << (failures - 1).min(16));
         let longest = self.interval.max(BACKOFF);
-        doubled
-            .min(longest)
-            .mul_f64(self.random.random_range(0.5..=1.0))
+        doubled.min(longest).mul_f64(self.random.random_range(0.5..=1.0))
     }
 
     /// Reads every queue's attributes, side by side. The error tells of the first queue that failed.
     async fn measure(&mut self) -> Result<(), String> {
         let (connection, metrics) = (&self.connection, &self.metrics);
-        let measuring = self
-            .queues
-            .iter_mut()
-            .map(|watched| watched.measure(connection, metrics));
+        let measuring = self.queues.iter_mut().map(|watched| watched.measure(connection, metrics));
         let results = join_all(measuring).await;
         self.publish();
         results.into_iter().collect()
@@ -174,43 +160,23 @@ impl Observer {
     /// Scans every dead-letter queue, side by side. The error tells of the first one that failed.
     async fn peek(&mut self, shutdown: &Shutdown) -> Result<(), String> {
         let metrics = &self.metrics;
-        let dead = self
-            .queues
-            .iter_mut()
-            .filter(|watched| watched.role == Role::Dlq);
+        let dead = self.queues.iter_mut().filter(|watched| watched.role == Role::Dlq);
         let results = join_all(dead.map(|watched| watched.peek(metrics, shutdown))).await;
         self.publish();
         results.into_iter().collect()
     }
 
     fn publish(&self) {
-        self.looks.send_replace(
-            self.queues
-                .iter()
-                .map(|watched| watched.look.clone())
-                .collect(),
-        );
+        self.looks.send_replace(self.queues.iter().map(|watched| watched.look.clone()).collect());
     }
 }
 
 impl Watched {
     fn new(connection: &Connection, role: Role, url: &str) -> Self {
         let queue = connection.queue(url, None);
-        let look = Look {
-            queue: queue.name().to_owned(),
-            role,
-            found: None,
-            error: None,
-        };
+        let look = Look { queue: queue.name().to_owned(), role, found: None, error: None };
         let attributes = Attributes::default();
-        Self {
-            queue,
-            role,
-            seen: Seen::default(),
-            scans: 0,
-            attributes,
-            look,
-        }
+        Self { queue, role, seen: Seen::default(), scans: 0, attributes, look }
     }
 
     async fn measure(&mut self, connection: &Connection, metrics: &Metrics) -> Result<(), String> {
@@ -224,16 +190,8 @@ impl Watched {
         if let Some(seconds) = attributes.retention_seconds {
             metrics.retention(name, role, seconds);
         }
-        let scan_complete = self
-            .look
-            .found
-            .as_ref()
-            .and_then(|found| found.scan_complete);
-        self.look.found = Some(Found {
-            at,
-            counts,
-            scan_complete,
-        });
+        let scan_complete = self.look.found.as_ref().and_then(|found| found.scan_complete);
+        self.look.found = Some(Found { at, counts, scan_complete });
         self.look.error = None;
         self.attributes = attributes;
         Ok(())
@@ -267,13 +225,7 @@ impl Watched {
         metrics: &Metrics,
         shutdown: &Shutdown,
     ) -> Result<bool, QueueError> {
-        let Self {
-            queue,
-            seen,
-            scans,
-            attributes,
-            ..
-        } = self;
+        let Self { queue, seen, scans, attributes, .. } = self;
         let name = queue.name();
         if attributes.has_redrive_policy {
             // Receives count: peeking would move the messages on.
@@ -292,16 +244,11 @@ impl Watched {
             }
         })
         .await;
-        let Scanned {
-            exhausted,
-            not_released,
-        } = scanned?;
+        let Scanned { exhausted, not_released } = scanned?;
         metrics.not_released(name, not_released);
         let (shown, counted) = (seen.shown_in(number), attributes.counts.total());
         let complete = exhausted && shown >= counted;
-        let retention_ms = attributes
-            .retention_seconds
-            .map(|seconds| seconds.saturating_mul(1000));
+        let retention_ms = attributes.retention_seconds.map(|seconds| seconds.saturating_mul(1000));
         let now_ms = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default();
         seen.forget(
             number,
@@ -333,11 +280,7 @@ impl Attributes {
             .send();
         let answer = Box::pin(call).await.map_err(|error| classify(&error))?;
         let attributes: HashMap<Name, String> = answer.attributes.unwrap_or_default();
-        let number = |name: &Name| {
-            attributes
-                .get(name)
-                .and_then(|text| text.parse::<u64>().ok())
-        };
+        let number = |name: &Name| attributes.get(name).and_then(|text| text.parse::<u64>().ok());
         let missing =
             || QueueError::Unavailable("the queue's message counts are missing".to_owned());
         Ok(Self {

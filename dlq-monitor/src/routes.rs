@@ -55,10 +55,7 @@ struct Health {
 }
 
 async fn health() -> Json<Health> {
-    Json(Health {
-        status: "UP",
-        service: "dlq-monitor",
-    })
+    Json(Health { status: "UP", service: "dlq-monitor" })
 }
 
 #[derive(Serialize)]
@@ -87,10 +84,7 @@ struct QueueView {
 
 async fn overview(State(looks): State<Looks>) -> Json<Overview> {
     let queues = looks.borrow().iter().cloned().map(view).collect();
-    Json(Overview {
-        service: "dlq-monitor",
-        queues,
-    })
+    Json(Overview { service: "dlq-monitor", queues })
 }
 
 fn view(look: Look) -> QueueView {

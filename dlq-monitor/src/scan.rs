@@ -68,10 +68,7 @@ pub(crate) async fn scan<Q: Queue>(
         }
     };
     let not_released = release(queue, held).await;
-    Ok(Scanned {
-        exhausted: ended?,
-        not_released,
-    })
+    Ok(Scanned { exhausted: ended?, not_released })
 }
 
 /// Makes messages visible again, in the order in which they came: the head of a FIFO group first.
@@ -80,10 +77,7 @@ async fn release<Q: Queue>(queue: &Q, handles: Vec<ReceiptHandle>) -> u64 {
     let mut failed = 0;
     let mut last_error = None;
     for batch in handles.chunks(MAX_BATCH) {
-        let entries = batch
-            .iter()
-            .map(|handle| (handle.clone(), Duration::ZERO))
-            .collect();
+        let entries = batch.iter().map(|handle| (handle.clone(), Duration::ZERO)).collect();
         for result in queue.change_visibility(entries).await {
             match result {
                 // It is visible already, or somebody discarded it.

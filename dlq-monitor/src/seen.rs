@@ -28,14 +28,7 @@ impl Seen {
             (met.scan, met.missed) = (scan, 0);
             return false;
         }
-        self.0.insert(
-            message_id.into(),
-            Met {
-                sent_at_ms,
-                scan,
-                missed: 0,
-            },
-        );
+        self.0.insert(message_id.into(), Met { sent_at_ms, scan, missed: 0 });
         true
     }
 
@@ -46,11 +39,7 @@ impl Seen {
 
     /// When the oldest message was sent, of those that the last complete scan has not missed.
     pub(crate) fn oldest_ms(&self) -> Option<u64> {
-        self.0
-            .values()
-            .filter(|met| met.missed == 0)
-            .filter_map(|met| met.sent_at_ms)
-            .min()
+        self.0.values().filter(|met| met.missed == 0).filter_map(|met| met.sent_at_ms).min()
     }
 
     /// Forgets what is gone. `expired_before_ms`: messages sent before have been deleted by SQS.
@@ -62,10 +51,8 @@ impl Seen {
             if complete {
                 met.missed += 1;
             }
-            let expired = met
-                .sent_at_ms
-                .zip(expired_before_ms)
-                .is_some_and(|(sent, before)| sent < before);
+            let expired =
+                met.sent_at_ms.zip(expired_before_ms).is_some_and(|(sent, before)| sent < before);
             met.missed < MISSED && !expired
         });
     }

@@ -34,9 +34,7 @@ impl Service {
     /// Binds both listeners. SQS need not be there.
     pub async fn build(settings: Settings) -> anyhow::Result<Self> {
         let listener = bind("LISTEN_ADDR", settings.listen)?;
-        let local_addr = listener
-            .local_addr()
-            .context("the listener has no address")?;
+        let local_addr = listener.local_addr().context("the listener has no address")?;
         let admin = AdminServer::bind(settings.admin).await?;
         let registry = Registry::new();
         build_info(&registry, "dlq-monitor", env!("CARGO_PKG_VERSION"));
@@ -57,15 +55,7 @@ impl Service {
         } else {
             Some((observer, latch))
         };
-        Ok(Self {
-            listener,
-            local_addr,
-            admin,
-            router,
-            registry,
-            readiness,
-            observer,
-        })
+        Ok(Self { listener, local_addr, admin, router, registry, readiness, observer })
     }
 
     /// Address of the HTTP listener.
@@ -90,9 +80,7 @@ impl Service {
         let (stop_listeners, listeners) = Shutdown::new();
         let limits = ServeLimits::default();
         let http = tokio::spawn(serve(self.listener, self.router, listeners.clone(), limits));
-        let admin = self
-            .admin
-            .serve(self.registry, self.readiness.clone(), listeners);
+        let admin = self.admin.serve(self.registry, self.readiness.clone(), listeners);
         let admin = tokio::spawn(admin);
         let stop = shutdown.clone();
         let observing = tokio::spawn(async move {
@@ -119,22 +107,17 @@ fn watched(urls: &QueueUrls) -> Vec<(Role, String)> {
         (Role::Source, &urls.fifo),
         (Role::Dlq, &urls.fifo_dlq),
     ];
-    all.into_iter()
-        .filter_map(|(role, url)| Some((role, url.clone()?)))
-        .collect()
+    all.into_iter().filter_map(|(role, url)| Some((role, url.clone()?))).collect()
 }
 
 fn options(aws: &AwsAccess) -> Options {
     Options {
         region: aws.region.clone(),
         endpoint: aws.endpoint.clone(),
-        credentials: aws
-            .credentials
-            .as_ref()
-            .map(|(id, secret)| StaticCredentials {
-                access_key_id: id.clone(),
-                secret_access_key: secret.expose().to_owned(),
-                session_token: None,
-            }),
+        credentials: aws.credentials.as_ref().map(|(id, secret)| StaticCredentials {
+            access_key_id: id.clone(),
+            secret_access_key: secret.expose().to_owned(),
+            session_token: None,
+        }),
     }
 }

@@ -47,10 +47,8 @@ impl Settings {
             common: reader.common(),
             listen: reader.socket_addr("LISTEN_ADDR"),
             admin: reader.socket_addr("ADMIN_ADDR"),
-            interval: reader.duration(
-                "MONITOR_INTERVAL",
-                Duration::from_millis(100)..=Duration::from_hours(1),
-            ),
+            interval: reader
+                .duration("MONITOR_INTERVAL", Duration::from_millis(100)..=Duration::from_hours(1)),
             token: reader.secret("MONITOR_TOKEN"),
         }
     }

@@ -26,9 +26,7 @@ pub(crate) async fn read_json(request: Request<Body>) -> Result<Bytes, Refusal> 
     if announced(&head.headers) > LARGEST && head.headers.contains_key(header::EXPECT) {
         return Err(Refusal::TooLarge);
     }
-    tokio::time::timeout(TIMEOUT, read(body))
-        .await
-        .unwrap_or(Err(Refusal::BodyTimeout))
+    tokio::time::timeout(TIMEOUT, read(body)).await.unwrap_or(Err(Refusal::BodyTimeout))
 }
 
 async fn read(mut body: Body) -> Result<Bytes, Refusal> {
@@ -47,34 +45,21 @@ async fn read(mut body: Body) -> Result<Bytes, Refusal> {
             kept.extend_from_slice(&data);
         }
     }
-    if length > LARGEST {
-        Err(Refusal::TooLarge)
-    } else {
-        Ok(kept.into())
-    }
+    if length > LARGEST { Err(Refusal::TooLarge) } else { Ok(kept.into()) }
 }
 
 /// `application/json` or a `+json` type, whatever its parameters.
 fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
+    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok())
     else {
         return false;
     };
-    let essence = value
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json"
         || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
 fn announced(headers: &HeaderMap) -> usize {
-    let length = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok());
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     length.and_then(|length| length.parse().ok()).unwrap_or(0)
 }

@@ -5,9 +5,7 @@ use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, cor
 use std::time::Duration;
 
 /// Seconds.
-const BUCKETS: [f64; 12] = [
-    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-];
+const BUCKETS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// The API's metrics of orders and messages.
 #[derive(Clone, Debug)]
@@ -43,11 +41,7 @@ impl Metrics {
                     "Time of a send to SQS, retries of the SDK included.",
                 )
                 .buckets(BUCKETS.to_vec()),
-                &[
-                    "messaging_operation_name",
-                    "messaging_destination_name",
-                    "error_type",
-                ],
+                &["messaging_operation_name", "messaging_destination_name", "error_type"],
             )
             .expect("the metric's name and labels are valid"),
         };
@@ -58,9 +52,7 @@ impl Metrics {
             Box::new(metrics.durations.clone()),
         ];
         for metric in all {
-            registry
-                .register(metric)
-                .expect("each metric is registered once");
+            registry.register(metric).expect("each metric is registered once");
         }
         // A rate needs the zero before the first event.
         for queue in QueueType::ALL {
@@ -83,9 +75,7 @@ impl Metrics {
 
     /// `error_type` is empty for a success.
     pub(crate) fn sent(&self, destination: &str, error_type: &str, took: Duration) {
-        self.sent
-            .with_label_values(&[destination, error_type])
-            .inc();
+        self.sent.with_label_values(&[destination, error_type]).inc();
         self.durations
             .with_label_values(&["send", destination, error_type])
             .observe(took.as_secs_f64());

@@ -35,10 +35,7 @@ pub(crate) struct FieldError {
 
 impl FieldError {
     pub(crate) fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self {
-            pointer: pointer.into(),
-            detail: detail.into(),
-        }
+        Self { pointer: pointer.into(), detail: detail.into() }
     }
 }
 
@@ -107,10 +104,7 @@ impl Errors {
         let raw: RawOrder<'_> = self.object("#", json)?;
         let customer_id = self.text("#/customerId", raw.customer_id, limits::ID_LENGTH);
         let items = self.items(raw.items);
-        Some(Order {
-            customer_id: customer_id?,
-            items: items?,
-        })
+        Some(Order { customer_id: customer_id?, items: items? })
     }
 
     fn items(&mut self, raw: Option<&RawValue>) -> Option<Vec<OrderItem>> {
@@ -123,16 +117,10 @@ impl Errors {
             return self.refuse(pointer, "must have at least one item");
         }
         if items.len() > limits::ITEMS {
-            return self.refuse(
-                pointer,
-                format!("must have at most {} items", limits::ITEMS),
-            );
+            return self.refuse(pointer, format!("must have at most {} items", limits::ITEMS));
         }
-        let read: Vec<_> = items
-            .iter()
-            .enumerate()
-            .map(|(index, item)| self.item(index, item))
-            .collect();
+        let read: Vec<_> =
+            items.iter().enumerate().map(|(index, item)| self.item(index, item)).collect();
         read.into_iter().collect()
     }
 
@@ -170,10 +158,8 @@ impl Errors {
         let raw = self.required(pointer, raw)?;
         match parse::<u32>(raw) {
             Some(quantity) if (1..=limits::QUANTITY).contains(&quantity) => Some(quantity),
-            _ => self.refuse(
-                pointer,
-                format!("must be a whole number from 1 to {}", limits::QUANTITY),
-            ),
+            _ => self
+                .refuse(pointer, format!("must be a whole number from 1 to {}", limits::QUANTITY)),
         }
     }
 

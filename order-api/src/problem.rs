@@ -66,18 +66,14 @@ impl From<Refusal> for Problem {
                 "The content type is not supported",
             )
             .detail("send the order with Content-Type: application/json"),
-            Refusal::TooLarge => Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                TOO_LARGE,
-                "The order is too large",
-            )
-            .detail("an order takes at most 1 MiB (1048576 bytes)"),
-            Refusal::BodyTimeout => Problem::new(
-                StatusCode::REQUEST_TIMEOUT,
-                BODY_TIMEOUT,
-                "The body did not arrive",
-            )
-            .detail("the whole body must arrive within 10 seconds"),
+            Refusal::TooLarge => {
+                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE, "The order is too large")
+                    .detail("an order takes at most 1 MiB (1048576 bytes)")
+            }
+            Refusal::BodyTimeout => {
+                Problem::new(StatusCode::REQUEST_TIMEOUT, BODY_TIMEOUT, "The body did not arrive")
+                    .detail("the whole body must arrive within 10 seconds")
+            }
             Refusal::BodyBroken => Problem::new(bad_request, BODY_BROKEN, "The body is incomplete")
                 .detail("the body ended before its announced end"),
             Refusal::Malformed(errors) => listed(
@@ -101,9 +97,9 @@ impl From<Refusal> for Problem {
 }
 
 fn listed(problem: Problem, errors: Vec<FieldError>) -> Problem {
-    errors.into_iter().fold(problem, |problem, error| {
-        problem.field_error(error.pointer, error.detail)
-    })
+    errors
+        .into_iter()
+        .fold(problem, |problem, error| problem.field_error(error.pointer, error.detail))
 }
 
 fn unpublished(error: &PublishError) -> Problem {
@@ -134,10 +130,7 @@ fn explained(error: &PublishError) -> String {
                 QueueType::Standard => "SQS_QUEUE_URL_STANDARD",
                 QueueType::Fifo => "SQS_QUEUE_URL_FIFO",
             };
-            format!(
-                "queueType {} has no queue here: {setting} is not set",
-                queue.as_str()
-            )
+            format!("queueType {} has no queue here: {setting} is not set", queue.as_str())
         }
         PublishError::Overloaded => "the order was not accepted; try again later".to_owned(),
         PublishError::Unconfirmed => {
@@ -147,10 +140,7 @@ fn explained(error: &PublishError) -> String {
             format!("the queue could not be reached, or gave no clear answer; {AGAIN}")
         }
         PublishError::Refused(error) => {
-            format!(
-                "the queue refused the order ({}); it was not accepted",
-                error.kind()
-            )
+            format!("the queue refused the order ({}); it was not accepted", error.kind())
         }
         PublishError::TooLarge => "the order is too large".to_owned(),
     }

@@ -53,10 +53,8 @@ async fn accept(State(api): State<Api>, request: Request) -> Result<Response, Pr
     match take(&api, request).await {
         Ok((queue, event, json)) => {
             api.metrics.accepted(queue);
-            let location = format!(
-                "{}/api/delivery/orders/{}",
-                api.delivery_base_url, event.order_id
-            );
+            let location =
+                format!("{}/api/delivery/orders/{}", api.delivery_base_url, event.order_id);
             let headers = [
                 (header::CONTENT_TYPE, "application/json".to_owned()),
                 (header::LOCATION, location),
@@ -160,10 +158,7 @@ fn queue_type(uri: &Uri) -> Result<QueueType, FieldError> {
     let Ok(Query(pairs)) = Query::<Vec<(String, String)>>::try_from_uri(uri) else {
         return Err(error("the query cannot be read"));
     };
-    let mut values = pairs
-        .iter()
-        .filter(|(name, _)| name == NAME)
-        .map(|(_, value)| value);
+    let mut values = pairs.iter().filter(|(name, _)| name == NAME).map(|(_, value)| value);
     let Some(value) = values.next() else {
         return Ok(QueueType::Standard);
     };
@@ -171,10 +166,7 @@ fn queue_type(uri: &Uri) -> Result<QueueType, FieldError> {
         return Err(error("must be given once"));
     }
     let named = |queue: &QueueType| queue.as_str().eq_ignore_ascii_case(value);
-    QueueType::ALL
-        .into_iter()
-        .find(named)
-        .ok_or_else(|| error("must be standard or fifo"))
+    QueueType::ALL.into_iter().find(named).ok_or_else(|| error("must be standard or fifo"))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, FieldError> {
@@ -189,10 +181,7 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, FieldError> {
     match value.to_str() {
         Ok(key) if (1..=limits::KEY_LENGTH).contains(&key.len()) => Ok(Some(key.to_owned())),
         _ => {
-            let detail = format!(
-                "must be 1 to {} printable ASCII characters",
-                limits::KEY_LENGTH
-            );
+            let detail = format!("must be 1 to {} printable ASCII characters", limits::KEY_LENGTH);
             Err(FieldError::new(NAME, detail))
         }
     }

@@ -41,22 +41,16 @@ impl Service {
         let metrics = Metrics::register(&registry);
 
         let queues = &settings.queues;
-        let urls: Vec<&str> = [&queues.standard, &queues.fifo]
-            .into_iter()
-            .flatten()
-            .map(String::as_str)
-            .collect();
+        let urls: Vec<&str> =
+            [&queues.standard, &queues.fifo].into_iter().flatten().map(String::as_str).collect();
         let options = Options {
             region: settings.aws.region,
             endpoint: settings.aws.endpoint,
-            credentials: settings
-                .aws
-                .credentials
-                .map(|(id, secret)| StaticCredentials {
-                    access_key_id: id,
-                    secret_access_key: secret.expose().to_owned(),
-                    session_token: None,
-                }),
+            credentials: settings.aws.credentials.map(|(id, secret)| StaticCredentials {
+                access_key_id: id,
+                secret_access_key: secret.expose().to_owned(),
+                session_token: None,
+            }),
         };
         let calls = CallMetrics::register(&registry);
         let connection = Connection::open(options, urls.first().copied(), calls).await;
@@ -94,11 +88,7 @@ impl Service {
     pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
         tracing::info!(listen = %self.local_addr, admin = %self.admin.local_addr(), "order-api is up");
         let (admin_trigger, admin_shutdown) = Shutdown::new();
-        let admin = self.admin.serve(
-            self.registry.clone(),
-            self.readiness.clone(),
-            admin_shutdown,
-        );
+        let admin = self.admin.serve(self.registry.clone(), self.readiness.clone(), admin_shutdown);
         let admin = tokio::spawn(admin);
         let latch = self.readiness.latch("sqs");
         tokio::spawn(publisher::watch(
@@ -121,10 +111,7 @@ impl Service {
             delivery_base_url: self.delivery_base_url,
         };
         let router = service_kit::routes(routes::router(api), &self.registry);
-        let limits = ServeLimits {
-            drain: self.drain,
-            ..ServeLimits::default()
-        };
+        let limits = ServeLimits { drain: self.drain, ..ServeLimits::default() };
         let served = service_kit::serve(self.listener, router, shutdown, limits).await;
 
         // Sends whose clients went away are under way even now.
@@ -144,6 +131,5 @@ impl Service {
 }
 
 fn base(url: Option<String>) -> String {
-    url.map(|url| url.trim_end_matches('/').to_owned())
-        .unwrap_or_default()
+    url.map(|url| url.trim_end_matches('/').to_owned()).unwrap_or_default()
 }

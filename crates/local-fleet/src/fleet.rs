@@ -111,11 +111,7 @@ impl Fleet {
 /// A service names its own settings; here its addresses have other names.
 fn named(error: anyhow::Error, prefix: &'static str) -> anyhow::Error {
     match error.downcast::<BindError>() {
-        Ok(BindError {
-            setting,
-            addr,
-            source,
-        }) => BindError {
+        Ok(BindError { setting, addr, source }) => BindError {
             setting: match (prefix, setting) {
                 ("LOCAL_FLEET_API", "ADMIN_ADDR") => "LOCAL_FLEET_API_ADMIN_ADDR",
                 ("LOCAL_FLEET_API", _) => "LOCAL_FLEET_API_ADDR",

@@ -68,31 +68,11 @@ impl Settings {
             ),
             address("LOCAL_SQS_ADDR", "127.0.0.1:9324", "The embedded SQS"),
             address("LOCAL_FLEET_API_ADDR", "127.0.0.1:8080", "The order API"),
-            address(
-                "LOCAL_FLEET_API_ADMIN_ADDR",
-                "127.0.0.1:9080",
-                "Its metrics and health",
-            ),
-            address(
-                "LOCAL_FLEET_WORKER_ADDR",
-                "127.0.0.1:8081",
-                "The delivery worker",
-            ),
-            address(
-                "LOCAL_FLEET_WORKER_ADMIN_ADDR",
-                "127.0.0.1:9081",
-                "Its metrics and health",
-            ),
-            address(
-                "LOCAL_FLEET_MONITOR_ADDR",
-                "127.0.0.1:8082",
-                "The DLQ monitor",
-            ),
-            address(
-                "LOCAL_FLEET_MONITOR_ADMIN_ADDR",
-                "127.0.0.1:9082",
-                "Its metrics and health",
-            ),
+            address("LOCAL_FLEET_API_ADMIN_ADDR", "127.0.0.1:9080", "Its metrics and health"),
+            address("LOCAL_FLEET_WORKER_ADDR", "127.0.0.1:8081", "The delivery worker"),
+            address("LOCAL_FLEET_WORKER_ADMIN_ADDR", "127.0.0.1:9081", "Its metrics and health"),
+            address("LOCAL_FLEET_MONITOR_ADDR", "127.0.0.1:8082", "The DLQ monitor"),
+            address("LOCAL_FLEET_MONITOR_ADMIN_ADDR", "127.0.0.1:9082", "Its metrics and health"),
         ];
         for mut row in service_rows() {
             let known = table.iter().any(|known| known.name == row.name);
@@ -168,20 +148,12 @@ impl Settings {
             ),
         );
         match (order_api, delivery_worker, dlq_monitor) {
-            (Ok(order_api), Ok(delivery_worker), Ok(dlq_monitor)) => Ok(ServiceSettings {
-                order_api,
-                delivery_worker,
-                dlq_monitor,
-            }),
+            (Ok(order_api), Ok(delivery_worker), Ok(dlq_monitor)) => {
+                Ok(ServiceSettings { order_api, delivery_worker, dlq_monitor })
+            }
             (api, worker, monitor) => {
                 let lists = [api.err(), worker.err(), monitor.err()];
-                Err(Problems(
-                    lists
-                        .into_iter()
-                        .flatten()
-                        .flat_map(|list| list.0)
-                        .collect(),
-                ))
+                Err(Problems(lists.into_iter().flatten().flat_map(|list| list.0).collect()))
             }
         }
     }
@@ -201,20 +173,14 @@ impl Settings {
             ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
             ("AWS_SQS_ENDPOINT", endpoint.to_owned()),
             ("SQS_QUEUE_URL_STANDARD", queue("order-queue-standard")),
-            (
-                "SQS_QUEUE_URL_STANDARD_DLQ",
-                queue("order-queue-standard-dlq"),
-            ),
+            ("SQS_QUEUE_URL_STANDARD_DLQ", queue("order-queue-standard-dlq")),
             ("SQS_QUEUE_URL_FIFO", queue("order-queue.fifo")),
             ("SQS_QUEUE_URL_FIFO_DLQ", queue("order-queue-dlq.fifo")),
             ("LISTEN_ADDR", listeners.listen.to_string()),
             ("ADMIN_ADDR", listeners.admin.to_string()),
             ("DATABASE_URL", format!("sqlite://{}", database.display())),
         ];
-        let values = self
-            .values
-            .iter()
-            .map(|(name, value)| (*name, value.clone()));
+        let values = self.values.iter().map(|(name, value)| (*name, value.clone()));
         let wanted = values
             .chain(decided)
             .filter(|(name, _)| table.iter().any(|row| row.name == *name))

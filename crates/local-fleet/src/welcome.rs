@@ -9,18 +9,9 @@ use crate::Addresses;
 
 /// Prints where things are and what to try, to standard output; the log goes to standard error.
 pub fn welcome(at: &Addresses, data_dir: &Path) {
-    let Addresses {
-        sqs,
-        order_api,
-        delivery_worker,
-        dlq_monitor,
-        ..
-    } = at;
-    let (api_admin, worker_admin, monitor_admin) = (
-        at.order_api_admin,
-        at.delivery_worker_admin,
-        at.dlq_monitor_admin,
-    );
+    let Addresses { sqs, order_api, delivery_worker, dlq_monitor, .. } = at;
+    let (api_admin, worker_admin, monitor_admin) =
+        (at.order_api_admin, at.delivery_worker_admin, at.dlq_monitor_admin);
     let data = data_dir.join("deliveries.db");
     let data = data.display();
     let text = format!(

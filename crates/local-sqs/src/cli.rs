@@ -69,18 +69,13 @@ impl Settings {
 pub async fn run(settings: Settings, shutdown: Shutdown) -> anyhow::Result<()> {
     let listener = service_kit::bind(ADDR, settings.addr)?;
     let queues = settings.queues.len();
-    let settings = ServerSettings {
-        queues: settings.queues,
-        ..ServerSettings::default()
-    };
+    let settings = ServerSettings { queues: settings.queues, ..ServerSettings::default() };
     let server = Server::with_listener(listener, settings)?;
     tracing::warn!(
         endpoint = server.endpoint(),
         queues,
         "local-sqs is ready and keeps everything in memory: nothing is durable, never use it for production"
     );
-    server
-        .serve(async move { shutdown.requested().await })
-        .await?;
+    server.serve(async move { shutdown.requested().await }).await?;
     Ok(())
 }

@@ -88,11 +88,7 @@ pub fn default_queues() -> Vec<QueueDeclaration> {
     vec![
         queue("order-queue-standard-dlq", None, &[fourteen_days]),
         queue("order-queue-dlq.fifo", None, &[fourteen_days]),
-        queue(
-            "order-queue-standard",
-            Some("order-queue-standard-dlq"),
-            &[visibility, long_poll],
-        ),
+        queue("order-queue-standard", Some("order-queue-standard-dlq"), &[visibility, long_poll]),
         queue(
             "order-queue.fifo",
             Some("order-queue-dlq.fifo"),
@@ -133,9 +129,6 @@ impl QueueDeclaration {
         let created = model.create_queue(now, request);
         created
             .map(drop)
-            .map_err(|error| DeclarationError::Refused {
-                name: self.name.clone(),
-                error,
-            })
+            .map_err(|error| DeclarationError::Refused { name: self.name.clone(), error })
     }
 }

@@ -25,12 +25,9 @@ pub fn parse_decimal(json: &str) -> Result<Decimal, DecimalError> {
         return Err(DecimalError::NotANumber);
     }
     let (mantissa, exponent) = match json.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (
-            mantissa,
-            exponent
-                .parse::<i32>()
-                .map_err(|_| DecimalError::TooManyDigits)?,
-        ),
+        Some((mantissa, exponent)) => {
+            (mantissa, exponent.parse::<i32>().map_err(|_| DecimalError::TooManyDigits)?)
+        }
         None => (json, 0),
     };
     let mantissa = Decimal::from_str_exact(mantissa).map_err(|_| DecimalError::TooManyDigits)?;
@@ -42,9 +39,7 @@ fn shift(mantissa: Decimal, exponent: i32) -> Option<Decimal> {
     if mantissa.is_zero() {
         return Some(mantissa);
     }
-    let scale = i32::try_from(mantissa.scale())
-        .ok()?
-        .checked_sub(exponent)?;
+    let scale = i32::try_from(mantissa.scale()).ok()?.checked_sub(exponent)?;
     if scale >= 0 {
         return Decimal::try_from_i128_with_scale(mantissa.mantissa(), u32::try_from(scale).ok()?)
             .ok();
@@ -55,9 +50,7 @@ fn shift(mantissa: Decimal, exponent: i32) -> Option<Decimal> {
 
 /// For `#[serde(with)]`: writes the digits as they are.
 pub(crate) fn serialize<S: Serializer>(value: &Decimal, serializer: S) -> Result<S::Ok, S::Error> {
-    RawValue::from_string(value.to_string())
-        .map_err(ser::Error::custom)?
-        .serialize(serializer)
+    RawValue::from_string(value.to_string()).map_err(ser::Error::custom)?.serialize(serializer)
 }
 
 /// For `#[serde(with)]`: reads the digits as they are.
@@ -65,10 +58,7 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
     let raw = Box::<RawValue>::deserialize(deserializer)?;
     parse_decimal(raw.get()).map_err(|error| {
         let mut shown = raw.get();
-        let cut = shown
-            .char_indices()
-            .nth(60)
-            .map_or(shown.len(), |(at, _)| at);
+        let cut = shown.char_indices().nth(60).map_or(shown.len(), |(at, _)| at);
         shown = &shown[..cut];
         de::Error::custom(format_args!("{error}, got {shown}"))
     })

@@ -106,13 +106,7 @@ impl OrderEvent {
         timestamp: Timestamp,
     ) -> Result<Self, AmountOverflow> {
         let total_amount = total(&items).ok_or(AmountOverflow)?;
-        Ok(Self {
-            order_id,
-            customer_id,
-            items,
-            total_amount,
-            timestamp,
-        })
+        Ok(Self { order_id, customer_id, items, total_amount, timestamp })
     }
 
     /// Reads a message's body. Unknown fields are ignored; the total is taken as it is.
@@ -135,9 +129,7 @@ impl OrderEvent {
         // Strings, integers and decimals only: none of them can fail to be written.
         let json = serde_json::to_string(self).expect("an order is always JSON");
         if json.contains(['\u{fffe}', '\u{ffff}']) {
-            return json
-                .replace('\u{fffe}', "\\ufffe")
-                .replace('\u{ffff}', "\\uffff");
+            return json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff");
         }
         json
     }
@@ -146,11 +138,7 @@ impl OrderEvent {
 /// The exact sum. Decimal's own operators round silently when digits run out, so the sum is made of
 /// integers at a common scale.
 fn total(items: &[OrderItem]) -> Option<Decimal> {
-    let scale = items
-        .iter()
-        .map(|item| item.price.scale())
-        .max()
-        .unwrap_or(0);
+    let scale = items.iter().map(|item| item.price.scale()).max().unwrap_or(0);
     let mut sum = 0_i128;
     for item in items {
         let raise = 10_i128.checked_pow(scale - item.price.scale())?;

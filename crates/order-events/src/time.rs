@@ -25,12 +25,6 @@ fn parse(text: &str) -> Option<Timestamp> {
     }
     text.parse::<Timestamp>().ok().or_else(|| {
         let local = text.parse::<DateTime>().ok()?;
-        Some(
-            TimeZone::UTC
-                .to_ambiguous_zoned(local)
-                .compatible()
-                .ok()?
-                .timestamp(),
-        )
+        Some(TimeZone::UTC.to_ambiguous_zoned(local).compatible().ok()?.timestamp())
     })
 }

@@ -31,22 +31,13 @@ struct Shown {
 
 impl AdminServer {
     /// Binds the address of the setting `ADMIN_ADDR`.
-    #[expect(
-        clippy::unused_async,
-        reason = "binding needs the runtime that an async caller has"
-    )]
+    #[expect(clippy::unused_async, reason = "binding needs the runtime that an async caller has")]
     pub async fn bind(addr: SocketAddr) -> Result<Self, BindError> {
         let setting = "ADMIN_ADDR";
         let listener = bind(setting, addr)?;
-        let local_addr = listener.local_addr().map_err(|source| BindError {
-            setting,
-            addr,
-            source,
-        })?;
-        Ok(Self {
-            listener,
-            local_addr,
-        })
+        let local_addr =
+            listener.local_addr().map_err(|source| BindError { setting, addr, source })?;
+        Ok(Self { listener, local_addr })
     }
 
     /// The address that is bound, with the port that the system chose for port 0.
@@ -66,14 +57,8 @@ impl AdminServer {
             .route("/metrics", get(metrics))
             .route("/livez", get(|| async { "alive\n" }))
             .route("/readyz", get(readyz))
-            .with_state(Shown {
-                registry,
-                readiness,
-            });
-        let limits = ServeLimits {
-            drain: Duration::from_secs(1),
-            ..ServeLimits::default()
-        };
+            .with_state(Shown { registry, readiness });
+        let limits = ServeLimits { drain: Duration::from_secs(1), ..ServeLimits::default() };
         serve(self.listener, router, shutdown, limits).await
     }
 }
@@ -84,17 +69,12 @@ impl AdminServer {
 /// When the registry already has another metric of that name.
 pub fn build_info(registry: &Registry, service: &'static str, version: &'static str) {
     let info = IntGaugeVec::new(
-        Opts::new(
-            "build_info",
-            "What is running: 1, with the service and its version as labels.",
-        ),
+        Opts::new("build_info", "What is running: 1, with the service and its version as labels."),
         &["service", "version"],
     )
     .expect("the metric's name and labels are valid");
     info.with_label_values(&[service, version]).set(1);
-    registry
-        .register(Box::new(info))
-        .expect("build_info is registered once");
+    registry.register(Box::new(info)).expect("build_info is registered once");
 }
 
 async fn metrics(State(shown): State<Shown>) -> Response {
@@ -111,11 +91,7 @@ async fn readyz(State(shown): State<Shown>) -> Response {
         .into_iter()
         .filter_map(|(name, reason)| Some(json!({ "name": name, "reason": reason? })))
         .collect();
-    let status = if unready.is_empty() {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
+    let status = if unready.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = json!({ "ready": unready.is_empty(), "unready": unready }).to_string();
     (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }

@@ -22,19 +22,11 @@ pub struct BindError {
 ///
 /// Must be called within a tokio runtime.
 pub fn bind(setting: &'static str, addr: SocketAddr) -> Result<TcpListener, BindError> {
-    listen(addr).map_err(|source| BindError {
-        setting,
-        addr,
-        source,
-    })
+    listen(addr).map_err(|source| BindError { setting, addr, source })
 }
 
 fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if addr.is_ipv4() {
-        TcpSocket::new_v4()
-    } else {
-        TcpSocket::new_v6()
-    }?;
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A restarted service takes its port back while old connections are still in TIME_WAIT.
     socket.set_reuseaddr(true)?;
     socket.bind(addr)?;

@@ -23,9 +23,8 @@ use tokio::{
 use tracing::{Instrument, field};
 
 /// The OpenTelemetry convention's buckets for HTTP, seconds.
-const BUCKETS: [f64; 14] = [
-    0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
-];
+const BUCKETS: [f64; 14] =
+    [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
 /// How long the server waits for its clients.
 #[derive(Clone, Copy, Debug)]
@@ -40,10 +39,7 @@ pub struct ServeLimits {
 
 impl Default for ServeLimits {
     fn default() -> Self {
-        Self {
-            header_read: Duration::from_secs(75),
-            drain: Duration::from_secs(10),
-        }
+        Self { header_read: Duration::from_secs(75), drain: Duration::from_secs(10) }
     }
 }
 
@@ -60,16 +56,10 @@ pub fn routes(routes: Router, registry: &Registry) -> Router {
             "Time from a request's header to its answer's.",
         )
         .buckets(BUCKETS.to_vec()),
-        &[
-            "http_route",
-            "http_request_method",
-            "http_response_status_code",
-        ],
+        &["http_route", "http_request_method", "http_response_status_code"],
     )
     .expect("the metric's name and labels are valid");
-    registry
-        .register(Box::new(durations.clone()))
-        .expect("the HTTP metric is registered once");
+    registry.register(Box::new(durations.clone())).expect("the HTTP metric is registered once");
     routes
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
@@ -99,10 +89,7 @@ pub async fn serve(
     drop(listener);
     let ended = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(limits.drain, ended).await.is_err() {
-        tracing::warn!(
-            open = connections.len(),
-            "connections are cut that did not end in time"
-        );
+        tracing::warn!(open = connections.len(), "connections are cut that did not end in time");
         connections.shutdown().await;
     }
     Ok(())
@@ -112,9 +99,7 @@ async fn connection(stream: TcpStream, router: Router, shutdown: Shutdown, limit
     // Answers are small and complete: waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
     let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_read);
+    builder.timer(TokioTimer::new()).header_read_timeout(limits.header_read);
     let mut served =
         pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
     let ended = tokio::select! {
@@ -132,10 +117,7 @@ async fn connection(stream: TcpStream, router: Router, shutdown: Shutdown, limit
 /// Out of file descriptors, most likely: trying again at once would spin.
 async fn accept_failed(error: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    if !matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset
-    ) {
+    if !matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
         tracing::error!(%error, "accepting a connection failed");
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
@@ -155,10 +137,7 @@ async fn observe(State(durations): State<HistogramVec>, request: Request, next: 
         http.response.status_code = field::Empty,
         trace_id = field::Empty,
     );
-    if let Some(parent) = request
-        .headers()
-        .get("traceparent")
-        .and_then(|value| value.to_str().ok())
+    if let Some(parent) = request.headers().get("traceparent").and_then(|value| value.to_str().ok())
     {
         telemetry::continue_from(&span, parent);
     }
@@ -194,13 +173,6 @@ async fn not_found(uri: Uri) -> Problem {
 }
 
 async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
-    Problem::new(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "method-not-allowed",
-        "Method not allowed",
-    )
-    .detail(format!(
-        "{} does not take {method}; see the Allow header",
-        uri.path()
-    ))
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed")
+        .detail(format!("{} does not take {method}; see the Allow header", uri.path()))
 }

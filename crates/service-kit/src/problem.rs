@@ -38,14 +38,7 @@ struct Body<'a> {
 impl Problem {
     /// A kind of problem: `type` is `/problems/<slug>`, `title` its name for people.
     pub fn new(status: StatusCode, slug: &'static str, title: &'static str) -> Self {
-        Self {
-            status,
-            slug,
-            title,
-            detail: None,
-            errors: Vec::new(),
-            retry_after: None,
-        }
+        Self { status, slug, title, detail: None, errors: Vec::new(), retry_after: None }
     }
 
     /// What is wrong in this very case.
@@ -59,10 +52,7 @@ impl Problem {
     /// URI fragment, as in RFC 9457's own example (`#/items/0/price`), or another name of the place.
     #[must_use]
     pub fn field_error(mut self, pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        self.errors.push(FieldError {
-            pointer: pointer.into(),
-            detail: detail.into(),
-        });
+        self.errors.push(FieldError { pointer: pointer.into(), detail: detail.into() });
         self
     }
 
@@ -96,10 +86,7 @@ impl IntoResponse for Problem {
         let json = serde_json::to_vec(&body).expect("strings and numbers are always JSON");
         let mut response = (self.status, json).into_response();
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(after) = self.retry_after {
             let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));

@@ -56,27 +56,18 @@ where
         Ok(arguments) => arguments,
         Err(wrong) => {
             let usage = usage(&program);
-            say(
-                &mut io::stderr(),
-                &format!("{}: {wrong}\n\n{usage}", program.name),
-            );
+            say(&mut io::stderr(), &format!("{}: {wrong}\n\n{usage}", program.name));
             return ExitCode::from(EXIT_USAGE);
         }
     };
     match arguments.wanted {
         Wanted::Help => {
             let rows = settings_help(&(program.table)());
-            say(
-                &mut io::stdout(),
-                &format!("{}\nSETTINGS\n{rows}", usage(&program)),
-            );
+            say(&mut io::stdout(), &format!("{}\nSETTINGS\n{rows}", usage(&program)));
             return ExitCode::SUCCESS;
         }
         Wanted::Version => {
-            say(
-                &mut io::stdout(),
-                &format!("{} {}\n", program.name, program.version),
-            );
+            say(&mut io::stdout(), &format!("{} {}\n", program.name, program.version));
             return ExitCode::SUCCESS;
         }
         Wanted::Check | Wanted::Run => {}
@@ -89,17 +80,11 @@ where
         }
         Ok(read) => read,
         Err(problems) => {
-            say(
-                &mut io::stderr(),
-                &format!("{}: {problems}\n", program.name),
-            );
+            say(&mut io::stderr(), &format!("{}: {problems}\n", program.name));
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(program.name, &error.into()),
     };
@@ -129,9 +114,8 @@ type Read<Settings> = Result<(Settings, crate::settings::TelemetrySettings), Pro
 
 fn read<Settings, Run>(program: &Program<Settings, Run>, arguments: &Arguments) -> Read<Settings> {
     let lossy = |text: OsString| text.to_string_lossy().into_owned();
-    let mut env: BTreeMap<String, String> = std::env::vars_os()
-        .map(|(name, value)| (lossy(name), lossy(value)))
-        .collect();
+    let mut env: BTreeMap<String, String> =
+        std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value))).collect();
     env.extend(arguments.settings.clone());
     let mut reader = Reader::load((program.table)(), arguments.file.as_deref(), env);
     let telemetry = reader.telemetry();
@@ -152,12 +136,7 @@ fn say(to: &mut impl Write, text: &str) {
 }
 
 fn usage<Settings, Run>(program: &Program<Settings, Run>) -> String {
-    let Program {
-        name,
-        version,
-        about,
-        ..
-    } = program;
+    let Program { name, version, about, .. } = program;
     let mut own = String::new();
     for (flag, setting) in program.flags {
         let flag = format!("{flag} VALUE");
@@ -197,26 +176,16 @@ impl Arguments {
         arguments: impl IntoIterator<Item = OsString>,
         flags: &[(&str, &str)],
     ) -> Result<Self, String> {
-        let mut parsed = Self {
-            wanted: Wanted::Run,
-            file: None,
-            settings: Vec::new(),
-        };
+        let mut parsed = Self { wanted: Wanted::Run, file: None, settings: Vec::new() };
         let mut arguments = arguments.into_iter();
         while let Some(argument) = arguments.next() {
             match argument.to_str() {
                 // Asked for at any place, help and version win over whatever else is wrong.
                 Some("--help" | "-h") => {
-                    return Ok(Self {
-                        wanted: Wanted::Help,
-                        ..parsed
-                    });
+                    return Ok(Self { wanted: Wanted::Help, ..parsed });
                 }
                 Some("--version" | "-V") => {
-                    return Ok(Self {
-                        wanted: Wanted::Version,
-                        ..parsed
-                    });
+                    return Ok(Self { wanted: Wanted::Version, ..parsed });
                 }
                 Some("--check-config") => parsed.wanted = Wanted::Check,
                 Some("--config") => {
@@ -286,35 +255,19 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> Result<Arguments, String> {
-        Arguments::parse(
-            line.split_whitespace().map(OsString::from),
-            &[("--data-dir", "DATA_DIR")],
-        )
+        Arguments::parse(line.split_whitespace().map(OsString::from), &[("--data-dir", "DATA_DIR")])
     }
 
     #[test]
     fn without_arguments_the_program_runs() {
-        assert_eq!(
-            parse(""),
-            Ok(Arguments {
-                wanted: Wanted::Run,
-                file: None,
-                settings: vec![],
-            })
-        );
+        assert_eq!(parse(""), Ok(Arguments { wanted: Wanted::Run, file: None, settings: vec![] }));
     }
 
     #[test]
     fn the_file_is_taken_in_both_spellings() {
-        let expected = Arguments {
-            wanted: Wanted::Check,
-            file: Some("a.toml".into()),
-            settings: vec![],
-        };
-        assert_eq!(
-            parse("--check-config --config a.toml").as_ref(),
-            Ok(&expected)
-        );
+        let expected =
+            Arguments { wanted: Wanted::Check, file: Some("a.toml".into()), settings: vec![] };
+        assert_eq!(parse("--check-config --config a.toml").as_ref(), Ok(&expected));
         assert_eq!(parse("--config=a.toml --check-config"), Ok(expected));
     }
 
@@ -324,18 +277,12 @@ mod tests {
             let parsed = parse(line).unwrap();
             assert_eq!(parsed.settings, [("DATA_DIR".to_owned(), "x".to_owned())]);
         }
-        assert_eq!(
-            parse("--data-dir"),
-            Err("--data-dir needs a value".to_owned())
-        );
+        assert_eq!(parse("--data-dir"), Err("--data-dir needs a value".to_owned()));
     }
 
     #[test]
     fn unknown_and_incomplete_arguments_are_named() {
-        assert_eq!(
-            parse("--confg a"),
-            Err("unknown argument --confg".to_owned())
-        );
+        assert_eq!(parse("--confg a"), Err("unknown argument --confg".to_owned()));
         assert_eq!(parse("extra"), Err("unknown argument extra".to_owned()));
         assert_eq!(parse("--config"), Err("--config needs a file".to_owned()));
     }

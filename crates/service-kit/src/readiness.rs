@@ -29,14 +29,8 @@ impl Readiness {
     /// Adds a condition; it is unready with the reason `starting` until its holder says otherwise.
     pub fn latch(&self, name: &'static str) -> Latch {
         let mut entries = self.entries();
-        entries.push(Entry {
-            name,
-            reason: Some("starting".to_owned()),
-        });
-        Latch {
-            readiness: self.clone(),
-            index: entries.len() - 1,
-        }
+        entries.push(Entry { name, reason: Some("starting".to_owned()) });
+        Latch { readiness: self.clone(), index: entries.len() - 1 }
     }
 
     /// Whether every latch is ready.
@@ -46,10 +40,7 @@ impl Readiness {
 
     /// Every latch by name, with the reason when it is not ready.
     pub fn report(&self) -> Vec<(&'static str, Option<String>)> {
-        self.entries()
-            .iter()
-            .map(|entry| (entry.name, entry.reason.clone()))
-            .collect()
+        self.entries().iter().map(|entry| (entry.name, entry.reason.clone())).collect()
     }
 
     /// Makes the service unready for good because it is stopping, so that nobody sends it new work
@@ -72,9 +63,6 @@ impl Latch {
 
     /// The condition does not hold; the reason is shown at `/readyz`. Returns whether it did before.
     pub fn unready(&self, reason: impl Into<String>) -> bool {
-        self.readiness.entries()[self.index]
-            .reason
-            .replace(reason.into())
-            .is_none()
+        self.readiness.entries()[self.index].reason.replace(reason.into()).is_none()
     }
 }

@@ -17,22 +17,15 @@ struct Print;
 impl Handler for Print {
     async fn handle(&self, message: &Message, attempt: Attempt) -> Verdict {
         let group = message.group_id.as_deref().unwrap_or("no group");
-        println!(
-            "[{group}, attempt {} of {}] {}",
-            attempt.number, attempt.max, message.body
-        );
+        println!("[{group}, attempt {} of {}] {}", attempt.number, attempt.max, message.body);
         Verdict::Done
     }
 }
 
 #[tokio::main]
 async fn main() {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .init();
-    let url = std::env::args()
-        .nth(1)
-        .expect("the queue's URL as the argument");
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    let url = std::env::args().nth(1).expect("the queue's URL as the argument");
     let registry = prometheus::Registry::new();
     let calls = CallMetrics::register(&registry);
     let connection = Connection::open(Options::default(), Some(&url), calls).await;
@@ -43,8 +36,5 @@ async fn main() {
         _ = tokio::signal::ctrl_c().await;
     };
     let drained = consumer.run(interrupted).await;
-    println!(
-        "given back: {}, stranded: {}",
-        drained.released, drained.stranded
-    );
+    println!("given back: {}, stranded: {}", drained.released, drained.stranded);
 }

@@ -57,9 +57,6 @@ pub trait Handler: Send + Sync + 'static {
         letter: DeadLetter,
     ) -> impl Future<Output = Verdict> + Send {
         let _ = (message, attempt);
-        std::future::ready(Verdict::Retry {
-            letter,
-            not_before: None,
-        })
+        std::future::ready(Verdict::Retry { letter, not_before: None })
     }
 }

@@ -28,11 +28,7 @@ impl Lease {
     /// A lease from a receive that was sent at `requested_at` and asked for `visibility`.
     pub fn new(requested_at: Time, visibility: Duration) -> Self {
         let cap = requested_at + MAX_LEASE.saturating_sub(CAP_MARGIN);
-        Self {
-            visibility,
-            deadline: (requested_at + visibility).min(cap),
-            cap,
-        }
+        Self { visibility, deadline: (requested_at + visibility).min(cap), cap }
     }
 
     /// From here on the message may be someone else's.

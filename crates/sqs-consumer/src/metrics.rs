@@ -8,13 +8,10 @@ use prometheus::{
 use crate::scheduler::Stats;
 
 /// Buckets for operations, seconds.
-const OPERATION_SECONDS: &[f64] = &[
-    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-];
+const OPERATION_SECONDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 /// Buckets for waits, seconds.
-const WAIT_SECONDS: &[f64] = &[
-    0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0,
-];
+const WAIT_SECONDS: &[f64] =
+    &[0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0];
 const RECEIVE_COUNTS: &[f64] = &[1.0, 2.0, 3.0, 5.0, 10.0];
 
 /// All consumers' metrics of one service.
@@ -47,10 +44,7 @@ impl Metrics {
             add(registry, IntCounterVec::new(Opts::new(name, help), labels))
         };
         let gauge = |name: String, help: &str| {
-            add(
-                registry,
-                IntGaugeVec::new(Opts::new(name, help), &["queue"]),
-            )
+            add(registry, IntGaugeVec::new(Opts::new(name, help), &["queue"]))
         };
         let histogram = |name: String, help: &str, buckets: &[f64], labels: &[&str]| {
             let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
@@ -87,14 +81,8 @@ impl Metrics {
             ),
             in_flight: gauge(name("in_flight"), "Messages held, in any state."),
             concurrency_limit: gauge(name("concurrency_limit"), "Handlers at once, at most."),
-            lanes_busy: gauge(
-                name("fifo_lanes_busy"),
-                "FIFO groups whose handler is running.",
-            ),
-            groups_active: gauge(
-                name("fifo_groups_active"),
-                "FIFO groups with a message held.",
-            ),
+            lanes_busy: gauge(name("fifo_lanes_busy"), "FIFO groups whose handler is running."),
+            groups_active: gauge(name("fifo_groups_active"), "FIFO groups with a message held."),
             groups_blocked: gauge(
                 name("fifo_groups_blocked"),
                 "FIFO groups whose head waits for its retry or its dead-lettering.",
@@ -183,22 +171,16 @@ impl QueueMetrics {
         if error_type.is_empty() {
             self.process_ok.observe(seconds);
         } else {
-            self.process
-                .with_label_values(&[self.queue.as_str(), error_type])
-                .observe(seconds);
+            self.process.with_label_values(&[self.queue.as_str(), error_type]).observe(seconds);
         }
     }
 
     pub(crate) fn dead_lettered(&self, reason: &str) {
-        self.dead_lettered
-            .with_label_values(&[self.queue.as_str(), reason])
-            .inc();
+        self.dead_lettered.with_label_values(&[self.queue.as_str(), reason]).inc();
     }
 
     pub(crate) fn extended(&self, outcome: &str) {
-        self.extensions
-            .with_label_values(&[self.queue.as_str(), outcome])
-            .inc();
+        self.extensions.with_label_values(&[self.queue.as_str(), outcome]).inc();
     }
 
     pub(crate) fn publish(&self, stats: &Stats) {
@@ -213,8 +195,6 @@ impl QueueMetrics {
 
 fn add<C: Collector + Clone + 'static>(registry: &Registry, metric: prometheus::Result<C>) -> C {
     let metric = metric.expect("the metric's definition is valid");
-    registry
-        .register(Box::new(metric.clone()))
-        .expect("a registry belongs to one service");
+    registry.register(Box::new(metric.clone())).expect("a registry belongs to one service");
     metric
 }

@@ -61,10 +61,7 @@ pub enum AttributeValue {
 impl AttributeValue {
     /// A plain `String` attribute.
     pub fn string(value: impl Into<String>) -> Self {
-        Self::Text {
-            data_type: "String".to_owned(),
-            value: value.into(),
-        }
+        Self::Text { data_type: "String".to_owned(), value: value.into() }
     }
 
     /// The text of a `String` or `Number` attribute.

@@ -54,11 +54,7 @@ impl HttpCarrier {
     /// A client for this URL. Reads the machine's certificate authorities when it is https.
     pub fn new(url: &str) -> Result<Self, HttpCarrierError> {
         let url: Url = url.parse().map_err(|_| HttpCarrierError::Url)?;
-        let roots = if url.scheme() == "https" {
-            machine_roots()?
-        } else {
-            RootCertStore::empty()
-        };
+        let roots = if url.scheme() == "https" { machine_roots()? } else { RootCertStore::empty() };
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| HttpCarrierError::Client(error.to_string()))?
@@ -87,10 +83,10 @@ impl HttpCarrier {
         if let Some(traceparent) = service_kit::telemetry::current_traceparent() {
             request = request.header("traceparent", traceparent);
         }
-        let answer = request.send().await.map_err(|error| Failure::Unavailable {
-            detail: chain(&error),
-            retry_after: None,
-        })?;
+        let answer = request
+            .send()
+            .await
+            .map_err(|error| Failure::Unavailable { detail: chain(&error), retry_after: None })?;
         let status = answer.status();
         if status.is_success() {
             read(answer, DRAINED_ANSWER).await;
@@ -106,15 +102,9 @@ impl HttpCarrier {
         let answer = String::from_utf8_lossy(&body).into_owned();
         if is_temporary(status) {
             let detail = format!("status {}: {answer}", status.as_u16());
-            Err(Failure::Unavailable {
-                detail,
-                retry_after,
-            })
+            Err(Failure::Unavailable { detail, retry_after })
         } else {
-            Err(Failure::Rejected {
-                status: status.as_u16(),
-                answer,
-            })
+            Err(Failure::Rejected { status: status.as_u16(), answer })
         }
     }
 }
@@ -127,12 +117,8 @@ impl Carrier for HttpCarrier {
 
 fn is_temporary(status: StatusCode) -> bool {
     status.is_server_error()
-        || [
-            StatusCode::REQUEST_TIMEOUT,
-            StatusCode::TOO_EARLY,
-            StatusCode::TOO_MANY_REQUESTS,
-        ]
-        .contains(&status)
+        || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS]
+            .contains(&status)
 }
 
 /// The beginning of the body. The status has decided already, so a body that breaks off is taken
@@ -152,20 +138,12 @@ fn machine_roots() -> Result<RootCertStore, HttpCarrierError> {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
     roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        Err(HttpCarrierError::NoRoots)
-    } else {
-        Ok(roots)
-    }
+    if roots.is_empty() { Err(HttpCarrierError::NoRoots) } else { Ok(roots) }
 }
 
 /// An error with its causes on one line, without the URL, which may hold a password.
 fn chain(error: &reqwest::Error) -> String {
-    let kind = if error.is_connect() {
-        "cannot connect"
-    } else {
-        "the request failed"
-    };
+    let kind = if error.is_connect() { "cannot connect" } else { "the request failed" };
     let mut text = kind.to_owned();
     let mut source = error.source();
     while let Some(cause) = source {

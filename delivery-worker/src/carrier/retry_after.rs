@@ -15,10 +15,7 @@ pub(super) fn parse(value: &str, now: Timestamp) -> Option<Duration> {
     } else {
         // An HTTP date is a form of RFC 2822's: `Wed, 21 Oct 2015 07:28:00 GMT`.
         let until = rfc2822::parse(value).ok()?.timestamp();
-        until
-            .duration_since(now)
-            .try_into()
-            .unwrap_or(Duration::ZERO)
+        until.duration_since(now).try_into().unwrap_or(Duration::ZERO)
     };
     Some(wait.min(LONGEST))
 }
@@ -40,11 +37,7 @@ mod tests {
             ("-5", None),
             ("", None),
         ] {
-            assert_eq!(
-                parse(value, now),
-                seconds.map(Duration::from_secs),
-                "{value:?}"
-            );
+            assert_eq!(parse(value, now), seconds.map(Duration::from_secs), "{value:?}");
         }
     }
 }

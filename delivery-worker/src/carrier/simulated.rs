@@ -63,19 +63,12 @@ impl FromStr for SimulatedTime {
         if arguments.next().is_some() || !(0.0..=3.0).contains(&sigma) {
             return Err(InvalidSimulatedTime);
         }
-        Ok(Self::Lognormal {
-            median,
-            sigma,
-            seed,
-        })
+        Ok(Self::Lognormal { median, sigma, seed })
     }
 }
 
 fn duration(text: &str) -> Result<Duration, InvalidSimulatedTime> {
-    humantime::parse_duration(text)
-        .ok()
-        .filter(|time| *time <= LONGEST)
-        .ok_or(InvalidSimulatedTime)
+    humantime::parse_duration(text).ok().filter(|time| *time <= LONGEST).ok_or(InvalidSimulatedTime)
 }
 
 fn parse<T: FromStr>(text: &str) -> Result<T, InvalidSimulatedTime> {
@@ -96,10 +89,7 @@ impl Simulated {
             SimulatedTime::Constant(_) => 0,
             SimulatedTime::Lognormal { seed, .. } => seed,
         };
-        Self {
-            time,
-            random: Mutex::new(StdRng::seed_from_u64(seed)),
-        }
+        Self { time, random: Mutex::new(StdRng::seed_from_u64(seed)) }
     }
 
     fn draw(&self) -> Duration {
@@ -139,18 +129,11 @@ mod tests {
     #[test]
     fn the_spelling_of_a_simulated_time_is_checked() {
         let ms = Duration::from_millis;
-        let lognormal = |median, sigma, seed| SimulatedTime::Lognormal {
-            median,
-            sigma,
-            seed,
-        };
+        let lognormal = |median, sigma, seed| SimulatedTime::Lognormal { median, sigma, seed };
         for (text, expected) in [
             ("0ms", Some(SimulatedTime::Constant(ms(0)))),
             ("50ms", Some(SimulatedTime::Constant(ms(50)))),
-            (
-                "lognormal(50ms, 0.5, seed=7)",
-                Some(lognormal(ms(50), 0.5, 7)),
-            ),
+            ("lognormal(50ms, 0.5, seed=7)", Some(lognormal(ms(50), 0.5, 7))),
             ("lognormal(50ms,0.5)", Some(lognormal(ms(50), 0.5, 0))),
             ("lognormal(50ms)", None),
             ("lognormal(50ms, -1)", None),
@@ -170,11 +153,7 @@ mod tests {
     fn lognormal_times_have_their_median_and_repeat_with_their_seed() {
         let draw = |seed| {
             let median = Duration::from_millis(50);
-            let carrier = Simulated::new(SimulatedTime::Lognormal {
-                median,
-                sigma: 0.5,
-                seed,
-            });
+            let carrier = Simulated::new(SimulatedTime::Lognormal { median, sigma: 0.5, seed });
             (0..4001).map(|_| carrier.draw()).collect::<Vec<_>>()
         };
         let mut times = draw(7);

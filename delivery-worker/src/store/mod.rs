@@ -40,11 +40,7 @@ pub(crate) struct Limits {
     pub(crate) text: usize,
 }
 
-pub(crate) const LIMITS: Limits = Limits {
-    queue: 1024,
-    transaction: 256,
-    text: 1024,
-};
+pub(crate) const LIMITS: Limits = Limits { queue: 1024, transaction: 256, text: 1024 };
 
 /// Why the store did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -90,17 +86,8 @@ impl Store {
     fn start(backend: Arc<dyn backend::Backend>, connection: Box<dyn backend::Connection>) -> Self {
         let (jobs, waiting) = mpsc::channel(LIMITS.queue);
         let (report, health) = watch::channel(Health::Serving);
-        tokio::spawn(writer::run(
-            Arc::clone(&backend),
-            connection,
-            waiting,
-            report,
-        ));
-        Self {
-            backend,
-            jobs,
-            health,
-        }
+        tokio::spawn(writer::run(Arc::clone(&backend), connection, waiting, report));
+        Self { backend, jobs, health }
     }
 
     /// Commits the record. Once it is handed over it is written even if the caller goes away.
@@ -132,9 +119,7 @@ impl Store {
         &self,
         message_id: &str,
     ) -> Result<Vec<Attempt>, StoreError> {
-        self.backend
-            .attempts_without_order(message_id.to_owned())
-            .await
+        self.backend.attempts_without_order(message_id.to_owned()).await
     }
 
     /// How many orders have each status.

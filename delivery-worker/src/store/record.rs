@@ -73,9 +73,7 @@ impl Outcome {
 
     /// The outcome of this spelling.
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|outcome| outcome.as_str() == text)
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == text)
     }
 }
 
@@ -93,11 +91,7 @@ pub struct DeliveryChange {
 impl DeliveryChange {
     /// The order with a new status.
     pub fn new(order: &OrderEvent, status: DeliveryStatus) -> Self {
-        Self {
-            order_id: order.order_id,
-            customer_id: order.customer_id.clone(),
-            status,
-        }
+        Self { order_id: order.order_id, customer_id: order.customer_id.clone(), status }
     }
 
     /// The delivery's id: a name-based UUID of the order's, the same from every worker.
@@ -166,9 +160,7 @@ pub(super) fn bounded(text: &str) -> String {
 /// The status of this spelling.
 pub(super) fn parse_status(text: &str) -> Option<DeliveryStatus> {
     use DeliveryStatus::{Delivered, Failed, InTransit, Pending};
-    [Pending, InTransit, Delivered, Failed]
-        .into_iter()
-        .find(|status| status.as_str() == text)
+    [Pending, InTransit, Delivered, Failed].into_iter().find(|status| status.as_str() == text)
 }
 
 #[cfg(test)]

@@ -94,21 +94,13 @@ impl Sqlite {
         };
         // The write-ahead log needs its index file to be writable, so "read-only" is asked of the
         // connection, not of the file.
-        let options = options(path)
-            .create_if_missing(false)
-            .pragma("query_only", "ON");
+        let options = options(path).create_if_missing(false).pragma("query_only", "ON");
         let readers = SqlitePoolOptions::new()
             .max_connections(TUNING.readers)
             .test_before_acquire(false)
             .acquire_timeout(TUNING.busy_timeout)
             .connect_lazy_with(options);
-        Ok((
-            Self {
-                path: path.to_owned(),
-                readers,
-            },
-            writer,
-        ))
+        Ok((Self { path: path.to_owned(), readers }, writer))
     }
 }
 
@@ -132,22 +124,14 @@ async fn open_once(path: &Path) -> Result<Writer, sqlx::Error> {
     let mut connection = options(path).connect().await?;
     // SQLite has no lock for migrations; the write transaction around them is one.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    migrator()
-        .run_direct(None, &mut *transaction, false)
-        .await?;
+    migrator().run_direct(None, &mut *transaction, false).await?;
     transaction.commit().await?;
     Ok(Writer(connection))
 }
 
 fn migrator() -> Migrator {
     let migration = |version, name: &'static str, sql: &'static str| {
-        Migration::new(
-            version,
-            name.into(),
-            MigrationType::Simple,
-            sql.into_sql_str(),
-            false,
-        )
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     };
     Migrator::with_migrations(vec![migration(
         1,
@@ -248,9 +232,7 @@ impl Connection for Writer {
 impl Backend for Sqlite {
     fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Connection>, StoreError>> {
         async {
-            let writer = open_once(&self.path)
-                .await
-                .map_err(|error| classify(&error))?;
+            let writer = open_once(&self.path).await.map_err(|error| classify(&error))?;
             Ok(Box::new(writer) as Box<dyn Connection>)
         }
         .boxed()
@@ -263,9 +245,7 @@ impl Backend for Sqlite {
                 .fetch_optional(&self.readers)
                 .await;
             let row = row.map_err(|error| classify(&error))?;
-            row.map(|row| read_status(&row))
-                .transpose()
-                .map_err(|error| classify(&error))
+            row.map(|row| read_status(&row)).transpose().map_err(|error| classify(&error))
         }
         .boxed()
     }
@@ -277,9 +257,7 @@ impl Backend for Sqlite {
                 .fetch_optional(&self.readers)
                 .await;
             let row = row.map_err(|error| classify(&error))?;
-            row.map(|row| read_delivery(&row))
-                .transpose()
-                .map_err(|error| classify(&error))
+            row.map(|row| read_delivery(&row)).transpose().map_err(|error| classify(&error))
         }
         .boxed()
     }
@@ -336,8 +314,7 @@ impl Backend for Sqlite {
 }
 
 fn read_attempts(rows: Result<Vec<SqliteRow>, sqlx::Error>) -> Result<Vec<Attempt>, StoreError> {
-    rows.and_then(|rows| rows.iter().map(read_attempt).collect())
-        .map_err(|error| classify(&error))
+    rows.and_then(|rows| rows.iter().map(read_attempt).collect()).map_err(|error| classify(&error))
 }
 
 fn read_status(row: &SqliteRow) -> Result<DeliveryStatus, sqlx::Error> {

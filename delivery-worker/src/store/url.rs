@@ -40,10 +40,7 @@ mod tests {
     fn only_a_file_for_sqlite_is_a_database() {
         for (url, path) in [
             ("sqlite://deliveries.db", Some("deliveries.db")),
-            (
-                "sqlite:///var/lib/fleet/deliveries.db",
-                Some("/var/lib/fleet/deliveries.db"),
-            ),
+            ("sqlite:///var/lib/fleet/deliveries.db", Some("/var/lib/fleet/deliveries.db")),
             ("sqlite://./with space.db", Some("./with space.db")),
             ("sqlite://", None),
             ("sqlite:///var/lib/", None),
@@ -53,9 +50,7 @@ mod tests {
             ("postgres://fleet@localhost/deliveries", None),
             ("deliveries.db", None),
         ] {
-            let expected = path
-                .map(|path| DatabaseUrl::Sqlite(path.into()))
-                .ok_or(UnsupportedUrl);
+            let expected = path.map(|path| DatabaseUrl::Sqlite(path.into())).ok_or(UnsupportedUrl);
             assert_eq!(url.parse(), expected, "{url}");
         }
     }

@@ -16,10 +16,7 @@ use super::{
 const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What the writer is asked to do.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "all jobs but the last are the large one"
-)]
+#[expect(clippy::large_enum_variant, reason = "all jobs but the last are the large one")]
 pub(super) enum Job {
     /// Commit the record, then answer.
     Write(Record, Answer),
@@ -36,11 +33,7 @@ pub(super) async fn run(
     mut jobs: mpsc::Receiver<Job>,
     health: watch::Sender<Health>,
 ) {
-    let mut writer = Writer {
-        backend,
-        connection: Some(connection),
-        health,
-    };
+    let mut writer = Writer { backend, connection: Some(connection), health };
     let mut batch = Vec::new();
     loop {
         let failing = *writer.health.borrow() != Health::Serving;

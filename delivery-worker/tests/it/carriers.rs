@@ -35,14 +35,10 @@ async fn delivery_system() -> (SocketAddr, Seen) {
         let status = StatusCode::from_u16(status).unwrap();
         let mut answer = (status, "because ".repeat(1000)).into_response();
         if status == StatusCode::TOO_MANY_REQUESTS {
-            answer
-                .headers_mut()
-                .insert(header::RETRY_AFTER, "7".parse().unwrap());
+            answer.headers_mut().insert(header::RETRY_AFTER, "7".parse().unwrap());
         }
         if status.is_redirection() {
-            answer
-                .headers_mut()
-                .insert(header::LOCATION, "/200".parse().unwrap());
+            answer.headers_mut().insert(header::LOCATION, "/200".parse().unwrap());
         }
         answer
     }
@@ -65,45 +61,27 @@ async fn deliver(url: &str, order: &OrderEvent) -> Result<(), Failure> {
 async fn the_order_is_posted_as_json_with_its_id_as_idempotency_key() {
     let (addr, seen) = delivery_system().await;
     let order = order_of("상품1");
-    deliver(&format!("http://{addr}/201"), &order)
-        .await
-        .unwrap();
+    deliver(&format!("http://{addr}/201"), &order).await.unwrap();
     let seen = seen.lock().unwrap();
     let (headers, body) = &seen[0];
     assert_eq!(headers["idempotency-key"], order.order_id.to_string());
     assert_eq!(headers["content-type"], "application/json");
-    assert_eq!(
-        OrderEvent::from_json(std::str::from_utf8(body).unwrap()).unwrap(),
-        order
-    );
+    assert_eq!(OrderEvent::from_json(std::str::from_utf8(body).unwrap()).unwrap(), order);
 }
 
 #[tokio::test]
 async fn each_status_has_its_meaning() {
     let (addr, seen) = delivery_system().await;
     for status in [200, 202, 204, 299] {
-        assert_eq!(
-            deliver(&format!("http://{addr}/{status}"), &order_of("a")).await,
-            Ok(())
-        );
+        assert_eq!(deliver(&format!("http://{addr}/{status}"), &order_of("a")).await, Ok(()));
     }
     for status in [408, 425, 429, 500, 502, 503, 599] {
         let failure = deliver(&format!("http://{addr}/{status}"), &order_of("a")).await;
-        let Err(Failure::Unavailable {
-            detail,
-            retry_after,
-        }) = failure
-        else {
+        let Err(Failure::Unavailable { detail, retry_after }) = failure else {
             panic!("{status}: {failure:?}");
         };
-        assert!(
-            detail.starts_with(&format!("status {status}: because")),
-            "{detail}"
-        );
-        assert_eq!(
-            retry_after,
-            (status == 429).then_some(Duration::from_secs(7))
-        );
+        assert!(detail.starts_with(&format!("status {status}: because")), "{detail}");
+        assert_eq!(retry_after, (status == 429).then_some(Duration::from_secs(7)));
     }
     seen.lock().unwrap().clear();
     for code in [301, 302, 307, 308, 400, 401, 404, 409, 422] {
@@ -123,21 +101,9 @@ async fn a_carrier_that_refuses_connections_or_breaks_them_is_unavailable() {
     drop(unused);
     let url = format!("http://name:secret@{addr}/orders");
     let failure = deliver(&url, &order_of("a")).await;
-    assert!(
-        matches!(
-            failure,
-            Err(Failure::Unavailable {
-                retry_after: None,
-                ..
-            })
-        ),
-        "{failure:?}"
-    );
+    assert!(matches!(failure, Err(Failure::Unavailable { retry_after: None, .. })), "{failure:?}");
     let text = failure.unwrap_err().to_string();
-    assert!(
-        text.contains("connect") && !text.contains("secret"),
-        "{text}"
-    );
+    assert!(text.contains("connect") && !text.contains("secret"), "{text}");
 
     let rude = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = rude.local_addr().unwrap();
@@ -147,10 +113,7 @@ async fn a_carrier_that_refuses_connections_or_breaks_them_is_unavailable() {
         }
     });
     let failure = deliver(&format!("http://{addr}/"), &order_of("a")).await;
-    assert!(
-        matches!(failure, Err(Failure::Unavailable { .. })),
-        "{failure:?}"
-    );
+    assert!(matches!(failure, Err(Failure::Unavailable { .. })), "{failure:?}");
 }
 
 #[tokio::test]

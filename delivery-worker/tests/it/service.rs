@@ -27,21 +27,12 @@ struct Sqs {
 
 impl Sqs {
     async fn start(addr: SocketAddr) -> Self {
-        let server = Server::bind(addr, ServerSettings::default())
-            .await
-            .expect("it binds");
+        let server = Server::bind(addr, ServerSettings::default()).await.expect("it binds");
         let (addr, handle) = (server.local_addr(), server.handle());
         tokio::spawn(server.serve(std::future::pending()));
-        let options = Options {
-            endpoint: Some(format!("http://{addr}")),
-            ..Options::default()
-        };
+        let options = Options { endpoint: Some(format!("http://{addr}")), ..Options::default() };
         let calls = CallMetrics::register(&Registry::new());
-        Self {
-            addr,
-            handle,
-            connection: Connection::open(options, None, calls).await,
-        }
+        Self { addr, handle, connection: Connection::open(options, None, calls).await }
     }
 
     async fn anywhere() -> Self {
@@ -63,30 +54,16 @@ impl Sqs {
     /// Dead letters: their bodies, reasons and message groups.
     async fn dead_letters(&self, queue: &str) -> Vec<(String, String, Option<String>)> {
         let call = self.connection.receiving().receive_message();
-        let call = call
-            .queue_url(queue_url(self.addr, queue))
-            .max_number_of_messages(10);
+        let call = call.queue_url(queue_url(self.addr, queue)).max_number_of_messages(10);
         let call = call.message_attribute_names("All").visibility_timeout(0);
         let call = call.message_system_attribute_names("All".into());
-        let found = call
-            .send()
-            .await
-            .expect("an answer")
-            .messages
-            .unwrap_or_default();
+        let found = call.send().await.expect("an answer").messages.unwrap_or_default();
         let reason = |message: &aws_sdk_sqs::types::Message| {
-            let value = message
-                .message_attributes
-                .as_ref()?
-                .get("dead-letter-reason")?;
+            let value = message.message_attributes.as_ref()?.get("dead-letter-reason")?;
             value.string_value.clone()
         };
         let group = |message: &aws_sdk_sqs::types::Message| {
-            message
-                .attributes
-                .as_ref()?
-                .get(&"MessageGroupId".into())
-                .cloned()
+            message.attributes.as_ref()?.get(&"MessageGroupId".into()).cloned()
         };
         found
             .into_iter()
@@ -128,24 +105,15 @@ impl Worker {
             ("DATABASE_URL", database),
             ("AWS_SQS_ENDPOINT", format!("http://{sqs}")),
             ("SQS_QUEUE_URL_STANDARD", queue_url(sqs, STANDARD)),
-            (
-                "SQS_QUEUE_URL_STANDARD_DLQ",
-                queue_url(sqs, "order-queue-standard-dlq"),
-            ),
+            ("SQS_QUEUE_URL_STANDARD_DLQ", queue_url(sqs, "order-queue-standard-dlq")),
             ("SQS_QUEUE_URL_FIFO", queue_url(sqs, FIFO)),
-            (
-                "SQS_QUEUE_URL_FIFO_DLQ",
-                queue_url(sqs, "order-queue-dlq.fifo"),
-            ),
+            ("SQS_QUEUE_URL_FIFO_DLQ", queue_url(sqs, "order-queue-dlq.fifo")),
             ("RETRY_BACKOFF", "10ms".to_owned()),
             ("RETRY_BACKOFF_MAX", "20ms".to_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into();
-        env.extend(
-            more.iter()
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
-        );
+        env.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let mut reader = Reader::load(Settings::table(), None, env);
         let settings = Settings::read(&mut reader);
         let settings = reader.finish(settings).expect("the settings are right");
@@ -162,10 +130,8 @@ impl Worker {
     }
 
     async fn is_ready(&self) {
-        eventually("the worker is ready", || async {
-            self.readiness.is_ready().then_some(())
-        })
-        .await;
+        eventually("the worker is ready", || async { self.readiness.is_ready().then_some(()) })
+            .await;
     }
 
     /// The delivery, once it has this status.
@@ -179,21 +145,14 @@ impl Worker {
     }
 
     async fn metrics(&self) -> String {
-        let answer = http_client()
-            .get(format!("{}/metrics", self.admin))
-            .send()
-            .await
-            .unwrap();
+        let answer = http_client().get(format!("{}/metrics", self.admin)).send().await.unwrap();
         String::from_utf8(answer.bytes().await.unwrap().to_vec()).unwrap()
     }
 
     async fn stop(self) {
         self.stop.request();
         let ended = tokio::time::timeout(Duration::from_secs(30), self.ended).await;
-        ended
-            .expect("it ends")
-            .expect("it does not panic")
-            .expect("it ends well");
+        ended.expect("it ends").expect("it does not panic").expect("it ends well");
     }
 }
 
@@ -203,8 +162,7 @@ async fn standard_orders_are_delivered_and_their_messages_deleted() {
     let worker = Worker::start(sqs.addr, &[]).await;
     let orders: Vec<_> = (1..=10).map(|i| order_of(&format!("상품{i}"))).collect();
     for order in &orders {
-        sqs.send(STANDARD, &order.to_json(), Some("customer-001"))
-            .await;
+        sqs.send(STANDARD, &order.to_json(), Some("customer-001")).await;
     }
     for order in &orders {
         let delivery = worker.delivery(order, "DELIVERED").await;
@@ -214,10 +172,8 @@ async fn standard_orders_are_delivered_and_their_messages_deleted() {
         assert_eq!(delivery["attempts"][0]["outcome"], "delivered");
         assert_eq!(delivery["attempts"].as_array().unwrap().len(), 1);
     }
-    eventually("the queue is empty", || async {
-        (sqs.messages(STANDARD) == 0).then_some(())
-    })
-    .await;
+    eventually("the queue is empty", || async { (sqs.messages(STANDARD) == 0).then_some(()) })
+        .await;
     let (_, status) = get(&format!("{}/status", worker.api)).await;
     assert_eq!(status["deliveries"]["delivered"], 10);
     let metrics = worker.metrics().await;
@@ -230,9 +186,7 @@ async fn standard_orders_are_delivered_and_their_messages_deleted() {
 #[tokio::test]
 async fn fifo_orders_are_delivered_in_the_order_of_their_group() {
     let sqs = Sqs::anywhere().await;
-    let orders: Vec<_> = (1..=20)
-        .map(|i| order_of(&format!("FIFO-상품{i}")))
-        .collect();
+    let orders: Vec<_> = (1..=20).map(|i| order_of(&format!("FIFO-상품{i}"))).collect();
     for (i, order) in orders.iter().enumerate() {
         let group = if i % 2 == 0 { "even" } else { "odd" };
         sqs.send(FIFO, &order.to_json(), Some(group)).await;
@@ -242,16 +196,10 @@ async fn fifo_orders_are_delivered_in_the_order_of_their_group() {
     for (i, order) in orders.iter().enumerate() {
         let delivery = worker.delivery(order, "DELIVERED").await;
         let attempt = &delivery["attempts"][0];
-        let (started, finished) = (
-            attempt["startedAt"].as_str().unwrap(),
-            attempt["finishedAt"].as_str().unwrap(),
-        );
+        let (started, finished) =
+            (attempt["startedAt"].as_str().unwrap(), attempt["finishedAt"].as_str().unwrap());
         // Times of one length in RFC 3339 sort as texts; these are cut to the millisecond.
-        assert!(
-            parsed(started) >= parsed(&ended[i % 2]),
-            "{started} is before {}",
-            ended[i % 2]
-        );
+        assert!(parsed(started) >= parsed(&ended[i % 2]), "{started} is before {}", ended[i % 2]);
         finished.clone_into(&mut ended[i % 2]);
     }
     worker.stop().await;
@@ -266,11 +214,8 @@ fn parsed(time: &str) -> jiff::Timestamp {
 async fn a_failing_order_dies_three_times_and_lands_in_the_dead_letter_queue() {
     let sqs = Sqs::anywhere().await;
     let worker = Worker::start(sqs.addr, &[]).await;
-    let (standard, fifo, next) = (
-        order_of("실패테스트"),
-        order_of("FIFO-실패테스트"),
-        order_of("FIFO-상품"),
-    );
+    let (standard, fifo, next) =
+        (order_of("실패테스트"), order_of("FIFO-실패테스트"), order_of("FIFO-상품"));
     sqs.send(STANDARD, &standard.to_json(), None).await;
     sqs.send(FIFO, &fifo.to_json(), Some("customer-001")).await;
     sqs.send(FIFO, &next.to_json(), Some("customer-001")).await;
@@ -279,23 +224,15 @@ async fn a_failing_order_dies_three_times_and_lands_in_the_dead_letter_queue() {
         let attempts = delivery["attempts"].as_array().unwrap();
         let told: Vec<_> = attempts
             .iter()
-            .map(|a| {
-                (
-                    a["attempt"].as_u64(),
-                    a["outcome"].as_str(),
-                    a["reason"].as_str(),
-                )
-            })
+            .map(|a| (a["attempt"].as_u64(), a["outcome"].as_str(), a["reason"].as_str()))
             .collect();
         let failed = |number| (Some(number), Some("failed"), Some("forced"));
         assert_eq!(told, [failed(1), failed(2), failed(3)]);
     }
     // The group goes on behind it.
     worker.delivery(&next, "DELIVERED").await;
-    for (queue, dead) in [
-        ("order-queue-standard-dlq", &standard),
-        ("order-queue-dlq.fifo", &fifo),
-    ] {
+    for (queue, dead) in [("order-queue-standard-dlq", &standard), ("order-queue-dlq.fifo", &fifo)]
+    {
         eventually("it is in the dead-letter queue", || async {
             (sqs.messages(queue) == 1).then_some(())
         })
@@ -310,11 +247,8 @@ async fn garbage_is_dead_lettered_as_unparseable_while_its_batch_and_group_go_on
     let sqs = Sqs::anywhere().await;
     let (before, after) = (order_of("상품1"), order_of("상품2"));
     for (queue, group) in [(STANDARD, None), (FIFO, Some("customer-001"))] {
-        let (before, after) = if group.is_some() {
-            (&before, &after)
-        } else {
-            (&order_of("a"), &order_of("b"))
-        };
+        let (before, after) =
+            if group.is_some() { (&before, &after) } else { (&order_of("a"), &order_of("b")) };
         sqs.send(queue, &before.to_json(), group).await;
         sqs.send(queue, "{garbage", group).await;
         sqs.send(queue, &after.to_json(), group).await;
@@ -324,20 +258,14 @@ async fn garbage_is_dead_lettered_as_unparseable_while_its_batch_and_group_go_on
     worker.delivery(&after, "DELIVERED").await;
     for (queue, dlq, group) in [
         (STANDARD, "order-queue-standard-dlq", None),
-        (
-            FIFO,
-            "order-queue-dlq.fifo",
-            Some("customer-001".to_owned()),
-        ),
+        (FIFO, "order-queue-dlq.fifo", Some("customer-001".to_owned())),
     ] {
         eventually("the garbage is dead-lettered", || async {
             (sqs.messages(dlq) == 1).then_some(())
         })
         .await;
-        eventually("the queue is empty", || async {
-            (sqs.messages(queue) == 0).then_some(())
-        })
-        .await;
+        eventually("the queue is empty", || async { (sqs.messages(queue) == 0).then_some(()) })
+            .await;
         let expected = ("{garbage".to_owned(), "unparseable".to_owned(), group);
         assert_eq!(sqs.dead_letters(dlq).await, [expected]);
     }
@@ -404,15 +332,8 @@ async fn while_the_store_is_down_no_order_is_lost_or_given_up() {
     let worker = Worker::start(sqs.addr, &[]).await;
     worker.is_ready().await;
     let file = worker.directory.path().join("deliveries.db");
-    let mut other = SqliteConnectOptions::new()
-        .filename(file)
-        .connect()
-        .await
-        .unwrap();
-    sqlx::query("ALTER TABLE attempts RENAME TO lost")
-        .execute(&mut other)
-        .await
-        .unwrap();
+    let mut other = SqliteConnectOptions::new().filename(file).connect().await.unwrap();
+    sqlx::query("ALTER TABLE attempts RENAME TO lost").execute(&mut other).await.unwrap();
     let order = order_of("상품1");
     sqs.send(FIFO, &order.to_json(), Some("customer-001")).await;
     eventually("the worker is not ready", || async {
@@ -420,10 +341,7 @@ async fn while_the_store_is_down_no_order_is_lost_or_given_up() {
     })
     .await;
     assert_eq!(sqs.messages(FIFO), 1);
-    sqlx::query("ALTER TABLE lost RENAME TO attempts")
-        .execute(&mut other)
-        .await
-        .unwrap();
+    sqlx::query("ALTER TABLE lost RENAME TO attempts").execute(&mut other).await.unwrap();
     worker.delivery(&order, "DELIVERED").await;
     worker.is_ready().await;
     assert_eq!(sqs.messages("order-queue-dlq.fifo"), 0);
@@ -439,10 +357,7 @@ async fn a_worker_that_is_stopped_under_load_leaves_nothing_in_flight() {
         sqs.send(FIFO, &order.to_json(), Some(&group)).await;
         sqs.send(STANDARD, &order_of("상품").to_json(), None).await;
     }
-    let slow = [
-        ("CARRIER_SIMULATED_TIME", "50ms"),
-        ("WORKER_CONCURRENCY", "4"),
-    ];
+    let slow = [("CARRIER_SIMULATED_TIME", "50ms"), ("WORKER_CONCURRENCY", "4")];
     let worker = Worker::start(sqs.addr, &slow).await;
     worker.delivery(&orders[0], "DELIVERED").await;
     worker.stop().await;

@@ -6,9 +6,7 @@ use delivery_worker::{CarrierSettings, Settings, SimulatedTime, store::DatabaseU
 use service_kit::settings::{Problems, Reader};
 
 fn read(env: &[(&str, &str)]) -> Result<Settings, Problems> {
-    let env = env
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let mut reader = Reader::load(Settings::table(), None, env);
     let settings = Settings::read(&mut reader);
     reader.finish(settings)
@@ -19,10 +17,7 @@ fn the_defaults_are_those_of_the_table() {
     let settings = read(&[]).unwrap();
     assert_eq!(settings.listen.port(), 8081);
     assert_eq!(settings.admin.port(), 9081);
-    assert_eq!(
-        settings.database,
-        DatabaseUrl::Sqlite("deliveries.db".into())
-    );
+    assert_eq!(settings.database, DatabaseUrl::Sqlite("deliveries.db".into()));
     assert_eq!(settings.consumer.concurrency, 64);
     assert_eq!(settings.consumer.handler_timeout, Duration::from_secs(20));
     assert_eq!(settings.consumer.drain_timeout, Duration::from_secs(25));
@@ -46,11 +41,7 @@ fn every_problem_is_reported_at_once() {
         ("WORKER_CONCURENCY", "4"),
     ])
     .unwrap_err();
-    let mut names: Vec<_> = problems
-        .0
-        .iter()
-        .map(|problem| problem.name.as_str())
-        .collect();
+    let mut names: Vec<_> = problems.0.iter().map(|problem| problem.name.as_str()).collect();
     names.sort_unstable();
     assert_eq!(
         names,
@@ -72,13 +63,6 @@ fn an_http_carrier_needs_a_url() {
     assert!(problems.to_string().contains("CARRIER_URL"), "{problems}");
     let wrong = read(&[("CARRIER", "http"), ("CARRIER_URL", "ftp://carrier")]).unwrap_err();
     assert_eq!(wrong.0.len(), 1, "{wrong}");
-    let settings = read(&[
-        ("CARRIER", "http"),
-        ("CARRIER_URL", "https://carrier/orders"),
-    ])
-    .unwrap();
-    assert_eq!(
-        settings.carrier,
-        CarrierSettings::Http("https://carrier/orders".to_owned())
-    );
+    let settings = read(&[("CARRIER", "http"), ("CARRIER_URL", "https://carrier/orders")]).unwrap();
+    assert_eq!(settings.carrier, CarrierSettings::Http("https://carrier/orders".to_owned()));
 }

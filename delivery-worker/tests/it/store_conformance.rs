@@ -42,10 +42,7 @@ async fn attempts_are_read_back_as_written_in_the_order_of_their_commits(db: &im
     let mut second = record(order, 2, Delivered);
     second.attempt.started_at = jiff::Timestamp::UNIX_EPOCH;
     store.write(first.clone()).await.unwrap();
-    store
-        .write(record(Uuid::new_v4(), 1, Failed))
-        .await
-        .unwrap();
+    store.write(record(Uuid::new_v4(), 1, Failed)).await.unwrap();
     store.write(second.clone()).await.unwrap();
     let found = store.attempts(order).await.unwrap();
     assert_eq!(found, [first.attempt.clone(), second.attempt.clone()]);
@@ -66,11 +63,7 @@ async fn a_delivered_order_stays_delivered_whatever_comes_later(database: &impl 
         store.write(record(order, 2, status)).await.unwrap();
         assert_eq!(store.find(order).await.unwrap(), before, "{status:?}");
     }
-    assert_eq!(
-        store.attempts(order).await.unwrap().len(),
-        5,
-        "every attempt is kept"
-    );
+    assert_eq!(store.attempts(order).await.unwrap().len(), 5, "every attempt is kept");
 }
 
 async fn a_failed_order_can_still_be_delivered(database: &impl TestDatabase) {
@@ -87,21 +80,15 @@ async fn a_refused_record_fails_alone(database: &impl TestDatabase) {
     let orders: Vec<Uuid> = (0..20).map(|_| Uuid::new_v4()).collect();
     // Attempts count from 1, and the database holds that. All are written at once, hence together.
     let number = |i: usize| u32::from(i % 7 != 3);
-    let writes = orders
-        .iter()
-        .enumerate()
-        .map(|(i, order)| store.write(record(*order, number(i), Pending)));
+    let writes =
+        orders.iter().enumerate().map(|(i, order)| store.write(record(*order, number(i), Pending)));
     for (i, fate) in join_all(writes).await.into_iter().enumerate() {
         match number(i) {
             0 => assert!(matches!(fate, Err(StoreError::Refused(_))), "{fate:?}"),
             _ => assert_eq!(fate, Ok(())),
         }
         let status = store.status(orders[i]).await.unwrap();
-        assert_eq!(
-            status.is_some(),
-            number(i) == 1,
-            "attempt and delivery are one"
-        );
+        assert_eq!(status.is_some(), number(i) == 1, "attempt and delivery are one");
     }
 }
 
@@ -114,25 +101,14 @@ async fn records_of_many_callers_are_all_committed(database: &impl TestDatabase)
 
 async fn orders_are_counted_by_status(database: &impl TestDatabase) {
     let store = open(database).await;
-    assert_eq!(
-        store.counts().await,
-        Ok(delivery_worker::store::Counts::default())
-    );
+    assert_eq!(store.counts().await, Ok(delivery_worker::store::Counts::default()));
     for (orders, status) in [(1, Pending), (2, InTransit), (3, Delivered), (4, Failed)] {
         for _ in 0..orders {
-            store
-                .write(record(Uuid::new_v4(), 1, status))
-                .await
-                .unwrap();
+            store.write(record(Uuid::new_v4(), 1, status)).await.unwrap();
         }
     }
     let counts = store.counts().await.unwrap();
-    let counted = [
-        counts.pending,
-        counts.in_transit,
-        counts.delivered,
-        counts.failed,
-    ];
+    let counted = [counts.pending, counts.in_transit, counts.delivered, counts.failed];
     assert_eq!(counted, [1, 2, 3, 4]);
 }
 
@@ -144,15 +120,9 @@ async fn a_message_without_a_readable_order_is_found_by_its_own_id(database: &im
     garbage.attempt.outcome = Outcome::Rejected;
     garbage.attempt.reason = Some(Reason::Unparseable);
     store.write(garbage.clone()).await.unwrap();
-    assert_eq!(
-        store.attempts_without_order("message-1").await.unwrap(),
-        [garbage.attempt]
-    );
+    assert_eq!(store.attempts_without_order("message-1").await.unwrap(), [garbage.attempt]);
     assert_eq!(store.attempts_without_order("message-2").await.unwrap(), []);
-    assert_eq!(
-        store.counts().await,
-        Ok(delivery_worker::store::Counts::default())
-    );
+    assert_eq!(store.counts().await, Ok(delivery_worker::store::Counts::default()));
 }
 
 async fn any_text_is_kept_within_bounds(database: &impl TestDatabase) {
@@ -164,36 +134,17 @@ async fn any_text_is_kept_within_bounds(database: &impl TestDatabase) {
     odd.delivery.as_mut().unwrap().customer_id = "고객 🚚\0".repeat(10_000);
     store.write(odd).await.unwrap();
     let attempts = store.attempts(order).await.unwrap();
-    assert_eq!(
-        attempts[0].group.as_deref(),
-        Some("'); DROP TABLE attempts; --")
-    );
+    assert_eq!(attempts[0].group.as_deref(), Some("'); DROP TABLE attempts; --"));
     let error = attempts[0].error.as_deref().unwrap();
-    assert!(
-        error.starts_with("a\u{fffd}b") && error.len() < 4096,
-        "{}",
-        error.len()
-    );
-    assert!(
-        store
-            .find(order)
-            .await
-            .unwrap()
-            .unwrap()
-            .customer_id
-            .starts_with("고객 🚚")
-    );
+    assert!(error.starts_with("a\u{fffd}b") && error.len() < 4096, "{}", error.len());
+    assert!(store.find(order).await.unwrap().unwrap().customer_id.starts_with("고객 🚚"));
 }
 
 async fn workers_that_start_at_once_share_one_database(database: &impl TestDatabase) {
     let opened = join_all((0..6).map(|_| async { Arc::new(open(database).await) })).await;
     let writes = opened.iter().enumerate().flat_map(|(worker, store)| {
         (0..20).map(move |i| {
-            store.write(record(
-                Uuid::from_u128(100 * worker as u128 + i),
-                1,
-                Delivered,
-            ))
+            store.write(record(Uuid::from_u128(100 * worker as u128 + i), 1, Delivered))
         })
     });
     assert!(join_all(writes).await.into_iter().all(|fate| fate.is_ok()));
@@ -205,23 +156,11 @@ async fn workers_that_start_at_once_share_one_database(database: &impl TestDatab
 async fn what_was_handed_over_survives_its_caller_and_the_close(database: &impl TestDatabase) {
     let store = open(database).await;
     let order = Uuid::new_v4();
-    assert!(
-        store
-            .write(record(order, 1, Delivered))
-            .now_or_never()
-            .is_none(),
-        "handed over"
-    );
+    assert!(store.write(record(order, 1, Delivered)).now_or_never().is_none(), "handed over");
     store.close().await;
     let refused = store.write(record(order, 2, Delivered)).await;
-    assert!(
-        matches!(refused, Err(StoreError::Unavailable(_))),
-        "{refused:?}"
-    );
-    assert!(matches!(
-        store.status(order).await,
-        Err(StoreError::Unavailable(_))
-    ));
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
+    assert!(matches!(store.status(order).await, Err(StoreError::Unavailable(_))));
     store.close().await;
     let again = open(database).await;
     assert_eq!(again.status(order).await, Ok(Some(Delivered)));
@@ -252,9 +191,7 @@ impl TestDatabase for SqliteFile {
 
     fn url(&self) -> DatabaseUrl {
         let path = self.0.path().join("made/on/the way/deliveries.db");
-        format!("sqlite://{}", path.display())
-            .parse()
-            .expect("a URL")
+        format!("sqlite://{}", path.display()).parse().expect("a URL")
     }
 }
 

@@ -12,11 +12,7 @@ use crate::support::{PATIENCE, TempStore, eventually, record};
 
 async fn another_process(store: &TempStore) -> SqliteConnection {
     let path = store.directory.path().join("deliveries.db");
-    SqliteConnectOptions::new()
-        .filename(path)
-        .connect()
-        .await
-        .expect("it connects")
+    SqliteConnectOptions::new().filename(path).connect().await.expect("it connects")
 }
 
 async fn run(connection: &mut SqliteConnection, sql: &'static str) {
@@ -30,25 +26,11 @@ async fn a_failing_database_fails_every_caller_and_is_used_again_when_it_works()
     let mut other = another_process(&temp).await;
     run(&mut other, "ALTER TABLE attempts RENAME TO lost").await;
     let orders: Vec<Uuid> = (0..10).map(|_| Uuid::new_v4()).collect();
-    let fates = join_all(
-        orders
-            .iter()
-            .map(|id| store.write(record(*id, 1, Delivered))),
-    )
-    .await;
-    assert!(
-        fates
-            .iter()
-            .all(|fate| matches!(fate, Err(StoreError::Unavailable(_)))),
-        "{fates:?}"
-    );
+    let fates = join_all(orders.iter().map(|id| store.write(record(*id, 1, Delivered)))).await;
+    assert!(fates.iter().all(|fate| matches!(fate, Err(StoreError::Unavailable(_)))), "{fates:?}");
     assert!(matches!(*store.health().borrow(), Health::Failing(_)));
     for order in &orders {
-        assert_eq!(
-            store.status(*order).await,
-            Ok(None),
-            "no half of a record is kept"
-        );
+        assert_eq!(store.status(*order).await, Ok(None), "no half of a record is kept");
     }
     run(&mut other, "ALTER TABLE lost RENAME TO attempts").await;
     for order in &orders {
@@ -84,9 +66,7 @@ async fn a_write_waits_for_another_process_that_holds_the_lock() {
     // Readers do not wait for writers.
     assert_eq!(temp.store.status(order).await, Ok(None));
     held.rollback().await.unwrap();
-    let written = tokio::time::timeout(PATIENCE, write)
-        .await
-        .expect("it does not wait for ever");
+    let written = tokio::time::timeout(PATIENCE, write).await.expect("it does not wait for ever");
     assert_eq!(written, Ok(()));
 }
 
@@ -103,39 +83,21 @@ async fn a_file_that_cannot_be_a_database_is_named() {
         "this is not a database, and long enough to be taken for one".repeat(100),
     )
     .unwrap();
-    for path in [
-        garbage.clone(),
-        garbage.join("below/a/file.db"),
-        directory.path().to_owned(),
-    ] {
-        let Err(error) = open(&path).await else {
-            panic!("{} opened", path.display())
-        };
-        assert!(
-            error
-                .to_string()
-                .contains(&*directory.path().to_string_lossy()),
-            "{error}"
-        );
+    for path in [garbage.clone(), garbage.join("below/a/file.db"), directory.path().to_owned()] {
+        let Err(error) = open(&path).await else { panic!("{} opened", path.display()) };
+        assert!(error.to_string().contains(&*directory.path().to_string_lossy()), "{error}");
     }
 }
 
 #[tokio::test]
 async fn the_file_is_whole_after_a_close() {
     let temp = TempStore::open().await;
-    temp.store
-        .write(record(Uuid::new_v4(), 1, Delivered))
-        .await
-        .unwrap();
+    temp.store.write(record(Uuid::new_v4(), 1, Delivered)).await.unwrap();
     temp.store.counts().await.unwrap();
     temp.store.close().await;
     let files: Vec<_> = std::fs::read_dir(temp.directory.path())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    assert_eq!(
-        files,
-        ["deliveries.db"],
-        "nothing is left in a write-ahead log"
-    );
+    assert_eq!(files, ["deliveries.db"], "nothing is left in a write-ahead log");
 }

@@ -26,9 +26,7 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, asked)
-        .await
-        .unwrap_or_else(|_| panic!("never: {what}"))
+    tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| panic!("never: {what}"))
 }
 
 pub(crate) fn order_of(product: &str) -> OrderEvent {
@@ -38,13 +36,8 @@ pub(crate) fn order_of(product: &str) -> OrderEvent {
         quantity: 1,
         price: Decimal::from(10_000),
     };
-    OrderEvent::new(
-        Uuid::new_v4(),
-        "customer-001".to_owned(),
-        vec![item],
-        Timestamp::now(),
-    )
-    .expect("a small total")
+    OrderEvent::new(Uuid::new_v4(), "customer-001".to_owned(), vec![item], Timestamp::now())
+        .expect("a small total")
 }
 
 pub(crate) fn message(body: &str) -> Message {
@@ -61,11 +54,8 @@ pub(crate) fn message(body: &str) -> Message {
 
 /// A record of one attempt at an order.
 pub(crate) fn record(order_id: Uuid, number: u32, status: DeliveryStatus) -> Record {
-    let outcome = if status == DeliveryStatus::Delivered {
-        Outcome::Delivered
-    } else {
-        Outcome::Failed
-    };
+    let outcome =
+        if status == DeliveryStatus::Delivered { Outcome::Delivered } else { Outcome::Failed };
     let at = Timestamp::from_millisecond(1_700_000_000_000 + i64::from(number)).expect("a time");
     Record {
         attempt: Attempt {
@@ -81,11 +71,7 @@ pub(crate) fn record(order_id: Uuid, number: u32, status: DeliveryStatus) -> Rec
             started_at: at,
             finished_at: at,
         },
-        delivery: Some(DeliveryChange {
-            order_id,
-            customer_id: "customer-001".to_owned(),
-            status,
-        }),
+        delivery: Some(DeliveryChange { order_id, customer_id: "customer-001".to_owned(), status }),
     }
 }
 
@@ -99,10 +85,7 @@ impl TempStore {
     pub(crate) async fn open() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let url = DatabaseUrl::Sqlite(directory.path().join("deliveries.db"));
-        Self {
-            store: Store::open(&url).await.expect("the store opens"),
-            directory,
-        }
+        Self { store: Store::open(&url).await.expect("the store opens"), directory }
     }
 }
 
@@ -113,11 +96,7 @@ pub(crate) fn http_client() -> reqwest::Client {
         .expect("ring has the default versions")
         .with_root_certificates(RootCertStore::empty())
         .with_no_client_auth();
-    reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .no_proxy()
-        .build()
-        .expect("a client")
+    reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().build().expect("a client")
 }
 
 /// Status and JSON of a GET.

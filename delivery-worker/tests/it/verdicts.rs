@@ -59,22 +59,13 @@ impl Fixture {
         let registry = Registry::new();
         let timeout = Duration::from_millis(50);
         let deliver = Deliver::new(temp.store.clone(), carrier, timeout, true, "w-1".to_owned());
-        let handler = deliver.for_queue(
-            "orders",
-            false,
-            Metrics::register(&registry).for_queue("orders"),
-        );
-        Self {
-            temp,
-            handler,
-            registry,
-        }
+        let handler =
+            deliver.for_queue("orders", false, Metrics::register(&registry).for_queue("orders"));
+        Self { temp, handler, registry }
     }
 
     async fn handle(&self, order: &OrderEvent, number: u32) -> Verdict {
-        self.handler
-            .handle(&message(&order.to_json()), Attempt { number, max: 3 })
-            .await
+        self.handler.handle(&message(&order.to_json()), Attempt { number, max: 3 }).await
     }
 
     async fn story(&self, order: &OrderEvent) -> (Option<DeliveryStatus>, Vec<Recorded>) {
@@ -85,18 +76,13 @@ impl Fixture {
 
     fn metric(&self, line: &str) -> bool {
         let families = self.registry.gather();
-        let text = prometheus::TextEncoder::new()
-            .encode_to_string(&families)
-            .unwrap();
+        let text = prometheus::TextEncoder::new().encode_to_string(&families).unwrap();
         text.lines().any(|found| found == line)
     }
 }
 
 fn fixed(answer: Result<(), Failure>) -> Arc<Fixed> {
-    Arc::new(Fixed {
-        answer,
-        calls: AtomicUsize::new(0),
-    })
+    Arc::new(Fixed { answer, calls: AtomicUsize::new(0) })
 }
 
 fn immediate() -> Arc<Simulated> {
@@ -119,10 +105,7 @@ async fn a_delivered_order_is_recorded_before_its_message_is_done() {
     let (status, attempts) = fixture.story(&order).await;
     assert_eq!(status, Some(DeliveryStatus::Delivered));
     assert_eq!(attempts.len(), 1);
-    assert_eq!(
-        (attempts[0].outcome, attempts[0].reason),
-        (Outcome::Delivered, None)
-    );
+    assert_eq!((attempts[0].outcome, attempts[0].reason), (Outcome::Delivered, None));
     assert!(fixture.metric(r#"delivery_attempts_total{outcome="delivered",queue="orders"} 1"#));
     assert!(fixture.metric(r#"delivery_end_to_end_seconds_count{queue="orders"} 1"#));
 }
@@ -144,21 +127,14 @@ async fn an_order_that_comes_again_has_one_effect() {
 async fn a_test_product_fails_every_attempt_and_then_the_order_has_failed() {
     let fixture = Fixture::with(immediate()).await;
     let order = order_of("FIFO-실패테스트-1");
-    let expected = [
-        DeliveryStatus::Pending,
-        DeliveryStatus::Pending,
-        DeliveryStatus::Failed,
-    ];
+    let expected = [DeliveryStatus::Pending, DeliveryStatus::Pending, DeliveryStatus::Failed];
     for (number, expected) in (1..).zip(expected) {
         let verdict = fixture.handle(&order, number).await;
         assert_eq!(retried(&verdict), ("forced", None));
         assert_eq!(fixture.story(&order).await.0, Some(expected));
     }
     let attempts = fixture.story(&order).await.1;
-    let told: Vec<_> = attempts
-        .iter()
-        .map(|a| (a.number, a.outcome, a.reason))
-        .collect();
+    let told: Vec<_> = attempts.iter().map(|a| (a.number, a.outcome, a.reason)).collect();
     let failed = |number| (number, Outcome::Failed, Some(Reason::Forced));
     assert_eq!(told, [failed(1), failed(2), failed(3)]);
 }
@@ -166,16 +142,10 @@ async fn a_test_product_fails_every_attempt_and_then_the_order_has_failed() {
 #[tokio::test]
 async fn a_carrier_that_is_away_is_tried_again_not_before_it_asked_for() {
     let wait = Some(Duration::from_secs(7));
-    let failure = Failure::Unavailable {
-        detail: "busy".to_owned(),
-        retry_after: wait,
-    };
+    let failure = Failure::Unavailable { detail: "busy".to_owned(), retry_after: wait };
     let fixture = Fixture::with(fixed(Err(failure))).await;
     let order = order_of("상품1");
-    assert_eq!(
-        retried(&fixture.handle(&order, 1).await),
-        ("carrier_unavailable", wait)
-    );
+    assert_eq!(retried(&fixture.handle(&order, 1).await), ("carrier_unavailable", wait));
     assert_eq!(fixture.story(&order).await.0, Some(DeliveryStatus::Pending));
 }
 
@@ -184,25 +154,17 @@ async fn an_order_whose_carrier_does_not_answer_counts_as_on_its_way() {
     let fixture = Fixture::with(Arc::new(Silent)).await;
     let order = order_of("상품1");
     assert_eq!(retried(&fixture.handle(&order, 2).await), ("timeout", None));
-    assert_eq!(
-        fixture.story(&order).await.0,
-        Some(DeliveryStatus::InTransit)
-    );
+    assert_eq!(fixture.story(&order).await.0, Some(DeliveryStatus::InTransit));
     assert_eq!(retried(&fixture.handle(&order, 3).await), ("timeout", None));
     assert_eq!(fixture.story(&order).await.0, Some(DeliveryStatus::Failed));
 }
 
 #[tokio::test]
 async fn an_order_that_the_carrier_refuses_is_dead_lettered_at_once() {
-    let failure = Failure::Rejected {
-        status: 422,
-        answer: "no such street".to_owned(),
-    };
+    let failure = Failure::Rejected { status: 422, answer: "no such street".to_owned() };
     let fixture = Fixture::with(fixed(Err(failure))).await;
     let order = order_of("상품1");
-    let Verdict::DeadLetter(letter) = fixture.handle(&order, 1).await else {
-        panic!("kept")
-    };
+    let Verdict::DeadLetter(letter) = fixture.handle(&order, 1).await else { panic!("kept") };
     assert_eq!(letter.reason, "carrier_rejected");
     assert!(letter.detail.contains("422") && letter.detail.contains("no such street"));
     let (status, attempts) = fixture.story(&order).await;
@@ -223,23 +185,13 @@ async fn a_body_that_is_no_order_is_dead_lettered_with_its_reason() {
         (&no_order, "invalid"),
     ] {
         let message = message(body);
-        let verdict = fixture
-            .handler
-            .handle(&message, Attempt { number: 1, max: 3 })
-            .await;
-        let Verdict::DeadLetter(letter) = verdict else {
-            panic!("{verdict:?}")
-        };
+        let verdict = fixture.handler.handle(&message, Attempt { number: 1, max: 3 }).await;
+        let Verdict::DeadLetter(letter) = verdict else { panic!("{verdict:?}") };
         assert_eq!(letter.reason, reason, "{body}");
         let attempts = if body == no_order {
             fixture.temp.store.attempts(id).await.unwrap()
         } else {
-            fixture
-                .temp
-                .store
-                .attempts_without_order(&message.message_id)
-                .await
-                .unwrap()
+            fixture.temp.store.attempts_without_order(&message.message_id).await.unwrap()
         };
         assert_eq!(attempts.len(), 1);
         assert_eq!(attempts[0].reason.map(Reason::as_str), Some(reason));
@@ -251,22 +203,13 @@ async fn while_the_store_is_down_nothing_is_acknowledged_nor_given_up() {
     let carrier = fixed(Ok(()));
     let fixture = Fixture::with(carrier.clone()).await;
     fixture.temp.store.close().await;
-    for body in [
-        order_of("상품1").to_json(),
-        order_of("실패테스트").to_json(),
-        "garbage".to_owned(),
-    ] {
-        let verdict = fixture
-            .handler
-            .handle(&message(&body), Attempt { number: 3, max: 3 })
-            .await;
+    for body in
+        [order_of("상품1").to_json(), order_of("실패테스트").to_json(), "garbage".to_owned()]
+    {
+        let verdict = fixture.handler.handle(&message(&body), Attempt { number: 3, max: 3 }).await;
         assert!(matches!(verdict, Verdict::Unavailable(_)), "{verdict:?}");
     }
-    assert_eq!(
-        carrier.calls.load(Ordering::Relaxed),
-        0,
-        "the carrier is not even asked"
-    );
+    assert_eq!(carrier.calls.load(Ordering::Relaxed), 0, "the carrier is not even asked");
 }
 
 #[tokio::test]
@@ -274,15 +217,10 @@ async fn an_attempt_that_was_interrupted_is_recorded_too() {
     let fixture = Fixture::with(immediate()).await;
     let order = order_of("상품1");
     for (number, reason) in [(1, Reason::Crash), (2, Reason::Timeout)] {
-        let letter = DeadLetter {
-            reason: reason.as_str(),
-            detail: "interrupted".to_owned(),
-        };
+        let letter = DeadLetter { reason: reason.as_str(), detail: "interrupted".to_owned() };
         let attempt = Attempt { number, max: 3 };
-        let verdict = fixture
-            .handler
-            .interrupted(&message(&order.to_json()), attempt, letter)
-            .await;
+        let verdict =
+            fixture.handler.interrupted(&message(&order.to_json()), attempt, letter).await;
         assert_eq!(retried(&verdict), (reason.as_str(), None));
         let (status, attempts) = fixture.story(&order).await;
         assert_eq!(status, Some(DeliveryStatus::InTransit));

@@ -33,18 +33,10 @@ async fn every_queue_is_counted_by_state() {
             format!(r#"sqs_queue_messages{{queue="{queue}",role="{role}",state="visible"}}"#);
         monitor.metric_becomes(&series, count).await;
         let retention = format!(r#"sqs_queue_retention_seconds{{queue="{queue}",role="{role}"}}"#);
-        assert!(
-            monitor
-                .metric(&retention)
-                .await
-                .is_some_and(|seconds| seconds >= 60.0)
-        );
+        assert!(monitor.metric(&retention).await.is_some_and(|seconds| seconds >= 60.0));
     }
     eventually("a round succeeds", || async {
-        monitor
-            .metric("dlq_monitor_last_success_timestamp_seconds")
-            .await
-            .filter(|at| *at > 1.6e9)
+        monitor.metric("dlq_monitor_last_success_timestamp_seconds").await.filter(|at| *at > 1.6e9)
     })
     .await;
     assert!(monitor.readiness.is_ready());
@@ -55,10 +47,7 @@ async fn every_queue_is_counted_by_state() {
     assert_eq!(overview["queues"][0]["visible"], 3);
     assert_eq!(overview["queues"][1]["role"], "dlq");
     let (status, health) = get(monitor.api, "/api/dlq/health").await;
-    assert_eq!(
-        (status, health.as_str()),
-        (200, r#"{"status":"UP","service":"dlq-monitor"}"#)
-    );
+    assert_eq!((status, health.as_str()), (200, r#"{"status":"UP","service":"dlq-monitor"}"#));
     monitor.stop().await;
 }
 
@@ -67,24 +56,15 @@ async fn a_dead_letter_is_logged_and_counted_once_and_stays_where_it_is() {
     let logs = Logs::capture();
     let sqs = Sqs::anywhere().await;
     let monitor = Monitor::start(sqs.addr).await;
-    monitor
-        .metric_becomes(&arrived(STANDARD_DLQ, "forced"), 0.0)
-        .await;
+    monitor.metric_becomes(&arrived(STANDARD_DLQ, "forced"), 0.0).await;
     let dead = order();
-    let why = [
-        ("dead-letter-reason", text("forced")),
-        ("dead-letter-detail", text("a test product")),
-    ];
+    let why =
+        [("dead-letter-reason", text("forced")), ("dead-letter-detail", text("a test product"))];
     sqs.send(STANDARD_DLQ, &dead.to_json(), &why).await;
-    monitor
-        .metric_becomes(&arrived(STANDARD_DLQ, "forced"), 1.0)
-        .await;
+    monitor.metric_becomes(&arrived(STANDARD_DLQ, "forced"), 1.0).await;
     monitor.scans(3).await;
     monitor.metric_becomes(&complete(STANDARD_DLQ), 1.0).await;
-    assert_eq!(
-        monitor.metric(&arrived(STANDARD_DLQ, "forced")).await,
-        Some(1.0)
-    );
+    assert_eq!(monitor.metric(&arrived(STANDARD_DLQ, "forced")).await, Some(1.0));
     let told = logs.dead_letters();
     assert_eq!(told.len(), 1, "{told:?}");
     let fields = &told[0];
@@ -105,15 +85,11 @@ async fn a_dead_letter_is_logged_and_counted_once_and_stays_where_it_is() {
     assert!((kept - 14.0 * 86_400.0).abs() < 1.0, "{kept}");
 
     // Whoever wants it can have it, and then the monitor forgets it.
-    let taken = eventually("it can be received", || async {
-        sqs.take(STANDARD_DLQ).await.pop()
-    })
-    .await;
+    let taken =
+        eventually("it can be received", || async { sqs.take(STANDARD_DLQ).await.pop() }).await;
     assert_eq!(taken, dead.to_json());
-    eventually("its age is gone", || async {
-        monitor.metric(&sent).await.is_none().then_some(())
-    })
-    .await;
+    eventually("its age is gone", || async { monitor.metric(&sent).await.is_none().then_some(()) })
+        .await;
     assert_eq!(monitor.metric(&expiry).await, None);
     monitor.stop().await;
 }
@@ -127,21 +103,12 @@ async fn what_sqs_itself_moved_has_no_reason_but_its_attempts() {
     for _ in 0..4 {
         let url = crate::support::queue_url(sqs.addr, STANDARD);
         let call = sqs.connection.receiving().receive_message().queue_url(url);
-        call.visibility_timeout(0)
-            .wait_time_seconds(0)
-            .send()
-            .await
-            .unwrap();
+        call.visibility_timeout(0).wait_time_seconds(0).send().await.unwrap();
     }
     let monitor = Monitor::start(sqs.addr).await;
-    monitor
-        .metric_becomes(&arrived(STANDARD_DLQ, "unknown"), 1.0)
-        .await;
+    monitor.metric_becomes(&arrived(STANDARD_DLQ, "unknown"), 1.0).await;
     let told = logs.dead_letters();
-    assert_eq!(
-        (&told[0]["reason"], &told[0]["attempts"]),
-        (&"unknown".into(), &"3".into())
-    );
+    assert_eq!((&told[0]["reason"], &told[0]["attempts"]), (&"unknown".into(), &"3".into()));
     monitor.stop().await;
 }
 
@@ -156,35 +123,18 @@ async fn anything_at_all_in_a_dead_letter_queue_is_logged_safely() {
         ("traceparent", text("nonsense")),
     ];
     sqs.send(STANDARD_DLQ, &huge, &odd).await;
-    sqs.send(
-        STANDARD_DLQ,
-        "[[[[",
-        &[("dead-letter-reason", text("{reason=\"x\"}"))],
-    )
-    .await;
-    sqs.send(
-        STANDARD_DLQ,
-        &order().to_json(),
-        &[("dead-letter-reason", text("unparseable"))],
-    )
-    .await;
+    sqs.send(STANDARD_DLQ, "[[[[", &[("dead-letter-reason", text("{reason=\"x\"}"))]).await;
+    sqs.send(STANDARD_DLQ, &order().to_json(), &[("dead-letter-reason", text("unparseable"))])
+        .await;
     let monitor = Monitor::start(sqs.addr).await;
-    monitor
-        .metric_becomes(&arrived(STANDARD_DLQ, "unknown"), 2.0)
-        .await;
-    monitor
-        .metric_becomes(&arrived(STANDARD_DLQ, "unparseable"), 1.0)
-        .await;
+    monitor.metric_becomes(&arrived(STANDARD_DLQ, "unknown"), 2.0).await;
+    monitor.metric_becomes(&arrived(STANDARD_DLQ, "unparseable"), 1.0).await;
     let told = logs.dead_letters();
     assert_eq!(told.len(), 3);
-    let body = told
-        .iter()
-        .find_map(|fields| fields["body"].as_str().filter(|body| body.starts_with('<')));
+    let body =
+        told.iter().find_map(|fields| fields["body"].as_str().filter(|body| body.starts_with('<')));
     let body = body.expect("the huge one");
-    assert!(
-        body.starts_with("<script>\\u{85}\\u{202e}상") && body.len() < 1200,
-        "{body}"
-    );
+    assert!(body.starts_with("<script>\\u{85}\\u{202e}상") && body.len() < 1200, "{body}");
     monitor.metric_becomes(&complete(STANDARD_DLQ), 1.0).await;
     assert!(monitor.readiness.is_ready());
     monitor.stop().await;
@@ -197,15 +147,10 @@ async fn a_fifo_queue_keeps_its_order_and_what_a_group_hides_is_reported() {
         sqs.send(FIFO_DLQ, &format!("{i}"), &[]).await;
     }
     let monitor = Monitor::start(sqs.addr).await;
-    monitor
-        .metric_becomes(&arrived(FIFO_DLQ, "unknown"), 10.0)
-        .await;
+    monitor.metric_becomes(&arrived(FIFO_DLQ, "unknown"), 10.0).await;
     monitor.scans(2).await;
     assert_eq!(monitor.metric(&complete(FIFO_DLQ)).await, Some(0.0));
-    assert_eq!(
-        monitor.metric(&arrived(FIFO_DLQ, "unknown")).await,
-        Some(10.0)
-    );
+    assert_eq!(monitor.metric(&arrived(FIFO_DLQ, "unknown")).await, Some(10.0));
     // An operator gets the messages in their order although they are peeked at all the time.
     let mut taken = Vec::new();
     while taken.len() < 15 {
@@ -228,9 +173,7 @@ async fn a_monitor_that_is_stopped_leaves_nothing_in_flight() {
     }
     let monitor = Monitor::start(sqs.addr).await;
     eventually("a scan is under way", || async {
-        sqs.handle
-            .queue_counts(STANDARD_DLQ)
-            .filter(|counts| counts.in_flight > 0)
+        sqs.handle.queue_counts(STANDARD_DLQ).filter(|counts| counts.in_flight > 0)
     })
     .await;
     monitor.stop().await;
@@ -252,10 +195,7 @@ async fn a_monitor_starts_without_sqs_and_becomes_ready_when_it_appears() {
     assert_eq!(get(monitor.admin, "/livez").await.0, 200);
     assert_eq!(get(monitor.admin, "/readyz").await.0, 503);
     let _sqs = Sqs::start(addr).await;
-    eventually("it is ready", || async {
-        monitor.readiness.is_ready().then_some(())
-    })
-    .await;
+    eventually("it is ready", || async { monitor.readiness.is_ready().then_some(()) }).await;
     assert_eq!(get(monitor.admin, "/readyz").await.0, 200);
     monitor.stop().await;
 }
@@ -263,11 +203,8 @@ async fn a_monitor_starts_without_sqs_and_becomes_ready_when_it_appears() {
 #[tokio::test]
 async fn a_monitor_without_queues_is_alive_but_not_ready() {
     let endpoint = SocketAddr::from(([127, 0, 0, 1], 9));
-    let monitor = Monitor::with(vec![(
-        "AWS_SQS_ENDPOINT".to_owned(),
-        format!("http://{endpoint}"),
-    )])
-    .await;
+    let monitor =
+        Monitor::with(vec![("AWS_SQS_ENDPOINT".to_owned(), format!("http://{endpoint}"))]).await;
     let (status, why) = get(monitor.admin, "/readyz").await;
     assert_eq!(status, 503);
     assert!(why.contains("SQS_QUEUE_URL_"), "{why}");

@@ -6,9 +6,7 @@ use dlq_monitor::Settings;
 use service_kit::settings::{Problems, Reader};
 
 fn read(env: &[(&str, &str)]) -> Result<Settings, Problems> {
-    let env = env
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let mut reader = Reader::load(Settings::table(), None, env);
     let settings = Settings::read(&mut reader);
     reader.finish(settings)
@@ -17,10 +15,7 @@ fn read(env: &[(&str, &str)]) -> Result<Settings, Problems> {
 #[test]
 fn the_defaults_are_those_of_the_table() {
     let settings = read(&[]).unwrap();
-    assert_eq!(
-        (settings.listen.port(), settings.admin.port()),
-        (8082, 9082)
-    );
+    assert_eq!((settings.listen.port(), settings.admin.port()), (8082, 9082));
     assert_eq!(settings.interval, Duration::from_secs(30));
 }
 

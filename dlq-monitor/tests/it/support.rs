@@ -42,9 +42,7 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
         }
     };
     let limit = Duration::from_secs(30);
-    tokio::time::timeout(limit, asked)
-        .await
-        .unwrap_or_else(|_| panic!("never: {what}"))
+    tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| panic!("never: {what}"))
 }
 
 pub(crate) fn order() -> OrderEvent {
@@ -54,28 +52,18 @@ pub(crate) fn order() -> OrderEvent {
         quantity: 2,
         price: Decimal::from(10_000),
     };
-    OrderEvent::new(
-        Uuid::new_v4(),
-        "고객 1".to_owned(),
-        vec![item],
-        Timestamp::now(),
-    )
-    .expect("a small total")
+    OrderEvent::new(Uuid::new_v4(), "고객 1".to_owned(), vec![item], Timestamp::now())
+        .expect("a small total")
 }
 
 pub(crate) fn text(value: &str) -> MessageAttributeValue {
-    let builder = MessageAttributeValue::builder()
-        .data_type("String")
-        .string_value(value);
+    let builder = MessageAttributeValue::builder().data_type("String").string_value(value);
     builder.build().expect("it has a type")
 }
 
 pub(crate) fn bytes(value: &[u8]) -> MessageAttributeValue {
     let builder = MessageAttributeValue::builder().data_type("Binary");
-    builder
-        .binary_value(value.to_vec().into())
-        .build()
-        .expect("it has a type")
+    builder.binary_value(value.to_vec().into()).build().expect("it has a type")
 }
 
 /// An SQS with the fleet's queues.
@@ -87,21 +75,12 @@ pub(crate) struct Sqs {
 
 impl Sqs {
     pub(crate) async fn start(addr: SocketAddr) -> Self {
-        let server = Server::bind(addr, ServerSettings::default())
-            .await
-            .expect("it binds");
+        let server = Server::bind(addr, ServerSettings::default()).await.expect("it binds");
         let (addr, handle) = (server.local_addr(), server.handle());
         tokio::spawn(server.serve(std::future::pending()));
-        let options = Options {
-            endpoint: Some(format!("http://{addr}")),
-            ..Options::default()
-        };
+        let options = Options { endpoint: Some(format!("http://{addr}")), ..Options::default() };
         let calls = CallMetrics::register(&Registry::new());
-        Self {
-            addr,
-            handle,
-            connection: Connection::open(options, None, calls).await,
-        }
+        Self { addr, handle, connection: Connection::open(options, None, calls).await }
     }
 
     pub(crate) async fn anywhere() -> Self {
@@ -132,24 +111,13 @@ impl Sqs {
     /// Receives up to ten messages for good and gives their bodies.
     pub(crate) async fn take(&self, queue: &str) -> Vec<String> {
         let url = queue_url(self.addr, queue);
-        let call = self
-            .connection
-            .receiving()
-            .receive_message()
-            .queue_url(&url);
-        let found = call
-            .max_number_of_messages(10)
-            .send()
-            .await
-            .expect("an answer");
+        let call = self.connection.receiving().receive_message().queue_url(&url);
+        let found = call.max_number_of_messages(10).send().await.expect("an answer");
         let mut bodies = Vec::new();
         for message in found.messages.unwrap_or_default() {
             let handle = message.receipt_handle.expect("a handle");
             let call = self.connection.settling().delete_message().queue_url(&url);
-            call.receipt_handle(handle)
-                .send()
-                .await
-                .expect("it is deleted");
+            call.receipt_handle(handle).send().await.expect("it is deleted");
             bodies.push(message.body.unwrap_or_default());
         }
         bodies
@@ -177,9 +145,8 @@ impl Monitor {
             ("SQS_QUEUE_URL_FIFO", FIFO),
             ("SQS_QUEUE_URL_FIFO_DLQ", FIFO_DLQ),
         ];
-        let mut env: Vec<_> = queues
-            .map(|(name, queue)| (name.to_owned(), queue_url(sqs, queue)))
-            .into();
+        let mut env: Vec<_> =
+            queues.map(|(name, queue)| (name.to_owned(), queue_url(sqs, queue))).into();
         env.push(("AWS_SQS_ENDPOINT".to_owned(), format!("http://{sqs}")));
         Self::with(env).await
     }
@@ -209,17 +176,14 @@ impl Monitor {
     /// The value of a series.
     pub(crate) async fn metric(&self, series: &str) -> Option<f64> {
         let (_, text) = get(self.admin, "/metrics").await;
-        text.lines()
-            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+        text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
     }
 
     /// Waits for a series to have this value.
     #[expect(clippy::float_cmp, reason = "counts are whole")]
     pub(crate) async fn metric_becomes(&self, series: &str, expected: f64) {
-        eventually(series, || async {
-            (self.metric(series).await? == expected).then_some(())
-        })
-        .await;
+        eventually(series, || async { (self.metric(series).await? == expected).then_some(()) })
+            .await;
     }
 
     /// Waits until as many receives as make this many scans of both queues have been answered.
@@ -228,19 +192,14 @@ impl Monitor {
         let before = self.metric(series).await.unwrap_or(0.0);
         // A scan ends with a receive that finds nothing, so four receives are at least one scan.
         let enough = before + f64::from(4 * more);
-        eventually("scans", || async {
-            (self.metric(series).await? >= enough).then_some(())
-        })
-        .await;
+        eventually("scans", || async { (self.metric(series).await? >= enough).then_some(()) })
+            .await;
     }
 
     pub(crate) async fn stop(self) {
         self.stop.request();
         let ended = tokio::time::timeout(Duration::from_secs(30), self.ended).await;
-        ended
-            .expect("it ends")
-            .expect("it does not panic")
-            .expect("it ends well");
+        ended.expect("it ends").expect("it does not panic").expect("it ends well");
     }
 }
 
@@ -248,20 +207,11 @@ impl Monitor {
 pub(crate) async fn get(addr: SocketAddr, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(addr).await.expect("it listens");
     let request = format!("GET {path} HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n\r\n");
-    stream
-        .write_all(request.as_bytes())
-        .await
-        .expect("it reads");
+    stream.write_all(request.as_bytes()).await.expect("it reads");
     let mut answer = String::new();
-    stream
-        .read_to_string(&mut answer)
-        .await
-        .expect("it answers");
+    stream.read_to_string(&mut answer).await.expect("it answers");
     let (head, body) = answer.split_once("\r\n\r\n").expect("a header");
-    let status = head
-        .split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok());
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
     (status.expect("a status"), body.to_owned())
 }
 
@@ -290,10 +240,7 @@ impl Logs {
             .with_max_level(tracing::Level::WARN)
             .with_writer(move || Into(into.clone()))
             .finish();
-        Self {
-            text,
-            _guard: tracing::subscriber::set_default(subscriber),
-        }
+        Self { text, _guard: tracing::subscriber::set_default(subscriber) }
     }
 
     /// The fields of every line that tells of a dead letter.
@@ -303,9 +250,7 @@ impl Logs {
             .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a line of JSON"))
             .map(|line| line["fields"].clone())
             .filter(|fields| {
-                fields["message"]
-                    .as_str()
-                    .is_some_and(|m| m.contains("manual action is needed"))
+                fields["message"].as_str().is_some_and(|m| m.contains("manual action is needed"))
             })
             .collect()
     }

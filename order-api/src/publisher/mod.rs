@@ -161,9 +161,7 @@ impl Publisher {
             QueueType::Standard => &self.standard,
             QueueType::Fifo => &self.fifo,
         };
-        let sender = sender
-            .as_ref()
-            .ok_or(PublishError::NotConfigured(order.queue))?;
+        let sender = sender.as_ref().ok_or(PublishError::NotConfigured(order.queue))?;
         let admitted = Arc::clone(&self.bounds.admitted)
             .try_acquire_owned()
             .map_err(|_| PublishError::Overloaded)?;
@@ -192,8 +190,7 @@ impl Publisher {
             Err(_) => Err(PublishError::Unconfirmed),
         };
         let error_type = sent.as_ref().err().map_or("", PublishError::kind);
-        self.metrics
-            .sent(sender.destination(), error_type, started.elapsed());
+        self.metrics.sent(sender.destination(), error_type, started.elapsed());
         match &sent {
             Ok(_) => self.outcomes.succeeded.notify_waiters(),
             Err(PublishError::Refused(error)) if !error.is_transient() => {}

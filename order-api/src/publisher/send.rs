@@ -29,13 +29,7 @@ impl Sender {
     pub(super) fn new(client: Client, url: &str, queue: QueueType) -> Self {
         let destination = url.rsplit('/').next().unwrap_or(url).to_owned();
         let grouped = AtomicBool::new(true);
-        Self {
-            client,
-            url: url.to_owned(),
-            destination,
-            queue,
-            grouped,
-        }
+        Self { client, url: url.to_owned(), destination, queue, grouped }
     }
 
     /// The queue's name.
@@ -86,17 +80,13 @@ impl Sender {
     async fn call(&self, order: &PreparedOrder, grouped: bool) -> Result<Confirmed, PublishError> {
         let traceparent = telemetry::current_traceparent();
         // SQS counts names, types and values of the attributes too (AWS SQS quotas).
-        let attributes = traceparent
-            .as_ref()
-            .map_or(0, |value| TRACEPARENT.len() + STRING.len() + value.len());
+        let attributes =
+            traceparent.as_ref().map_or(0, |value| TRACEPARENT.len() + STRING.len() + value.len());
         if order.body.len() + attributes > LARGEST {
             return Err(PublishError::TooLarge);
         }
-        let mut call = self
-            .client
-            .send_message()
-            .queue_url(&self.url)
-            .message_body(order.body.as_str());
+        let mut call =
+            self.client.send_message().queue_url(&self.url).message_body(order.body.as_str());
         if grouped || self.queue == QueueType::Fifo {
             call = call.message_group_id(&order.group_id);
         }

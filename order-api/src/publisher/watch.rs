@@ -76,18 +76,13 @@ async fn keep_looking(queues: &[AwsQueue], outcomes: &Outcomes, latch: &Latch) {
 
 async fn look(queues: &[AwsQueue]) -> Result<(), String> {
     for queue in queues {
-        queue
-            .attributes()
-            .await
-            .map_err(|error| format!("{}: {error}", queue.name()))?;
+        queue.attributes().await.map_err(|error| format!("{}: {error}", queue.name()))?;
     }
     Ok(())
 }
 
 fn backoff(failures: u32) -> Duration {
-    let doubled = PACE
-        .first
-        .saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
+    let doubled = PACE.first.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)));
     jittered(doubled.min(PACE.last))
 }
 

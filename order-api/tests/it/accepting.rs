@@ -31,9 +31,7 @@ impl Sqs {
     }
 
     async fn start_at(addr: SocketAddr) -> Self {
-        let server = Server::bind(addr, ServerSettings::default())
-            .await
-            .expect("bound");
+        let server = Server::bind(addr, ServerSettings::default()).await.expect("bound");
         let addr = server.local_addr();
         let serving = tokio::spawn(async {
             server.serve(std::future::pending()).await.expect("serves");
@@ -85,13 +83,7 @@ async fn an_accepted_standard_order_is_in_the_queue_as_it_was_answered() {
     let event = OrderEvent::from_json(&answer.body).expect("an order");
     assert_eq!(event.customer_id, "customer-001");
     assert_eq!(event.items[0].product_name, "상품1");
-    assert!(
-        answer
-            .body
-            .contains(r#""price":12.50}],"totalAmount":25.00,"#),
-        "{}",
-        answer.body
-    );
+    assert!(answer.body.contains(r#""price":12.50}],"totalAmount":25.00,"#), "{}", answer.body);
     let location = format!("/api/delivery/orders/{}", event.order_id);
     assert_eq!(answer.header("location"), Some(location.as_str()));
 
@@ -105,11 +97,7 @@ async fn an_accepted_standard_order_is_in_the_queue_as_it_was_answered() {
 #[tokio::test]
 async fn fifo_orders_of_any_customer_keep_their_order_in_the_customers_group() {
     let sqs = Sqs::start().await;
-    let api = Api::start(
-        sqs.addr,
-        &[("DELIVERY_BASE_URL", "https://deliveries.example/")],
-    )
-    .await;
+    let api = Api::start(sqs.addr, &[("DELIVERY_BASE_URL", "https://deliveries.example/")]).await;
     let mut sent = Vec::new();
     for number in 1..=5 {
         let body = ORDER
@@ -125,18 +113,12 @@ async fn fifo_orders_of_any_customer_keep_their_order_in_the_customers_group() {
         sent.push(answer.body);
     }
     let messages = sqs.receive("order-queue.fifo", 5).await;
-    let bodies: Vec<_> = messages
-        .iter()
-        .map(|message| message.body.clone())
-        .collect();
+    let bodies: Vec<_> = messages.iter().map(|message| message.body.clone()).collect();
     assert_eq!(bodies, sent);
     for message in &messages {
         let event = OrderEvent::from_json(&message.body).expect("an order");
         assert_eq!(event.customer_id, "고객 하나");
-        assert_eq!(
-            message.group,
-            Some(order_events::message_group_id("고객 하나"))
-        );
+        assert_eq!(message.group, Some(order_events::message_group_id("고객 하나")));
         assert_eq!(message.deduplication, Some(event.order_id.to_string()));
     }
     api.stop().await;
@@ -162,21 +144,11 @@ async fn the_same_key_and_customer_give_the_same_order_and_one_message_on_fifo()
     let sqs = Sqs::start().await;
     let api = Api::start(sqs.addr, &[]).await;
     let ordered = async |key: &str, body: &str| {
-        let headers = [
-            ("Content-Type", "application/json"),
-            ("Idempotency-Key", key),
-        ];
-        let answer = call(
-            api.addr,
-            "POST /api/orders?queueType=fifo",
-            &headers,
-            body.as_bytes(),
-        )
-        .await;
+        let headers = [("Content-Type", "application/json"), ("Idempotency-Key", key)];
+        let answer =
+            call(api.addr, "POST /api/orders?queueType=fifo", &headers, body.as_bytes()).await;
         assert_eq!(answer.status, 202, "{answer:?}");
-        OrderEvent::from_json(&answer.body)
-            .expect("an order")
-            .order_id
+        OrderEvent::from_json(&answer.body).expect("an order").order_id
     };
     let first = ordered("key-1", ORDER).await;
     assert_eq!(ordered("key-1", ORDER).await, first);
@@ -202,19 +174,11 @@ async fn the_service_starts_without_sqs_and_is_ready_when_it_appears() {
             .any(|(_, reason)| reason.as_ref().is_some_and(|reason| reason != "starting"))
     })
     .await;
-    assert!(
-        call(api.admin, "GET /readyz", &[], b"")
-            .await
-            .body
-            .contains("order-queue-standard")
-    );
+    assert!(call(api.admin, "GET /readyz", &[], b"").await.body.contains("order-queue-standard"));
     assert_eq!(call(api.admin, "GET /livez", &[], b"").await.status, 200);
     let refused = tokio::time::timeout(Duration::from_secs(20), post(api.addr, "", ORDER)).await;
     let refused = refused.expect("answered");
-    assert_eq!(
-        (refused.status, refused.problem().as_str()),
-        (503, "queue-unavailable")
-    );
+    assert_eq!((refused.status, refused.problem().as_str()), (503, "queue-unavailable"));
 
     let sqs = Sqs::start_at(addr).await;
     api.until_ready().await;

@@ -23,11 +23,7 @@ fn command() -> Command {
 }
 
 async fn run(command: &mut Command) -> (Option<i32>, String, String) {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command.output().await.expect("started");
+    let Output { status, stdout, stderr } = command.output().await.expect("started");
     let text = |bytes| String::from_utf8(bytes).expect("text");
     (status.code(), text(stdout), text(stderr))
 }
@@ -41,40 +37,23 @@ struct Running {
 
 /// Starts the binary and waits until its log says where it listens.
 async fn start(env: &[(&str, &str)]) -> Running {
-    let mut child = command()
-        .envs(env.iter().copied())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("started");
+    let mut child =
+        command().envs(env.iter().copied()).stderr(Stdio::piped()).spawn().expect("started");
     let mut log = BufReader::new(child.stderr.take().expect("piped")).lines();
     loop {
-        let line = log
-            .next_line()
-            .await
-            .expect("readable")
-            .expect("the log goes on until it is up");
+        let line =
+            log.next_line().await.expect("readable").expect("the log goes on until it is up");
         let event: serde_json::Value = serde_json::from_str(&line).expect("the log is JSON");
         if event["message"] == "order-api is up" {
             let addr = event["listen"].as_str().and_then(|addr| addr.parse().ok());
-            return Running {
-                child,
-                addr: addr.expect("an address"),
-                log,
-            };
+            return Running { child, addr: addr.expect("an address"), log };
         }
     }
 }
 
 async fn terminate(child: &Child) {
     let pid = child.id().expect("running").to_string();
-    assert!(
-        Command::new("kill")
-            .arg(pid)
-            .status()
-            .await
-            .expect("kill runs")
-            .success()
-    );
+    assert!(Command::new("kill").arg(pid).status().await.expect("kill runs").success());
 }
 
 #[tokio::test]
@@ -82,19 +61,12 @@ async fn the_help_shows_every_setting() {
     let (code, help, _) = run(command().arg("--help")).await;
     assert_eq!(code, Some(0));
     for setting in Settings::table() {
-        assert!(
-            help.contains(setting.name),
-            "{} is missing in\n{help}",
-            setting.name
-        );
+        assert!(help.contains(setting.name), "{} is missing in\n{help}", setting.name);
     }
     let (code, version, _) = run(command().arg("--version")).await;
     assert_eq!(
         (code, version.as_str()),
-        (
-            Some(0),
-            concat!("order-api ", env!("CARGO_PKG_VERSION"), "\n")
-        )
+        (Some(0), concat!("order-api ", env!("CARGO_PKG_VERSION"), "\n"))
     );
 }
 
@@ -107,11 +79,9 @@ async fn wrong_settings_are_all_named_with_exit_code_64() {
         .arg("--check-config"))
     .await;
     assert_eq!(code, Some(64), "{problems}");
-    for name in [
-        "LISTEN_ADDR = \"nowhere\"",
-        "PUBLISH_TIMEOUT = \"1h\"",
-        "did you mean PUBLISH_TIMEOUT?",
-    ] {
+    for name in
+        ["LISTEN_ADDR = \"nowhere\"", "PUBLISH_TIMEOUT = \"1h\"", "did you mean PUBLISH_TIMEOUT?"]
+    {
         assert!(problems.contains(name), "{name} is missing in\n{problems}");
     }
     let (code, ..) = run(command().env("PUBLISH_TIMEOUT", "1h")).await;
@@ -120,10 +90,7 @@ async fn wrong_settings_are_all_named_with_exit_code_64() {
     assert_eq!((code, said.as_str()), (Some(0), "settings are valid\n"));
     let (code, _, usage) = run(command().arg("--confg")).await;
     assert_eq!(code, Some(64));
-    assert!(
-        usage.contains("unknown argument --confg") && usage.contains("Usage:"),
-        "{usage}"
-    );
+    assert!(usage.contains("unknown argument --confg") && usage.contains("Usage:"), "{usage}");
 }
 
 #[tokio::test]
@@ -132,9 +99,9 @@ async fn a_taken_port_is_named_with_exit_code_69() {
     let addr = taken.local_addr().expect("an address").to_string();
     let (code, _, error) = run(command().env("LISTEN_ADDR", &addr)).await;
     assert_eq!(code, Some(69), "{error}");
-    assert!(error.contains(&format!(
-        "{addr} is in use: stop the other program or set LISTEN_ADDR"
-    )));
+    assert!(
+        error.contains(&format!("{addr} is in use: stop the other program or set LISTEN_ADDR"))
+    );
 }
 
 #[tokio::test]
@@ -153,10 +120,7 @@ async fn a_second_signal_aborts_the_drain_with_exit_code_130() {
     let mut interim = BufReader::new(client);
     let mut line = String::new();
     interim.read_line(&mut line).await.expect("read");
-    assert_eq!(
-        line, "HTTP/1.1 100 Continue\r\n",
-        "the request is being read"
-    );
+    assert_eq!(line, "HTTP/1.1 100 Continue\r\n", "the request is being read");
     terminate(&running.child).await;
     while let Some(line) = running.log.next_line().await.expect("readable") {
         if line.contains("a second signal aborts") {
@@ -172,19 +136,13 @@ async fn a_message_carries_the_trace_of_its_request_and_the_spans_are_flushed_at
     let sqs = FakeSqs::start().await;
     let (seen, mut exports) = mpsc::unbounded_channel();
     let collector = Router::new().fallback(async move |uri: Uri, body: Bytes| {
-        seen.send((uri.path().to_owned(), body))
-            .expect("the test waits");
+        seen.send((uri.path().to_owned(), body)).expect("the test waits");
     });
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("bound");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
     let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
     tokio::spawn(async { axum::serve(listener, collector).await });
     let mut running = start(&[
-        (
-            "SQS_QUEUE_URL_STANDARD",
-            &queue_url(sqs.addr, "order-queue-standard"),
-        ),
+        ("SQS_QUEUE_URL_STANDARD", &queue_url(sqs.addr, "order-queue-standard")),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
         // Longer than the test: only the flush at the end sends anything.
         ("OTEL_BSP_SCHEDULE_DELAY", "600000"),
@@ -192,10 +150,7 @@ async fn a_message_carries_the_trace_of_its_request_and_the_spans_are_flushed_at
     .await;
 
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    let headers = [
-        ("Content-Type", "application/json"),
-        ("traceparent", parent),
-    ];
+    let headers = [("Content-Type", "application/json"), ("traceparent", parent)];
     let answer = call(running.addr, "POST /api/orders", &headers, ORDER.as_bytes()).await;
     assert_eq!(answer.status, 202, "{answer:?}");
     let sends = sqs.sends.lock().expect("no panic").clone();
@@ -205,10 +160,7 @@ async fn a_message_carries_the_trace_of_its_request_and_the_spans_are_flushed_at
     assert_eq!(carried[..36], parent[..36], "the trace is the request's");
     assert_ne!(carried[36..52], parent[36..52], "the span is the send's");
 
-    assert!(
-        exports.try_recv().is_err(),
-        "nothing is exported before the end"
-    );
+    assert!(exports.try_recv().is_err(), "nothing is exported before the end");
     terminate(&running.child).await;
     assert_eq!(running.child.wait().await.expect("ended").code(), Some(0));
     let (path, body) = exports.recv().await.expect("flushed");

@@ -5,14 +5,8 @@ use axum::http::StatusCode;
 use serde_json::json;
 
 fn assert_unavailable(answer: &Answer, slug: &str) {
-    assert_eq!(
-        (answer.status, answer.problem().as_str()),
-        (503, slug),
-        "{answer:?}"
-    );
-    let seconds = answer
-        .header("retry-after")
-        .and_then(|value| value.parse::<u32>().ok());
+    assert_eq!((answer.status, answer.problem().as_str()), (503, slug), "{answer:?}");
+    let seconds = answer.header("retry-after").and_then(|value| value.parse::<u32>().ok());
     assert!(seconds.is_some_and(|seconds| seconds >= 1), "{answer:?}");
 }
 
@@ -34,10 +28,7 @@ async fn whatever_sqs_refuses_is_a_503_that_says_when_to_try_again() {
         sqs.answer_sends(move |_| refused(status, code, "account 123456789012"));
         let answer = post(api.addr, "", ORDER).await;
         assert_unavailable(&answer, "queue-unavailable");
-        assert!(
-            !answer.body.contains("123456789012"),
-            "SQS's own words stay inside"
-        );
+        assert!(!answer.body.contains("123456789012"), "SQS's own words stay inside");
     }
     sqs.answer_sends(|_| (StatusCode::OK, json!({})));
     assert_unavailable(&post(api.addr, "", ORDER).await, "queue-unavailable");
@@ -51,15 +42,9 @@ async fn an_sqs_that_refuses_groups_on_standard_queues_gets_messages_without() {
     let sqs = FakeSqs::start().await;
     let api = Api::start(sqs.addr, &[]).await;
     sqs.answer_sends(|message| {
-        let fifo = message["QueueUrl"]
-            .as_str()
-            .is_some_and(|url| url.contains("fifo"));
+        let fifo = message["QueueUrl"].as_str().is_some_and(|url| url.contains("fifo"));
         if message["MessageGroupId"].is_null() == fifo {
-            return refused(
-                400,
-                "InvalidParameterValue",
-                "not valid for this queue type",
-            );
+            return refused(400, "InvalidParameterValue", "not valid for this queue type");
         }
         confirmed(message)
     });
@@ -81,20 +66,14 @@ async fn a_message_that_is_refused_for_another_reason_does_not_end_the_fair_queu
     sqs.answer_sends(confirmed);
     assert_eq!(post(api.addr, "", ORDER).await.status, 202);
     let sends = sqs.sends.lock().expect("no panic");
-    assert_eq!(
-        sends.last().expect("sent")["MessageGroupId"],
-        "customer-001"
-    );
+    assert_eq!(sends.last().expect("sent")["MessageGroupId"], "customer-001");
 }
 
 #[tokio::test]
 async fn orders_beyond_the_bounds_are_turned_away_at_once() {
     let sqs = FakeSqs::start().await;
-    let bounds = [
-        ("PUBLISH_CONCURRENCY", "1"),
-        ("PUBLISH_WAITING", "1"),
-        ("PUBLISH_TIMEOUT", "60s"),
-    ];
+    let bounds =
+        [("PUBLISH_CONCURRENCY", "1"), ("PUBLISH_WAITING", "1"), ("PUBLISH_TIMEOUT", "60s")];
     let api = Api::start(sqs.addr, &bounds).await;
     sqs.close_gate();
     let mut calling = open(api.addr, POST, &JSON, ORDER.as_bytes()).await;
@@ -123,10 +102,7 @@ async fn an_sqs_that_does_not_answer_in_time_is_a_503_and_nothing_is_called_acce
     assert_unavailable(&answer, "queue-unavailable");
     assert!(answer.body.contains("may still take it"), "{answer:?}");
     let metrics = api.metrics().await;
-    assert!(
-        metrics.contains("orders_accepted_total{queue_type=\"standard\"} 0"),
-        "{metrics}"
-    );
+    assert!(metrics.contains("orders_accepted_total{queue_type=\"standard\"} 0"), "{metrics}");
     api.stop().await;
 }
 

@@ -35,9 +35,7 @@ pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) 
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, met)
-        .await
-        .unwrap_or_else(|_| panic!("never: {what}"));
+    tokio::time::timeout(PATIENCE, met).await.unwrap_or_else(|_| panic!("never: {what}"));
 }
 
 /// An answer to a request.
@@ -62,11 +60,7 @@ impl Answer {
 
     /// The last part of a problem's type, after checking that it is a problem.
     pub(crate) fn problem(&self) -> String {
-        assert_eq!(
-            self.header("content-type"),
-            Some("application/problem+json"),
-            "{self:?}"
-        );
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
         let json = self.json();
         assert_eq!(json["status"], self.status);
         let kind = json["type"].as_str().expect("a problem has a type");
@@ -101,10 +95,7 @@ pub(crate) async fn open(
     }
     head.push_str("\r\n");
     let mut stream = TcpStream::connect(addr).await.expect("connected");
-    stream
-        .write_all(head.as_bytes())
-        .await
-        .expect("the head is sent");
+    stream.write_all(head.as_bytes()).await.expect("the head is sent");
     stream.write_all(body).await.expect("the body is sent");
     stream
 }
@@ -114,31 +105,15 @@ pub(crate) async fn read_answer(stream: &mut TcpStream) -> Answer {
     let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
     read.expect("answered in time").expect("answered");
     let text = String::from_utf8(bytes).expect("the answer is text");
-    let (head, body) = text
-        .split_once("\r\n\r\n")
-        .unwrap_or_else(|| panic!("no answer: {text:?}"));
-    let status = head
-        .split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok())
-        .expect("a status");
-    Answer {
-        status,
-        head: head.to_owned(),
-        body: body.to_owned(),
-    }
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    Answer { status, head: head.to_owned(), body: body.to_owned() }
 }
 
 /// Posts an order as JSON.
 pub(crate) async fn post(addr: SocketAddr, query: &str, body: &str) -> Answer {
     let headers = [("Content-Type", "application/json")];
-    call(
-        addr,
-        &format!("POST /api/orders{query}"),
-        &headers,
-        body.as_bytes(),
-    )
-    .await
+    call(addr, &format!("POST /api/orders{query}"), &headers, body.as_bytes()).await
 }
 
 /// An API that serves until it is stopped.
@@ -155,23 +130,15 @@ impl Api {
     pub(crate) async fn start(sqs: SocketAddr, more: &[(&str, &str)]) -> Self {
         let standard = queue_url(sqs, "order-queue-standard");
         let fifo = queue_url(sqs, "order-queue.fifo");
-        let mut env = vec![
-            ("SQS_QUEUE_URL_STANDARD", &*standard),
-            ("SQS_QUEUE_URL_FIFO", &*fifo),
-        ];
+        let mut env = vec![("SQS_QUEUE_URL_STANDARD", &*standard), ("SQS_QUEUE_URL_FIFO", &*fifo)];
         env.extend_from_slice(more);
         Self::start_with(&env).await
     }
 
     pub(crate) async fn start_with(env: &[(&str, &str)]) -> Self {
-        let local = [
-            ("LISTEN_ADDR", "127.0.0.1:0"),
-            ("ADMIN_ADDR", "127.0.0.1:0"),
-        ];
-        let env = local
-            .iter()
-            .chain(env)
-            .map(|(name, value)| (name.to_string(), value.to_string()));
+        let local = [("LISTEN_ADDR", "127.0.0.1:0"), ("ADMIN_ADDR", "127.0.0.1:0")];
+        let env =
+            local.iter().chain(env).map(|(name, value)| (name.to_string(), value.to_string()));
         let mut reader = Reader::load(Settings::table(), None, env);
         let settings = Settings::read(&mut reader);
         let settings = reader.finish(settings).expect("the settings are valid");
@@ -199,9 +166,7 @@ impl Api {
 
     pub(crate) async fn stop(self) {
         self.trigger.request();
-        let ended = tokio::time::timeout(PATIENCE, self.ended)
-            .await
-            .expect("stops in time");
+        let ended = tokio::time::timeout(PATIENCE, self.ended).await.expect("stops in time");
         ended.expect("no panic").expect("stops well");
     }
 }
@@ -266,24 +231,16 @@ impl FakeSqs {
 }
 
 pub(crate) fn confirmed(_: &Value) -> (StatusCode, Value) {
-    (
-        StatusCode::OK,
-        json!({ "MessageId": "5fea7756-0ea4-451a-a703-a558b933e274" }),
-    )
+    (StatusCode::OK, json!({ "MessageId": "5fea7756-0ea4-451a-a703-a558b933e274" }))
 }
 
 pub(crate) fn refused(status: u16, code: &str, message: &str) -> (StatusCode, Value) {
     let status = StatusCode::from_u16(status).expect("a status");
-    (
-        status,
-        json!({ "__type": format!("com.amazonaws.sqs#{code}"), "message": message }),
-    )
+    (status, json!({ "__type": format!("com.amazonaws.sqs#{code}"), "message": message }))
 }
 
 async fn answer(State(fake): State<FakeSqs>, headers: HeaderMap, body: Bytes) -> Response {
-    let target = headers
-        .get("x-amz-target")
-        .and_then(|value| value.to_str().ok());
+    let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok());
     let (status, json) = match target {
         Some("AmazonSQS.SendMessage") => {
             let message: Value = serde_json::from_slice(&body).expect("the SDK sends JSON");
@@ -299,10 +256,5 @@ async fn answer(State(fake): State<FakeSqs>, headers: HeaderMap, body: Bytes) ->
         }
         other => refused(400, "InvalidAction", &format!("{other:?}")),
     };
-    (
-        status,
-        [("content-type", "application/x-amz-json-1.0")],
-        json.to_string(),
-    )
-        .into_response()
+    (status, [("content-type", "application/x-amz-json-1.0")], json.to_string()).into_response()
 }

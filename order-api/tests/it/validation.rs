@@ -11,9 +11,7 @@ fn valid() -> Value {
 /// The valid order with one part of it, by pointer, replaced.
 fn with(pointer: &str, value: Value) -> String {
     let mut order = valid();
-    *order
-        .pointer_mut(pointer)
-        .unwrap_or_else(|| panic!("no {pointer}")) = value;
+    *order.pointer_mut(pointer).unwrap_or_else(|| panic!("no {pointer}")) = value;
     order.to_string()
 }
 
@@ -24,13 +22,8 @@ fn priced(price: &str) -> String {
 
 fn pointers(answer: &Answer) -> Vec<String> {
     let json = answer.json();
-    let errors = json["errors"]
-        .as_array()
-        .unwrap_or_else(|| panic!("no errors: {answer:?}"));
-    errors
-        .iter()
-        .map(|error| error["pointer"].as_str().expect("a text").to_owned())
-        .collect()
+    let errors = json["errors"].as_array().unwrap_or_else(|| panic!("no errors: {answer:?}"));
+    errors.iter().map(|error| error["pointer"].as_str().expect("a text").to_owned()).collect()
 }
 
 #[tokio::test]
@@ -43,53 +36,32 @@ async fn every_invalid_field_is_named_where_it_is() {
         ("[]".to_owned(), "#"),
         ("null".to_owned(), "#"),
         ("\"order\"".to_owned(), "#"),
-        (
-            r#"{"customerId":"a","customerId":"b","items":[]}"#.to_owned(),
-            "#",
-        ),
+        (r#"{"customerId":"a","customerId":"b","items":[]}"#.to_owned(), "#"),
         (with("/customerId", json!(null)), "#/customerId"),
         (with("/customerId", json!("")), "#/customerId"),
         (with("/customerId", json!("  ")), "#/customerId"),
         (with("/customerId", json!(7)), "#/customerId"),
         (with("/customerId", json!(["a"])), "#/customerId"),
-        (
-            with("/customerId", long(limits::ID_LENGTH + 1)),
-            "#/customerId",
-        ),
+        (with("/customerId", long(limits::ID_LENGTH + 1)), "#/customerId"),
         (ORDER.replace("customer-001", "\\ud800"), "#/customerId"),
         (with("/items", json!(null)), "#/items"),
         (with("/items", json!([])), "#/items"),
         (with("/items", json!({})), "#/items"),
         (with("/items", json!("p1")), "#/items"),
-        (
-            with("/items", json!(vec![item; limits::ITEMS + 1])),
-            "#/items",
-        ),
+        (with("/items", json!(vec![item; limits::ITEMS + 1])), "#/items"),
         (with("/items/0", json!(null)), "#/items/0"),
         (with("/items/0", json!(["p1", "n", 1, 1])), "#/items/0"),
         (with("/items/0/productId", json!("")), "#/items/0/productId"),
         (with("/items/0/productId", json!(1)), "#/items/0/productId"),
-        (
-            with("/items/0/productName", json!(null)),
-            "#/items/0/productName",
-        ),
-        (
-            with("/items/0/productName", long(limits::NAME_LENGTH + 1)),
-            "#/items/0/productName",
-        ),
+        (with("/items/0/productName", json!(null)), "#/items/0/productName"),
+        (with("/items/0/productName", long(limits::NAME_LENGTH + 1)), "#/items/0/productName"),
         (with("/items/0/quantity", json!(null)), "#/items/0/quantity"),
         (with("/items/0/quantity", json!(0)), "#/items/0/quantity"),
         (with("/items/0/quantity", json!(-1)), "#/items/0/quantity"),
         (with("/items/0/quantity", json!(1.5)), "#/items/0/quantity"),
         (with("/items/0/quantity", json!("1")), "#/items/0/quantity"),
-        (
-            with("/items/0/quantity", json!(limits::QUANTITY + 1)),
-            "#/items/0/quantity",
-        ),
-        (
-            with("/items/0/quantity", json!(u64::MAX)),
-            "#/items/0/quantity",
-        ),
+        (with("/items/0/quantity", json!(limits::QUANTITY + 1)), "#/items/0/quantity"),
+        (with("/items/0/quantity", json!(u64::MAX)), "#/items/0/quantity"),
         (priced("null"), "#/items/0/price"),
         (priced("\"12.50\""), "#/items/0/price"),
         (priced("true"), "#/items/0/price"),
@@ -98,21 +70,11 @@ async fn every_invalid_field_is_named_where_it_is() {
         (priced("1e300"), "#/items/0/price"),
         (priced("1e99999999999999999999"), "#/items/0/price"),
         (priced("0.00001"), "#/items/0/price"),
-        (
-            priced("1234567890123456789012345678901234567890"),
-            "#/items/0/price",
-        ),
-        (
-            priced("0.1234567890123456789012345678901234567890"),
-            "#/items/0/price",
-        ),
+        (priced("1234567890123456789012345678901234567890"), "#/items/0/price"),
+        (priced("0.1234567890123456789012345678901234567890"), "#/items/0/price"),
     ] {
         let answer = post(api.addr, "", &body).await;
-        assert_eq!(
-            (answer.status, answer.problem().as_str()),
-            (400, "invalid-order"),
-            "{body}"
-        );
+        assert_eq!((answer.status, answer.problem().as_str()), (400, "invalid-order"), "{body}");
         assert_eq!(pointers(&answer), [pointer], "{body}");
     }
     assert_eq!(sqs.sent(), 0);
@@ -124,13 +86,8 @@ async fn all_invalid_parts_of_a_request_are_listed_in_one_answer() {
     let api = Api::start(FakeSqs::start().await.addr, &[]).await;
     let body = r#"{"items":[{"productId":"p","productName":"n","quantity":0,"price":-1},{},7]}"#;
     let headers = [JSON, ("Idempotency-Key", "")];
-    let answer = call(
-        api.addr,
-        "POST /api/orders?queueType=priority",
-        &headers,
-        body.as_bytes(),
-    )
-    .await;
+    let answer =
+        call(api.addr, "POST /api/orders?queueType=priority", &headers, body.as_bytes()).await;
     assert_eq!(answer.status, 400);
     assert_eq!(
         pointers(&answer),
@@ -155,16 +112,7 @@ async fn all_invalid_parts_of_a_request_are_listed_in_one_answer() {
 async fn what_is_not_json_in_utf_8_is_malformed() {
     let api = Api::start(FakeSqs::start().await.addr, &[]).await;
     let deep = "[".repeat(200_000);
-    for body in [
-        "",
-        " ",
-        "{",
-        "{'customerId':1}",
-        "\u{feff}{}",
-        "{}{}",
-        &ORDER[..60],
-        &deep,
-    ] {
+    for body in ["", " ", "{", "{'customerId':1}", "\u{feff}{}", "{}{}", &ORDER[..60], &deep] {
         let answer = post(api.addr, "?queueType=nonsense", body).await;
         assert_eq!(
             (answer.status, answer.problem().as_str()),
@@ -203,22 +151,13 @@ async fn the_queue_type_is_taken_in_any_case_and_nothing_else_is() {
     ] {
         assert_eq!(post(api.addr, query, ORDER).await.status, 202, "{query}");
         let sends = sqs.sends.lock().expect("no panic");
-        let url = sends.last().expect("sent")["QueueUrl"]
-            .as_str()
-            .expect("a URL");
+        let url = sends.last().expect("sent")["QueueUrl"].as_str().expect("a URL");
         assert!(url.ends_with(queue), "{query}: {url}");
     }
-    for query in [
-        "?queueType=",
-        "?queueType=lifo",
-        "?queueType=fifo&queueType=fifo",
-        "?queueType=%ff",
-    ] {
-        assert_eq!(
-            pointers(&post(api.addr, query, ORDER).await),
-            ["?queueType"],
-            "{query}"
-        );
+    for query in
+        ["?queueType=", "?queueType=lifo", "?queueType=fifo&queueType=fifo", "?queueType=%ff"]
+    {
+        assert_eq!(pointers(&post(api.addr, query, ORDER).await), ["?queueType"], "{query}");
     }
     api.stop().await;
 }
@@ -226,24 +165,12 @@ async fn the_queue_type_is_taken_in_any_case_and_nothing_else_is() {
 #[tokio::test]
 async fn only_json_is_supported() {
     let api = Api::start(FakeSqs::start().await.addr, &[]).await;
-    for types in [
-        &[][..],
-        &["text/plain"],
-        &["application/x-www-form-urlencoded"],
-        &["json"],
-    ] {
+    for types in [&[][..], &["text/plain"], &["application/x-www-form-urlencoded"], &["json"]] {
         let headers: Vec<_> = types.iter().map(|value| ("Content-Type", *value)).collect();
         let answer = call(api.addr, "POST /api/orders", &headers, ORDER.as_bytes()).await;
-        assert_eq!(
-            (answer.status, answer.problem().as_str()),
-            (415, "unsupported-media-type")
-        );
+        assert_eq!((answer.status, answer.problem().as_str()), (415, "unsupported-media-type"));
     }
-    for json in [
-        "application/json; charset=utf-8",
-        "Application/JSON",
-        "application/order+json",
-    ] {
+    for json in ["application/json; charset=utf-8", "Application/JSON", "application/order+json"] {
         let headers = [("Content-Type", json)];
         let answer = call(api.addr, "POST /api/orders", &headers, ORDER.as_bytes()).await;
         assert_eq!(answer.status, 202, "{json}");
@@ -259,10 +186,7 @@ async fn a_body_over_one_mebibyte_is_refused_and_one_of_that_size_is_read() {
     assert_eq!(post(api.addr, "", &padded(mebibyte)).await.status, 202);
     for length in [mebibyte + 1, 2 * mebibyte] {
         let answer = post(api.addr, "", &padded(length)).await;
-        assert_eq!(
-            (answer.status, answer.problem().as_str()),
-            (413, "order-too-large")
-        );
+        assert_eq!((answer.status, answer.problem().as_str()), (413, "order-too-large"));
     }
     let headers = [JSON, ("Expect", "100-continue")];
     let announced = padded(2 * mebibyte);
@@ -283,16 +207,10 @@ async fn an_event_that_outgrows_a_message_is_refused_before_sqs_does_it() {
         count -= 1;
     }
     // Just below the limit as the client writes it, above it with the prices written out.
-    let body = format!(
-        r#"{{"customerId":"c","items":[{}]}}"#,
-        vec![item; count].join(",")
-    );
+    let body = format!(r#"{{"customerId":"c","items":[{}]}}"#, vec![item; count].join(","));
     assert!(body.len() <= 1024 * 1024);
     let answer = post(api.addr, "", &body).await;
-    assert_eq!(
-        (answer.status, answer.problem().as_str()),
-        (413, "order-too-large")
-    );
+    assert_eq!((answer.status, answer.problem().as_str()), (413, "order-too-large"));
     assert_eq!(sqs.sent(), 0);
     api.stop().await;
 }
@@ -301,21 +219,12 @@ async fn an_event_that_outgrows_a_message_is_refused_before_sqs_does_it() {
 async fn unknown_paths_and_methods_are_problems() {
     let api = Api::start(FakeSqs::start().await.addr, &[]).await;
     let missing = call(api.addr, "GET /api/order", &[], b"").await;
-    assert_eq!(
-        (missing.status, missing.problem().as_str()),
-        (404, "not-found")
-    );
+    assert_eq!((missing.status, missing.problem().as_str()), (404, "not-found"));
     let wrong = call(api.addr, "GET /api/orders", &[], b"").await;
-    assert_eq!(
-        (wrong.status, wrong.problem().as_str()),
-        (405, "method-not-allowed")
-    );
+    assert_eq!((wrong.status, wrong.problem().as_str()), (405, "method-not-allowed"));
     assert_eq!(wrong.header("allow"), Some("POST"));
     let health = call(api.addr, "GET /api/orders/health", &[], b"").await;
-    assert_eq!(
-        health.json(),
-        json!({ "status": "UP", "service": "order-api" })
-    );
+    assert_eq!(health.json(), json!({ "status": "UP", "service": "order-api" }));
     api.stop().await;
 }
 

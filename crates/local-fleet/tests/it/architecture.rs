@@ -18,13 +18,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("dlq-monitor", BELOW_SERVICES),
         (
             "local-fleet",
-            &[
-                "delivery-worker",
-                "dlq-monitor",
-                "local-sqs",
-                "order-api",
-                "service-kit",
-            ],
+            &["delivery-worker", "dlq-monitor", "local-sqs", "order-api", "service-kit"],
         ),
         ("bench", &[]),
     ])
@@ -37,11 +31,8 @@ fn dependencies_between_our_crates_point_down_only() {
         .no_deps()
         .exec()
         .expect("cargo metadata");
-    let ours: BTreeSet<String> = metadata
-        .workspace_packages()
-        .iter()
-        .map(|package| package.name.to_string())
-        .collect();
+    let ours: BTreeSet<String> =
+        metadata.workspace_packages().iter().map(|package| package.name.to_string()).collect();
     let allowed = allowed();
     assert_eq!(ours, allowed.keys().map(|&name| name.to_owned()).collect());
     for package in metadata.workspace_packages() {
@@ -50,19 +41,11 @@ fn dependencies_between_our_crates_point_down_only() {
             let tests_only = dependency.kind == DependencyKind::Development;
             if tests_only || !ours.contains(&dependency.name) {
                 // Even tests never depend on the runner.
-                assert_ne!(
-                    dependency.name, "local-fleet",
-                    "{} depends on it",
-                    package.name
-                );
+                assert_ne!(dependency.name, "local-fleet", "{} depends on it", package.name);
                 continue;
             }
             let name = dependency.name.as_str();
-            assert!(
-                may.contains(&name),
-                "{} must not depend on {name}",
-                package.name
-            );
+            assert!(may.contains(&name), "{} must not depend on {name}", package.name);
         }
     }
 }
@@ -75,14 +58,7 @@ fn only_the_binary_of_local_sqs_needs_something_of_ours() {
         .exec()
         .expect("cargo metadata");
     let packages = metadata.workspace_packages();
-    let local_sqs = packages
-        .iter()
-        .find(|package| package.name == "local-sqs")
-        .unwrap();
-    let kit = local_sqs
-        .dependencies
-        .iter()
-        .find(|d| d.name == "service-kit")
-        .unwrap();
+    let local_sqs = packages.iter().find(|package| package.name == "local-sqs").unwrap();
+    let kit = local_sqs.dependencies.iter().find(|d| d.name == "service-kit").unwrap();
     assert!(kit.optional);
 }

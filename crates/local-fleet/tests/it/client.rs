@@ -30,13 +30,7 @@ impl Curl {
             .unwrap()
             .with_root_certificates(RootCertStore::empty())
             .with_no_client_auth();
-        Self(
-            Client::builder()
-                .tls_backend_preconfigured(tls)
-                .no_proxy()
-                .build()
-                .unwrap(),
-        )
+        Self(Client::builder().tls_backend_preconfigured(tls).no_proxy().build().unwrap())
     }
 
     /// None while nobody answers.
@@ -45,9 +39,7 @@ impl Curl {
     }
 
     pub(crate) async fn get(&self, url: &str) -> Answer {
-        self.try_get(url)
-            .await
-            .unwrap_or_else(|| panic!("no answer from {url}"))
+        self.try_get(url).await.unwrap_or_else(|| panic!("no answer from {url}"))
     }
 
     /// None when the connection breaks before there is an answer.
@@ -57,9 +49,7 @@ impl Curl {
     }
 
     pub(crate) async fn post(&self, url: &str, body: impl Into<String>) -> Answer {
-        self.try_post(url, body)
-            .await
-            .unwrap_or_else(|| panic!("no answer from {url}"))
+        self.try_post(url, body).await.unwrap_or_else(|| panic!("no answer from {url}"))
     }
 
     /// Waits until `GET url` answers what is wanted.
@@ -86,14 +76,8 @@ impl Curl {
 async fn answer(response: reqwest::Response) -> Option<Answer> {
     let status = response.status().as_u16();
     let content_type = response.headers().get("content-type");
-    let content_type = content_type
-        .map_or("", |value| value.to_str().unwrap())
-        .to_owned();
-    Some(Answer {
-        status,
-        content_type,
-        text: response.text().await.ok()?,
-    })
+    let content_type = content_type.map_or("", |value| value.to_str().unwrap()).to_owned();
+    Some(Answer { status, content_type, text: response.text().await.ok()? })
 }
 
 /// An order of one item.

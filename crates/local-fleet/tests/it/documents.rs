@@ -22,17 +22,10 @@ fn markdown() -> String {
     let mut known: BTreeSet<&str> = common().iter().map(|row| row.name).collect();
     let mut text = format!("### Every binary\n\n{}\n", settings_markdown(&common()));
     for (binary, table) in tables() {
-        let own: Vec<Setting> = table
-            .into_iter()
-            .filter(|row| !known.contains(row.name))
-            .collect();
+        let own: Vec<Setting> = table.into_iter().filter(|row| !known.contains(row.name)).collect();
         // Each service has its own default addresses.
         let shown_again = ["LISTEN_ADDR", "ADMIN_ADDR"];
-        known.extend(
-            own.iter()
-                .map(|row| row.name)
-                .filter(|name| !shown_again.contains(name)),
-        );
+        known.extend(own.iter().map(|row| row.name).filter(|name| !shown_again.contains(name)));
         writeln!(text, "### {binary}\n\n{}", settings_markdown(&own)).unwrap();
     }
     text
@@ -45,10 +38,7 @@ fn the_readmes_settings_are_those_of_the_code() {
     let begin = readme.find(BEGIN).expect("the README has the settings") + BEGIN.len();
     let end = readme.find(END).expect("the settings end");
     let expected = format!("\n{}", markdown());
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a test's own switch, not a setting"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a test's own switch, not a setting")]
     if std::env::var("UPDATE_README").is_ok() {
         let updated = format!("{}{expected}{}", &readme[..begin], &readme[end..]);
         std::fs::write(path, updated).unwrap();
@@ -64,9 +54,8 @@ fn the_readmes_settings_are_those_of_the_code() {
 #[test]
 fn every_setting_of_every_binary_is_a_known_name_and_no_other() {
     let rows = tables().into_iter().flat_map(|(_, table)| table);
-    let in_tables: BTreeSet<&str> = rows
-        .flat_map(|row| std::iter::once(row.name).chain(row.aliases.iter().copied()))
-        .collect();
+    let in_tables: BTreeSet<&str> =
+        rows.flat_map(|row| std::iter::once(row.name).chain(row.aliases.iter().copied())).collect();
     let known: BTreeSet<&str> = FLEET_NAMES.iter().copied().collect();
     assert_eq!(in_tables, known);
 }

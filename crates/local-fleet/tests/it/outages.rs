@@ -10,14 +10,8 @@ use crate::{
 };
 
 fn gone() -> Faults {
-    let rule = FaultRule {
-        drop_request_rate: 1.0,
-        ..FaultRule::default()
-    };
-    Faults {
-        seed: 1,
-        rules: vec![rule],
-    }
+    let rule = FaultRule { drop_request_rate: 1.0, ..FaultRule::default() };
+    Faults { seed: 1, rules: vec![rule] }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -27,8 +21,7 @@ async fn an_outage_of_sqs_under_load_loses_no_order_that_was_answered_202() {
     let api = format!("http://{}", fleet.at.order_api);
     let ready = |answer: &Answer| answer.status == 200;
     for admin in [fleet.at.order_api_admin, fleet.at.delivery_worker_admin] {
-        curl.until(&format!("http://{admin}/readyz"), "ready", ready)
-            .await;
+        curl.until(&format!("http://{admin}/readyz"), "ready", ready).await;
     }
 
     let mut accepted = BTreeMap::<String, Vec<String>>::new();
@@ -43,8 +36,7 @@ async fn an_outage_of_sqs_under_load_loses_no_order_that_was_answered_202() {
             120 => {
                 for admin in [fleet.at.order_api_admin, fleet.at.delivery_worker_admin] {
                     let unready = |answer: &Answer| answer.status == 503;
-                    curl.until(&format!("http://{admin}/readyz"), "not ready", unready)
-                        .await;
+                    curl.until(&format!("http://{admin}/readyz"), "not ready", unready).await;
                     assert_eq!(curl.get(&format!("http://{admin}/livez")).await.status, 200);
                 }
                 fleet.sqs.set_faults(Faults::default());
@@ -68,10 +60,7 @@ async fn an_outage_of_sqs_under_load_loses_no_order_that_was_answered_202() {
     }
     assert!(refused > 0, "the outage was felt");
     for id in accepted.values().flatten() {
-        let url = format!(
-            "http://{}/api/delivery/orders/{id}",
-            fleet.at.delivery_worker
-        );
+        let url = format!("http://{}/api/delivery/orders/{id}", fleet.at.delivery_worker);
         let delivered =
             |answer: &Answer| answer.status == 200 && answer.json()["status"] == "DELIVERED";
         curl.until(&url, "DELIVERED", delivered).await;

@@ -81,44 +81,26 @@ impl Process {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        panic!(
-            "{} never logs {field}: {:?}",
-            self.name,
-            self.log.lock().unwrap()
-        );
+        panic!("{} never logs {field}: {:?}", self.name, self.log.lock().unwrap());
     }
 
     fn find(&self, field: &str) -> Option<String> {
         let log = self.log.lock().unwrap();
         let value = |entry: &Value| {
-            let value = entry
-                .get(field)
-                .or_else(|| entry.get("fields")?.get(field))?;
-            Some(
-                value
-                    .as_str()
-                    .map_or_else(|| value.to_string(), str::to_owned),
-            )
+            let value = entry.get(field).or_else(|| entry.get("fields")?.get(field))?;
+            Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
         };
         log.iter().find_map(value)
     }
 
     /// How many log entries contain the text.
     pub(crate) fn count(&self, text: &str) -> usize {
-        self.log
-            .lock()
-            .unwrap()
-            .iter()
-            .filter(|entry| entry.to_string().contains(text))
-            .count()
+        self.log.lock().unwrap().iter().filter(|entry| entry.to_string().contains(text)).count()
     }
 
     pub(crate) fn signal(&self, signal: &str) {
         let id = self.child.id().expect("it runs").to_string();
-        let status = std::process::Command::new("kill")
-            .args([signal, &id])
-            .status()
-            .unwrap();
+        let status = std::process::Command::new("kill").args([signal, &id]).status().unwrap();
         assert!(status.success());
     }
 
@@ -152,11 +134,7 @@ impl Separate {
         ];
         let sqs = Process::start("local-sqs", &env);
         let endpoint = sqs.logged("endpoint").await;
-        Self {
-            _sqs: sqs,
-            data,
-            endpoint,
-        }
+        Self { _sqs: sqs, data, endpoint }
     }
 
     pub(crate) fn url(&self, queue: &str) -> String {
@@ -175,44 +153,24 @@ impl Separate {
             ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
             ("AWS_SQS_ENDPOINT", self.endpoint.clone()),
             ("SQS_QUEUE_URL_STANDARD", self.url("order-queue-standard")),
-            (
-                "SQS_QUEUE_URL_STANDARD_DLQ",
-                self.url("order-queue-standard-dlq"),
-            ),
+            ("SQS_QUEUE_URL_STANDARD_DLQ", self.url("order-queue-standard-dlq")),
             ("SQS_QUEUE_URL_FIFO", self.url(FIFO)),
             ("SQS_QUEUE_URL_FIFO_DLQ", self.url("order-queue-dlq.fifo")),
-            (
-                "DATABASE_URL",
-                format!("sqlite://{}", self.database().display()),
-            ),
+            ("DATABASE_URL", format!("sqlite://{}", self.database().display())),
             ("LISTEN_ADDR", "127.0.0.1:0".to_owned()),
             ("ADMIN_ADDR", "127.0.0.1:0".to_owned()),
         ]);
-        env.extend(
-            more.iter()
-                .map(|(name, value)| (*name, (*value).to_owned())),
-        );
+        env.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
         Process::start(name, &env.into_iter().collect::<Vec<_>>())
     }
 
     /// Visible and in-flight messages, as SQS tells anybody.
     pub(crate) async fn counts(&self, curl: &Curl, queue: &str) -> (u64, u64) {
         let body = json!({ "QueueUrl": self.url(queue), "AttributeNames": ["All"] });
-        let answer = curl
-            .post_to_sqs(&self.endpoint, "GetQueueAttributes", &body.to_string())
-            .await
-            .json();
-        let count = |name: &str| {
-            answer["Attributes"][name]
-                .as_str()
-                .unwrap()
-                .parse()
-                .unwrap()
-        };
-        (
-            count("ApproximateNumberOfMessages"),
-            count("ApproximateNumberOfMessagesNotVisible"),
-        )
+        let answer =
+            curl.post_to_sqs(&self.endpoint, "GetQueueAttributes", &body.to_string()).await.json();
+        let count = |name: &str| answer["Attributes"][name].as_str().unwrap().parse().unwrap();
+        (count("ApproximateNumberOfMessages"), count("ApproximateNumberOfMessagesNotVisible"))
     }
 }
 

@@ -12,9 +12,7 @@ use crate::{
 pub(crate) async fn keep_the_promise(curl: &Curl, api: &str, worker: &str, monitor_admin: &str) {
     let send = async |queue: &str, product: &str, price: u64| {
         let url = format!("{api}/api/orders?queueType={queue}");
-        let answer = curl
-            .post(&url, order("customer-001", product, 1, price))
-            .await;
+        let answer = curl.post(&url, order("customer-001", product, 1, price)).await;
         assert_eq!(answer.status, 202, "{}", answer.text);
         let event = answer.json();
         assert_eq!(event["totalAmount"], price);
@@ -38,18 +36,12 @@ pub(crate) async fn keep_the_promise(curl: &Curl, api: &str, worker: &str, monit
     }
     let mut ended_before = Timestamp::UNIX_EPOCH;
     for id in &fifo {
-        let answer = curl
-            .until(&delivery(id), "DELIVERED", delivered)
-            .await
-            .json();
+        let answer = curl.until(&delivery(id), "DELIVERED", delivered).await.json();
         let attempts = answer["attempts"].as_array().unwrap();
         assert_eq!(attempts.len(), 1);
         let time =
             |name: &str| -> Timestamp { attempts[0][name].as_str().unwrap().parse().unwrap() };
-        assert!(
-            ended_before <= time("startedAt"),
-            "{id} started before its predecessor ended"
-        );
+        assert!(ended_before <= time("startedAt"), "{id} started before its predecessor ended");
         ended_before = time("finishedAt");
     }
     let three_failed = |answer: &Answer| {
@@ -57,17 +49,12 @@ pub(crate) async fn keep_the_promise(curl: &Curl, api: &str, worker: &str, monit
             && answer.json()["status"] == "FAILED"
             && failed_attempts(&answer.json()) == [1, 2, 3]
     };
-    curl.until(&delivery(&failing), "three failed attempts", three_failed)
-        .await;
-    curl.until(
-        &format!("{monitor_admin}/metrics"),
-        "one dead letter",
-        |answer| {
-            let labels = [r#"role="dlq""#, r#"queue="order-queue-standard-dlq""#];
-            metric(&answer.text, "sqs_queue_messages{", &labels) == Some(1.0)
-                && metric(&answer.text, "dlq_messages_arrived_total", &[labels[1]]) == Some(1.0)
-        },
-    )
+    curl.until(&delivery(&failing), "three failed attempts", three_failed).await;
+    curl.until(&format!("{monitor_admin}/metrics"), "one dead letter", |answer| {
+        let labels = [r#"role="dlq""#, r#"queue="order-queue-standard-dlq""#];
+        metric(&answer.text, "sqs_queue_messages{", &labels) == Some(1.0)
+            && metric(&answer.text, "dlq_messages_arrived_total", &[labels[1]]) == Some(1.0)
+    })
     .await;
 }
 

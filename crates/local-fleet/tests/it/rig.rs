@@ -22,13 +22,7 @@ impl Running {
         let (at, sqs) = (fleet.addresses(), fleet.sqs());
         let (stop, shutdown) = Shutdown::new();
         let ended = tokio::spawn(fleet.run(shutdown));
-        Self {
-            at,
-            sqs,
-            _data: data,
-            stop,
-            ended,
-        }
+        Self { at, sqs, _data: data, stop, ended }
     }
 
     pub(crate) async fn stop(self) {
@@ -41,10 +35,7 @@ pub(crate) fn settings(
     data_dir: &str,
     env: &[(&str, &str)],
 ) -> Result<Settings, service_kit::settings::Problems> {
-    let mut all = vec![
-        ("LOCAL_FLEET_DATA_DIR", data_dir),
-        ("MONITOR_INTERVAL", "1s"),
-    ];
+    let mut all = vec![("LOCAL_FLEET_DATA_DIR", data_dir), ("MONITOR_INTERVAL", "1s")];
     for name in [
         "LOCAL_SQS_ADDR",
         "LOCAL_FLEET_API_ADDR",
@@ -57,9 +48,7 @@ pub(crate) fn settings(
         all.push((name, "127.0.0.1:0"));
     }
     all.extend(env);
-    let env = all
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let env = all.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
     let mut reader = Reader::load(Settings::table(), None, env);
     let settings = Settings::read(&mut reader);
     reader.finish(settings)

@@ -30,10 +30,7 @@ async fn separate_processes_set_up_by_environment_variables_alone_keep_the_promi
         let last = |text: &str| metric(text, "dlq_monitor_last_success_timestamp_seconds", &[]);
         let metrics = format!("{monitor_admin}/metrics");
         let before = last(&curl.get(&metrics).await.text);
-        curl.until(&metrics, "a further look", |answer| {
-            last(&answer.text) > before
-        })
-        .await;
+        curl.until(&metrics, "a further look", |answer| last(&answer.text) > before).await;
     }
     assert_eq!(monitor.count("a message is dead"), 1);
     for process in [&mut api, &mut worker, &mut monitor] {
@@ -48,16 +45,10 @@ async fn a_worker_killed_under_a_fifo_load_loses_no_order_and_no_groups_order() 
     const ORDERS: usize = 40;
     let fleet = Separate::start(5).await;
     let api = fleet.service("order-api", &[]);
-    let slow = [
-        ("CARRIER_SIMULATED_TIME", "5ms"),
-        ("WORKER_CONCURRENCY", "8"),
-    ];
+    let slow = [("CARRIER_SIMULATED_TIME", "5ms"), ("WORKER_CONCURRENCY", "8")];
     let mut victim = fleet.service("delivery-worker", &slow);
     let mut survivor = fleet.service("delivery-worker", &slow);
-    let (curl, api) = (
-        Curl::new(),
-        format!("http://{}", api.logged("listen").await),
-    );
+    let (curl, api) = (Curl::new(), format!("http://{}", api.logged("listen").await));
     let admin = format!("http://{}", victim.logged("admin").await);
     let mut sending = Vec::new();
     for group in 0..GROUPS {
@@ -73,14 +64,10 @@ async fn a_worker_killed_under_a_fifo_load_loses_no_order_and_no_groups_order() 
             ids
         }));
     }
-    curl.until(
-        &format!("{admin}/metrics"),
-        "a worker in the middle of its work",
-        |answer| {
-            metric(&answer.text, "delivery_fifo_lanes_busy", &[]) > Some(0.0)
-                && metric(&answer.text, "delivery_attempts_total", &["delivered"]) > Some(100.0)
-        },
-    )
+    curl.until(&format!("{admin}/metrics"), "a worker in the middle of its work", |answer| {
+        metric(&answer.text, "delivery_fifo_lanes_busy", &[]) > Some(0.0)
+            && metric(&answer.text, "delivery_attempts_total", &["delivered"]) > Some(100.0)
+    })
     .await;
     victim.signal("-KILL");
     assert_eq!(victim.ended().await.code(), None);
@@ -89,21 +76,14 @@ async fn a_worker_killed_under_a_fifo_load_loses_no_order_and_no_groups_order() 
     for group in sending {
         sent.push(group.await.unwrap());
     }
-    let url = format!(
-        "http://{}/api/delivery/status",
-        survivor.logged("listen").await
-    );
+    let url = format!("http://{}/api/delivery/status", survivor.logged("listen").await);
     curl.until(&url, "every order delivered", |answer| {
         answer.json()["deliveries"]["delivered"] == GROUPS * ORDERS
     })
     .await;
     let effects = effects(&fleet.database()).await;
     for (group, ids) in sent.iter().enumerate() {
-        assert_eq!(
-            &effects[&format!("customer-{group}")],
-            ids,
-            "customer-{group}"
-        );
+        assert_eq!(&effects[&format!("customer-{group}")], ids, "customer-{group}");
     }
     assert_eq!(fleet.counts(&curl, "order-queue-dlq.fifo").await, (0, 0));
     survivor.signal("-TERM");
@@ -114,59 +94,35 @@ async fn a_worker_killed_under_a_fifo_load_loses_no_order_and_no_groups_order() 
 async fn a_stop_under_load_exits_with_0_and_strands_nothing() {
     let fleet = Separate::start(30).await;
     let api = fleet.service("order-api", &[]);
-    let settings = [
-        ("CARRIER_SIMULATED_TIME", "50ms"),
-        ("WORKER_CONCURRENCY", "4"),
-    ];
+    let settings = [("CARRIER_SIMULATED_TIME", "50ms"), ("WORKER_CONCURRENCY", "4")];
     let mut worker = fleet.service("delivery-worker", &settings);
-    let (curl, api) = (
-        Curl::new(),
-        format!("http://{}", api.logged("listen").await),
-    );
+    let (curl, api) = (Curl::new(), format!("http://{}", api.logged("listen").await));
     let mut sent = 0;
     for queue in ["standard", "fifo"] {
         let url = format!("{api}/api/orders?queueType={queue}");
         for i in 0..150 {
-            let answer = curl
-                .post(&url, order(&format!("c-{}", i % 20), "상품", 1, 1))
-                .await;
+            let answer = curl.post(&url, order(&format!("c-{}", i % 20), "상품", 1, 1)).await;
             assert_eq!(answer.status, 202);
             sent += 1;
         }
     }
     let admin = format!("http://{}", worker.logged("admin").await);
-    curl.until(
-        &format!("{admin}/metrics"),
-        "both queues being worked on",
-        |answer| {
-            ["standard", "fifo"].iter().all(|queue| {
-                metric(
-                    &answer.text,
-                    "delivery_attempts_total",
-                    &["delivered", queue],
-                ) > Some(5.0)
-            })
-        },
-    )
+    curl.until(&format!("{admin}/metrics"), "both queues being worked on", |answer| {
+        ["standard", "fifo"].iter().all(|queue| {
+            metric(&answer.text, "delivery_attempts_total", &["delivered", queue]) > Some(5.0)
+        })
+    })
     .await;
     worker.signal("-TERM");
     assert_eq!(worker.ended().await.code(), Some(0));
-    assert_eq!(
-        worker.count(r#""stranded":0"#),
-        2,
-        "both queues report their drain"
-    );
+    assert_eq!(worker.count(r#""stranded":0"#), 2, "both queues report their drain");
     let mut left = 0;
     for queue in ["order-queue-standard", FIFO] {
         let (visible, in_flight) = fleet.counts(&curl, queue).await;
         assert_eq!(in_flight, 0, "{queue}");
         left += visible as usize;
     }
-    let delivered = effects(&fleet.database())
-        .await
-        .values()
-        .map(Vec::len)
-        .sum::<usize>();
+    let delivered = effects(&fleet.database()).await.values().map(Vec::len).sum::<usize>();
     assert_eq!(delivered + left, sent);
     assert!(left > 0, "it was stopped in the middle");
 }
@@ -208,10 +164,7 @@ async fn services_start_without_sqs_stay_alive_and_become_ready_when_it_appears(
     }
     let _sqs = crate::processes::Process::start("local-sqs", &[("LOCAL_SQS_ADDR", address)]);
     for admin in admins {
-        curl.until(&format!("{admin}/readyz"), "ready", |answer| {
-            answer.status == 200
-        })
-        .await;
+        curl.until(&format!("{admin}/readyz"), "ready", |answer| answer.status == 200).await;
     }
 }
 
@@ -225,18 +178,14 @@ async fn a_wrong_setting_is_named_and_the_exit_code_is_64() {
     ] {
         let mut process = fleet.service(service, &[(name, value)]);
         assert_eq!(process.ended().await.code(), Some(64), "{service}");
-        assert!(
-            process.count(name) > 0 && process.count(value) > 0,
-            "{service} names {name}"
-        );
+        assert!(process.count(name) > 0 && process.count(value) > 0, "{service} names {name}");
     }
 }
 
 /// Delivered orders of each customer in the order of their commits.
 async fn effects(database: &Path) -> BTreeMap<String, Vec<String>> {
-    let options = SqliteConnectOptions::new()
-        .filename(database)
-        .busy_timeout(Duration::from_secs(10));
+    let options =
+        SqliteConnectOptions::new().filename(database).busy_timeout(Duration::from_secs(10));
     let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
     let rows = sqlx::query(
         "SELECT d.customer_id, a.order_id, min(a.id) AS first FROM attempts a \

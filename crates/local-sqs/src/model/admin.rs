@@ -28,13 +28,8 @@ impl Sqs {
     ) -> Result<QueueUrlResult, ApiError> {
         self.advance(now);
         let name = request.queue_name.as_str();
-        let result = QueueUrlResult {
-            queue_url: self.path(name),
-        };
-        let fifo = request
-            .attributes
-            .get("FifoQueue")
-            .is_some_and(|value| value == "true");
+        let result = QueueUrlResult { queue_url: self.path(name) };
+        let fifo = request.attributes.get("FifoQueue").is_some_and(|value| value == "true");
         validate::queue_name(name, fifo)?;
         let attributes = Attributes::create(&request.attributes)?;
         if let Some(existing) = self.queues.get(name) {
@@ -96,9 +91,7 @@ impl Sqs {
         let owner = request.queue_owner_aws_account_id.as_deref();
         let ours = owner.is_none_or(|account| account == self.account);
         if ours && self.queues.contains_key(request.queue_name.as_str()) {
-            Ok(QueueUrlResult {
-                queue_url: self.path(&request.queue_name),
-            })
+            Ok(QueueUrlResult { queue_url: self.path(&request.queue_name) })
         } else {
             Err(ApiError::queue_does_not_exist())
         }
@@ -113,16 +106,10 @@ impl Sqs {
         self.advance(now);
         let prefix = request.queue_name_prefix.as_deref().unwrap_or_default();
         let names = self.queues.keys().filter(|name| name.starts_with(prefix));
-        let (names, next_token) = page(
-            names.cloned(),
-            request.next_token.as_deref(),
-            request.max_results,
-        )?;
+        let (names, next_token) =
+            page(names.cloned(), request.next_token.as_deref(), request.max_results)?;
         let queue_urls = names.iter().map(|name| self.path(name)).collect();
-        Ok(ListQueuesResult {
-            queue_urls,
-            next_token,
-        })
+        Ok(ListQueuesResult { queue_urls, next_token })
     }
 
     /// ListDeadLetterSourceQueues, in the order of names.
@@ -136,10 +123,7 @@ impl Sqs {
         let (names, next_token) =
             page(sources, request.next_token.as_deref(), request.max_results)?;
         let queue_urls = names.iter().map(|name| self.path(name)).collect();
-        Ok(ListDeadLetterSourceQueuesResult {
-            queue_urls,
-            next_token,
-        })
+        Ok(ListDeadLetterSourceQueuesResult { queue_urls, next_token })
     }
 
     /// GetQueueAttributes. The counts are exact.
@@ -152,27 +136,15 @@ impl Sqs {
         for wanted in &request.attribute_names {
             attributes::check_name(wanted)?;
         }
-        let queue = self
-            .queues
-            .get(&name)
-            .ok_or_else(ApiError::queue_does_not_exist)?;
+        let queue = self.queues.get(&name).ok_or_else(ApiError::queue_does_not_exist)?;
         let mut map = queue.attributes.to_map();
         map.extend(
             [
                 ("ApproximateNumberOfMessages", queue.visible().to_string()),
-                (
-                    "ApproximateNumberOfMessagesDelayed",
-                    queue.delayed().to_string(),
-                ),
-                (
-                    "ApproximateNumberOfMessagesNotVisible",
-                    queue.in_flight().to_string(),
-                ),
+                ("ApproximateNumberOfMessagesDelayed", queue.delayed().to_string()),
+                ("ApproximateNumberOfMessagesNotVisible", queue.in_flight().to_string()),
                 ("CreatedTimestamp", queue.created.seconds().to_string()),
-                (
-                    "LastModifiedTimestamp",
-                    queue.modified.seconds().to_string(),
-                ),
+                ("LastModifiedTimestamp", queue.modified.seconds().to_string()),
                 ("QueueArn", self.arn(&name)),
             ]
             .map(|(name, value)| (name.to_owned(), value)),
@@ -193,10 +165,7 @@ impl Sqs {
         if request.attributes.is_empty() {
             return Err(ApiError::missing("Attribute.Name"));
         }
-        let queue = self
-            .queues
-            .get(&name)
-            .ok_or_else(ApiError::queue_does_not_exist)?;
+        let queue = self.queues.get(&name).ok_or_else(ApiError::queue_does_not_exist)?;
         let changed = queue.attributes.with(&request.attributes)?;
         self.check_dead_letter_target(&name, &changed)?;
         let (now, queue) = (self.now, self.queues.get_mut(&name));
@@ -217,10 +186,7 @@ impl Sqs {
     pub fn purge_queue(&mut self, now: Millis, queue_url: &str) -> Result<(), ApiError> {
         let name = self.open(now, queue_url)?;
         let (now, interval) = (self.now, self.limits.purge_interval);
-        let queue = self
-            .queues
-            .get_mut(&name)
-            .ok_or_else(ApiError::queue_does_not_exist)?;
+        let queue = self.queues.get_mut(&name).ok_or_else(ApiError::queue_does_not_exist)?;
         if queue.purged.is_some_and(|at| at + interval > now) {
             return Err(ApiError::new(
                 ErrorKind::PurgeQueueInProgress,
@@ -239,15 +205,8 @@ impl Sqs {
         if request.tags.is_empty() {
             return Err(ApiError::missing("Tags"));
         }
-        let queue = self
-            .queues
-            .get_mut(&name)
-            .ok_or_else(ApiError::queue_does_not_exist)?;
-        let others = queue
-            .tags
-            .keys()
-            .filter(|key| !request.tags.contains_key(*key))
-            .count();
+        let queue = self.queues.get_mut(&name).ok_or_else(ApiError::queue_does_not_exist)?;
+        let others = queue.tags.keys().filter(|key| !request.tags.contains_key(*key)).count();
         check_tags(&request.tags, others)?;
         queue.tags.extend(request.tags);
         Ok(())
@@ -277,9 +236,7 @@ impl Sqs {
     ) -> Result<ListQueueTagsResult, ApiError> {
         let name = self.open(now, queue_url)?;
         let tags = self.queues.get(&name).map(|queue| queue.tags.clone());
-        Ok(ListQueueTagsResult {
-            tags: tags.unwrap_or_default(),
-        })
+        Ok(ListQueueTagsResult { tags: tags.unwrap_or_default() })
     }
 
     /// The queues whose dead letters go to this one.
@@ -296,13 +253,8 @@ impl Sqs {
         let Some(policy) = &wanted.redrive else {
             return Ok(());
         };
-        let bad = |reason: &str| {
-            Err(ApiError::invalid_value(
-                policy.to_json(),
-                "RedrivePolicy",
-                reason,
-            ))
-        };
+        let bad =
+            |reason: &str| Err(ApiError::invalid_value(policy.to_json(), "RedrivePolicy", reason));
         let arn = &policy.dead_letter_target_arn;
         let target = queue_of_arn(arn).filter(|target| self.arn(target) == *arn);
         let Some(target) = target.and_then(|target| self.queues.get(target)) else {
@@ -312,11 +264,7 @@ impl Sqs {
             return bad("Dead-letter queue must be same type of queue as the source.");
         }
         let source_arn = self.arn(name);
-        if target
-            .attributes
-            .redrive_allow
-            .as_ref()
-            .is_some_and(|allow| !allow.allows(&source_arn))
+        if target.attributes.redrive_allow.as_ref().is_some_and(|allow| !allow.allows(&source_arn))
         {
             return bad(
                 "The dead-letter queue's RedriveAllowPolicy does not permit this source queue.",
@@ -356,10 +304,7 @@ fn page(
     let after = match token.filter(|token| !token.is_empty()) {
         None => None,
         Some(token) => {
-            let name = BASE64
-                .decode(token)
-                .ok()
-                .and_then(|bytes| String::from_utf8(bytes).ok());
+            let name = BASE64.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
             Some(name.ok_or_else(|| {
                 ApiError::invalid_value(token, "NextToken", "Invalid or expired next token.")
             })?)
@@ -369,9 +314,6 @@ fn page(
     let mut rest = names.filter(|name| after.as_deref().is_none_or(|after| &**name > after));
     let names: Vec<Arc<str>> = rest.by_ref().take(size).collect();
     let more = most.is_some() && rest.next().is_some();
-    let next = names
-        .last()
-        .filter(|_| more)
-        .map(|name| BASE64.encode(name.as_bytes()));
+    let next = names.last().filter(|_| more).map(|name| BASE64.encode(name.as_bytes()));
     Ok((names, next))
 }

@@ -29,10 +29,7 @@ impl Serialize for Blob {
 impl<'de> Deserialize<'de> for Blob {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        BASE64
-            .decode(&text)
-            .map(Self)
-            .map_err(serde::de::Error::custom)
+        BASE64.decode(&text).map(Self).map_err(serde::de::Error::custom)
     }
 }
 
@@ -70,13 +67,11 @@ fn drop_nulls(value: &mut Value) -> bool {
             let before = fields.len();
             fields.retain(|_, field| !field.is_null());
             let dropped = fields.len() != before;
-            fields
-                .values_mut()
-                .fold(dropped, |dropped, field| drop_nulls(field) | dropped)
+            fields.values_mut().fold(dropped, |dropped, field| drop_nulls(field) | dropped)
         }
-        Value::Array(items) => items
-            .iter_mut()
-            .fold(false, |dropped, item| drop_nulls(item) | dropped),
+        Value::Array(items) => {
+            items.iter_mut().fold(false, |dropped, item| drop_nulls(item) | dropped)
+        }
         _ => false,
     }
 }
@@ -217,15 +212,9 @@ pub struct SendMessageResult {
     pub message_id: String,
     #[serde(rename = "MD5OfMessageBody")]
     pub md5_of_message_body: String,
-    #[serde(
-        rename = "MD5OfMessageAttributes",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "MD5OfMessageAttributes", skip_serializing_if = "Option::is_none")]
     pub md5_of_message_attributes: Option<String>,
-    #[serde(
-        rename = "MD5OfMessageSystemAttributes",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "MD5OfMessageSystemAttributes", skip_serializing_if = "Option::is_none")]
     pub md5_of_message_system_attributes: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sequence_number: Option<String>,
@@ -242,10 +231,7 @@ pub struct BatchResult<T> {
 
 impl<T> Default for BatchResult<T> {
     fn default() -> Self {
-        Self {
-            successful: Vec::new(),
-            failed: Vec::new(),
-        }
+        Self { successful: Vec::new(), failed: Vec::new() }
     }
 }
 
@@ -275,10 +261,7 @@ pub struct ReceivedMessage {
     pub body: String,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
-    #[serde(
-        rename = "MD5OfMessageAttributes",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(rename = "MD5OfMessageAttributes", skip_serializing_if = "Option::is_none")]
     pub md5_of_message_attributes: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub message_attributes: MessageAttributes,

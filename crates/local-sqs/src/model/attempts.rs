@@ -29,17 +29,11 @@ impl Attempts {
                 break;
             };
             // A later receive by the same id has its own entry in the line.
-            if self
-                .answered
-                .get(&id)
-                .is_some_and(|answered| answered.until <= until)
-            {
+            if self.answered.get(&id).is_some_and(|answered| answered.until <= until) {
                 self.answered.remove(&id);
             }
         }
-        self.answered
-            .get(id)
-            .map(|answered| answered.receipts.clone())
+        self.answered.get(id).map(|answered| answered.receipts.clone())
     }
 
     pub(super) fn remember(
@@ -51,8 +45,7 @@ impl Attempts {
     ) {
         let until = now + interval;
         self.oldest_first.push_back((until, id.to_owned()));
-        self.answered
-            .insert(id.to_owned(), Answered { until, receipts });
+        self.answered.insert(id.to_owned(), Answered { until, receipts });
     }
 
     pub(super) fn forget(&mut self, id: &str) {

@@ -80,10 +80,7 @@ pub(super) fn check_name(name: &str) -> Result<(), ApiError> {
 }
 
 fn unknown(name: &str) -> ApiError {
-    ApiError::new(
-        ErrorKind::InvalidAttributeName,
-        format!("Unknown Attribute {name}."),
-    )
+    ApiError::new(ErrorKind::InvalidAttributeName, format!("Unknown Attribute {name}."))
 }
 
 fn invalid(name: &str) -> ApiError {
@@ -225,23 +222,10 @@ impl Attributes {
         if self.fifo {
             put(FIFO, "true".to_owned());
             put(CONTENT_BASED, self.content_based_deduplication.to_string());
-            put(
-                SCOPE,
-                if self.deduplication_per_group {
-                    "messageGroup"
-                } else {
-                    "queue"
-                }
-                .into(),
-            );
+            put(SCOPE, if self.deduplication_per_group { "messageGroup" } else { "queue" }.into());
             put(
                 THROUGHPUT,
-                if self.throughput_per_group {
-                    "perMessageGroupId"
-                } else {
-                    "perQueue"
-                }
-                .into(),
+                if self.throughput_per_group { "perMessageGroupId" } else { "perQueue" }.into(),
             );
         }
         map
@@ -265,11 +249,7 @@ impl Attributes {
 }
 
 fn number(name: &str, value: &str, range: RangeInclusive<u64>) -> Result<u64, ApiError> {
-    value
-        .parse()
-        .ok()
-        .filter(|number| range.contains(number))
-        .ok_or_else(|| invalid(name))
+    value.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| invalid(name))
 }
 
 fn flag(name: &str, value: &str) -> Result<bool, ApiError> {

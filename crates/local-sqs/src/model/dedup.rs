@@ -30,11 +30,7 @@ pub(super) struct Accepted {
 
 impl Deduplication {
     pub(super) fn find(&mut self, key: &DeduplicationKey, now: Millis) -> Option<Accepted> {
-        while self
-            .oldest_first
-            .front()
-            .is_some_and(|(until, _)| *until <= now)
-        {
+        while self.oldest_first.front().is_some_and(|(until, _)| *until <= now) {
             if let Some((_, key)) = self.oldest_first.pop_front() {
                 self.accepted.remove(&key);
             }

@@ -53,18 +53,12 @@ impl ErrorKind {
                 "AWS.SimpleQueueService.BatchEntryIdsNotDistinct",
                 400,
             ),
-            Self::BatchRequestTooLong => (
-                SQS,
-                "BatchRequestTooLong",
-                "AWS.SimpleQueueService.BatchRequestTooLong",
-                400,
-            ),
-            Self::EmptyBatchRequest => (
-                SQS,
-                "EmptyBatchRequest",
-                "AWS.SimpleQueueService.EmptyBatchRequest",
-                400,
-            ),
+            Self::BatchRequestTooLong => {
+                (SQS, "BatchRequestTooLong", "AWS.SimpleQueueService.BatchRequestTooLong", 400)
+            }
+            Self::EmptyBatchRequest => {
+                (SQS, "EmptyBatchRequest", "AWS.SimpleQueueService.EmptyBatchRequest", 400)
+            }
             Self::InternalFailure => (FRAMEWORK, "InternalFailure", "InternalFailure", 500),
             Self::InvalidAddress => (SQS, "InvalidAddress", "InvalidAddress", 404),
             Self::InvalidAttributeName => {
@@ -73,76 +67,46 @@ impl ErrorKind {
             Self::InvalidAttributeValue => {
                 (SQS, "InvalidAttributeValue", "InvalidAttributeValue", 400)
             }
-            Self::InvalidBatchEntryId => (
-                SQS,
-                "InvalidBatchEntryId",
-                "AWS.SimpleQueueService.InvalidBatchEntryId",
-                400,
-            ),
+            Self::InvalidBatchEntryId => {
+                (SQS, "InvalidBatchEntryId", "AWS.SimpleQueueService.InvalidBatchEntryId", 400)
+            }
             Self::InvalidMessageContents => {
                 (SQS, "InvalidMessageContents", "InvalidMessageContents", 400)
             }
-            Self::InvalidParameterValue => (
-                FRAMEWORK,
-                "InvalidParameterValueException",
-                "InvalidParameterValue",
-                400,
-            ),
-            Self::MessageNotInflight => (
-                SQS,
-                "MessageNotInflight",
-                "AWS.SimpleQueueService.MessageNotInflight",
-                400,
-            ),
-            Self::MissingParameter => (
-                FRAMEWORK,
-                "MissingRequiredParameterException",
-                "MissingParameter",
-                400,
-            ),
+            Self::InvalidParameterValue => {
+                (FRAMEWORK, "InvalidParameterValueException", "InvalidParameterValue", 400)
+            }
+            Self::MessageNotInflight => {
+                (SQS, "MessageNotInflight", "AWS.SimpleQueueService.MessageNotInflight", 400)
+            }
+            Self::MissingParameter => {
+                (FRAMEWORK, "MissingRequiredParameterException", "MissingParameter", 400)
+            }
             Self::OverLimit => (SQS, "OverLimit", "OverLimit", 403),
-            Self::PurgeQueueInProgress => (
-                SQS,
-                "PurgeQueueInProgress",
-                "AWS.SimpleQueueService.PurgeQueueInProgress",
-                403,
-            ),
-            Self::QueueDeletedRecently => (
-                SQS,
-                "QueueDeletedRecently",
-                "AWS.SimpleQueueService.QueueDeletedRecently",
-                400,
-            ),
-            Self::QueueDoesNotExist => (
-                SQS,
-                "QueueDoesNotExist",
-                "AWS.SimpleQueueService.NonExistentQueue",
-                400,
-            ),
+            Self::PurgeQueueInProgress => {
+                (SQS, "PurgeQueueInProgress", "AWS.SimpleQueueService.PurgeQueueInProgress", 403)
+            }
+            Self::QueueDeletedRecently => {
+                (SQS, "QueueDeletedRecently", "AWS.SimpleQueueService.QueueDeletedRecently", 400)
+            }
+            Self::QueueDoesNotExist => {
+                (SQS, "QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue", 400)
+            }
             Self::QueueNameExists => (SQS, "QueueNameExists", "QueueAlreadyExists", 400),
             Self::ReceiptHandleIsInvalid => {
                 (SQS, "ReceiptHandleIsInvalid", "ReceiptHandleIsInvalid", 404)
             }
-            Self::RequestEntityTooLarge => (
-                FRAMEWORK,
-                "RequestEntityTooLargeException",
-                "RequestEntityTooLarge",
-                413,
-            ),
+            Self::RequestEntityTooLarge => {
+                (FRAMEWORK, "RequestEntityTooLargeException", "RequestEntityTooLarge", 413)
+            }
             Self::RequestThrottled => (SQS, "RequestThrottled", "RequestThrottled", 403),
-            Self::ResourceNotFound => (
-                SQS,
-                "ResourceNotFoundException",
-                "ResourceNotFoundException",
-                404,
-            ),
+            Self::ResourceNotFound => {
+                (SQS, "ResourceNotFoundException", "ResourceNotFoundException", 404)
+            }
             Self::Serialization => (FRAMEWORK, "SerializationException", "MalformedInput", 400),
-            Self::ServiceUnavailable => (
-                FRAMEWORK,
-                "ServiceUnavailableException",
-                "ServiceUnavailable",
-                503,
-            ),
+            Self::ServiceUnavailable => {
+                (FRAMEWORK, "ServiceUnavailableException", "ServiceUnavailable", 503)
+            }
             Self::TooManyEntriesInBatchRequest => (
                 SQS,
                 "TooManyEntriesInBatchRequest",
@@ -152,12 +116,9 @@ impl ErrorKind {
             Self::UnknownOperation => {
                 (FRAMEWORK, "UnknownOperationException", "InvalidAction", 400)
             }
-            Self::UnsupportedOperation => (
-                SQS,
-                "UnsupportedOperation",
-                "AWS.SimpleQueueService.UnsupportedOperation",
-                400,
-            ),
+            Self::UnsupportedOperation => {
+                (SQS, "UnsupportedOperation", "AWS.SimpleQueueService.UnsupportedOperation", 400)
+            }
         }
     }
 
@@ -206,17 +167,11 @@ impl fmt::Display for ApiError {
 impl ApiError {
     /// An error of a kind with a text.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-        }
+        Self { kind, message: message.into() }
     }
 
     pub(crate) fn queue_does_not_exist() -> Self {
-        Self::new(
-            ErrorKind::QueueDoesNotExist,
-            "The specified queue does not exist.",
-        )
+        Self::new(ErrorKind::QueueDoesNotExist, "The specified queue does not exist.")
     }
 
     pub(crate) fn missing(parameter: &str) -> Self {

@@ -45,12 +45,7 @@ impl Groups {
     /// The leading visible messages of the group whose turn it is, at most `limit`.
     /// Empty only when no group can be served.
     pub(super) fn next_run(&self, limit: usize) -> Vec<Seq> {
-        let Some(group) = self
-            .turns
-            .values()
-            .next()
-            .and_then(|name| self.by_name.get(name))
-        else {
+        let Some(group) = self.turns.values().next().and_then(|name| self.by_name.get(name)) else {
             return Vec::new();
         };
         let visible = group.messages.iter().take_while(|(_, visible)| **visible);
@@ -66,10 +61,7 @@ impl Groups {
         let Some(group) = self.by_name.get_mut(name) else {
             return false;
         };
-        let servable = group
-            .messages
-            .first_key_value()
-            .is_some_and(|(_, visible)| *visible);
+        let servable = group.messages.first_key_value().is_some_and(|(_, visible)| *visible);
         match (servable, group.turn) {
             (true, None) => {
                 group.turn = Some(self.next_turn);

@@ -39,20 +39,14 @@ impl Receipt {
             (sum == check(parts)).then_some(())?;
             let part =
                 |at: usize| Some(u64::from_be_bytes(parts.get(at..at + 8)?.try_into().ok()?));
-            Some(Self {
-                queue: part(0)?,
-                seq: part(8)?,
-                receive: part(16)?,
-            })
+            Some(Self { queue: part(0)?, seq: part(8)?, receive: part(16)? })
         });
-        receipt
-            .filter(|receipt| receipt.queue == queue)
-            .ok_or_else(|| {
-                ApiError::new(
-                    ErrorKind::ReceiptHandleIsInvalid,
-                    format!("The input receipt handle \"{handle}\" is not a valid receipt handle."),
-                )
-            })
+        receipt.filter(|receipt| receipt.queue == queue).ok_or_else(|| {
+            ApiError::new(
+                ErrorKind::ReceiptHandleIsInvalid,
+                format!("The input receipt handle \"{handle}\" is not a valid receipt handle."),
+            )
+        })
     }
 }
 

@@ -271,9 +271,7 @@ impl Sqs {
 
     fn queue(&self, queue_url: &str) -> Result<&Queue, ApiError> {
         let name = self.queue_name(queue_url)?;
-        self.queues
-            .get(&name)
-            .ok_or_else(ApiError::queue_does_not_exist)
+        self.queues.get(&name).ok_or_else(ApiError::queue_does_not_exist)
     }
 }
 

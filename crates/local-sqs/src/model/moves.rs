@@ -84,25 +84,15 @@ impl Sqs {
             ));
         }
         let is_fifo = |name: &Arc<str>| self.queues.get(name).map(super::queue::Queue::is_fifo);
-        if destination
-            .as_ref()
-            .is_some_and(|name| is_fifo(name) != is_fifo(&source))
-        {
+        if destination.as_ref().is_some_and(|name| is_fifo(name) != is_fifo(&source)) {
             return Err(ApiError::invalid_parameter(
                 "Source queue and destination queue must be of the same type.",
             ));
         }
         let id = self.random.next_uuid();
         let default_rate = self.limits.move_rate;
-        let queue = self
-            .queues
-            .get_mut(&source)
-            .ok_or_else(ApiError::queue_does_not_exist)?;
-        if queue
-            .moves
-            .back()
-            .is_some_and(|task| task.status == Status::Running)
-        {
+        let queue = self.queues.get_mut(&source).ok_or_else(ApiError::queue_does_not_exist)?;
+        if queue.moves.back().is_some_and(|task| task.status == Status::Running) {
             return Err(ApiError::new(
                 ErrorKind::UnsupportedOperation,
                 "There is already a task running. Only one active task is allowed for a source queue arn at a given time.",
@@ -137,11 +127,7 @@ impl Sqs {
     ) -> Result<ListMessageMoveTasksResult, ApiError> {
         self.advance(now);
         let source = self.queue_by_arn(&request.source_arn, "SourceArn")?;
-        let most = validate::within(
-            "MaxResults",
-            request.max_results,
-            &limits::MOVE_TASKS_LISTED,
-        )?;
+        let most = validate::within("MaxResults", request.max_results, &limits::MOVE_TASKS_LISTED)?;
         let tasks = self.queues.get(&source).map(|queue| &queue.moves);
         let describe = |task: &MoveTask| ListMessageMoveTasksResultEntry {
             task_handle: (task.status == Status::Running).then(|| task.handle(&request.source_arn)),
@@ -164,13 +150,7 @@ impl Sqs {
             started_timestamp: task.started.0,
         };
         let most = most.unwrap_or(1) as usize;
-        let results = tasks
-            .into_iter()
-            .flatten()
-            .rev()
-            .take(most)
-            .map(describe)
-            .collect();
+        let results = tasks.into_iter().flatten().rev().take(most).map(describe).collect();
         Ok(ListMessageMoveTasksResult { results })
     }
 
@@ -188,15 +168,9 @@ impl Sqs {
             ApiError::invalid_parameter("Value for parameter TaskHandle is invalid.")
         })?;
         let source = self.queue_by_arn(&source_arn, "SourceArn")?;
-        let queue = self
-            .queues
-            .get_mut(&source)
-            .ok_or_else(ApiError::queue_does_not_exist)?;
+        let queue = self.queues.get_mut(&source).ok_or_else(ApiError::queue_does_not_exist)?;
         let Some(task) = queue.moves.iter_mut().find(|task| task.id == id) else {
-            return Err(ApiError::new(
-                ErrorKind::ResourceNotFound,
-                "Task does not exist.",
-            ));
+            return Err(ApiError::new(ErrorKind::ResourceNotFound, "Task does not exist."));
         };
         if task.status != Status::Running {
             return Err(ApiError::new(
@@ -207,9 +181,7 @@ impl Sqs {
         task.status = Status::Cancelled;
         let moved = task.moved;
         self.close(&source);
-        Ok(CancelMessageMoveTaskResult {
-            approximate_number_of_messages_moved: moved,
-        })
+        Ok(CancelMessageMoveTaskResult { approximate_number_of_messages_moved: moved })
     }
 
     /// Moves what a queue's running task has due by now.
@@ -221,10 +193,7 @@ impl Sqs {
             .is_some_and(|due| due <= self.now)
         {
             let ended = self.move_one(source);
-            let task = self
-                .queues
-                .get_mut(source)
-                .and_then(|queue| queue.moves.back_mut());
+            let task = self.queues.get_mut(source).and_then(|queue| queue.moves.back_mut());
             if let (Some(task), Some(status)) = (task, ended) {
                 task.status = status;
             }

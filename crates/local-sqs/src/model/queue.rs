@@ -218,9 +218,7 @@ impl Queue {
         [
             self.in_flight.first().map(|(until, _)| *until),
             self.delayed.first().map(|(until, _)| *until),
-            self.by_age
-                .first()
-                .map(|(enqueued, _)| *enqueued + retention),
+            self.by_age.first().map(|(enqueued, _)| *enqueued + retention),
             self.moves.back().and_then(MoveTask::next_step),
         ]
         .into_iter()

@@ -71,28 +71,17 @@ impl Sqs {
         let wait = self.receive_wait(request)?;
         let wanted = Wanted::of(request)?;
         let (target, max_receive_count) = self.dead_letter_target(&name);
-        let queue = self
-            .queues
-            .get_mut(&*name)
-            .ok_or_else(ApiError::queue_does_not_exist)?;
-        let visibility = wanted
-            .visibility
-            .unwrap_or_else(|| queue.attributes.visibility());
+        let queue = self.queues.get_mut(&*name).ok_or_else(ApiError::queue_does_not_exist)?;
+        let visibility = wanted.visibility.unwrap_or_else(|| queue.attributes.visibility());
         let until = now.max(self.now) + visibility;
         let since = self.now;
 
-        let attempt = request
-            .receive_request_attempt_id
-            .as_deref()
-            .filter(|_| queue.is_fifo());
+        let attempt = request.receive_request_attempt_id.as_deref().filter(|_| queue.is_fifo());
         if let Some(id) = attempt {
             validate::token("ReceiveRequestAttemptId", id)?;
             if let Some(result) = replay(queue, id, since, until, &wanted) {
                 self.close(&name);
-                return Ok(Received {
-                    result,
-                    lease: Lease::default(),
-                });
+                return Ok(Received { result, lease: Lease::default() });
             }
         }
 
@@ -130,17 +119,8 @@ impl Sqs {
             }
         }
         if let Some(id) = attempt.filter(|_| !received.lease.taken.is_empty()) {
-            let receipts = received
-                .lease
-                .taken
-                .iter()
-                .map(|taken| (taken.seq, taken.receive));
-            queue.attempts.remember(
-                id,
-                receipts.collect(),
-                since,
-                limits.receive_attempt_interval,
-            );
+            let receipts = received.lease.taken.iter().map(|taken| (taken.seq, taken.receive));
+            queue.attempts.remember(id, receipts.collect(), since, limits.receive_attempt_interval);
             received.lease.attempt = Some(id.to_owned());
         }
         received.lease.queue = Some(Arc::clone(&name));
@@ -154,15 +134,9 @@ impl Sqs {
     /// How long a receive waits when there is nothing: its own wish, or the queue's setting.
     pub fn receive_wait(&self, request: &ReceiveMessageRequest) -> Result<Duration, ApiError> {
         let queue = self.queue(&request.queue_url)?;
-        let wait = validate::within(
-            "WaitTimeSeconds",
-            request.wait_time_seconds,
-            &limits::WAIT_SECONDS,
-        )?;
-        Ok(wait.map_or_else(
-            || queue.attributes.wait(),
-            |s| Duration::from_secs(s.unsigned_abs()),
-        ))
+        let wait =
+            validate::within("WaitTimeSeconds", request.wait_time_seconds, &limits::WAIT_SECONDS)?;
+        Ok(wait.map_or_else(|| queue.attributes.wait(), |s| Duration::from_secs(s.unsigned_abs())))
     }
 
     /// Takes back an answer that its receiver did not get: the messages are as if never received.
@@ -195,16 +169,10 @@ impl Sqs {
 
     /// The dead-letter queue of a queue, when it has one and it exists, and its maxReceiveCount.
     fn dead_letter_target(&self, name: &str) -> (Option<Arc<str>>, Option<u32>) {
-        let policy = self
-            .queues
-            .get(name)
-            .and_then(|queue| queue.attributes.redrive.as_ref());
+        let policy = self.queues.get(name).and_then(|queue| queue.attributes.redrive.as_ref());
         let target = policy.and_then(|policy| {
             let target = queue_of_arn(&policy.dead_letter_target_arn)?;
-            Some((
-                self.queues.get_key_value(target)?.0.clone(),
-                policy.max_receive_count,
-            ))
+            Some((self.queues.get_key_value(target)?.0.clone(), policy.max_receive_count))
         });
         target.unzip()
     }
@@ -257,10 +225,7 @@ impl<'a> Wanted<'a> {
             request.visibility_timeout,
             &limits::VISIBILITY_SECONDS,
         )?;
-        let names = request
-            .attribute_names
-            .iter()
-            .chain(&request.message_system_attribute_names);
+        let names = request.attribute_names.iter().chain(&request.message_system_attribute_names);
         let system: Vec<&str> = names.map(String::as_str).collect();
         if let Some(name) = system.iter().find(|name| !SYSTEM_ATTRIBUTES.contains(name)) {
             return Err(ApiError::new(
@@ -287,9 +252,7 @@ impl<'a> Wanted<'a> {
     }
 
     fn wants_system(&self, name: &str) -> bool {
-        self.system
-            .iter()
-            .any(|wanted| *wanted == "All" || *wanted == name)
+        self.system.iter().any(|wanted| *wanted == "All" || *wanted == name)
     }
 
     /// The message in the receiver's words.
@@ -299,26 +262,11 @@ impl<'a> Wanted<'a> {
         let seq_number = queue.is_fifo().then(|| sequence_number(seq));
         let system = [
             ("AWSTraceHeader", content.trace_header.clone()),
-            (
-                "ApproximateFirstReceiveTimestamp",
-                message.first_received.map(millis),
-            ),
-            (
-                "ApproximateReceiveCount",
-                Some(message.receive_count.to_string()),
-            ),
-            (
-                "DeadLetterQueueSourceArn",
-                message.dead_letter_source.as_deref().map(str::to_owned),
-            ),
-            (
-                "MessageDeduplicationId",
-                message.deduplication_id.as_deref().map(str::to_owned),
-            ),
-            (
-                "MessageGroupId",
-                message.group.as_deref().map(str::to_owned),
-            ),
+            ("ApproximateFirstReceiveTimestamp", message.first_received.map(millis)),
+            ("ApproximateReceiveCount", Some(message.receive_count.to_string())),
+            ("DeadLetterQueueSourceArn", message.dead_letter_source.as_deref().map(str::to_owned)),
+            ("MessageDeduplicationId", message.deduplication_id.as_deref().map(str::to_owned)),
+            ("MessageGroupId", message.group.as_deref().map(str::to_owned)),
             ("SenderId", Some(SENDER_ID.to_owned())),
             ("SentTimestamp", Some(millis(message.enqueued))),
             ("SequenceNumber", seq_number),
@@ -334,11 +282,7 @@ impl<'a> Wanted<'a> {
             .filter(|(name, _)| self.wants_attribute(name))
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
-        let receipt = Receipt {
-            queue: queue.incarnation,
-            seq,
-            receive: message.receipt,
-        };
+        let receipt = Receipt { queue: queue.incarnation, seq, receive: message.receipt };
         ReceivedMessage {
             message_id: message.id.to_string(),
             receipt_handle: receipt.encode(),

@@ -43,10 +43,7 @@ impl RedrivePolicy {
             Some(count) => count.as_u64(),
         };
         let Some(max_receive_count) = count.filter(|count| (1..=1000).contains(count)) else {
-            let shown = policy
-                .get("maxReceiveCount")
-                .map(ToString::to_string)
-                .unwrap_or_default();
+            let shown = policy.get("maxReceiveCount").map(ToString::to_string).unwrap_or_default();
             return Err(bad(&format!(
                 "Invalid value for maxReceiveCount: {shown}, valid values are from 1 to 1000 both inclusive."
             )));
@@ -97,19 +94,15 @@ impl RedriveAllowPolicy {
             (Some("byQueue"), Some(Value::Array(arns))) if (1..=10).contains(&arns.len()) => {
                 let arns = arns.iter().map(|arn| arn.as_str().map(str::to_owned));
                 let arns = arns.collect::<Option<Vec<_>>>();
-                Ok(Some(Self::ByQueue(
-                    arns.ok_or_else(|| bad("Invalid sourceQueueArns."))?,
-                )))
+                Ok(Some(Self::ByQueue(arns.ok_or_else(|| bad("Invalid sourceQueueArns."))?)))
             }
-            (Some("byQueue"), _) => Err(bad(
-                "The redrivePermission byQueue needs 1 to 10 sourceQueueArns.",
-            )),
-            (Some("allowAll" | "denyAll"), Some(_)) => Err(bad(
-                "sourceQueueArns can be given only when redrivePermission is byQueue.",
-            )),
-            _ => Err(bad(
-                "redrivePermission must be allowAll, denyAll or byQueue.",
-            )),
+            (Some("byQueue"), _) => {
+                Err(bad("The redrivePermission byQueue needs 1 to 10 sourceQueueArns."))
+            }
+            (Some("allowAll" | "denyAll"), Some(_)) => {
+                Err(bad("sourceQueueArns can be given only when redrivePermission is byQueue."))
+            }
+            _ => Err(bad("redrivePermission must be allowAll, denyAll or byQueue.")),
         }
     }
 

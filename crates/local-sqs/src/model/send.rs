@@ -113,10 +113,7 @@ impl Sqs {
         let now = self.now;
         let interval = self.limits.deduplication_interval;
         let message_id = self.random.next_uuid();
-        let queue = self
-            .queues
-            .get_mut(name)
-            .ok_or_else(ApiError::queue_does_not_exist)?;
+        let queue = self.queues.get_mut(name).ok_or_else(ApiError::queue_does_not_exist)?;
         check_content(&entry, queue, size_problem)?;
         let delay = delay(&entry, queue)?;
         let (group, deduplication_id) = identifiers(&entry, queue)?;
@@ -132,18 +129,10 @@ impl Sqs {
             ),
             sequence_number: None,
         };
-        let key = deduplication_id.clone().map(|id| {
-            (
-                group
-                    .clone()
-                    .filter(|_| queue.attributes.deduplication_per_group),
-                id,
-            )
-        });
-        if let Some(accepted) = key
-            .as_ref()
-            .and_then(|key| queue.deduplication.find(key, now))
-        {
+        let key = deduplication_id
+            .clone()
+            .map(|id| (group.clone().filter(|_| queue.attributes.deduplication_per_group), id));
+        if let Some(accepted) = key.as_ref().and_then(|key| queue.deduplication.find(key, now)) {
             result.message_id = accepted.message_id.to_string();
             result.sequence_number = Some(sequence_number(accepted.sequence_number));
             return Ok(result);
@@ -173,10 +162,7 @@ impl Sqs {
             turn: 0,
         });
         if let Some(key) = key {
-            let accepted = Accepted {
-                message_id,
-                sequence_number: seq,
-            };
+            let accepted = Accepted { message_id, sequence_number: seq };
             queue.deduplication.remember(key, accepted, now, interval);
             result.sequence_number = Some(sequence_number(seq));
         }

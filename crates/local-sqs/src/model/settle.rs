@@ -80,10 +80,7 @@ impl Sqs {
     /// Deleting what is already deleted succeeds. A standard queue also says yes to a handle that is
     /// not the message's newest, without deleting; a FIFO queue refuses it once it has expired.
     fn delete(&mut self, name: &str, handle: &str) -> Result<(), ApiError> {
-        let queue = self
-            .queues
-            .get_mut(name)
-            .ok_or_else(ApiError::queue_does_not_exist)?;
+        let queue = self.queues.get_mut(name).ok_or_else(ApiError::queue_does_not_exist)?;
         let receipt = Receipt::decode(handle, queue.incarnation)?;
         let Some(message) = queue.messages.get(&receipt.seq) else {
             return Ok(());
@@ -102,10 +99,7 @@ impl Sqs {
     fn change(&mut self, name: &str, handle: &str, seconds: Option<i64>) -> Result<(), ApiError> {
         let now = self.now;
         let total = self.limits.total_visibility_timeout;
-        let queue = self
-            .queues
-            .get_mut(name)
-            .ok_or_else(ApiError::queue_does_not_exist)?;
+        let queue = self.queues.get_mut(name).ok_or_else(ApiError::queue_does_not_exist)?;
         let seconds = validate::within("VisibilityTimeout", seconds, &limits::VISIBILITY_SECONDS)?
             .ok_or_else(|| ApiError::missing("VisibilityTimeout"))?;
         let timeout = Duration::from_secs(seconds.unsigned_abs());
@@ -143,10 +137,7 @@ impl Sqs {
         let state = if timeout.is_zero() {
             MessageState::Visible
         } else {
-            MessageState::InFlight {
-                until: now + timeout,
-                since,
-            }
+            MessageState::InFlight { until: now + timeout, since }
         };
         queue.set_state(receipt.seq, state);
         Ok(())

@@ -34,11 +34,7 @@ struct Lane {
 impl Lane {
     fn rank(&self, grouped: bool) -> Option<Rank> {
         let (turn, _) = self.visible.first_key_value()?;
-        let noise = if grouped {
-            (self.in_flight / QUIET_IN_FLIGHT + 1).ilog2()
-        } else {
-            0
-        };
+        let noise = if grouped { (self.in_flight / QUIET_IN_FLIGHT + 1).ilog2() } else { 0 };
         Some((noise, *turn))
     }
 }
@@ -68,11 +64,8 @@ impl Lanes {
     /// Notes that a message of the group went into flight, or is no longer there.
     pub(super) fn count_in_flight(&mut self, group: Option<&Arc<str>>, more: bool) {
         self.change(group, |lane| {
-            lane.in_flight = if more {
-                lane.in_flight + 1
-            } else {
-                lane.in_flight.saturating_sub(1)
-            };
+            lane.in_flight =
+                if more { lane.in_flight + 1 } else { lane.in_flight.saturating_sub(1) };
         });
     }
 

@@ -12,16 +12,10 @@ pub(super) fn queue_name(name: &str, fifo: bool) -> Result<(), ApiError> {
     if name.is_empty() {
         return Err(ApiError::missing("QueueName"));
     }
-    let stem = if fifo {
-        name.strip_suffix(".fifo")
-    } else {
-        Some(name)
-    };
+    let stem = if fifo { name.strip_suffix(".fifo") } else { Some(name) };
     let good = |stem: &str| {
         !stem.is_empty()
-            && stem
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && stem.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
     if name.len() <= 80 && stem.is_some_and(good) {
         return Ok(());
@@ -58,11 +52,7 @@ pub(super) fn within(
         Some(value) if !range.contains(&value) => Err(ApiError::invalid_value(
             value,
             parameter,
-            format!(
-                "Must be >= {} and <= {}, if provided.",
-                range.start(),
-                range.end()
-            ),
+            format!("Must be >= {} and <= {}, if provided.", range.start(), range.end()),
         )),
         _ => Ok(value),
     }
@@ -91,9 +81,7 @@ pub(super) fn batch<'a>(
     }
     let good = |id: &str| {
         (1..=80).contains(&id.len())
-            && id
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
     if !ids.clone().all(good) {
         return Err(ApiError::new(
@@ -151,9 +139,7 @@ pub(super) fn message_attributes(attributes: &MessageAttributes) -> Result<(), A
         }
         let data_type = value.data_type.as_str();
         let problem = |text: &str| {
-            Err(ApiError::invalid_parameter(format!(
-                "The message attribute '{name}' {text}"
-            )))
+            Err(ApiError::invalid_parameter(format!("The message attribute '{name}' {text}")))
         };
         if data_type.is_empty() {
             return problem("must contain a non-empty message attribute type.");
@@ -163,9 +149,7 @@ pub(super) fn message_attributes(attributes: &MessageAttributes) -> Result<(), A
                 "Message (user) attribute types must be shorter than 256 Bytes",
             ));
         }
-        let base = data_type
-            .split_once('.')
-            .map_or(data_type, |(base, _)| base);
+        let base = data_type.split_once('.').map_or(data_type, |(base, _)| base);
         if !matches!(base, "String" | "Number" | "Binary") {
             return problem(
                 "has an invalid message attribute type, the set of supported type prefixes is Binary, Number, and String.",
@@ -184,11 +168,7 @@ pub(super) fn message_attributes(attributes: &MessageAttributes) -> Result<(), A
             }
             continue;
         }
-        let Some(text) = value
-            .string_value
-            .as_deref()
-            .filter(|text| !text.is_empty())
-        else {
+        let Some(text) = value.string_value.as_deref().filter(|text| !text.is_empty()) else {
             return empty();
         };
         if value.binary_value.is_some() {
@@ -217,10 +197,7 @@ fn attribute_name(name: &str) -> Result<(), ApiError> {
             "You can't use message attribute names beginning with 'AWS.' or 'Amazon.'. These strings are reserved for internal use. Additionally, they cannot start or end with '.', nor contain '..'.",
         ));
     }
-    if name
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
-    {
+    if name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.')) {
         return Ok(());
     }
     Err(ApiError::invalid_parameter(

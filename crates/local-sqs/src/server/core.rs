@@ -49,12 +49,7 @@ impl Shared {
             polls_ended: false,
             armed: None,
         };
-        Self {
-            core: Mutex::new(core),
-            clock,
-            faults,
-            rearm: Notify::new(),
-        }
+        Self { core: Mutex::new(core), clock, faults, rearm: Notify::new() }
     }
 
     /// Runs an operation on the model and tells whoever waits for its effects.
@@ -95,10 +90,7 @@ impl Shared {
         match answer {
             Ok(Ok(answer)) => answer.map(|received| received.result),
             // Time is up, or the server ends its polls. What came at the same moment still counts.
-            _ => poll
-                .leave()
-                .unwrap_or_else(|| Ok(Received::default()))
-                .map(|r| r.result),
+            _ => poll.leave().unwrap_or_else(|| Ok(Received::default())).map(|r| r.result),
         }
     }
 
@@ -156,12 +148,7 @@ impl Shared {
         core.next_waiter += 1;
         let line = core.waiting.entry(Arc::clone(&queue)).or_default();
         line.insert(id, Waiter { request, reply });
-        Ok(Poll {
-            shared: Arc::clone(self),
-            queue,
-            id,
-            answer,
-        })
+        Ok(Poll { shared: Arc::clone(self), queue, id, answer })
     }
 
     /// Gives what became receivable to those who wait, and sets the timer.
@@ -207,10 +194,7 @@ impl Core {
                 continue;
             }
             let received = self.model.receive_message(now, &first.get().request);
-            if received
-                .as_ref()
-                .is_ok_and(|received| received.result.messages.is_empty())
-            {
+            if received.as_ref().is_ok_and(|received| received.result.messages.is_empty()) {
                 break;
             }
             // A receiver that has gone meanwhile leaves its messages to the next one.
@@ -251,8 +235,7 @@ impl Drop for Poll {
     fn drop(&mut self) {
         if let Some(Ok(undelivered)) = self.leave() {
             let lease: Lease = undelivered.lease;
-            self.shared
-                .with_model(|model, now| model.give_back(now, lease));
+            self.shared.with_model(|model, now| model.give_back(now, lease));
         }
     }
 }

@@ -91,11 +91,7 @@ impl FaultState {
     }
 
     pub(super) fn get(&self) -> Faults {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .0
-            .clone()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
     }
 
     pub(super) fn fate_of(&self, operation: &str) -> Fate {

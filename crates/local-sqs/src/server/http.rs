@@ -36,10 +36,7 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/", get(status::page).fallback(operation))
         .route("/health", get(|| async { "ok\n" }).fallback(operation))
-        .route(
-            "/_local/faults",
-            post(set_faults).get(get_faults).delete(end_faults),
-        )
+        .route("/_local/faults", post(set_faults).get(get_faults).delete(end_faults))
         .fallback(operation)
         .with_state(shared)
 }
@@ -82,11 +79,7 @@ async fn operation(State(shared): State<Arc<Shared>>, request: HttpRequest) -> H
         headers.insert(REQUEST_ID, id);
     }
     if let Some(kind) = error {
-        let fault = if kind.sender_fault() {
-            "Sender"
-        } else {
-            "Receiver"
-        };
+        let fault = if kind.sender_fault() { "Sender" } else { "Receiver" };
         let value = format!("{};{fault}", kind.query_code());
         if let Ok(value) = HeaderValue::from_str(&value) {
             headers.insert(QUERY_ERROR, value);
@@ -112,18 +105,12 @@ async fn perform(shared: &Arc<Shared>, request: Request) -> Result<Response, Api
 async fn read(request: HttpRequest) -> Result<(String, Request), ApiError> {
     let unknown = |text: &str| ApiError::new(ErrorKind::UnknownOperation, text);
     let (parts, body) = request.into_parts();
-    let target = parts
-        .headers
-        .get(TARGET)
-        .and_then(|target| target.to_str().ok());
+    let target = parts.headers.get(TARGET).and_then(|target| target.to_str().ok());
     if parts.method != Method::POST {
-        return Err(unknown(
-            "SQS operations are sent by POST, with an X-Amz-Target header.",
-        ));
+        return Err(unknown("SQS operations are sent by POST, with an X-Amz-Target header."));
     }
-    let target = target
-        .ok_or_else(|| unknown("The request has no X-Amz-Target header."))?
-        .to_owned();
+    let target =
+        target.ok_or_else(|| unknown("The request has no X-Amz-Target header."))?.to_owned();
     let body = read_body(body).await?;
     let request = target
         .strip_prefix("AmazonSQS.")
@@ -140,10 +127,7 @@ async fn read_body(body: Body) -> Result<Vec<u8>, ApiError> {
     let (mut bytes, mut discarded) = (Vec::new(), 0);
     while let Some(chunk) = stream.next().await {
         let chunk = chunk.map_err(|error| {
-            ApiError::new(
-                ErrorKind::Serialization,
-                format!("The request broke off: {error}"),
-            )
+            ApiError::new(ErrorKind::Serialization, format!("The request broke off: {error}"))
         })?;
         if discarded == 0 && bytes.len() + chunk.len() <= BODY_LIMIT {
             bytes.extend_from_slice(&chunk);
@@ -165,9 +149,7 @@ async fn read_body(body: Body) -> Result<Vec<u8>, ApiError> {
 
 /// Queue URLs carry the host that the client used, so that they work from wherever it is.
 fn endpoint(headers: &HeaderMap) -> String {
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     format!("http://{}", host.unwrap_or("localhost"))
 }
 
@@ -178,9 +160,7 @@ fn dropped_connection() -> HttpResponse {
     });
     let mut response = HttpResponse::new(Body::from_stream(broken));
     // A length that is not delivered, so that no client takes the answer for a whole one.
-    response
-        .headers_mut()
-        .insert(header::CONTENT_LENGTH, HeaderValue::from_static("1"));
+    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("1"));
     response
 }
 

@@ -39,10 +39,7 @@ impl Default for ServerSettings {
     fn default() -> Self {
         let seed = uuid::Uuid::new_v4().as_u64_pair().0;
         Self {
-            model: ModelSettings {
-                seed,
-                ..ModelSettings::default()
-            },
+            model: ModelSettings { seed, ..ModelSettings::default() },
             queues: default_queues(),
             faults: Faults::default(),
         }
@@ -76,11 +73,7 @@ impl Server {
         }
         let local_addr = listener.local_addr()?;
         let shared = Arc::new(Shared::new(model, clock, FaultState::new(settings.faults)));
-        Ok(Self {
-            listener,
-            local_addr,
-            shared,
-        })
+        Ok(Self { listener, local_addr, shared })
     }
 
     /// The address that is listened on.
@@ -103,9 +96,7 @@ impl Server {
 
     /// A handle that stays valid while the server runs.
     pub fn handle(&self) -> Handle {
-        Handle {
-            shared: Arc::clone(&self.shared),
-        }
+        Handle { shared: Arc::clone(&self.shared) }
     }
 
     /// Answers requests until `shutdown` is over; then ends the long polls and finishes what is under way.

@@ -25,10 +25,8 @@ pub(super) async fn page(State(shared): State<Arc<Shared>>, headers: HeaderMap) 
             .collect()
     });
     let waiting = shared.waiting_receives();
-    let accept = headers
-        .get(header::ACCEPT)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
+    let accept =
+        headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accept.contains("application/json") {
         let queues: serde_json::Map<_, _> = queues
             .iter()

@@ -44,97 +44,38 @@ fn unknown_and_out_of_range_attributes_are_refused() {
         ("QueueArn", "x", ErrorKind::InvalidAttributeName),
         ("DelaySeconds", "901", ErrorKind::InvalidAttributeValue),
         ("DelaySeconds", "-1", ErrorKind::InvalidAttributeValue),
-        (
-            "MaximumMessageSize",
-            "1023",
-            ErrorKind::InvalidAttributeValue,
-        ),
-        (
-            "MaximumMessageSize",
-            "1048577",
-            ErrorKind::InvalidAttributeValue,
-        ),
-        (
-            "MessageRetentionPeriod",
-            "59",
-            ErrorKind::InvalidAttributeValue,
-        ),
-        (
-            "MessageRetentionPeriod",
-            "1209601",
-            ErrorKind::InvalidAttributeValue,
-        ),
-        (
-            "ReceiveMessageWaitTimeSeconds",
-            "21",
-            ErrorKind::InvalidAttributeValue,
-        ),
-        (
-            "VisibilityTimeout",
-            "43201",
-            ErrorKind::InvalidAttributeValue,
-        ),
-        (
-            "VisibilityTimeout",
-            "soon",
-            ErrorKind::InvalidAttributeValue,
-        ),
+        ("MaximumMessageSize", "1023", ErrorKind::InvalidAttributeValue),
+        ("MaximumMessageSize", "1048577", ErrorKind::InvalidAttributeValue),
+        ("MessageRetentionPeriod", "59", ErrorKind::InvalidAttributeValue),
+        ("MessageRetentionPeriod", "1209601", ErrorKind::InvalidAttributeValue),
+        ("ReceiveMessageWaitTimeSeconds", "21", ErrorKind::InvalidAttributeValue),
+        ("VisibilityTimeout", "43201", ErrorKind::InvalidAttributeValue),
+        ("VisibilityTimeout", "soon", ErrorKind::InvalidAttributeValue),
         ("Policy", "not json", ErrorKind::InvalidAttributeValue),
-        (
-            "KmsDataKeyReusePeriodSeconds",
-            "59",
-            ErrorKind::InvalidAttributeValue,
-        ),
+        ("KmsDataKeyReusePeriodSeconds", "59", ErrorKind::InvalidAttributeValue),
         ("FifoQueue", "false", ErrorKind::InvalidAttributeName),
-        (
-            "ContentBasedDeduplication",
-            "true",
-            ErrorKind::InvalidAttributeName,
-        ),
-        (
-            "DeduplicationScope",
-            "queue",
-            ErrorKind::InvalidAttributeName,
-        ),
+        ("ContentBasedDeduplication", "true", ErrorKind::InvalidAttributeName),
+        ("DeduplicationScope", "queue", ErrorKind::InvalidAttributeName),
     ] {
-        assert_eq!(
-            refusal(rig.create(QUEUE, &[(name, value)])),
-            kind,
-            "{name}={value}"
-        );
+        assert_eq!(refusal(rig.create(QUEUE, &[(name, value)])), kind, "{name}={value}");
     }
-    let too_fine = [
-        ("FifoQueue", "true"),
-        ("FifoThroughputLimit", "perMessageGroupId"),
-    ];
-    assert_eq!(
-        refusal(rig.create(FIFO, &too_fine)),
-        ErrorKind::InvalidAttributeValue
-    );
+    let too_fine = [("FifoQueue", "true"), ("FifoThroughputLimit", "perMessageGroupId")];
+    assert_eq!(refusal(rig.create(FIFO, &too_fine)), ErrorKind::InvalidAttributeValue);
     assert_eq!(rig.sqs.queue_names().count(), 0);
 }
 
 #[test]
 fn the_type_of_a_queue_cannot_be_changed() {
     let mut rig = Rig::standard();
-    assert_eq!(
-        refusal(rig.set(QUEUE, "FifoQueue", "true")),
-        ErrorKind::InvalidAttributeValue
-    );
+    assert_eq!(refusal(rig.set(QUEUE, "FifoQueue", "true")), ErrorKind::InvalidAttributeValue);
 }
 
 #[test]
 fn attributes_are_told_with_their_defaults() {
     let mut rig = Rig::fifo();
-    let request = GetQueueAttributesRequest {
-        queue_url: url(FIFO),
-        attribute_names: vec!["All".to_owned()],
-    };
-    let all = rig
-        .sqs
-        .get_queue_attributes(rig.now, &request)
-        .unwrap()
-        .attributes;
+    let request =
+        GetQueueAttributesRequest { queue_url: url(FIFO), attribute_names: vec!["All".to_owned()] };
+    let all = rig.sqs.get_queue_attributes(rig.now, &request).unwrap().attributes;
     for (name, value) in [
         ("QueueArn", arn(FIFO).as_str()),
         ("ApproximateNumberOfMessages", "0"),
@@ -156,10 +97,8 @@ fn attributes_are_told_with_their_defaults() {
         assert_eq!(all.get(name).map(String::as_str), Some(value), "{name}");
     }
     assert_eq!(all.len(), 16);
-    let unknown = GetQueueAttributesRequest {
-        attribute_names: vec!["Nonsense".to_owned()],
-        ..request
-    };
+    let unknown =
+        GetQueueAttributesRequest { attribute_names: vec!["Nonsense".to_owned()], ..request };
     let refused = rig.sqs.get_queue_attributes(rig.now, &unknown);
     assert_eq!(refusal(refused), ErrorKind::InvalidAttributeName);
 }
@@ -169,14 +108,8 @@ fn a_missing_queue_is_said_to_be_missing() {
     let mut rig = Rig::standard();
     let refused = rig.receive_request(&receive_all("nowhere", 1));
     assert_eq!(refusal(refused), ErrorKind::QueueDoesNotExist);
-    let request = GetQueueUrlRequest {
-        queue_name: "nowhere".to_owned(),
-        ..Default::default()
-    };
-    assert_eq!(
-        refusal(rig.sqs.get_queue_url(rig.now, &request)),
-        ErrorKind::QueueDoesNotExist
-    );
+    let request = GetQueueUrlRequest { queue_name: "nowhere".to_owned(), ..Default::default() };
+    assert_eq!(refusal(rig.sqs.get_queue_url(rig.now, &request)), ErrorKind::QueueDoesNotExist);
     rig.sqs.delete_queue(rig.now, &url(QUEUE)).unwrap();
     let refused = rig.receive_request(&receive_all(QUEUE, 1));
     assert_eq!(refusal(refused), ErrorKind::QueueDoesNotExist);
@@ -201,20 +134,14 @@ fn queues_are_listed_by_prefix_and_page() {
     let (first, token) = list(None, Some(2));
     assert_eq!(first, ["/000000000000/a-1", "/000000000000/a-2"]);
     let (second, token) = list(token, Some(2));
-    assert_eq!(
-        (second, token),
-        (vec!["/000000000000/a-3".to_owned()], None)
-    );
+    assert_eq!((second, token), (vec!["/000000000000/a-3".to_owned()], None));
 }
 
 #[test]
 fn tags_are_kept_overwritten_and_taken_away() {
     let mut rig = Rig::empty();
     let tags = |pairs: &[(&str, &str)]| {
-        pairs
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect()
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
     };
     let create = CreateQueueRequest {
         queue_name: QUEUE.to_owned(),
@@ -254,20 +181,11 @@ fn a_purge_empties_the_queue_and_is_refused_twice_in_a_minute() {
 
 #[test]
 fn a_deleted_name_can_be_held_back_as_aws_does() {
-    let limits = Limits {
-        deleted_name_interval: Duration::from_mins(1),
-        ..Limits::default()
-    };
-    let mut rig = Rig::with_settings(ModelSettings {
-        limits,
-        ..ModelSettings::default()
-    });
+    let limits = Limits { deleted_name_interval: Duration::from_mins(1), ..Limits::default() };
+    let mut rig = Rig::with_settings(ModelSettings { limits, ..ModelSettings::default() });
     rig.create(QUEUE, &[]).unwrap();
     rig.sqs.delete_queue(rig.now, &url(QUEUE)).unwrap();
-    assert_eq!(
-        refusal(rig.create(QUEUE, &[])),
-        ErrorKind::QueueDeletedRecently
-    );
+    assert_eq!(refusal(rig.create(QUEUE, &[])), ErrorKind::QueueDeletedRecently);
     rig.wait(60);
     rig.create(QUEUE, &[]).unwrap();
 }
@@ -285,10 +203,7 @@ fn only_the_account_and_the_name_of_a_queue_url_matter() {
         assert_eq!(&*rig.sqs.queue_name(queue_url).unwrap(), QUEUE);
     }
     for queue_url in ["http://host/111111111111/q", "q", "http://host/", "garbage"] {
-        assert_eq!(
-            refusal(rig.sqs.queue_name(queue_url)),
-            ErrorKind::QueueDoesNotExist
-        );
+        assert_eq!(refusal(rig.sqs.queue_name(queue_url)), ErrorKind::QueueDoesNotExist);
     }
     assert_eq!(refusal(rig.sqs.queue_name("")), ErrorKind::MissingParameter);
 }

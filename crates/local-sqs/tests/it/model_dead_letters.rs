@@ -13,20 +13,14 @@ const FIFO_DLQ: &str = "dlq.fifo";
 fn with_dlq(max_receive_count: u32) -> Rig {
     let mut rig = Rig::standard();
     rig.create(DLQ, &[]).unwrap();
-    rig.set(QUEUE, "RedrivePolicy", &redrive_to(DLQ, max_receive_count))
-        .unwrap();
+    rig.set(QUEUE, "RedrivePolicy", &redrive_to(DLQ, max_receive_count)).unwrap();
     rig
 }
 
 fn with_fifo_dlq(max_receive_count: u32) -> Rig {
     let mut rig = Rig::fifo();
     rig.create(FIFO_DLQ, &[("FifoQueue", "true")]).unwrap();
-    rig.set(
-        FIFO,
-        "RedrivePolicy",
-        &redrive_to(FIFO_DLQ, max_receive_count),
-    )
-    .unwrap();
+    rig.set(FIFO, "RedrivePolicy", &redrive_to(FIFO_DLQ, max_receive_count)).unwrap();
     rig
 }
 
@@ -50,10 +44,7 @@ fn a_message_is_moved_when_its_receive_count_would_pass_max_receive_count() {
     assert_eq!(bodies(&dead), ["order"]);
     assert_eq!(dead[0].message_id, sent.message_id);
     assert_eq!(dead[0].attributes["DeadLetterQueueSourceArn"], arn(QUEUE));
-    assert_eq!(
-        dead[0].attributes["ApproximateReceiveCount"], "4",
-        "counted across queues"
-    );
+    assert_eq!(dead[0].attributes["ApproximateReceiveCount"], "4", "counted across queues");
 }
 
 #[test]
@@ -79,10 +70,7 @@ fn a_fifo_dead_letter_queue_starts_the_time_anew_and_takes_the_message_id_for_de
     let dead = rig.receive(FIFO_DLQ, 1);
     assert_eq!(dead[0].message_id, sent.message_id);
     assert_eq!(dead[0].attributes["SentTimestamp"], rig.now.0.to_string());
-    assert_eq!(
-        dead[0].attributes["MessageDeduplicationId"],
-        sent.message_id
-    );
+    assert_eq!(dead[0].attributes["MessageDeduplicationId"], sent.message_id);
     assert_eq!(dead[0].attributes["MessageGroupId"], "a");
 }
 
@@ -108,17 +96,9 @@ fn a_dead_letter_queue_that_was_deleted_leaves_messages_where_they_are() {
 fn redrive_policies_that_cannot_work_are_refused() {
     let mut rig = with_dlq(3);
     rig.create(FIFO_DLQ, &[("FifoQueue", "true")]).unwrap();
-    rig.create(
-        "closed",
-        &[("RedriveAllowPolicy", r#"{"redrivePermission":"denyAll"}"#)],
-    )
-    .unwrap();
-    let allow = format!(
-        r#"{{"redrivePermission":"byQueue","sourceQueueArns":["{}"]}}"#,
-        arn("x")
-    );
-    rig.create("picky", &[("RedriveAllowPolicy", &allow)])
-        .unwrap();
+    rig.create("closed", &[("RedriveAllowPolicy", r#"{"redrivePermission":"denyAll"}"#)]).unwrap();
+    let allow = format!(r#"{{"redrivePermission":"byQueue","sourceQueueArns":["{}"]}}"#, arn("x"));
+    rig.create("picky", &[("RedriveAllowPolicy", &allow)]).unwrap();
     let missing_count = format!(r#"{{"deadLetterTargetArn":"{}"}}"#, arn(DLQ));
     for policy in [
         redrive_to("nowhere", 3).as_str(),
@@ -132,16 +112,9 @@ fn redrive_policies_that_cannot_work_are_refused() {
         "not json",
     ] {
         let refused = rig.set(QUEUE, "RedrivePolicy", policy);
-        assert_eq!(
-            refusal(refused),
-            ErrorKind::InvalidParameterValue,
-            "{policy}"
-        );
+        assert_eq!(refusal(refused), ErrorKind::InvalidParameterValue, "{policy}");
     }
-    assert_eq!(
-        rig.attribute(QUEUE, "RedrivePolicy"),
-        Some(redrive_to(DLQ, 3))
-    );
+    assert_eq!(rig.attribute(QUEUE, "RedrivePolicy"), Some(redrive_to(DLQ, 3)));
 }
 
 #[test]
@@ -154,20 +127,10 @@ fn an_empty_redrive_policy_takes_it_away() {
 #[test]
 fn the_sources_of_a_dead_letter_queue_are_listed() {
     let mut rig = with_dlq(3);
-    rig.create("another", &[("RedrivePolicy", &redrive_to(DLQ, 3))])
-        .unwrap();
-    let request = ListDeadLetterSourceQueuesRequest {
-        queue_url: url(DLQ),
-        ..Default::default()
-    };
-    let listed = rig
-        .sqs
-        .list_dead_letter_source_queues(rig.now, &request)
-        .unwrap();
-    assert_eq!(
-        listed.queue_urls,
-        ["/000000000000/another", "/000000000000/q"]
-    );
+    rig.create("another", &[("RedrivePolicy", &redrive_to(DLQ, 3))]).unwrap();
+    let request = ListDeadLetterSourceQueuesRequest { queue_url: url(DLQ), ..Default::default() };
+    let listed = rig.sqs.list_dead_letter_source_queues(rig.now, &request).unwrap();
+    assert_eq!(listed.queue_urls, ["/000000000000/another", "/000000000000/q"]);
 }
 
 fn start(
@@ -184,15 +147,8 @@ fn start(
 }
 
 fn latest_task(rig: &mut Rig) -> ListMessageMoveTasksResultEntry {
-    let request = ListMessageMoveTasksRequest {
-        source_arn: arn(DLQ),
-        max_results: None,
-    };
-    rig.sqs
-        .list_message_move_tasks(rig.now, &request)
-        .unwrap()
-        .results
-        .remove(0)
+    let request = ListMessageMoveTasksRequest { source_arn: arn(DLQ), max_results: None };
+    rig.sqs.list_message_move_tasks(rig.now, &request).unwrap().results.remove(0)
 }
 
 fn with_dead_letters(number: usize) -> Rig {
@@ -214,22 +170,13 @@ fn a_move_task_returns_messages_to_their_source_as_new_ones() {
     let mut rig = with_dead_letters(20);
     start(&mut rig, None, None).unwrap();
     rig.wait(1);
-    assert_eq!(
-        (rig.counts(DLQ), rig.counts(QUEUE)),
-        ((0, 0, 0), (20, 0, 0))
-    );
+    assert_eq!((rig.counts(DLQ), rig.counts(QUEUE)), ((0, 0, 0), (20, 0, 0)));
     let task = latest_task(&mut rig);
     assert_eq!(
-        (
-            task.status.as_str(),
-            task.approximate_number_of_messages_moved
-        ),
+        (task.status.as_str(), task.approximate_number_of_messages_moved),
         ("COMPLETED", 20)
     );
-    assert_eq!(
-        task.task_handle, None,
-        "only a running task can be cancelled"
-    );
+    assert_eq!(task.task_handle, None, "only a running task can be cancelled");
     let back = rig.receive(QUEUE, 1);
     assert_eq!(back[0].attributes["ApproximateReceiveCount"], "1");
     assert!(!back[0].attributes.contains_key("DeadLetterQueueSourceArn"));
@@ -240,19 +187,10 @@ fn a_move_task_keeps_to_its_rate_and_can_be_cancelled() {
     let mut rig = with_dead_letters(20);
     rig.create("elsewhere", &[]).unwrap();
     let task = start(&mut rig, Some("elsewhere"), Some(2)).unwrap();
-    assert_eq!(
-        refusal(start(&mut rig, None, None)),
-        ErrorKind::UnsupportedOperation
-    );
+    assert_eq!(refusal(start(&mut rig, None, None)), ErrorKind::UnsupportedOperation);
     rig.wait(4);
-    assert_eq!(
-        rig.counts("elsewhere").0,
-        9,
-        "one at once, then two a second"
-    );
-    let cancel = CancelMessageMoveTaskRequest {
-        task_handle: task.task_handle,
-    };
+    assert_eq!(rig.counts("elsewhere").0, 9, "one at once, then two a second");
+    let cancel = CancelMessageMoveTaskRequest { task_handle: task.task_handle };
     let cancelled = rig.sqs.cancel_message_move_task(rig.now, &cancel).unwrap();
     assert_eq!(cancelled.approximate_number_of_messages_moved, 9);
     rig.wait(60);
@@ -275,32 +213,21 @@ fn a_move_task_fails_on_a_message_that_was_never_dead_lettered() {
     rig.wait(1);
     let task = latest_task(&mut rig);
     assert_eq!(task.status, "FAILED");
-    assert_eq!(
-        task.failure_reason.as_deref(),
-        Some("CouldNotDetermineMessageSource")
-    );
+    assert_eq!(task.failure_reason.as_deref(), Some("CouldNotDetermineMessageSource"));
     assert_eq!(rig.counts(DLQ), (1, 0, 0));
 }
 
 #[test]
 fn a_move_task_needs_a_dead_letter_queue_that_exists_and_a_sane_rate() {
     let mut rig = with_dlq(1);
-    let from = |name: &str| StartMessageMoveTaskRequest {
-        source_arn: arn(name),
-        ..Default::default()
-    };
+    let from =
+        |name: &str| StartMessageMoveTaskRequest { source_arn: arn(name), ..Default::default() };
     let refused = rig.sqs.start_message_move_task(rig.now, from(QUEUE));
     assert_eq!(refusal(refused), ErrorKind::InvalidParameterValue);
     let refused = rig.sqs.start_message_move_task(rig.now, from("nowhere"));
     assert_eq!(refusal(refused), ErrorKind::ResourceNotFound);
-    assert_eq!(
-        refusal(start(&mut rig, Some("nowhere"), None)),
-        ErrorKind::ResourceNotFound
-    );
-    assert_eq!(
-        refusal(start(&mut rig, None, Some(501))),
-        ErrorKind::InvalidParameterValue
-    );
+    assert_eq!(refusal(start(&mut rig, Some("nowhere"), None)), ErrorKind::ResourceNotFound);
+    assert_eq!(refusal(start(&mut rig, None, Some(501))), ErrorKind::InvalidParameterValue);
 }
 
 #[test]

@@ -41,28 +41,16 @@ fn order_is_kept_after_expiry() {
 
 #[test]
 fn order_is_kept_after_release_in_any_order_of_calls() {
-    for order in [
-        [0, 1, 2],
-        [0, 2, 1],
-        [1, 0, 2],
-        [1, 2, 0],
-        [2, 0, 1],
-        [2, 1, 0],
-    ] {
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
         let mut rig = Rig::fifo();
         for body in ["a1", "a2", "a3"] {
             rig.send_to_group("a", body);
         }
         let received = rig.receive(FIFO, 10);
         for index in order {
-            rig.change(FIFO, &received[index].receipt_handle, 0)
-                .unwrap();
+            rig.change(FIFO, &received[index].receipt_handle, 0).unwrap();
         }
-        assert_eq!(
-            bodies(&rig.receive(FIFO, 10)),
-            ["a1", "a2", "a3"],
-            "released as {order:?}"
-        );
+        assert_eq!(bodies(&rig.receive(FIFO, 10)), ["a1", "a2", "a3"], "released as {order:?}");
     }
 }
 
@@ -114,14 +102,8 @@ fn a_long_group_does_not_starve_later_groups() {
 #[test]
 fn a_message_without_group_is_refused() {
     let mut rig = Rig::fifo();
-    let request = SendMessageRequest {
-        message_group_id: None,
-        ..fifo_message("a", "a1")
-    };
-    assert_eq!(
-        refusal(rig.send_request(request)),
-        ErrorKind::MissingParameter
-    );
+    let request = SendMessageRequest { message_group_id: None, ..fifo_message("a", "a1") };
+    assert_eq!(refusal(rig.send_request(request)), ErrorKind::MissingParameter);
 }
 
 #[test]
@@ -148,10 +130,7 @@ fn a_batch_whose_entry_lacks_an_id_is_refused_whole() {
         ..Default::default()
     };
     let entries = vec![entry("one", Some("1")), entry("two", None)];
-    let request = SendMessageBatchRequest {
-        queue_url: url(FIFO),
-        entries,
-    };
+    let request = SendMessageBatchRequest { queue_url: url(FIFO), entries };
     let refused = rig.sqs.send_message_batch(rig.now, request);
     assert_eq!(refusal(refused), ErrorKind::InvalidParameterValue);
     assert_eq!(rig.counts(FIFO), (0, 0, 0));
@@ -206,16 +185,8 @@ fn an_explicit_deduplication_id_goes_before_the_content() {
         ..fifo_message("a", body)
     };
     let first = rig.send_request(with_id("one", "id")).unwrap();
-    assert_eq!(
-        rig.send_request(with_id("two", "id")).unwrap().message_id,
-        first.message_id
-    );
-    assert_ne!(
-        rig.send_request(with_id("one", "other"))
-            .unwrap()
-            .message_id,
-        first.message_id
-    );
+    assert_eq!(rig.send_request(with_id("two", "id")).unwrap().message_id, first.message_id);
+    assert_ne!(rig.send_request(with_id("one", "other")).unwrap().message_id, first.message_id);
 }
 
 #[test]
@@ -232,13 +203,8 @@ fn content_based_deduplication_ignores_attributes_and_tells_the_sha256_of_the_bo
 #[test]
 fn sequence_numbers_increase() {
     let mut rig = Rig::fifo();
-    let numbers: Vec<_> = (0..20)
-        .map(|n| {
-            rig.send_to_group("a", &n.to_string())
-                .sequence_number
-                .unwrap()
-        })
-        .collect();
+    let numbers: Vec<_> =
+        (0..20).map(|n| rig.send_to_group("a", &n.to_string()).sequence_number.unwrap()).collect();
     assert!(numbers.is_sorted());
     assert!(numbers.iter().all(|number| number.len() == 20));
 }
@@ -296,22 +262,12 @@ fn a_receive_attempt_is_known_for_five_minutes() {
 #[test]
 fn a_fifo_queue_knows_only_its_own_delay() {
     let mut rig = Rig::fifo();
-    let delayed = SendMessageRequest {
-        delay_seconds: Some(5),
-        ..fifo_message("a", "a1")
-    };
-    assert_eq!(
-        refusal(rig.send_request(delayed)),
-        ErrorKind::InvalidParameterValue
-    );
+    let delayed = SendMessageRequest { delay_seconds: Some(5), ..fifo_message("a", "a1") };
+    assert_eq!(refusal(rig.send_request(delayed)), ErrorKind::InvalidParameterValue);
     rig.set(FIFO, "DelaySeconds", "60").unwrap();
     rig.send_to_group("a", "a1");
     assert_eq!(rig.counts(FIFO), (0, 0, 1));
     rig.set(FIFO, "DelaySeconds", "10").unwrap();
     rig.wait(10);
-    assert_eq!(
-        bodies(&rig.receive(FIFO, 1)),
-        ["a1"],
-        "a changed delay holds for waiting messages"
-    );
+    assert_eq!(bodies(&rig.receive(FIFO, 1)), ["a1"], "a changed delay holds for waiting messages");
 }

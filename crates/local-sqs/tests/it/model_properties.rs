@@ -45,8 +45,7 @@ impl Run {
     fn start() -> Self {
         let mut rig = Rig::fifo();
         rig.create(DLQ, &[("FifoQueue", "true")]).unwrap();
-        rig.set(FIFO, "RedrivePolicy", &redrive_to(DLQ, MAX_RECEIVE_COUNT))
-            .unwrap();
+        rig.set(FIFO, "RedrivePolicy", &redrive_to(DLQ, MAX_RECEIVE_COUNT)).unwrap();
         Self {
             rig,
             sent: BTreeSet::new(),
@@ -73,30 +72,14 @@ impl Run {
             Step::GiveBack { most } => {
                 let before = self.queue();
                 let request = crate::rig::receive_all(FIFO, most);
-                let received = self
-                    .rig
-                    .sqs
-                    .receive_message(self.rig.now, &request)
-                    .unwrap();
+                let received = self.rig.sqs.receive_message(self.rig.now, &request).unwrap();
                 self.rig.sqs.give_back(self.rig.now, received.lease);
                 let mut after = self.queue();
-                let dead: BTreeSet<String> = self
-                    .rig
-                    .sqs
-                    .messages(DLQ)
-                    .map(|message| message.message_id)
-                    .collect();
-                after.extend(
-                    before
-                        .iter()
-                        .filter(|m| dead.contains(&m.message_id))
-                        .cloned(),
-                );
+                let dead: BTreeSet<String> =
+                    self.rig.sqs.messages(DLQ).map(|message| message.message_id).collect();
+                after.extend(before.iter().filter(|m| dead.contains(&m.message_id)).cloned());
                 after.sort_by(|a, b| a.body.cmp(&b.body));
-                assert_eq!(
-                    after, before,
-                    "a receive given back changes nothing but dead letters"
-                );
+                assert_eq!(after, before, "a receive given back changes nothing but dead letters");
             }
             Step::Delete { which } => {
                 if let Some(message) = self.pick(which) {
@@ -139,19 +122,9 @@ impl Run {
                     MessageState::InFlight { .. } => counts.1 += 1,
                     MessageState::Delayed { .. } => counts.2 += 1,
                 }
-                assert!(
-                    seen.insert(message.message_id),
-                    "a message is in one place only"
-                );
-                let limit = if name == FIFO {
-                    MAX_RECEIVE_COUNT
-                } else {
-                    u32::MAX
-                };
-                assert!(
-                    message.receive_count <= limit,
-                    "nothing passes maxReceiveCount"
-                );
+                assert!(seen.insert(message.message_id), "a message is in one place only");
+                let limit = if name == FIFO { MAX_RECEIVE_COUNT } else { u32::MAX };
+                assert!(message.receive_count <= limit, "nothing passes maxReceiveCount");
             }
             assert_eq!(self.rig.counts(name), counts);
         }

@@ -12,23 +12,11 @@ fn numbers_out_of_range_are_refused() {
     for request in [
         receive_all(QUEUE, 0),
         receive_all(QUEUE, 11),
-        ReceiveMessageRequest {
-            wait_time_seconds: Some(21),
-            ..base()
-        },
-        ReceiveMessageRequest {
-            wait_time_seconds: Some(-1),
-            ..base()
-        },
-        ReceiveMessageRequest {
-            visibility_timeout: Some(43_201),
-            ..base()
-        },
+        ReceiveMessageRequest { wait_time_seconds: Some(21), ..base() },
+        ReceiveMessageRequest { wait_time_seconds: Some(-1), ..base() },
+        ReceiveMessageRequest { visibility_timeout: Some(43_201), ..base() },
     ] {
-        assert_eq!(
-            refusal(rig.receive_request(&request)),
-            ErrorKind::InvalidParameterValue
-        );
+        assert_eq!(refusal(rig.receive_request(&request)), ErrorKind::InvalidParameterValue);
     }
 }
 
@@ -37,10 +25,7 @@ fn one_message_is_received_unless_more_are_asked_for() {
     let mut rig = Rig::standard();
     rig.send("one");
     rig.send("two");
-    let request = ReceiveMessageRequest {
-        queue_url: url(QUEUE),
-        ..Default::default()
-    };
+    let request = ReceiveMessageRequest { queue_url: url(QUEUE), ..Default::default() };
     assert_eq!(rig.receive_request(&request).unwrap().len(), 1);
 }
 
@@ -56,10 +41,7 @@ fn receives_are_counted_and_timed() {
     let again = rig.receive(QUEUE, 1);
     let attributes = &again[0].attributes;
     assert_eq!(attributes["SentTimestamp"], sent.0.to_string());
-    assert_eq!(
-        attributes["ApproximateFirstReceiveTimestamp"],
-        first.0.to_string()
-    );
+    assert_eq!(attributes["ApproximateFirstReceiveTimestamp"], first.0.to_string());
     assert_eq!(attributes["ApproximateReceiveCount"], "2");
 }
 
@@ -100,10 +82,7 @@ fn only_the_attributes_that_are_asked_for_are_returned() {
     let sent = (strings(&["tenant"]), true, strings(&["SentTimestamp"]));
     assert_eq!(receive(&["tenant", "absent"], &["SentTimestamp"]), sent);
     assert_eq!(receive(&["trace.*"], &[]).0, ["trace.id", "trace.span"]);
-    assert_eq!(
-        receive(&["All"], &[]).0,
-        ["tenant", "trace.id", "trace.span"]
-    );
+    assert_eq!(receive(&["All"], &[]).0, ["tenant", "trace.id", "trace.span"]);
     assert_eq!(receive(&[".*"], &[]).0.len(), 3);
     assert_eq!(
         receive(&[], &["All"]).2,
@@ -123,28 +102,19 @@ fn an_unknown_system_attribute_is_refused() {
         attribute_names: vec!["Nonsense".to_owned()],
         ..receive_all(QUEUE, 1)
     };
-    assert_eq!(
-        refusal(rig.receive_request(&request)),
-        ErrorKind::InvalidAttributeName
-    );
+    assert_eq!(refusal(rig.receive_request(&request)), ErrorKind::InvalidAttributeName);
 }
 
 #[test]
 fn a_receive_s_own_visibility_timeout_goes_before_the_queue_s() {
     let mut rig = Rig::standard();
     rig.send("one");
-    let request = ReceiveMessageRequest {
-        visibility_timeout: Some(5),
-        ..receive_all(QUEUE, 1)
-    };
+    let request = ReceiveMessageRequest { visibility_timeout: Some(5), ..receive_all(QUEUE, 1) };
     rig.receive_request(&request).unwrap();
     rig.wait(5);
     assert_eq!(rig.receive(QUEUE, 1).len(), 1);
     rig.wait(5);
-    assert!(
-        rig.receive(QUEUE, 1).is_empty(),
-        "the change is not remembered"
-    );
+    assert!(rig.receive(QUEUE, 1).is_empty(), "the change is not remembered");
 }
 
 #[test]
@@ -157,10 +127,7 @@ fn counts_are_exact_without_a_receive_in_between() {
     assert_eq!(rig.counts(QUEUE), (2, 3, 0));
     rig.wait(30);
     assert_eq!(rig.counts(QUEUE), (5, 0, 0));
-    assert_eq!(
-        rig.attribute(QUEUE, "ApproximateNumberOfMessages").unwrap(),
-        "5"
-    );
+    assert_eq!(rig.attribute(QUEUE, "ApproximateNumberOfMessages").unwrap(), "5");
 }
 
 #[test]
@@ -198,28 +165,14 @@ fn a_noisy_message_group_of_a_standard_queue_lets_quiet_ones_go_first() {
     let next = rig.receive(QUEUE, 1);
     assert_eq!(bodies(&next), ["quiet"]);
     assert_eq!(next[0].attributes["MessageGroupId"], "quiet");
-    assert_eq!(
-        rig.receive(QUEUE, 10).len(),
-        10,
-        "a noisy group is served when nobody else waits"
-    );
+    assert_eq!(rig.receive(QUEUE, 10).len(), 10, "a noisy group is served when nobody else waits");
 }
 
 fn with_two_in_flight_at_most() -> Rig {
-    let limits = Limits {
-        in_flight: 2,
-        ..Limits::default()
-    };
-    let mut rig = Rig::with_settings(ModelSettings {
-        limits,
-        ..ModelSettings::default()
-    });
+    let limits = Limits { in_flight: 2, ..Limits::default() };
+    let mut rig = Rig::with_settings(ModelSettings { limits, ..ModelSettings::default() });
     rig.create(QUEUE, &[]).unwrap();
-    rig.create(
-        FIFO,
-        &[("FifoQueue", "true"), ("ContentBasedDeduplication", "true")],
-    )
-    .unwrap();
+    rig.create(FIFO, &[("FifoQueue", "true"), ("ContentBasedDeduplication", "true")]).unwrap();
     rig
 }
 
@@ -230,14 +183,8 @@ fn a_standard_queue_answers_over_limit_to_short_polls_when_too_much_is_in_flight
         rig.send(&n.to_string());
     }
     assert_eq!(rig.receive(QUEUE, 10).len(), 2);
-    assert_eq!(
-        refusal(rig.receive_request(&receive_all(QUEUE, 1))),
-        ErrorKind::OverLimit
-    );
-    let long = ReceiveMessageRequest {
-        wait_time_seconds: Some(1),
-        ..receive_all(QUEUE, 1)
-    };
+    assert_eq!(refusal(rig.receive_request(&receive_all(QUEUE, 1))), ErrorKind::OverLimit);
+    let long = ReceiveMessageRequest { wait_time_seconds: Some(1), ..receive_all(QUEUE, 1) };
     assert_eq!(rig.receive_request(&long).unwrap(), []);
 }
 
@@ -248,10 +195,7 @@ fn a_queue_at_its_in_flight_limit_is_awakened_when_a_message_leaves_flight() {
         rig.send(&n.to_string());
     }
     let held = rig.receive(QUEUE, 10);
-    let long = ReceiveMessageRequest {
-        wait_time_seconds: Some(20),
-        ..receive_all(QUEUE, 1)
-    };
+    let long = ReceiveMessageRequest { wait_time_seconds: Some(20), ..receive_all(QUEUE, 1) };
     assert_eq!(rig.receive_request(&long).unwrap(), []);
     rig.sqs.take_awakened();
     rig.delete(QUEUE, &held[0].receipt_handle).unwrap();
@@ -275,23 +219,12 @@ fn a_receive_that_is_given_back_leaves_no_trace() {
     for body in ["one", "two", "three"] {
         rig.send(body);
     }
-    let received = rig
-        .sqs
-        .receive_message(rig.now, &receive_all(QUEUE, 2))
-        .unwrap();
+    let received = rig.sqs.receive_message(rig.now, &receive_all(QUEUE, 2)).unwrap();
     rig.sqs.give_back(rig.now, received.lease);
     assert_eq!(rig.counts(QUEUE), (3, 0, 0));
     let again = rig.receive(QUEUE, 3);
-    assert_eq!(
-        bodies(&again),
-        ["one", "two", "three"],
-        "each has its turn again"
-    );
-    assert!(
-        again
-            .iter()
-            .all(|message| message.attributes["ApproximateReceiveCount"] == "1")
-    );
+    assert_eq!(bodies(&again), ["one", "two", "three"], "each has its turn again");
+    assert!(again.iter().all(|message| message.attributes["ApproximateReceiveCount"] == "1"));
 }
 
 #[test]
@@ -303,10 +236,7 @@ fn the_next_deadline_is_the_first_moment_at_which_something_changes() {
     let sent = rig.now;
     assert_eq!(rig.sqs.next_deadline(), Some(sent + retention));
     let received = rig.receive(QUEUE, 1);
-    assert_eq!(
-        rig.sqs.next_deadline(),
-        Some(sent + Duration::from_secs(30))
-    );
+    assert_eq!(rig.sqs.next_deadline(), Some(sent + Duration::from_secs(30)));
     rig.delete(QUEUE, &received[0].receipt_handle).unwrap();
     assert_eq!(rig.sqs.next_deadline(), None);
 }

@@ -23,24 +23,16 @@ fn attribute(data_type: &str, value: &str) -> MessageAttributeValue {
 }
 
 fn with_attribute(name: &str, value: MessageAttributeValue) -> SendMessageRequest {
-    SendMessageRequest {
-        message_attributes: [(name.to_owned(), value)].into(),
-        ..message("body")
-    }
+    SendMessageRequest { message_attributes: [(name.to_owned(), value)].into(), ..message("body") }
 }
 
 fn batch(entries: &[(&str, &str)]) -> SendMessageBatchRequest {
-    let entries = entries
-        .iter()
-        .map(|(id, body)| SendMessageBatchRequestEntry {
-            id: (*id).to_owned(),
-            message_body: (*body).to_owned(),
-            ..Default::default()
-        });
-    SendMessageBatchRequest {
-        queue_url: url(QUEUE),
-        entries: entries.collect(),
-    }
+    let entries = entries.iter().map(|(id, body)| SendMessageBatchRequestEntry {
+        id: (*id).to_owned(),
+        message_body: (*body).to_owned(),
+        ..Default::default()
+    });
+    SendMessageBatchRequest { queue_url: url(QUEUE), entries: entries.collect() }
 }
 
 #[test]
@@ -51,10 +43,7 @@ fn the_answer_carries_the_md5_of_body_and_attributes() {
     let sent = rig.send_request(request).unwrap();
     assert_eq!(sent.md5_of_message_body, "6e2baaf3b97dbeef01c0043275f9a0e7");
     // The digest that AWS gives for this attribute.
-    assert_eq!(
-        sent.md5_of_message_attributes.unwrap(),
-        "ae7155c6026991b6d54b11589678bf9c"
-    );
+    assert_eq!(sent.md5_of_message_attributes.unwrap(), "ae7155c6026991b6d54b11589678bf9c");
     assert_eq!(sent.md5_of_message_system_attributes, None);
 }
 
@@ -75,19 +64,13 @@ fn attributes_count_against_the_size() {
     request.message_body = body;
     rig.send_request(request.clone()).unwrap();
     request.message_body.push('x');
-    assert_eq!(
-        refusal(rig.send_request(request)),
-        ErrorKind::InvalidParameterValue
-    );
+    assert_eq!(refusal(rig.send_request(request)), ErrorKind::InvalidParameterValue);
 }
 
 #[test]
 fn an_empty_body_is_refused() {
     let mut rig = Rig::standard();
-    assert_eq!(
-        refusal(rig.send_request(message(""))),
-        ErrorKind::MissingParameter
-    );
+    assert_eq!(refusal(rig.send_request(message(""))), ErrorKind::MissingParameter);
 }
 
 #[test]
@@ -95,11 +78,7 @@ fn characters_outside_xml_are_refused_and_all_others_kept() {
     let mut rig = Rig::standard();
     for body in ["\u{0}", "a\u{b}b", "\u{1f}", "\u{fffe}", "\u{ffff}"] {
         let refused = rig.send_request(message(body));
-        assert_eq!(
-            refusal(refused),
-            ErrorKind::InvalidMessageContents,
-            "{body:?}"
-        );
+        assert_eq!(refusal(refused), ErrorKind::InvalidMessageContents, "{body:?}");
     }
     let body = "tab\t line\n return\r 상품 \u{10ffff} \u{fffd}";
     rig.send(body);
@@ -111,36 +90,24 @@ fn a_message_s_own_delay_goes_before_the_queue_s() {
     let mut rig = Rig::standard();
     rig.set(QUEUE, "DelaySeconds", "60").unwrap();
     rig.send("as the queue says");
-    rig.send_request(SendMessageRequest {
-        delay_seconds: Some(0),
-        ..message("now")
-    })
-    .unwrap();
-    rig.send_request(SendMessageRequest {
-        delay_seconds: Some(5),
-        ..message("soon")
-    })
-    .unwrap();
+    rig.send_request(SendMessageRequest { delay_seconds: Some(0), ..message("now") }).unwrap();
+    rig.send_request(SendMessageRequest { delay_seconds: Some(5), ..message("soon") }).unwrap();
     assert_eq!(rig.counts(QUEUE), (1, 0, 2));
     assert_eq!(bodies(&rig.receive(QUEUE, 10)), ["now"]);
     rig.wait(5);
     assert_eq!(bodies(&rig.receive(QUEUE, 10)), ["soon"]);
     rig.wait(55);
     assert!(bodies(&rig.receive(QUEUE, 10)).contains(&"as the queue says"));
-    let refused = rig.send_request(SendMessageRequest {
-        delay_seconds: Some(901),
-        ..message("late")
-    });
+    let refused =
+        rig.send_request(SendMessageRequest { delay_seconds: Some(901), ..message("late") });
     assert_eq!(refusal(refused), ErrorKind::InvalidParameterValue);
 }
 
 #[test]
 fn bad_message_attributes_are_refused() {
     let mut rig = Rig::standard();
-    let empty_binary = MessageAttributeValue {
-        data_type: "Binary".to_owned(),
-        ..Default::default()
-    };
+    let empty_binary =
+        MessageAttributeValue { data_type: "Binary".to_owned(), ..Default::default() };
     let long_name = "n".repeat(257);
     for (name, value) in [
         ("AWS.reserved", attribute("String", "x")),
@@ -159,11 +126,7 @@ fn bad_message_attributes_are_refused() {
         ("binary", empty_binary),
         ("characters", attribute("String", "\u{0}")),
     ] {
-        assert!(
-            rig.send_request(with_attribute(name, value.clone()))
-                .is_err(),
-            "{name} {value:?}"
-        );
+        assert!(rig.send_request(with_attribute(name, value.clone())).is_err(), "{name} {value:?}");
     }
     for (name, value) in [
         ("custom", attribute("String.uuid", "x")),
@@ -185,10 +148,7 @@ fn ten_message_attributes_are_accepted_and_eleven_refused() {
         ..message("body")
     };
     rig.send_request(request(10)).unwrap();
-    assert_eq!(
-        refusal(rig.send_request(request(11))),
-        ErrorKind::InvalidParameterValue
-    );
+    assert_eq!(refusal(rig.send_request(request(11))), ErrorKind::InvalidParameterValue);
 }
 
 #[test]
@@ -199,12 +159,8 @@ fn binary_attributes_come_back_byte_for_byte() {
         binary_value: Some(Blob(vec![0, 1, 254, 255])),
         ..Default::default()
     };
-    rig.send_request(with_attribute("picture", value.clone()))
-        .unwrap();
-    assert_eq!(
-        rig.receive(QUEUE, 1)[0].message_attributes["picture"],
-        value
-    );
+    rig.send_request(with_attribute("picture", value.clone())).unwrap();
+    assert_eq!(rig.receive(QUEUE, 1)[0].message_attributes["picture"], value);
 }
 
 #[test]
@@ -217,27 +173,16 @@ fn the_trace_header_is_the_only_system_attribute_that_can_be_sent() {
     };
     let sent = rig.send_request(request("AWSTraceHeader")).unwrap();
     assert!(sent.md5_of_message_system_attributes.is_some());
-    assert_eq!(
-        rig.receive(QUEUE, 1)[0].attributes["AWSTraceHeader"],
-        "Root=1-5759e988"
-    );
-    assert_eq!(
-        refusal(rig.send_request(request("Other"))),
-        ErrorKind::InvalidParameterValue
-    );
+    assert_eq!(rig.receive(QUEUE, 1)[0].attributes["AWSTraceHeader"], "Root=1-5759e988");
+    assert_eq!(refusal(rig.send_request(request("Other"))), ErrorKind::InvalidParameterValue);
 }
 
 #[test]
 fn a_deduplication_id_is_refused_on_a_standard_queue() {
     let mut rig = Rig::standard();
-    let request = SendMessageRequest {
-        message_deduplication_id: Some("id".to_owned()),
-        ..message("body")
-    };
-    assert_eq!(
-        refusal(rig.send_request(request)),
-        ErrorKind::InvalidParameterValue
-    );
+    let request =
+        SendMessageRequest { message_deduplication_id: Some("id".to_owned()), ..message("body") };
+    assert_eq!(refusal(rig.send_request(request)), ErrorKind::InvalidParameterValue);
 }
 
 #[test]
@@ -248,15 +193,10 @@ fn group_ids_are_limited_to_128_printable_ascii_characters() {
         ..message("body")
     };
     rig.send_request(request(&"g".repeat(128))).unwrap();
-    rig.send_request(request("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"))
-        .unwrap();
+    rig.send_request(request("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~")).unwrap();
     for group in ["", "with space", "고객", &"g".repeat(129)] {
         let refused = rig.send_request(request(group));
-        assert_eq!(
-            refusal(refused),
-            ErrorKind::InvalidParameterValue,
-            "{group}"
-        );
+        assert_eq!(refusal(refused), ErrorKind::InvalidParameterValue, "{group}");
     }
 }
 
@@ -271,24 +211,16 @@ fn malformed_batches_are_refused_whole() {
     for (entries, kind) in [
         (&[][..], ErrorKind::EmptyBatchRequest),
         (&eleven[..], ErrorKind::TooManyEntriesInBatchRequest),
-        (
-            &[("same", "x"), ("same", "y")][..],
-            ErrorKind::BatchEntryIdsNotDistinct,
-        ),
+        (&[("same", "x"), ("same", "y")][..], ErrorKind::BatchEntryIdsNotDistinct),
         (&[("bad id", "x")][..], ErrorKind::InvalidBatchEntryId),
         (&[("", "x")][..], ErrorKind::InvalidBatchEntryId),
         (&[(long.as_str(), "x")][..], ErrorKind::InvalidBatchEntryId),
         (&big[..], ErrorKind::BatchRequestTooLong),
     ] {
-        assert_eq!(
-            refusal(rig.sqs.send_message_batch(rig.now, batch(entries))),
-            kind
-        );
+        assert_eq!(refusal(rig.sqs.send_message_batch(rig.now, batch(entries))), kind);
     }
     assert_eq!(rig.counts(QUEUE), (0, 0, 0));
-    rig.sqs
-        .send_message_batch(rig.now, batch(&big[..2]))
-        .unwrap();
+    rig.sqs.send_message_batch(rig.now, batch(&big[..2])).unwrap();
 }
 
 #[test]
@@ -296,23 +228,14 @@ fn each_entry_of_a_batch_has_its_own_fate() {
     let mut rig = Rig::standard();
     let result = rig
         .sqs
-        .send_message_batch(
-            rig.now,
-            batch(&[("good", "x"), ("bad", "\u{0}"), ("empty", "")]),
-        )
+        .send_message_batch(rig.now, batch(&[("good", "x"), ("bad", "\u{0}"), ("empty", "")]))
         .unwrap();
     assert_eq!(result.successful[0].id.as_deref(), Some("good"));
-    let failed: Vec<_> = result
-        .failed
-        .iter()
-        .map(|f| (f.id.as_str(), f.code.as_str(), f.sender_fault))
-        .collect();
+    let failed: Vec<_> =
+        result.failed.iter().map(|f| (f.id.as_str(), f.code.as_str(), f.sender_fault)).collect();
     assert_eq!(
         failed,
-        [
-            ("bad", "InvalidMessageContents", true),
-            ("empty", "MissingParameter", true)
-        ]
+        [("bad", "InvalidMessageContents", true), ("empty", "MissingParameter", true)]
     );
     assert_eq!(rig.counts(QUEUE), (1, 0, 0));
 }

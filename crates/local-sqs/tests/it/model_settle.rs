@@ -12,10 +12,7 @@ fn each_receive_has_a_new_receipt_handle() {
     rig.send("one");
     let first = rig.receive(QUEUE, 1);
     rig.wait(30);
-    assert_ne!(
-        rig.receive(QUEUE, 1)[0].receipt_handle,
-        first[0].receipt_handle
-    );
+    assert_ne!(rig.receive(QUEUE, 1)[0].receipt_handle, first[0].receipt_handle);
 }
 
 #[test]
@@ -60,19 +57,10 @@ fn a_fifo_queue_refuses_a_handle_that_has_expired() {
     rig.send_to_group("a", "one");
     let handle = rig.receive(FIFO, 1).remove(0).receipt_handle;
     rig.wait(30);
-    assert_eq!(
-        refusal(rig.delete(FIFO, &handle)),
-        ErrorKind::InvalidParameterValue
-    );
+    assert_eq!(refusal(rig.delete(FIFO, &handle)), ErrorKind::InvalidParameterValue);
     rig.receive(FIFO, 1);
-    assert_eq!(
-        refusal(rig.delete(FIFO, &handle)),
-        ErrorKind::InvalidParameterValue
-    );
-    assert_eq!(
-        refusal(rig.change(FIFO, &handle, 10)),
-        ErrorKind::InvalidParameterValue
-    );
+    assert_eq!(refusal(rig.delete(FIFO, &handle)), ErrorKind::InvalidParameterValue);
+    assert_eq!(refusal(rig.change(FIFO, &handle, 10)), ErrorKind::InvalidParameterValue);
     assert_eq!(rig.counts(FIFO), (0, 1, 0));
 }
 
@@ -82,19 +70,9 @@ fn a_garbage_handle_and_one_of_another_queue_are_refused() {
     rig.create("other", &[]).unwrap();
     rig.send("one");
     let handle = rig.receive(QUEUE, 1).remove(0).receipt_handle;
-    for (name, handle) in [
-        (QUEUE, "garbage"),
-        (QUEUE, "AAAA"),
-        ("other", handle.as_str()),
-    ] {
-        assert_eq!(
-            refusal(rig.delete(name, handle)),
-            ErrorKind::ReceiptHandleIsInvalid
-        );
-        assert_eq!(
-            refusal(rig.change(name, handle, 1)),
-            ErrorKind::ReceiptHandleIsInvalid
-        );
+    for (name, handle) in [(QUEUE, "garbage"), (QUEUE, "AAAA"), ("other", handle.as_str())] {
+        assert_eq!(refusal(rig.delete(name, handle)), ErrorKind::ReceiptHandleIsInvalid);
+        assert_eq!(refusal(rig.change(name, handle, 1)), ErrorKind::ReceiptHandleIsInvalid);
     }
     assert_eq!(refusal(rig.delete(QUEUE, "")), ErrorKind::MissingParameter);
 }
@@ -126,16 +104,10 @@ fn more_than_twelve_hours_are_refused_in_one_change_or_in_total() {
     let mut rig = Rig::standard();
     rig.send("one");
     let handle = rig.receive(QUEUE, 1).remove(0).receipt_handle;
-    assert_eq!(
-        refusal(rig.change(QUEUE, &handle, 43_201)),
-        ErrorKind::InvalidParameterValue
-    );
+    assert_eq!(refusal(rig.change(QUEUE, &handle, 43_201)), ErrorKind::InvalidParameterValue);
     rig.change(QUEUE, &handle, 43_200).unwrap();
     rig.wait(10);
-    assert_eq!(
-        refusal(rig.change(QUEUE, &handle, 43_200)),
-        ErrorKind::InvalidParameterValue
-    );
+    assert_eq!(refusal(rig.change(QUEUE, &handle, 43_200)), ErrorKind::InvalidParameterValue);
     rig.change(QUEUE, &handle, 43_190).unwrap();
 }
 
@@ -145,20 +117,11 @@ fn the_visibility_of_a_message_that_is_not_in_flight_cannot_be_changed() {
     rig.send("one");
     let old = rig.receive(QUEUE, 1).remove(0).receipt_handle;
     rig.wait(30);
-    assert_eq!(
-        refusal(rig.change(QUEUE, &old, 10)),
-        ErrorKind::MessageNotInflight
-    );
+    assert_eq!(refusal(rig.change(QUEUE, &old, 10)), ErrorKind::MessageNotInflight);
     let new = rig.receive(QUEUE, 1).remove(0).receipt_handle;
-    assert_eq!(
-        refusal(rig.change(QUEUE, &old, 10)),
-        ErrorKind::MessageNotInflight
-    );
+    assert_eq!(refusal(rig.change(QUEUE, &old, 10)), ErrorKind::MessageNotInflight);
     rig.delete(QUEUE, &new).unwrap();
-    assert_eq!(
-        refusal(rig.change(QUEUE, &new, 10)),
-        ErrorKind::InvalidParameterValue
-    );
+    assert_eq!(refusal(rig.change(QUEUE, &new, 10)), ErrorKind::InvalidParameterValue);
 }
 
 #[test]
@@ -177,26 +140,13 @@ fn each_entry_of_a_visibility_batch_has_its_own_fate() {
         entry("garbage", "garbage", 0),
         entry("too-long", &received[1].receipt_handle, 43_201),
     ];
-    let request = ChangeMessageVisibilityBatchRequest {
-        queue_url: url(QUEUE),
-        entries,
-    };
-    let result = rig
-        .sqs
-        .change_message_visibility_batch(rig.now, request)
-        .unwrap();
+    let request = ChangeMessageVisibilityBatchRequest { queue_url: url(QUEUE), entries };
+    let result = rig.sqs.change_message_visibility_batch(rig.now, request).unwrap();
     assert_eq!(result.successful.len(), 1);
-    let codes: Vec<_> = result
-        .failed
-        .iter()
-        .map(|f| (f.id.as_str(), f.code.as_str()))
-        .collect();
+    let codes: Vec<_> = result.failed.iter().map(|f| (f.id.as_str(), f.code.as_str())).collect();
     assert_eq!(
         codes,
-        [
-            ("garbage", "ReceiptHandleIsInvalid"),
-            ("too-long", "InvalidParameterValue")
-        ]
+        [("garbage", "ReceiptHandleIsInvalid"), ("too-long", "InvalidParameterValue")]
     );
     assert_eq!(rig.counts(QUEUE), (1, 1, 0));
 }
@@ -214,29 +164,17 @@ fn each_entry_of_a_delete_batch_has_its_own_fate() {
         queue_url: url(QUEUE),
         entries,
     };
-    let refused = rig.sqs.delete_message_batch(
-        rig.now,
-        batch(vec![entry("a", &handle), entry("a", &handle)]),
-    );
+    let refused = rig
+        .sqs
+        .delete_message_batch(rig.now, batch(vec![entry("a", &handle), entry("a", &handle)]));
     assert_eq!(refusal(refused), ErrorKind::BatchEntryIdsNotDistinct);
     assert_eq!(
         refusal(rig.sqs.delete_message_batch(rig.now, batch(vec![]))),
         ErrorKind::EmptyBatchRequest
     );
-    let entries = vec![
-        entry("a", &handle),
-        entry("again", &handle),
-        entry("garbage", "?"),
-    ];
-    let result = rig
-        .sqs
-        .delete_message_batch(rig.now, batch(entries))
-        .unwrap();
-    assert_eq!(
-        result.successful.len(),
-        2,
-        "the same message twice is no error"
-    );
+    let entries = vec![entry("a", &handle), entry("again", &handle), entry("garbage", "?")];
+    let result = rig.sqs.delete_message_batch(rig.now, batch(entries)).unwrap();
+    assert_eq!(result.successful.len(), 2, "the same message twice is no error");
     assert_eq!(result.failed.len(), 1);
     assert_eq!(rig.counts(QUEUE), (0, 0, 0));
 }

@@ -26,17 +26,11 @@ pub(crate) fn arn(name: &str) -> String {
 }
 
 pub(crate) fn redrive_to(name: &str, max_receive_count: u32) -> String {
-    format!(
-        r#"{{"deadLetterTargetArn":"{}","maxReceiveCount":{max_receive_count}}}"#,
-        arn(name)
-    )
+    format!(r#"{{"deadLetterTargetArn":"{}","maxReceiveCount":{max_receive_count}}}"#, arn(name))
 }
 
 pub(crate) fn bodies(messages: &[ReceivedMessage]) -> Vec<&str> {
-    messages
-        .iter()
-        .map(|message| message.body.as_str())
-        .collect()
+    messages.iter().map(|message| message.body.as_str()).collect()
 }
 
 /// The kind of the error that something must have ended with.
@@ -50,10 +44,7 @@ impl Rig {
     }
 
     pub(crate) fn with_settings(settings: ModelSettings) -> Self {
-        Self {
-            sqs: Sqs::new(settings),
-            now: Millis(1_700_000_000_000),
-        }
+        Self { sqs: Sqs::new(settings), now: Millis(1_700_000_000_000) }
     }
 
     /// A model with the standard queue [`QUEUE`].
@@ -66,11 +57,7 @@ impl Rig {
     /// A model with the FIFO queue [`FIFO`], which deduplicates by content.
     pub(crate) fn fifo() -> Self {
         let mut rig = Self::empty();
-        rig.create(
-            FIFO,
-            &[("FifoQueue", "true"), ("ContentBasedDeduplication", "true")],
-        )
-        .unwrap();
+        rig.create(FIFO, &[("FifoQueue", "true"), ("ContentBasedDeduplication", "true")]).unwrap();
         rig
     }
 
@@ -79,15 +66,10 @@ impl Rig {
         name: &str,
         attributes: &[(&str, &str)],
     ) -> Result<(), ApiError> {
-        let attributes = attributes
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect();
-        let request = CreateQueueRequest {
-            queue_name: name.to_owned(),
-            attributes,
-            ..Default::default()
-        };
+        let attributes =
+            attributes.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let request =
+            CreateQueueRequest { queue_name: name.to_owned(), attributes, ..Default::default() };
         self.sqs.create_queue(self.now, request).map(drop)
     }
 
@@ -104,11 +86,7 @@ impl Rig {
             queue_url: url(name),
             attribute_names: vec![attribute.to_owned()],
         };
-        self.sqs
-            .get_queue_attributes(self.now, &request)
-            .unwrap()
-            .attributes
-            .remove(attribute)
+        self.sqs.get_queue_attributes(self.now, &request).unwrap().attributes.remove(attribute)
     }
 
     pub(crate) fn wait(&mut self, seconds: u64) {
@@ -142,9 +120,7 @@ impl Rig {
         &mut self,
         request: &ReceiveMessageRequest,
     ) -> Result<Vec<ReceivedMessage>, ApiError> {
-        self.sqs
-            .receive_message(self.now, request)
-            .map(|received| received.result.messages)
+        self.sqs.receive_message(self.now, request).map(|received| received.result.messages)
     }
 
     pub(crate) fn receive(&mut self, name: &str, most: i64) -> Vec<ReceivedMessage> {
@@ -152,10 +128,8 @@ impl Rig {
     }
 
     pub(crate) fn delete(&mut self, name: &str, handle: &str) -> Result<(), ApiError> {
-        let request = DeleteMessageRequest {
-            queue_url: url(name),
-            receipt_handle: handle.to_owned(),
-        };
+        let request =
+            DeleteMessageRequest { queue_url: url(name), receipt_handle: handle.to_owned() };
         self.sqs.delete_message(self.now, &request)
     }
 
@@ -174,11 +148,7 @@ impl Rig {
     }
 
     pub(crate) fn counts(&self, name: &str) -> (usize, usize, usize) {
-        let QueueCounts {
-            visible,
-            in_flight,
-            delayed,
-        } = self.sqs.counts(name).unwrap();
+        let QueueCounts { visible, in_flight, delayed } = self.sqs.counts(name).unwrap();
         (visible, in_flight, delayed)
     }
 }

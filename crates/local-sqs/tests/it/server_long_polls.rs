@@ -33,16 +33,8 @@ impl Running {
     }
 
     async fn change(&self, name: &str, handle: &str, seconds: i32) {
-        let change = self
-            .client
-            .change_message_visibility()
-            .queue_url(self.url(name));
-        change
-            .receipt_handle(handle)
-            .visibility_timeout(seconds)
-            .send()
-            .await
-            .unwrap();
+        let change = self.client.change_message_visibility().queue_url(self.url(name));
+        change.receipt_handle(handle).visibility_timeout(seconds).send().await.unwrap();
     }
 }
 
@@ -64,9 +56,7 @@ async fn a_long_poll_is_answered_on_release() {
     server.send(STANDARD, "one").await;
     let held = server.receive_now(STANDARD).await;
     let poll = server.start_poll(STANDARD).await;
-    server
-        .change(STANDARD, held[0].receipt_handle().unwrap(), 0)
-        .await;
+    server.change(STANDARD, held[0].receipt_handle().unwrap(), 0).await;
     assert_eq!(bodies(&within(poll).await.unwrap()), ["one"]);
 }
 
@@ -75,13 +65,8 @@ async fn a_long_poll_is_answered_on_expiry_of_the_visibility_timeout() {
     let server = Running::start().await;
     server.send(STANDARD, "one").await;
     let held = server.receive_now(STANDARD).await;
-    server
-        .change(STANDARD, held[0].receipt_handle().unwrap(), 1)
-        .await;
-    let poll = server
-        .client
-        .receive_message()
-        .queue_url(server.url(STANDARD));
+    server.change(STANDARD, held[0].receipt_handle().unwrap(), 1).await;
+    let poll = server.client.receive_message().queue_url(server.url(STANDARD));
     let started = Instant::now();
     let received = within(poll.wait_time_seconds(20).send()).await.unwrap();
     assert_eq!(bodies(received.messages()), ["one"]);
@@ -91,11 +76,7 @@ async fn a_long_poll_is_answered_on_expiry_of_the_visibility_timeout() {
 #[tokio::test]
 async fn a_long_poll_is_answered_at_the_end_of_a_delay() {
     let server = Running::start().await;
-    let send = server
-        .client
-        .send_message()
-        .queue_url(server.url(STANDARD))
-        .message_body("one");
+    let send = server.client.send_message().queue_url(server.url(STANDARD)).message_body("one");
     send.delay_seconds(900).send().await.unwrap();
     let poll = server.start_poll(STANDARD).await;
     server.handle.skip(Duration::from_mins(15));
@@ -110,11 +91,7 @@ async fn a_long_poll_is_answered_when_a_group_is_unblocked() {
     server.send(FIFO, "two").await;
     let poll = server.start_poll(FIFO).await;
     let delete = server.client.delete_message().queue_url(server.url(FIFO));
-    delete
-        .set_receipt_handle(held[0].receipt_handle.clone())
-        .send()
-        .await
-        .unwrap();
+    delete.set_receipt_handle(held[0].receipt_handle.clone()).send().await.unwrap();
     assert_eq!(bodies(&within(poll).await.unwrap()), ["two"]);
 }
 
@@ -148,10 +125,7 @@ async fn waiting_receivers_are_served_in_the_order_in_which_they_came() {
 async fn an_empty_long_poll_ends_after_its_time_and_not_before() {
     let server = Running::start().await;
     let started = Instant::now();
-    let receive = server
-        .client
-        .receive_message()
-        .queue_url(server.url(STANDARD));
+    let receive = server.client.receive_message().queue_url(server.url(STANDARD));
     let answer = within(receive.wait_time_seconds(1).send()).await.unwrap();
     assert_eq!(answer.messages, None);
     assert!(started.elapsed() >= Duration::from_secs(1));
@@ -161,11 +135,7 @@ async fn an_empty_long_poll_ends_after_its_time_and_not_before() {
 #[tokio::test]
 async fn the_queue_s_wait_time_holds_when_a_receive_gives_none() {
     let server = Running::start().await;
-    let receive = server
-        .client
-        .receive_message()
-        .queue_url(server.url(STANDARD))
-        .send();
+    let receive = server.client.receive_message().queue_url(server.url(STANDARD)).send();
     let poll = tokio::spawn(receive);
     server.until_waiting(1).await;
     server.send(STANDARD, "one").await;
@@ -175,15 +145,9 @@ async fn the_queue_s_wait_time_holds_when_a_receive_gives_none() {
 #[tokio::test]
 async fn a_connection_dropped_while_waiting_consumes_nothing() {
     let server = Running::start().await;
-    let body = format!(
-        r#"{{"QueueUrl":"{}","WaitTimeSeconds":20}}"#,
-        server.url(STANDARD)
-    );
+    let body = format!(r#"{{"QueueUrl":"{}","WaitTimeSeconds":20}}"#, server.url(STANDARD));
     let mut connection = server.connect().await;
-    connection
-        .write_all(json_request("ReceiveMessage", &body).as_bytes())
-        .await
-        .unwrap();
+    connection.write_all(json_request("ReceiveMessage", &body).as_bytes()).await.unwrap();
     server.until_waiting(1).await;
     drop(connection);
     server.until_waiting(0).await;
@@ -210,19 +174,9 @@ async fn ending_long_polls_answers_them_and_lets_later_ones_not_wait() {
     let poll = server.start_poll(STANDARD).await;
     server.handle.end_long_polls();
     assert!(within(poll).await.unwrap().is_empty());
-    let receive = server
-        .client
-        .receive_message()
-        .queue_url(server.url(STANDARD));
+    let receive = server.client.receive_message().queue_url(server.url(STANDARD));
     let answer = receive.wait_time_seconds(20).send();
-    assert_eq!(
-        tokio::time::timeout(POLL / 2, answer)
-            .await
-            .unwrap()
-            .unwrap()
-            .messages,
-        None
-    );
+    assert_eq!(tokio::time::timeout(POLL / 2, answer).await.unwrap().unwrap().messages, None);
 }
 
 #[tokio::test]
@@ -238,29 +192,12 @@ async fn a_server_that_stops_answers_its_long_polls_first() {
 #[tokio::test]
 async fn deleting_a_queue_ends_the_polls_on_it() {
     let server = Running::start().await;
-    let body = format!(
-        r#"{{"QueueUrl":"{}","WaitTimeSeconds":20}}"#,
-        server.url(STANDARD)
-    );
+    let body = format!(r#"{{"QueueUrl":"{}","WaitTimeSeconds":20}}"#, server.url(STANDARD));
     let mut connection = server.connect().await;
-    connection
-        .write_all(json_request("ReceiveMessage", &body).as_bytes())
-        .await
-        .unwrap();
+    connection.write_all(json_request("ReceiveMessage", &body).as_bytes()).await.unwrap();
     server.until_waiting(1).await;
-    server
-        .client
-        .delete_queue()
-        .queue_url(server.url(STANDARD))
-        .send()
-        .await
-        .unwrap();
+    server.client.delete_queue().queue_url(server.url(STANDARD)).send().await.unwrap();
     let mut answer = String::new();
-    within(connection.read_to_string(&mut answer))
-        .await
-        .unwrap();
-    assert!(
-        answer.contains("com.amazonaws.sqs#QueueDoesNotExist"),
-        "{answer}"
-    );
+    within(connection.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.contains("com.amazonaws.sqs#QueueDoesNotExist"), "{answer}");
 }

@@ -26,10 +26,7 @@ async fn errors_carry_the_shape_and_the_older_query_code() {
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
     let header = "x-amzn-query-error: AWS.SimpleQueueService.NonExistentQueue;Sender\r\n";
     assert!(answer.contains(header), "{answer}");
-    assert!(
-        answer.contains(r#""__type":"com.amazonaws.sqs#QueueDoesNotExist""#),
-        "{answer}"
-    );
+    assert!(answer.contains(r#""__type":"com.amazonaws.sqs#QueueDoesNotExist""#), "{answer}");
 }
 
 #[tokio::test]
@@ -60,42 +57,24 @@ async fn bad_requests_get_an_aws_shaped_error() {
         ("Nonsense", "{}", "UnknownOperationException"),
     ] {
         let answer = server.raw(&json_request(operation, body)).await;
-        assert!(
-            answer.starts_with("HTTP/1.1 400"),
-            "{operation} {body}: {answer}"
-        );
+        assert!(answer.starts_with("HTTP/1.1 400"), "{operation} {body}: {answer}");
         assert!(answer.contains(error), "{operation} {body}: {answer}");
     }
     let no_target =
         "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
-    assert!(
-        server
-            .raw(no_target)
-            .await
-            .contains("UnknownOperationException")
-    );
+    assert!(server.raw(no_target).await.contains("UnknownOperationException"));
     let no_post =
         "PUT /anything HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-    assert!(
-        server
-            .raw(no_post)
-            .await
-            .contains("UnknownOperationException")
-    );
+    assert!(server.raw(no_post).await.contains("UnknownOperationException"));
 }
 
 #[tokio::test]
 async fn a_body_beyond_eight_mebibytes_is_refused() {
     let server = Running::start().await;
     let head = "POST / HTTP/1.1\r\nhost: x\r\nx-amz-target: AmazonSQS.SendMessage\r\ncontent-length: 9000000\r\nconnection: close\r\n\r\n";
-    let answer = server
-        .raw(&format!("{head}{}", "x".repeat(9_000_000)))
-        .await;
+    let answer = server.raw(&format!("{head}{}", "x".repeat(9_000_000))).await;
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
-    assert!(
-        answer.contains("RequestEntityTooLargeException"),
-        "{answer}"
-    );
+    assert!(answer.contains("RequestEntityTooLargeException"), "{answer}");
 }
 
 #[tokio::test]
@@ -107,9 +86,7 @@ async fn a_batch_of_one_mebibyte_that_is_all_escapes_is_accepted() {
         r#"{{"QueueUrl":"{}","Entries":[{{"Id":"a","MessageBody":"{body}"}}]}}"#,
         server.url(STANDARD)
     );
-    let answer = server
-        .raw(&json_request("SendMessageBatch", &request))
-        .await;
+    let answer = server.raw(&json_request("SendMessageBatch", &request)).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(answer.contains(r#""Successful":[{"#), "{answer}");
 }
@@ -123,18 +100,10 @@ async fn the_status_page_tells_counts_and_that_nothing_is_durable() {
     };
     let text = server.raw(&get("*/*")).await;
     assert!(text.contains("not durable"), "{text}");
-    let line = text
-        .lines()
-        .find(|line| line.starts_with("order-queue-standard "))
-        .unwrap();
-    assert_eq!(
-        line.split_whitespace().skip(1).collect::<Vec<_>>(),
-        ["1", "0", "0"]
-    );
+    let line = text.lines().find(|line| line.starts_with("order-queue-standard ")).unwrap();
+    assert_eq!(line.split_whitespace().skip(1).collect::<Vec<_>>(), ["1", "0", "0"]);
     let json = server.raw(&get("application/json")).await;
     assert!(json.contains(r#""durable":false"#), "{json}");
-    let health = server
-        .raw("GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-        .await;
+    let health = server.raw("GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
     assert!(health.starts_with("HTTP/1.1 200"), "{health}");
 }

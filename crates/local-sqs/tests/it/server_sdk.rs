@@ -11,56 +11,25 @@ use crate::server_support::{FIFO, Running, STANDARD};
 #[tokio::test]
 async fn the_four_default_queues_are_there() {
     let server = Running::start().await;
-    let queues = server
-        .client
-        .list_queues()
-        .send()
-        .await
-        .unwrap()
-        .queue_urls
-        .unwrap();
-    let names = [
-        "order-queue-dlq.fifo",
-        STANDARD,
-        "order-queue-standard-dlq",
-        FIFO,
-    ];
+    let queues = server.client.list_queues().send().await.unwrap().queue_urls.unwrap();
+    let names = ["order-queue-dlq.fifo", STANDARD, "order-queue-standard-dlq", FIFO];
     assert_eq!(queues, names.map(|name| server.url(name)));
     for (name, attribute, value) in [
         (STANDARD, QueueAttributeName::VisibilityTimeout, "30"),
-        (
-            STANDARD,
-            QueueAttributeName::ReceiveMessageWaitTimeSeconds,
-            "20",
-        ),
-        (
-            "order-queue-standard-dlq",
-            QueueAttributeName::MessageRetentionPeriod,
-            "1209600",
-        ),
+        (STANDARD, QueueAttributeName::ReceiveMessageWaitTimeSeconds, "20"),
+        ("order-queue-standard-dlq", QueueAttributeName::MessageRetentionPeriod, "1209600"),
         (FIFO, QueueAttributeName::ContentBasedDeduplication, "true"),
         (FIFO, QueueAttributeName::DeduplicationScope, "messageGroup"),
-        (
-            FIFO,
-            QueueAttributeName::FifoThroughputLimit,
-            "perMessageGroupId",
-        ),
+        (FIFO, QueueAttributeName::FifoThroughputLimit, "perMessageGroupId"),
         (
             FIFO,
             QueueAttributeName::RedrivePolicy,
             r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:order-queue-dlq.fifo","maxReceiveCount":3}"#,
         ),
     ] {
-        let get = server
-            .client
-            .get_queue_attributes()
-            .queue_url(server.url(name));
+        let get = server.client.get_queue_attributes().queue_url(server.url(name));
         let got = get.attribute_names(attribute.clone()).send().await.unwrap();
-        assert_eq!(
-            got.attributes().unwrap()[&attribute],
-            value,
-            "{name} {attribute:?}"
-        );
+        assert_eq!(got.attributes().unwrap()[&attribute], value, "{name} {attribute:?}");
     }
 }
 
@@ -79,46 +48,30 @@ async fn queues_can_be_declared_in_toml() {
         "#,
     )
     .unwrap();
-    let server = Running::with_settings(ServerSettings {
-        queues,
-        ..ServerSettings::default()
-    })
-    .await;
+    let server =
+        Running::with_settings(ServerSettings { queues, ..ServerSettings::default() }).await;
     let listed = server.client.list_queues().send().await.unwrap();
     assert_eq!(listed.queue_urls().len(), 2);
     assert!(parse_queues("[[queue]]\nname = \"a b\"").is_err());
     assert!(parse_queues("[[queue]]\nname = \"a\"\nnonsense = 1").is_err());
     let misordered: Vec<QueueDeclaration> = default_queues().into_iter().rev().collect();
-    let settings = ServerSettings {
-        queues: misordered,
-        ..ServerSettings::default()
-    };
+    let settings = ServerSettings { queues: misordered, ..ServerSettings::default() };
     let refused = local_sqs::Server::bind("127.0.0.1:0".parse().unwrap(), settings).await;
-    assert_eq!(
-        refused.unwrap_err().kind(),
-        std::io::ErrorKind::InvalidInput
-    );
+    assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::InvalidInput);
 }
 
 #[tokio::test]
 async fn a_message_goes_round_with_its_attributes() {
     let server = Running::start().await;
     let url = server.url(STANDARD);
-    let text = MessageAttributeValue::builder()
-        .data_type("String")
-        .string_value("값")
-        .build()
-        .unwrap();
+    let text =
+        MessageAttributeValue::builder().data_type("String").string_value("값").build().unwrap();
     let bytes = MessageAttributeValue::builder()
         .data_type("Binary")
         .binary_value(Blob::new([0, 255]))
         .build()
         .unwrap();
-    let send = server
-        .client
-        .send_message()
-        .queue_url(&url)
-        .message_body("본문 \u{1f4e6}");
+    let send = server.client.send_message().queue_url(&url).message_body("본문 \u{1f4e6}");
     let accepted = send
         .message_attributes("text", text.clone())
         .message_attributes("bytes", bytes.clone())
@@ -135,21 +88,14 @@ async fn a_message_goes_round_with_its_attributes() {
     let message = &received.messages()[0];
     assert_eq!(message.body(), Some("본문 \u{1f4e6}"));
     assert_eq!(message.message_id(), accepted.message_id());
-    assert_eq!(
-        message.md5_of_message_attributes(),
-        accepted.md5_of_message_attributes()
-    );
+    assert_eq!(message.md5_of_message_attributes(), accepted.md5_of_message_attributes());
     let attributes = message.message_attributes().unwrap();
     assert_eq!((&attributes["text"], &attributes["bytes"]), (&text, &bytes));
     let count =
         &message.attributes().unwrap()[&MessageSystemAttributeName::ApproximateReceiveCount];
     assert_eq!(count, "1");
     let delete = server.client.delete_message().queue_url(&url);
-    delete
-        .receipt_handle(message.receipt_handle().unwrap())
-        .send()
-        .await
-        .unwrap();
+    delete.receipt_handle(message.receipt_handle().unwrap()).send().await.unwrap();
     assert_eq!(
         server.handle.queue_counts(STANDARD).unwrap(),
         local_sqs::model::QueueCounts::default()
@@ -169,29 +115,12 @@ async fn batches_go_round_in_a_fifo_group_s_order() {
             .unwrap()
     };
     let send = server.client.send_message_batch().queue_url(&url);
-    let accepted = send
-        .set_entries(Some((0..10).map(entry).collect()))
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(
-        (accepted.successful().len(), accepted.failed().len()),
-        (10, 0)
-    );
-    let receive = server
-        .client
-        .receive_message()
-        .queue_url(&url)
-        .max_number_of_messages(10);
+    let accepted = send.set_entries(Some((0..10).map(entry).collect())).send().await.unwrap();
+    assert_eq!((accepted.successful().len(), accepted.failed().len()), (10, 0));
+    let receive = server.client.receive_message().queue_url(&url).max_number_of_messages(10);
     let received = receive.send().await.unwrap().messages.unwrap();
-    let bodies: Vec<_> = received
-        .iter()
-        .filter_map(|message| message.body.clone())
-        .collect();
-    assert_eq!(
-        bodies,
-        (0..10).map(|n| format!("body-{n}")).collect::<Vec<_>>()
-    );
+    let bodies: Vec<_> = received.iter().filter_map(|message| message.body.clone()).collect();
+    assert_eq!(bodies, (0..10).map(|n| format!("body-{n}")).collect::<Vec<_>>());
     let entry = |(n, message): (usize, &aws_sdk_sqs::types::Message)| {
         DeleteMessageBatchRequestEntry::builder()
             .id(n.to_string())
@@ -200,68 +129,31 @@ async fn batches_go_round_in_a_fifo_group_s_order() {
             .unwrap()
     };
     let entries = received.iter().enumerate().map(entry).collect();
-    let delete = server
-        .client
-        .delete_message_batch()
-        .queue_url(&url)
-        .set_entries(Some(entries));
+    let delete = server.client.delete_message_batch().queue_url(&url).set_entries(Some(entries));
     assert_eq!(delete.send().await.unwrap().successful().len(), 10);
-    assert_eq!(
-        server.handle.queue_counts(FIFO).unwrap(),
-        local_sqs::model::QueueCounts::default()
-    );
+    assert_eq!(server.handle.queue_counts(FIFO).unwrap(), local_sqs::model::QueueCounts::default());
 }
 
 #[tokio::test]
 async fn errors_arrive_as_the_sdk_s_typed_errors() {
     let server = Running::start().await;
-    let missing = server
-        .client
-        .get_queue_url()
-        .queue_name("nowhere")
-        .send()
-        .await
-        .unwrap_err();
-    assert!(matches!(
-        missing.into_service_error(),
-        GetQueueUrlError::QueueDoesNotExist(_)
-    ));
+    let missing = server.client.get_queue_url().queue_name("nowhere").send().await.unwrap_err();
+    assert!(matches!(missing.into_service_error(), GetQueueUrlError::QueueDoesNotExist(_)));
 
     let url = server.url(STANDARD);
-    let delete = server
-        .client
-        .delete_message()
-        .queue_url(&url)
-        .receipt_handle("garbage");
+    let delete = server.client.delete_message().queue_url(&url).receipt_handle("garbage");
     let refused = delete.send().await.unwrap_err().into_service_error();
     assert!(refused.is_receipt_handle_is_invalid(), "{refused:?}");
 
     server.send(STANDARD, "one").await;
-    let receive = server
-        .client
-        .receive_message()
-        .queue_url(&url)
-        .visibility_timeout(0);
+    let receive = server.client.receive_message().queue_url(&url).visibility_timeout(0);
     let received = receive.send().await.unwrap();
     let handle = received.messages()[0].receipt_handle().unwrap();
-    let change = server
-        .client
-        .change_message_visibility()
-        .queue_url(&url)
-        .receipt_handle(handle);
-    let refused = change
-        .visibility_timeout(5)
-        .send()
-        .await
-        .unwrap_err()
-        .into_service_error();
+    let change = server.client.change_message_visibility().queue_url(&url).receipt_handle(handle);
+    let refused = change.visibility_timeout(5).send().await.unwrap_err().into_service_error();
     assert!(refused.is_message_not_inflight(), "{refused:?}");
 
-    let receive = server
-        .client
-        .receive_message()
-        .queue_url(&url)
-        .max_number_of_messages(11);
+    let receive = server.client.receive_message().queue_url(&url).max_number_of_messages(11);
     let refused = receive.send().await.unwrap_err().into_service_error();
     assert_eq!(refused.meta().code(), Some("InvalidParameterValue"));
 }
@@ -282,27 +174,10 @@ async fn every_remaining_operation_answers_the_sdk() {
         .unwrap();
     let new = created.queue_url().unwrap();
     assert_eq!(new, server.url("new"));
-    let tags = client
-        .list_queue_tags()
-        .queue_url(new)
-        .send()
-        .await
-        .unwrap();
+    let tags = client.list_queue_tags().queue_url(new).send().await.unwrap();
     assert_eq!(tags.tags().unwrap()["team"], "orders");
-    client
-        .tag_queue()
-        .queue_url(new)
-        .tags("env", "test")
-        .send()
-        .await
-        .unwrap();
-    client
-        .untag_queue()
-        .queue_url(new)
-        .tag_keys("team")
-        .send()
-        .await
-        .unwrap();
+    client.tag_queue().queue_url(new).tags("env", "test").send().await.unwrap();
+    client.untag_queue().queue_url(new).tag_keys("team").send().await.unwrap();
     client
         .set_queue_attributes()
         .queue_url(new)
@@ -311,12 +186,7 @@ async fn every_remaining_operation_answers_the_sdk() {
         .await
         .unwrap();
     client.purge_queue().queue_url(new).send().await.unwrap();
-    let sources = client
-        .list_dead_letter_source_queues()
-        .queue_url(&dlq)
-        .send()
-        .await
-        .unwrap();
+    let sources = client.list_dead_letter_source_queues().queue_url(&dlq).send().await.unwrap();
     assert_eq!(sources.queue_urls(), [server.url(STANDARD)]);
     let task = client
         .start_message_move_task()
@@ -326,22 +196,10 @@ async fn every_remaining_operation_answers_the_sdk() {
         .await
         .unwrap();
     assert!(task.task_handle().is_some());
-    let tasks = client
-        .list_message_move_tasks()
-        .source_arn(dlq_arn)
-        .send()
-        .await
-        .unwrap();
+    let tasks = client.list_message_move_tasks().source_arn(dlq_arn).send().await.unwrap();
     assert_eq!(tasks.results()[0].status(), Some("COMPLETED"));
-    let cancel = client
-        .cancel_message_move_task()
-        .task_handle(task.task_handle().unwrap());
+    let cancel = client.cancel_message_move_task().task_handle(task.task_handle().unwrap());
     cancel.send().await.unwrap_err();
     client.delete_queue().queue_url(new).send().await.unwrap();
-    client
-        .get_queue_url()
-        .queue_name("new")
-        .send()
-        .await
-        .unwrap_err();
+    client.get_queue_url().queue_name("new").send().await.unwrap_err();
 }

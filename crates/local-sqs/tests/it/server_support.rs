@@ -30,22 +30,14 @@ impl Running {
     }
 
     pub(crate) async fn with_settings(settings: ServerSettings) -> Self {
-        let server = Server::bind("127.0.0.1:0".parse().unwrap(), settings)
-            .await
-            .unwrap();
+        let server = Server::bind("127.0.0.1:0".parse().unwrap(), settings).await.unwrap();
         let (endpoint, handle) = (server.endpoint(), server.handle());
         let (stop, stopped) = oneshot::channel::<()>();
         let serving = tokio::spawn(server.serve(async {
             let _ = stopped.await;
         }));
         let client = client(&endpoint);
-        Self {
-            endpoint,
-            handle,
-            client,
-            stop,
-            serving,
-        }
+        Self { endpoint, handle, client, stop, serving }
     }
 
     pub(crate) fn url(&self, name: &str) -> String {
@@ -59,11 +51,7 @@ impl Running {
     }
 
     pub(crate) async fn send(&self, name: &str, body: &str) {
-        let send = self
-            .client
-            .send_message()
-            .queue_url(self.url(name))
-            .message_body(body);
+        let send = self.client.send_message().queue_url(self.url(name)).message_body(body);
         send.set_message_group_id(name.strip_suffix(".fifo").map(|_| "a".to_owned()))
             .send()
             .await
@@ -90,9 +78,7 @@ impl Running {
     }
 
     pub(crate) async fn connect(&self) -> TcpStream {
-        TcpStream::connect(self.endpoint.trim_start_matches("http://"))
-            .await
-            .unwrap()
+        TcpStream::connect(self.endpoint.trim_start_matches("http://")).await.unwrap()
     }
 }
 
@@ -119,7 +105,5 @@ pub(crate) fn client(endpoint: &str) -> Client {
 
 /// A bound for what must happen soon; generous because machines are slow at times.
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), future)
-        .await
-        .expect("in time")
+    tokio::time::timeout(Duration::from_secs(20), future).await.expect("in time")
 }

@@ -34,10 +34,7 @@ fn body(price: &str, timestamp: &str) -> String {
 
 #[test]
 fn the_bytes_of_an_order_are_pinned() {
-    let event = order(vec![
-        item("상품1", 3, "12.50"),
-        item("\"<script>\"", 1, "0.005"),
-    ]);
+    let event = order(vec![item("상품1", 3, "12.50"), item("\"<script>\"", 1, "0.005")]);
     assert_snapshot!(event.expect("small").to_json(), @r#"{"orderId":"6f1a3c52-6a53-4f0c-9c8e-1c0f2d9b7a11","customerId":"customer-001","items":[{"productId":"p1","productName":"상품1","quantity":3,"price":12.50},{"productId":"p1","productName":"\"<script>\"","quantity":1,"price":0.005}],"totalAmount":37.505,"timestamp":"2025-09-30T14:10:38.830774Z"}"#);
 }
 
@@ -52,10 +49,7 @@ fn the_bytes_of_a_delivery_are_pinned() {
     };
     let json = serde_json::to_string(&event).expect("JSON");
     assert_snapshot!(json, @r#"{"deliveryId":"6f1a3c52-6a53-4f0c-9c8e-1c0f2d9b7a11","orderId":"6f1a3c52-6a53-4f0c-9c8e-1c0f2d9b7a11","address":"서울","status":"IN_TRANSIT","timestamp":"2025-09-30T14:10:38Z"}"#);
-    assert_eq!(
-        serde_json::from_str::<DeliveryEvent>(&json).expect("an event"),
-        event
-    );
+    assert_eq!(serde_json::from_str::<DeliveryEvent>(&json).expect("an event"), event);
     assert_eq!(event.status.as_str(), "IN_TRANSIT");
 }
 
@@ -63,10 +57,7 @@ fn the_bytes_of_a_delivery_are_pinned() {
 fn characters_that_sqs_refuses_are_carried_as_escapes() {
     let event = order(vec![item("a\u{fffe}b\u{ffff}\0", 1, "1")]).expect("small");
     let json = event.to_json();
-    assert!(
-        json.contains(r#""productName":"a\ufffeb\uffff\u0000""#),
-        "{json}"
-    );
+    assert!(json.contains(r#""productName":"a\ufffeb\uffff\u0000""#), "{json}");
     assert_eq!(OrderEvent::from_json(&json), Ok(event));
 }
 
@@ -87,18 +78,9 @@ fn times_with_another_zone_are_read_as_the_same_instant() {
 
 #[test]
 fn what_is_not_json_is_told_apart_from_what_is_not_an_order() {
-    for unparseable in [
-        "",
-        "garbage",
-        "{",
-        r#"{"orderId":1,"#,
-        "{\"customerId\":5}}",
-    ] {
+    for unparseable in ["", "garbage", "{", r#"{"orderId":1,"#, "{\"customerId\":5}}"] {
         let error = OrderEvent::from_json(unparseable).expect_err(unparseable);
-        assert!(
-            matches!(error, EventError::Unparseable(_)),
-            "{unparseable}: {error}"
-        );
+        assert!(matches!(error, EventError::Unparseable(_)), "{unparseable}: {error}");
     }
     let good = body("1", "2025-09-30T14:10:38Z");
     for invalid in [
@@ -115,10 +97,7 @@ fn what_is_not_json_is_told_apart_from_what_is_not_an_order() {
         good.replace("2025-09-30T14:10:38Z", "2025-09-30"),
     ] {
         let error = OrderEvent::from_json(&invalid).expect_err(&invalid);
-        assert!(
-            matches!(error, EventError::Invalid(_)),
-            "{invalid}: {error}"
-        );
+        assert!(matches!(error, EventError::Invalid(_)), "{invalid}: {error}");
     }
 }
 
@@ -134,10 +113,7 @@ fn more_digits_than_can_be_kept_are_refused_and_never_rounded() {
         "0.00000000000000000000000000001",
     ] {
         let error = OrderEvent::from_json(&body(price, "2025-09-30T14:10:38Z")).expect_err(price);
-        assert!(
-            error.to_string().contains("too many digits"),
-            "{price}: {error}"
-        );
+        assert!(error.to_string().contains("too many digits"), "{price}: {error}");
     }
 }
 
@@ -146,24 +122,15 @@ fn digits_and_exponents_are_taken_exactly() {
     for (json, exact) in [
         ("12.50", "12.50"),
         ("0.1", "0.1"),
-        (
-            "79228162514264337593543950335",
-            "79228162514264337593543950335",
-        ),
-        (
-            "0.0000000000000000000000000001",
-            "0.0000000000000000000000000001",
-        ),
+        ("79228162514264337593543950335", "79228162514264337593543950335"),
+        ("0.0000000000000000000000000001", "0.0000000000000000000000000001"),
         ("1.5e3", "1500"),
         ("1.5E+3", "1500"),
         ("150e-2", "1.50"),
         ("-7", "-7"),
         ("0e9", "0"),
     ] {
-        assert_eq!(
-            parse_decimal(json).map(|value| value.to_string()),
-            Ok(exact.to_owned())
-        );
+        assert_eq!(parse_decimal(json).map(|value| value.to_string()), Ok(exact.to_owned()));
     }
 }
 
@@ -175,10 +142,7 @@ fn a_total_that_cannot_be_exact_is_an_error() {
         Ok(most.into())
     );
     assert_eq!(order(vec![item("a", 2, most)]), Err(AmountOverflow));
-    assert_eq!(
-        order(vec![item("a", 1, most), item("b", 1, "0.1")]),
-        Err(AmountOverflow)
-    );
+    assert_eq!(order(vec![item("a", 1, most), item("b", 1, "0.1")]), Err(AmountOverflow));
 }
 
 proptest! {

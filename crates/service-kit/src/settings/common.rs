@@ -32,18 +32,8 @@ pub fn common() -> Vec<Setting> {
 pub fn listeners(listen: &'static str, admin: &'static str) -> Vec<Setting> {
     const ALLOWED: &str = "ip:port; port 0 lets the system choose";
     vec![
-        Setting::new(
-            "LISTEN_ADDR",
-            listen,
-            ALLOWED,
-            "Address of the service's own HTTP listener",
-        ),
-        Setting::new(
-            "ADMIN_ADDR",
-            admin,
-            ALLOWED,
-            "Address of /metrics, /livez and /readyz",
-        ),
+        Setting::new("LISTEN_ADDR", listen, ALLOWED, "Address of the service's own HTTP listener"),
+        Setting::new("ADMIN_ADDR", admin, ALLOWED, "Address of /metrics, /livez and /readyz"),
     ]
 }
 
@@ -142,20 +132,13 @@ impl Reader {
             fifo: self.queue_url("SQS_QUEUE_URL_FIFO", true),
             fifo_dlq: self.queue_url("SQS_QUEUE_URL_FIFO_DLQ", true),
         };
-        Common {
-            aws,
-            queues,
-            telemetry: self.telemetry(),
-        }
+        Common { aws, queues, telemetry: self.telemetry() }
     }
 
     /// Reads the rows of logs and traces, a part of [`Reader::common`].
     pub fn telemetry(&mut self) -> TelemetrySettings {
-        let formats = [
-            ("auto", LogFormat::Auto),
-            ("text", LogFormat::Text),
-            ("json", LogFormat::Json),
-        ];
+        let formats =
+            [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];
         let format = self.one_of("LOG_FORMAT", &formats);
         let filter = self.text("RUST_LOG");
         if tracing_subscriber::EnvFilter::try_new(&filter).is_err() {
@@ -166,11 +149,7 @@ impl Reader {
             );
         }
         let otlp = self.otlp();
-        TelemetrySettings {
-            format,
-            filter,
-            otlp,
-        }
+        TelemetrySettings { format, filter, otlp }
     }
 
     fn aws(&mut self) -> AwsAccess {
@@ -179,18 +158,10 @@ impl Reader {
         let temporary = self.optional("AWS_SESSION_TOKEN").is_some();
         match (&key, &secret) {
             (Some(key), None) => {
-                self.problem(
-                    "AWS_ACCESS_KEY_ID",
-                    key,
-                    "together with AWS_SECRET_ACCESS_KEY",
-                );
+                self.problem("AWS_ACCESS_KEY_ID", key, "together with AWS_SECRET_ACCESS_KEY");
             }
             (None, Some(_)) => {
-                self.problem(
-                    "AWS_SECRET_ACCESS_KEY",
-                    "",
-                    "together with AWS_ACCESS_KEY_ID",
-                );
+                self.problem("AWS_SECRET_ACCESS_KEY", "", "together with AWS_ACCESS_KEY_ID");
             }
             _ => {}
         }
@@ -236,10 +207,6 @@ impl Reader {
         let service_name = self.optional("OTEL_SERVICE_NAME");
         let at_base = base.map(|base| format!("{}/v1/traces", base.trim_end_matches('/')));
         let traces_url = full.or(at_base).filter(|_| !disabled)?;
-        Some(Otlp {
-            traces_url,
-            service_name,
-            sampler,
-        })
+        Some(Otlp { traces_url, service_name, sampler })
     }
 }

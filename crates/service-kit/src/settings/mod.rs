@@ -52,14 +52,7 @@ pub struct Setting {
 impl Setting {
     /// An optional setting.
     pub const fn optional(name: &'static str, allowed: &'static str, about: &'static str) -> Self {
-        Self {
-            name,
-            default: None,
-            allowed,
-            about,
-            secret: false,
-            aliases: &[],
-        }
+        Self { name, default: None, allowed, about, secret: false, aliases: &[] }
     }
 
     /// A setting with a default.
@@ -69,14 +62,7 @@ impl Setting {
         allowed: &'static str,
         about: &'static str,
     ) -> Self {
-        Self {
-            name,
-            default: Some(default),
-            allowed,
-            about,
-            secret: false,
-            aliases: &[],
-        }
+        Self { name, default: Some(default), allowed, about, secret: false, aliases: &[] }
     }
 
     /// The same with a value that is never shown.

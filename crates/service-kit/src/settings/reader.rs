@@ -31,11 +31,7 @@ impl Reader {
         file: Option<&Path>,
         env: impl IntoIterator<Item = (String, String)>,
     ) -> Self {
-        let mut reader = Self {
-            table,
-            values: BTreeMap::new(),
-            problems: Vec::new(),
-        };
+        let mut reader = Self { table, values: BTreeMap::new(), problems: Vec::new() };
         let file = file.map(|path| reader.read_file(path)).unwrap_or_default();
         let env = reader.read_env(env);
         reader.merge(&file, &env);
@@ -68,11 +64,7 @@ impl Reader {
     pub fn duration(&mut self, name: &'static str, range: RangeInclusive<Duration>) -> Duration {
         let parse = |text: &str| humantime::parse_duration(text).ok();
         let fallback = *range.start();
-        self.parsed(
-            name,
-            |text| parse(text).filter(|value| range.contains(value)),
-            fallback,
-        )
+        self.parsed(name, |text| parse(text).filter(|value| range.contains(value)), fallback)
     }
 
     /// A number within a range.
@@ -81,11 +73,7 @@ impl Reader {
         T: FromStr + PartialOrd + Copy,
     {
         let fallback = *range.start();
-        self.parsed(
-            name,
-            |text| text.parse().ok().filter(|value| range.contains(value)),
-            fallback,
-        )
+        self.parsed(name, |text| text.parse().ok().filter(|value| range.contains(value)), fallback)
     }
 
     /// `true` or `false`, any case.
@@ -95,11 +83,7 @@ impl Reader {
 
     /// An address to listen on, `ip:port`.
     pub fn socket_addr(&mut self, name: &'static str) -> SocketAddr {
-        self.parsed(
-            name,
-            |text| text.parse().ok(),
-            SocketAddr::from(([127, 0, 0, 1], 0)),
-        )
+        self.parsed(name, |text| text.parse().ok(), SocketAddr::from(([127, 0, 0, 1], 0)))
     }
 
     /// One of a closed list of words, any case; the first is the stand-in for a wrong one.
@@ -138,11 +122,7 @@ impl Reader {
 
     /// The settings, or every problem that was noted.
     pub fn finish<T>(self, settings: T) -> Result<T, Problems> {
-        if self.problems.is_empty() {
-            Ok(settings)
-        } else {
-            Err(Problems(self.problems))
-        }
+        if self.problems.is_empty() { Ok(settings) } else { Err(Problems(self.problems)) }
     }
 
     fn parsed<T>(
@@ -177,11 +157,7 @@ impl Reader {
 
     fn note(&mut self, name: String, value: Option<String>, allowed: String) {
         // A setting that is read twice is still wrong only once.
-        let problem = SettingProblem {
-            name,
-            value,
-            allowed,
-        };
+        let problem = SettingProblem { name, value, allowed };
         if !self.problems.contains(&problem) {
             self.problems.push(problem);
         }
@@ -200,11 +176,7 @@ impl Reader {
                 .collect(),
             Err(error) => {
                 let allowed = format!("a readable TOML file ({error})");
-                self.note(
-                    "--config".to_owned(),
-                    Some(path.display().to_string()),
-                    allowed,
-                );
+                self.note("--config".to_owned(), Some(path.display().to_string()), allowed);
                 BTreeMap::new()
             }
         }
@@ -217,9 +189,7 @@ impl Reader {
             return Some((name, value));
         }
         if !(lower && names::FLEET_NAMES.contains(&name.as_str())) {
-            let shown = value
-                .into_string()
-                .unwrap_or_else(|_| NOT_A_TEXT.to_owned());
+            let shown = value.into_string().unwrap_or_else(|_| NOT_A_TEXT.to_owned());
             let shown = hide_unknown(&name, shown);
             let hint = self.did_you_mean(&name).map(str::to_ascii_lowercase);
             self.note(
@@ -272,11 +242,7 @@ impl Reader {
             .and_then(|merged| merged.collect())
             .expect("sources in memory can be collected");
         for row in self.table.clone() {
-            match merged
-                .get(&row.name.to_ascii_lowercase())
-                .cloned()
-                .map(Value::into_string)
-            {
+            match merged.get(&row.name.to_ascii_lowercase()).cloned().map(Value::into_string) {
                 Some(Ok(text)) => {
                     self.values.insert(row.name, text);
                 }
@@ -288,9 +254,7 @@ impl Reader {
 
     /// The row that a name or an older spelling of it stands for.
     fn canonical(&self, name: &str) -> Option<&Setting> {
-        self.table
-            .iter()
-            .find(|row| row.name == name || row.aliases.contains(&name))
+        self.table.iter().find(|row| row.name == name || row.aliases.contains(&name))
     }
 
     fn did_you_mean(&self, name: &str) -> Option<&'static str> {
@@ -307,9 +271,7 @@ impl Layer {
     fn new(table: &[Setting], values: &BTreeMap<String, Value>) -> Self {
         let value_of = |row: &Setting| {
             let mut spellings = std::iter::once(&row.name).chain(row.aliases);
-            spellings
-                .find_map(|spelling| values.get(*spelling))
-                .cloned()
+            spellings.find_map(|spelling| values.get(*spelling)).cloned()
         };
         let named = |row: &Setting| Some((row.name.to_ascii_lowercase(), value_of(row)?));
         Self(table.iter().filter_map(named).collect())
@@ -341,17 +303,6 @@ fn unknown(nearest: Option<&str>) -> String {
 
 /// An unknown name may be a misspelt secret.
 fn hide_unknown(name: &str, value: String) -> String {
-    let secret = [
-        "SECRET",
-        "TOKEN",
-        "PASSWORD",
-        "KEY",
-        "DATABASE",
-        "CREDENTIAL",
-    ];
-    if secret.iter().any(|word| name.contains(word)) {
-        "***".to_owned()
-    } else {
-        value
-    }
+    let secret = ["SECRET", "TOKEN", "PASSWORD", "KEY", "DATABASE", "CREDENTIAL"];
+    if secret.iter().any(|word| name.contains(word)) { "***".to_owned() } else { value }
 }

@@ -9,9 +9,7 @@ const WIDTH: usize = 96;
 pub fn settings_help(rows: &[Setting]) -> String {
     let mut help = String::new();
     for row in rows {
-        let default = row
-            .default
-            .map_or("not set".to_owned(), |value| format!("default {value}"));
+        let default = row.default.map_or("not set".to_owned(), |value| format!("default {value}"));
         let mut text = format!("{}. Allowed: {}. {default}.", row.about, row.allowed);
         if !row.aliases.is_empty() {
             let _ = write!(text, " Older spelling: {}.", row.aliases.join(", "));
@@ -30,9 +28,7 @@ pub fn settings_markdown(rows: &[Setting]) -> String {
         if !row.aliases.is_empty() {
             let _ = write!(name, " (older spelling `{}`)", row.aliases.join("`, `"));
         }
-        let default = row
-            .default
-            .map_or("none".to_owned(), |value| format!("`{value}`"));
+        let default = row.default.map_or("none".to_owned(), |value| format!("`{value}`"));
         let cells = [name, default, row.allowed.to_owned(), row.about.to_owned()];
         let cells = cells.map(|cell| cell.replace('|', "\\|"));
         let _ = writeln!(table, "| {} |", cells.join(" | "));

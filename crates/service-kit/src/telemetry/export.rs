@@ -48,10 +48,7 @@ impl Client {
     async fn send(self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let answer = self.http.request(request.map(Full::new)).await?;
         let (head, body) = answer.into_parts();
-        let body = Limited::new(body, LONGEST_ANSWER)
-            .collect()
-            .await?
-            .to_bytes();
+        let body = Limited::new(body, LONGEST_ANSWER).collect().await?.to_bytes();
         Ok(Response::from_parts(head, body))
     }
 }

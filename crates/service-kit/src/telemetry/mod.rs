@@ -70,10 +70,7 @@ impl Telemetry {
         });
         let logs = logs(settings.format)
             .with_filter(EnvFilter::new(format!("{QUIET},{}", settings.filter)));
-        tracing_subscriber::registry()
-            .with(traces)
-            .with(logs)
-            .init();
+        tracing_subscriber::registry().with(traces).with(logs).init();
         std::panic::set_hook(Box::new(log_panic));
         Ok(Self { provider })
     }
@@ -99,30 +96,14 @@ where
         LogFormat::Text => false,
         LogFormat::Json => true,
     };
-    let logs = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
-        .with_ansi(terminal);
-    if json {
-        logs.json()
-            .flatten_event(true)
-            .with_span_list(false)
-            .boxed()
-    } else {
-        logs.boxed()
-    }
+    let logs = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(terminal);
+    if json { logs.json().flatten_event(true).with_span_list(false).boxed() } else { logs.boxed() }
 }
 
 /// A panic is a log event like any other failure, in the same form.
 fn log_panic(panic: &PanicHookInfo<'_>) {
-    let place = panic
-        .location()
-        .map(ToString::to_string)
-        .unwrap_or_default();
-    tracing::error!(
-        place,
-        "panic: {}",
-        panic.payload_as_str().unwrap_or("(not a text)")
-    );
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    tracing::error!(place, "panic: {}", panic.payload_as_str().unwrap_or("(not a text)"));
 }
 
 fn provider(
@@ -170,8 +151,7 @@ mod tests {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let (seen, mut exports) = mpsc::unbounded_channel();
         let collector = Router::new().fallback(post(async move |uri: Uri, body: Bytes| {
-            seen.send((uri.path().to_owned(), body))
-                .expect("the test waits");
+            seen.send((uri.path().to_owned(), body)).expect("the test waits");
         }));
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"));
         let listener = listener.expect("a listener");
@@ -185,10 +165,7 @@ mod tests {
 
         let provider = provider("test-service", "1.2.3", &otlp, runtime.handle()).expect("valid");
         provider.tracer("test").start("the last span").end();
-        Telemetry {
-            provider: Some(provider),
-        }
-        .flush();
+        Telemetry { provider: Some(provider) }.flush();
 
         let (path, body) = exports.try_recv().expect("flushed before flush returns");
         assert_eq!(path, "/v1/traces");

@@ -36,48 +36,28 @@ fn start(router: Router, limits: ServeLimits) -> Served {
     let listener = bind("LISTEN_ADDR", SocketAddr::from(([127, 0, 0, 1], 0))).expect("bound");
     let addr = listener.local_addr().expect("an address");
     let (trigger, shutdown) = Shutdown::new();
-    Served {
-        addr,
-        trigger,
-        ended: tokio::spawn(serve(listener, router, shutdown, limits)),
-    }
+    Served { addr, trigger, ended: tokio::spawn(serve(listener, router, shutdown, limits)) }
 }
 
 #[tokio::test]
 async fn unknown_paths_and_methods_are_problems_and_every_request_is_measured() {
     let registry = Registry::new();
-    let service = Router::new()
-        .route("/orders/{id}", get(|| async { "found" }))
-        .route(
-            "/refused",
-            get(|| async {
-                Problem::new(
-                    StatusCode::BAD_REQUEST,
-                    "invalid-order",
-                    "The order is invalid",
-                )
+    let service = Router::new().route("/orders/{id}", get(|| async { "found" })).route(
+        "/refused",
+        get(|| async {
+            Problem::new(StatusCode::BAD_REQUEST, "invalid-order", "The order is invalid")
                 .detail("two fields are wrong")
                 .field_error("#/items", "must not be empty")
                 .retry_after(Duration::from_millis(1200))
-            }),
-        );
+        }),
+    );
     let served = start(routes(service, &registry), ServeLimits::default());
 
-    assert!(
-        request(served.addr, "GET", "/orders/1")
-            .await
-            .starts_with("HTTP/1.1 200")
-    );
+    assert!(request(served.addr, "GET", "/orders/1").await.starts_with("HTTP/1.1 200"));
     let missing = request(served.addr, "GET", "/nothing").await;
     assert!(missing.starts_with("HTTP/1.1 404"), "{missing}");
-    assert!(
-        missing.contains("content-type: application/problem+json"),
-        "{missing}"
-    );
-    assert!(
-        missing.contains(r#""type":"/problems/not-found""#),
-        "{missing}"
-    );
+    assert!(missing.contains("content-type: application/problem+json"), "{missing}");
+    assert!(missing.contains(r#""type":"/problems/not-found""#), "{missing}");
     let wrong = request(served.addr, "POST", "/orders/1").await;
     assert!(wrong.starts_with("HTTP/1.1 405"), "{wrong}");
     assert!(wrong.contains("allow: GET,HEAD"), "{wrong}");
@@ -109,10 +89,7 @@ async fn a_shutdown_lets_an_open_request_end_and_takes_no_new_ones() {
             "finished"
         }
     };
-    let served = start(
-        Router::new().route("/slow", get(handler)),
-        ServeLimits::default(),
-    );
+    let served = start(Router::new().route("/slow", get(handler)), ServeLimits::default());
     let addr = served.addr;
     let open = tokio::spawn(async move { request(addr, "GET", "/slow").await });
     entered.notified().await;
@@ -139,10 +116,7 @@ async fn a_request_that_does_not_end_is_cut_after_the_drain() {
             std::future::pending::<()>().await;
         }
     };
-    let limits = ServeLimits {
-        drain: Duration::from_millis(20),
-        ..ServeLimits::default()
-    };
+    let limits = ServeLimits { drain: Duration::from_millis(20), ..ServeLimits::default() };
     let served = start(Router::new().route("/never", get(handler)), limits);
     let addr = served.addr;
     let open = tokio::spawn(async move { request(addr, "GET", "/never").await });
@@ -154,10 +128,7 @@ async fn a_request_that_does_not_end_is_cut_after_the_drain() {
 
 #[tokio::test]
 async fn a_client_that_never_finishes_its_header_is_disconnected() {
-    let limits = ServeLimits {
-        header_read: Duration::from_millis(50),
-        ..ServeLimits::default()
-    };
+    let limits = ServeLimits { header_read: Duration::from_millis(50), ..ServeLimits::default() };
     let served = start(Router::new(), limits);
     let answer = tokio::time::timeout(
         Duration::from_secs(10),
@@ -172,9 +143,7 @@ async fn the_admin_listener_shows_metrics_liveness_and_why_the_service_is_not_re
     build_info(&registry, "test-service", "1.2.3");
     let readiness = Readiness::new();
     let (sqs, store) = (readiness.latch("sqs"), readiness.latch("store"));
-    let admin = AdminServer::bind(SocketAddr::from(([127, 0, 0, 1], 0)))
-        .await
-        .expect("bound");
+    let admin = AdminServer::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("bound");
     let addr = admin.local_addr();
     let (trigger, shutdown) = Shutdown::new();
     let ended = tokio::spawn(admin.serve(registry, readiness.clone(), shutdown));
@@ -184,11 +153,7 @@ async fn the_admin_listener_shows_metrics_liveness_and_why_the_service_is_not_re
         metrics.contains(r#"build_info{service="test-service",version="1.2.3"} 1"#),
         "{metrics}"
     );
-    assert!(
-        request(addr, "GET", "/livez")
-            .await
-            .starts_with("HTTP/1.1 200")
-    );
+    assert!(request(addr, "GET", "/livez").await.starts_with("HTTP/1.1 200"));
     store.ready();
     assert!(sqs.unready("connection refused") || !readiness.is_ready());
     let unready = request(addr, "GET", "/readyz").await;
@@ -200,17 +165,9 @@ async fn the_admin_listener_shows_metrics_liveness_and_why_the_service_is_not_re
         "{unready}"
     );
     assert!(sqs.ready(), "it was not ready before");
-    assert!(
-        request(addr, "GET", "/readyz")
-            .await
-            .starts_with("HTTP/1.1 200")
-    );
+    assert!(request(addr, "GET", "/readyz").await.starts_with("HTTP/1.1 200"));
     readiness.stopping();
-    assert!(
-        request(addr, "GET", "/readyz")
-            .await
-            .contains("shutting down")
-    );
+    assert!(request(addr, "GET", "/readyz").await.contains("shutting down"));
 
     trigger.request();
     ended.await.expect("no panic").expect("ended well");

@@ -9,28 +9,15 @@ fn table() -> Vec<Setting> {
     table.extend(listeners("0.0.0.0:8080", "0.0.0.0:9080"));
     table.extend([
         Setting::new("WORKER_CONCURRENCY", "64", "1 to 1000", "Handlers at once"),
-        Setting::new(
-            "HANDLER_TIMEOUT",
-            "20s",
-            "1ms to 12h",
-            "Time of one attempt",
-        ),
-        Setting::new(
-            "FAIL_TEST_PRODUCTS",
-            "true",
-            "true, false",
-            "Whether test products fail",
-        ),
+        Setting::new("HANDLER_TIMEOUT", "20s", "1ms to 12h", "Time of one attempt"),
+        Setting::new("FAIL_TEST_PRODUCTS", "true", "true, false", "Whether test products fail"),
         Setting::optional("MONITOR_TOKEN", "a text", "Who may act").secret(),
     ]);
     table
 }
 
 fn env(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    pairs
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
 fn reader(pairs: &[(&str, &str)]) -> Reader {
@@ -68,18 +55,11 @@ fn read_all(reader: &mut Reader) -> (u32, Duration, bool, SocketAddr) {
 fn the_environment_wins_over_the_file_and_the_file_over_the_default() {
     let mut reader = with_file(
         "worker_concurrency = 7\nhandler_timeout = \"3s\"\nfail_test_products = false",
-        &[
-            ("WORKER_CONCURRENCY", "8"),
-            ("LISTEN_ADDR", "127.0.0.1:0"),
-            ("HOME", "/root"),
-        ],
+        &[("WORKER_CONCURRENCY", "8"), ("LISTEN_ADDR", "127.0.0.1:0"), ("HOME", "/root")],
     );
     let read = read_all(&mut reader);
     let listen = "127.0.0.1:0".parse().expect("an address");
-    assert_eq!(
-        reader.finish(read),
-        Ok((8, Duration::from_secs(3), false, listen))
-    );
+    assert_eq!(reader.finish(read), Ok((8, Duration::from_secs(3), false, listen)));
 }
 
 #[test]
@@ -141,20 +121,15 @@ fn an_unknown_key_and_a_nested_table_in_the_file_are_problems() {
 
 #[test]
 fn a_file_that_is_missing_or_not_toml_is_a_problem() {
-    assert_eq!(
-        problems(with_file("worker_concurrency = ", &[])).0[0].name,
-        "--config"
-    );
+    assert_eq!(problems(with_file("worker_concurrency = ", &[])).0[0].name, "--config");
     let reader = Reader::load(table(), Some("/does/not/exist.toml".as_ref()), []);
     assert_eq!(problems(reader).0[0].name, "--config");
 }
 
 #[test]
 fn the_value_of_a_secret_is_never_shown() {
-    let problems = problems(reader(&[
-        ("AWS_SECRET_KEY", "hunter2"),
-        ("MONITOR_TOKENN", "hunter2"),
-    ]));
+    let problems =
+        problems(reader(&[("AWS_SECRET_KEY", "hunter2"), ("MONITOR_TOKENN", "hunter2")]));
     let text = problems.to_string();
     assert!(!text.contains("hunter2"), "{text}");
     assert!(text.contains("AWS_SECRET_ACCESS_KEY = \"***\""), "{text}");
@@ -169,50 +144,28 @@ fn credentials_are_read_by_both_spellings_and_left_to_the_chain_when_temporary()
         old.map(|(id, secret)| (id, secret.expose().to_owned())),
         Some(("id".into(), "old".into()))
     );
-    let both = [
-        ("AWS_ACCESS_KEY_ID", "id"),
-        ("AWS_SECRET_KEY", "old"),
-        ("AWS_SECRET_ACCESS_KEY", "new"),
-    ];
-    assert_eq!(
-        read(&both).map(|(_, secret)| secret.expose().to_owned()),
-        Some("new".into())
-    );
-    let temporary = [
-        ("AWS_ACCESS_KEY_ID", "id"),
-        ("AWS_SECRET_KEY", "s"),
-        ("AWS_SESSION_TOKEN", "t"),
-    ];
+    let both =
+        [("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_KEY", "old"), ("AWS_SECRET_ACCESS_KEY", "new")];
+    assert_eq!(read(&both).map(|(_, secret)| secret.expose().to_owned()), Some("new".into()));
+    let temporary =
+        [("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_KEY", "s"), ("AWS_SESSION_TOKEN", "t")];
     assert_eq!(read(&temporary), None);
 }
 
 #[test]
 fn an_empty_variable_of_an_optional_setting_means_not_set() {
-    let mut fine = reader(&[
-        ("SQS_QUEUE_URL_FIFO", ""),
-        ("MONITOR_TOKEN", ""),
-        ("RUST_LOG", ""),
-    ]);
+    let mut fine = reader(&[("SQS_QUEUE_URL_FIFO", ""), ("MONITOR_TOKEN", ""), ("RUST_LOG", "")]);
     read_all(&mut fine);
     assert_eq!(fine.common().queues.fifo, None);
     assert_eq!(fine.finish(()), Ok(()));
-    assert_eq!(
-        problems(reader(&[("WORKER_CONCURRENCY", "")])).0[0].name,
-        "WORKER_CONCURRENCY"
-    );
+    assert_eq!(problems(reader(&[("WORKER_CONCURRENCY", "")])).0[0].name, "WORKER_CONCURRENCY");
 }
 
 #[test]
 fn queues_of_the_wrong_kind_are_problems() {
     let problems = problems(reader(&[
-        (
-            "SQS_QUEUE_URL_FIFO",
-            "http://127.0.0.1:9324/000000000000/order-queue-standard",
-        ),
-        (
-            "SQS_QUEUE_URL_STANDARD",
-            "http://127.0.0.1:9324/000000000000/order-queue.fifo",
-        ),
+        ("SQS_QUEUE_URL_FIFO", "http://127.0.0.1:9324/000000000000/order-queue-standard"),
+        ("SQS_QUEUE_URL_STANDARD", "http://127.0.0.1:9324/000000000000/order-queue.fifo"),
     ]));
     assert_eq!(problems.0.len(), 2, "{problems}");
 }
@@ -230,19 +183,10 @@ fn tracing_is_off_without_an_endpoint_and_when_disabled() {
     let on = on.expect("an endpoint is set");
     assert_eq!(on.traces_url, "http://collector:4318/v1/traces");
     assert_eq!(on.sampler, Sampler::Ratio(0.25));
-    let full = (
-        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
-        "http://other:4318/custom",
-    );
-    assert_eq!(
-        otlp(&[endpoint, full]).expect("set").traces_url,
-        "http://other:4318/custom"
-    );
+    let full = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://other:4318/custom");
+    assert_eq!(otlp(&[endpoint, full]).expect("set").traces_url, "http://other:4318/custom");
     assert!(otlp(&[endpoint, ("OTEL_SDK_DISABLED", "true")]).is_none());
-    assert_eq!(
-        reader(&[("LOG_FORMAT", "JSON")]).telemetry().format,
-        LogFormat::Json
-    );
+    assert_eq!(reader(&[("LOG_FORMAT", "JSON")]).telemetry().format, LogFormat::Json);
 }
 
 #[test]

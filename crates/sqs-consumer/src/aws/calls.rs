@@ -33,9 +33,7 @@ impl CallMetrics {
             &["operation", "error_type"],
         )
         .expect("the metric's definition is valid");
-        registry
-            .register(Box::new(requests.clone()))
-            .expect("a registry belongs to one service");
+        registry.register(Box::new(requests.clone())).expect("a registry belongs to one service");
         Self { requests }
     }
 }
@@ -66,9 +64,7 @@ impl Intercept for CallMetrics {
             }
             None => "connection",
         };
-        self.requests
-            .with_label_values(&[operation, error_type])
-            .inc();
+        self.requests.with_label_values(&[operation, error_type]).inc();
         Ok(())
     }
 }

@@ -89,9 +89,7 @@ impl Connection {
         let region = Region::new(region.unwrap_or_else(|| "us-east-1".to_owned()));
         // Real credentials never go out in plain text: an http:// endpoint gets fixed dummies
         // unless the caller names credentials.
-        let plain = endpoint
-            .as_deref()
-            .is_some_and(|url| url.starts_with("http://"));
+        let plain = endpoint.as_deref().is_some_and(|url| url.starts_with("http://"));
         let credentials = match options.credentials {
             Some(c) => Some(Credentials::new(
                 c.access_key_id,
@@ -110,11 +108,7 @@ impl Connection {
             .region(region)
             .retry_config(RetryConfig::standard())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .identity_cache(
-                IdentityCache::lazy()
-                    .load_timeout(TIMEOUTS.credentials)
-                    .build(),
-            );
+            .identity_cache(IdentityCache::lazy().load_timeout(TIMEOUTS.credentials).build());
         if let Some(credentials) = credentials {
             loader = loader.credentials_provider(SharedCredentialsProvider::new(credentials));
         }
@@ -175,9 +169,7 @@ fn http_client(plain: bool) -> SharedHttpClient {
     if plain {
         builder.build_http()
     } else {
-        builder
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .build_https()
+        builder.tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
     }
 }
 
@@ -221,18 +213,9 @@ mod tests {
     #[test]
     fn the_region_is_taken_from_an_aws_queue_url_only() {
         for (url, region) in [
-            (
-                "https://sqs.eu-central-1.amazonaws.com/123456789012/orders",
-                Some("eu-central-1"),
-            ),
-            (
-                "https://sqs.cn-north-1.amazonaws.com.cn/123456789012/orders",
-                Some("cn-north-1"),
-            ),
-            (
-                "https://us-west-2.queue.amazonaws.com/123456789012/orders",
-                Some("us-west-2"),
-            ),
+            ("https://sqs.eu-central-1.amazonaws.com/123456789012/orders", Some("eu-central-1")),
+            ("https://sqs.cn-north-1.amazonaws.com.cn/123456789012/orders", Some("cn-north-1")),
+            ("https://us-west-2.queue.amazonaws.com/123456789012/orders", Some("us-west-2")),
             ("https://queue.amazonaws.com/123456789012/orders", None),
             ("http://127.0.0.1:9324/000000000000/orders", None),
             ("nonsense", None),
@@ -247,9 +230,6 @@ mod tests {
             endpoint_of("http://localhost:9324/000000000000/orders").as_deref(),
             Some("http://localhost:9324")
         );
-        assert_eq!(
-            endpoint_of("https://sqs.eu-west-1.amazonaws.com/1/orders"),
-            None
-        );
+        assert_eq!(endpoint_of("https://sqs.eu-west-1.amazonaws.com/1/orders"), None);
     }
 }

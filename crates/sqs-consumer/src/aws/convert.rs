@@ -37,10 +37,9 @@ fn attribute(sdk: MessageAttributeValue) -> Option<AttributeValue> {
     let data_type = sdk.data_type;
     match (sdk.string_value, sdk.binary_value) {
         (Some(value), _) => Some(AttributeValue::Text { data_type, value }),
-        (None, Some(value)) => Some(AttributeValue::Binary {
-            data_type,
-            value: value.into_inner(),
-        }),
+        (None, Some(value)) => {
+            Some(AttributeValue::Binary { data_type, value: value.into_inner() })
+        }
         (None, None) => None,
     }
 }
@@ -54,9 +53,9 @@ pub(super) fn sdk_attributes(
             AttributeValue::Text { data_type, value } => {
                 builder.data_type(data_type).string_value(value)
             }
-            AttributeValue::Binary { data_type, value } => builder
-                .data_type(data_type)
-                .binary_value(Blob::new(value.clone())),
+            AttributeValue::Binary { data_type, value } => {
+                builder.data_type(data_type).binary_value(Blob::new(value.clone()))
+            }
         };
         (name.clone(), builder.build().expect("the data type is set"))
     })

@@ -15,14 +15,8 @@ where
     let Some(service) = error.as_service_error() else {
         return QueueError::Unavailable(chain(error));
     };
-    let status = error
-        .raw_response()
-        .map_or(0, |response| response.status().as_u16());
-    from_code(
-        service.code().unwrap_or_default(),
-        service.message().unwrap_or_default(),
-        status,
-    )
+    let status = error.raw_response().map_or(0, |response| response.status().as_u16());
+    from_code(service.code().unwrap_or_default(), service.message().unwrap_or_default(), status)
 }
 
 /// Maps an error code, as in a service error or in a batch entry's failure.
@@ -95,18 +89,8 @@ mod tests {
     #[test]
     fn codes_are_understood_in_every_spelling() {
         for (code, message, status, kind) in [
-            (
-                "AWS.SimpleQueueService.NonExistentQueue",
-                "",
-                400,
-                "no_such_queue",
-            ),
-            (
-                "com.amazonaws.sqs#QueueDoesNotExist",
-                "",
-                400,
-                "no_such_queue",
-            ),
+            ("AWS.SimpleQueueService.NonExistentQueue", "", 400, "no_such_queue"),
+            ("com.amazonaws.sqs#QueueDoesNotExist", "", 400, "no_such_queue"),
             ("ReceiptHandleIsInvalid", "", 400, "lease_over"),
             (
                 "InvalidParameterValue",
@@ -114,22 +98,13 @@ mod tests {
                 400,
                 "lease_over",
             ),
-            (
-                "InvalidParameterValue",
-                "Value 11 for MaxNumberOfMessages",
-                400,
-                "rejected",
-            ),
+            ("InvalidParameterValue", "Value 11 for MaxNumberOfMessages", 400, "rejected"),
             ("AWS.SimpleQueueService.OverLimit", "", 403, "throttled"),
             ("", "", 503, "unavailable"),
             ("", "", 403, "access_denied"),
             ("InternalError", "", 0, "unavailable"),
         ] {
-            assert_eq!(
-                from_code(code, message, status).kind(),
-                kind,
-                "{code} {message} {status}"
-            );
+            assert_eq!(from_code(code, message, status).kind(), kind, "{code} {message} {status}");
         }
     }
 }

@@ -106,12 +106,7 @@ impl Queue for AwsQueue {
             .config_override(aws_sdk_sqs::config::Builder::new().timeout_config(limit))
             .send();
         let answer = Box::pin(call).await.map_err(|error| classify(&error))?;
-        Ok(answer
-            .messages
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(convert::message)
-            .collect())
+        Ok(answer.messages.unwrap_or_default().into_iter().filter_map(convert::message).collect())
     }
 
     async fn delete(&self, handles: Vec<ReceiptHandle>) -> BatchResult {
@@ -143,17 +138,14 @@ impl Queue for AwsQueue {
 
     async fn change_visibility(&self, entries: Vec<(ReceiptHandle, Duration)>) -> BatchResult {
         let count = entries.len();
-        let entries = entries
-            .into_iter()
-            .enumerate()
-            .map(|(position, (handle, timeout))| {
-                ChangeMessageVisibilityBatchRequestEntry::builder()
-                    .id(position.to_string())
-                    .receipt_handle(&*handle.0)
-                    .visibility_timeout(whole(timeout.as_millis().div_ceil(1000) as u64))
-                    .build()
-                    .expect("id and handle are set")
-            });
+        let entries = entries.into_iter().enumerate().map(|(position, (handle, timeout))| {
+            ChangeMessageVisibilityBatchRequestEntry::builder()
+                .id(position.to_string())
+                .receipt_handle(&*handle.0)
+                .visibility_timeout(whole(timeout.as_millis().div_ceil(1000) as u64))
+                .build()
+                .expect("id and handle are set")
+        });
         let call = self
             .connection
             .settling()
@@ -178,9 +170,7 @@ impl Queue for AwsQueue {
         attempts: u32,
     ) -> Result<(), QueueError> {
         let Some(url) = self.dead_letter_url.as_deref() else {
-            return Err(QueueError::Rejected(
-                "no dead-letter queue is configured".to_owned(),
-            ));
+            return Err(QueueError::Rejected("no dead-letter queue is configured".to_owned()));
         };
         let attributes = dead_letter_attributes(message, letter, attempts);
         let mut call = self
@@ -195,10 +185,7 @@ impl Queue for AwsQueue {
                 .message_group_id(message.group_id.as_deref().unwrap_or(&message.message_id))
                 .message_deduplication_id(&message.message_id);
         }
-        Box::pin(call.send())
-            .await
-            .map(|_| ())
-            .map_err(|error| classify(&error))
+        Box::pin(call.send()).await.map(|_| ()).map_err(|error| classify(&error))
     }
 
     fn has_dead_letter_queue(&self) -> bool {
@@ -270,32 +257,19 @@ fn fates<'a>(
     successful: impl Iterator<Item = &'a str>,
     failed: &[BatchResultErrorEntry],
 ) -> BatchResult {
-    let mut fates: BatchResult = vec![
-        Err(QueueError::Unavailable(
-            "not in the batch's answer".to_owned()
-        ));
-        count
-    ];
+    let mut fates: BatchResult =
+        vec![Err(QueueError::Unavailable("not in the batch's answer".to_owned())); count];
     for position in successful.filter_map(|id| id.parse::<usize>().ok()) {
         if let Some(fate) = fates.get_mut(position) {
             *fate = Ok(());
         }
     }
     for entry in failed {
-        let Some(fate) = entry
-            .id
-            .parse::<usize>()
-            .ok()
-            .and_then(|p| fates.get_mut(p))
-        else {
+        let Some(fate) = entry.id.parse::<usize>().ok().and_then(|p| fates.get_mut(p)) else {
             continue;
         };
         let status = if entry.sender_fault { 400 } else { 500 };
-        *fate = Err(from_code(
-            &entry.code,
-            entry.message.as_deref().unwrap_or_default(),
-            status,
-        ));
+        *fate = Err(from_code(&entry.code, entry.message.as_deref().unwrap_or_default(), status));
     }
     fates
 }
@@ -304,11 +278,7 @@ fn max_receive_count(policy: &str) -> Option<u32> {
     let policy: serde_json::Value = serde_json::from_str(policy).ok()?;
     // AWS accepts and returns the count as a number or as text.
     let count = &policy["maxReceiveCount"];
-    count
-        .as_u64()
-        .or_else(|| count.as_str()?.parse().ok())?
-        .try_into()
-        .ok()
+    count.as_u64().or_else(|| count.as_str()?.parse().ok())?.try_into().ok()
 }
 
 fn whole(number: u64) -> i32 {
@@ -334,10 +304,7 @@ mod tests {
     }
 
     fn letter(detail: &str) -> DeadLetter {
-        DeadLetter {
-            reason: "unparseable",
-            detail: detail.to_owned(),
-        }
+        DeadLetter { reason: "unparseable", detail: detail.to_owned() }
     }
 
     #[test]

@@ -19,30 +19,12 @@ use crate::{
 
 /// What has happened, for the scheduler.
 pub(super) enum Fact {
-    Received {
-        poll: PollId,
-        requested_at: Instant,
-        result: Result<Vec<Message>, QueueError>,
-    },
-    Finished {
-        ticket: Ticket,
-        took: Duration,
-        verdict: Verdict,
-    },
-    Extended {
-        requested_at: Instant,
-        answers: Vec<(Ticket, Duration, Answer)>,
-    },
-    Returned {
-        answers: Vec<(Ticket, Answer)>,
-    },
-    Deleted {
-        answers: Vec<(Ticket, Answer)>,
-    },
-    DeadLettered {
-        ticket: Ticket,
-        answer: Answer,
-    },
+    Received { poll: PollId, requested_at: Instant, result: Result<Vec<Message>, QueueError> },
+    Finished { ticket: Ticket, took: Duration, verdict: Verdict },
+    Extended { requested_at: Instant, answers: Vec<(Ticket, Duration, Answer)> },
+    Returned { answers: Vec<(Ticket, Answer)> },
+    Deleted { answers: Vec<(Ticket, Answer)> },
+    DeadLettered { ticket: Ticket, answer: Answer },
 }
 
 pub(super) struct Calls<Q, H> {
@@ -61,20 +43,8 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
         settings: &Settings,
         facts: UnboundedSender<Fact>,
     ) -> Self {
-        let &Settings {
-            handler_timeout,
-            timeout_reason,
-            panic_reason,
-            ..
-        } = settings;
-        Self {
-            queue,
-            handler,
-            handler_timeout,
-            facts,
-            timeout_reason,
-            panic_reason,
-        }
+        let &Settings { handler_timeout, timeout_reason, panic_reason, .. } = settings;
+        Self { queue, handler, handler_timeout, facts, timeout_reason, panic_reason }
     }
 
     /// The call runs to its end whatever happens to the consumer: its messages must not be lost.
@@ -83,11 +53,7 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
         self.spawn(async move {
             let requested_at = Instant::now();
             let result = queue.receive(request).await;
-            Fact::Received {
-                poll,
-                requested_at,
-                result,
-            }
+            Fact::Received { poll, requested_at, result }
         });
     }
 
@@ -107,17 +73,12 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
             let interrupted = match timeout(limit, work).await {
                 Ok(Ok(verdict)) => {
                     let took = started.elapsed();
-                    _ = facts.send(Fact::Finished {
-                        ticket,
-                        took,
-                        verdict,
-                    });
+                    _ = facts.send(Fact::Finished { ticket, took, verdict });
                     return;
                 }
-                Ok(Err(panic)) => DeadLetter {
-                    reason: panic_reason,
-                    detail: panic_text(panic.as_ref()),
-                },
+                Ok(Err(panic)) => {
+                    DeadLetter { reason: panic_reason, detail: panic_text(panic.as_ref()) }
+                }
                 Err(_) => DeadLetter {
                     reason: timeout_reason,
                     detail: format!("the handler took longer than {limit:?}"),
@@ -135,16 +96,9 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
                 AssertUnwindSafe(handler.interrupted(&message, attempt, interrupted.clone()))
                     .catch_unwind()
                     .await
-                    .unwrap_or(Verdict::Retry {
-                        letter: interrupted,
-                        not_before: None,
-                    });
+                    .unwrap_or(Verdict::Retry { letter: interrupted, not_before: None });
             let took = started.elapsed();
-            _ = facts.send(Fact::Finished {
-                ticket,
-                took,
-                verdict,
-            });
+            _ = facts.send(Fact::Finished { ticket, took, verdict });
         });
         task.abort_handle()
     }
@@ -163,10 +117,7 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
                 .zip(&results)
                 .map(|((ticket, length), result)| (ticket, length, answer("extend", result)))
                 .collect();
-            Fact::Extended {
-                requested_at,
-                answers,
-            }
+            Fact::Extended { requested_at, answers }
         });
     }
 
@@ -179,12 +130,9 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
         self.spawn(async move {
             let results = queue.change_visibility(handles).await;
             let tickets = entries.into_iter().map(|(ticket, _)| ticket);
-            let answers = tickets
-                .zip(&results)
-                .map(|(ticket, result)| (ticket, answer("return", result)));
-            Fact::Returned {
-                answers: answers.collect(),
-            }
+            let answers =
+                tickets.zip(&results).map(|(ticket, result)| (ticket, answer("return", result)));
+            Fact::Returned { answers: answers.collect() }
         });
     }
 
@@ -196,9 +144,7 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
                 .into_iter()
                 .zip(&results)
                 .map(|(ticket, result)| (ticket, answer("delete", result)));
-            Fact::Deleted {
-                answers: answers.collect(),
-            }
+            Fact::Deleted { answers: answers.collect() }
         });
     }
 
@@ -212,10 +158,7 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
         let queue = self.queue.clone();
         self.spawn(async move {
             let result = queue.dead_letter(&message, &letter, attempts).await;
-            Fact::DeadLettered {
-                ticket,
-                answer: answer("dead-letter", &result),
-            }
+            Fact::DeadLettered { ticket, answer: answer("dead-letter", &result) }
         });
     }
 

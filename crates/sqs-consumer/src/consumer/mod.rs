@@ -160,13 +160,7 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
         attributes: &QueueAttributes,
         facts: mpsc::UnboundedSender<Fact>,
     ) -> Self {
-        let Consumer {
-            queue,
-            handler,
-            settings,
-            metrics,
-            health,
-        } = consumer;
+        let Consumer { queue, handler, settings, metrics, health } = consumer;
         let config = config(&settings, attributes, queue.has_dead_letter_queue());
         describe(queue.name(), attributes, &config);
         let metrics = metrics.for_queue(queue.name(), attributes.fifo);
@@ -201,11 +195,7 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
     fn apply(&mut self, fact: Fact) {
         let now = self.now();
         match fact {
-            Fact::Received {
-                poll,
-                requested_at,
-                result,
-            } => match result {
+            Fact::Received { poll, requested_at, result } => match result {
                 Ok(messages) => {
                     let arrivals = self.arrived(messages);
                     let requested_at = Time::new(requested_at - self.started);
@@ -216,15 +206,8 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
                     self.receive_failed(&error);
                 }
             },
-            Fact::Finished {
-                ticket,
-                took,
-                verdict,
-            } => self.finished(now, ticket, took, verdict),
-            Fact::Extended {
-                requested_at,
-                answers,
-            } => {
+            Fact::Finished { ticket, took, verdict } => self.finished(now, ticket, took, verdict),
+            Fact::Extended { requested_at, answers } => {
                 for (_, _, answer) in &answers {
                     self.metrics.extended(match answer {
                         Answer::Ok => "ok",
@@ -245,19 +228,13 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
 
     fn arrived(&mut self, messages: Vec<Message>) -> Vec<Arrival> {
         if !messages.is_empty() {
-            info!(
-                queue = self.queue.name(),
-                messages = messages.len(),
-                "received a batch"
-            );
+            info!(queue = self.queue.name(), messages = messages.len(), "received a batch");
         }
         self.metrics.consumed.inc_by(messages.len() as u64);
         let wall_clock_ms = slots::wall_clock_ms();
         let mut arrivals = Vec::with_capacity(messages.len());
         for message in messages {
-            self.metrics
-                .receive_count
-                .observe(f64::from(message.receive_count));
+            self.metrics.receive_count.observe(f64::from(message.receive_count));
             if let Some(sent_at) = message.sent_at_ms {
                 let waited = wall_clock_ms.saturating_sub(sent_at);
                 self.metrics.queue_wait.observe(waited as f64 / 1000.0);
@@ -324,18 +301,14 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
                 self.calls.give_back(entries, handles);
             }
             Action::Delete { tickets } => {
-                let handles = tickets
-                    .iter()
-                    .map(|ticket| self.slots.handle(*ticket))
-                    .collect();
+                let handles = tickets.iter().map(|ticket| self.slots.handle(*ticket)).collect();
                 self.calls.delete(tickets, handles);
             }
             Action::DeadLetter { ticket } => {
                 let Some(slot) = self.slots.get_mut(ticket) else {
                     return;
                 };
-                self.calls
-                    .dead_letter(ticket, slot.message.clone(), slot.letter(), slot.attempts);
+                self.calls.dead_letter(ticket, slot.message.clone(), slot.letter(), slot.attempts);
             }
             Action::Adopt { held, newer } => self.slots.adopt(held, newer),
             Action::Forget { ticket, fate } => self.forget(ticket, fate),
@@ -361,18 +334,12 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
             }
             Fate::Lost => {
                 self.metrics.leases_lost.inc();
-                warn!(
-                    queue,
-                    message_id, "the visibility timeout ended while the message was held"
-                );
+                warn!(queue, message_id, "the visibility timeout ended while the message was held");
             }
             Fate::Stranded => {
                 self.drained.stranded += 1;
                 self.metrics.stranded.inc();
-                error!(
-                    queue,
-                    message_id, "stranded: leased until its visibility timeout"
-                );
+                error!(queue, message_id, "stranded: leased until its visibility timeout");
             }
         }
     }

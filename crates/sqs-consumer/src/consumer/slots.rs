@@ -29,10 +29,7 @@ pub(super) struct Slot {
 
 impl Slot {
     pub(super) fn letter(&self) -> DeadLetter {
-        let unknown = || DeadLetter {
-            reason: "unknown",
-            detail: String::new(),
-        };
+        let unknown = || DeadLetter { reason: "unknown", detail: String::new() };
         self.letter.clone().unwrap_or_else(unknown)
     }
 }
@@ -41,16 +38,7 @@ impl Slots {
     pub(super) fn insert(&mut self, ticket: Ticket, message: Message) {
         let handle = message.receipt_handle.clone();
         let message = Arc::new(message);
-        self.0.insert(
-            ticket,
-            Slot {
-                message,
-                handle,
-                letter: None,
-                handler: None,
-                attempts: 0,
-            },
-        );
+        self.0.insert(ticket, Slot { message, handle, letter: None, handler: None, attempts: 0 });
     }
 
     pub(super) fn get_mut(&mut self, ticket: Ticket) -> Option<&mut Slot> {
@@ -67,10 +55,7 @@ impl Slots {
     }
 
     pub(super) fn handles(&self, entries: &[(Ticket, Duration)]) -> Vec<(ReceiptHandle, Duration)> {
-        entries
-            .iter()
-            .map(|&(ticket, length)| (self.handle(ticket), length))
-            .collect()
+        entries.iter().map(|&(ticket, length)| (self.handle(ticket), length)).collect()
     }
 
     pub(super) fn set_letter(&mut self, ticket: Ticket, letter: DeadLetter) {
@@ -99,7 +84,5 @@ impl Slots {
 pub(super) fn wall_clock_ms() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| {
-            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-        })
+        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -33,10 +33,7 @@ mod tests {
         for (failures, full) in [(1, 1), (2, 2), (3, 4), (7, 60), (u32::MAX, 60)] {
             let backoff = jitter.backoff(first, max, failures);
             let full = Duration::from_secs(full);
-            assert!(
-                backoff >= full / 2 && backoff <= full,
-                "{failures}: {backoff:?}"
-            );
+            assert!(backoff >= full / 2 && backoff <= full, "{failures}: {backoff:?}");
         }
     }
 }

@@ -52,11 +52,8 @@ impl Breaker {
             return;
         }
         self.failures = self.failures.saturating_add(1);
-        let pause = jitter.backoff(
-            timing.breaker_backoff,
-            timing.breaker_backoff_max,
-            self.failures,
-        );
+        let pause =
+            jitter.backoff(timing.breaker_backoff, timing.breaker_backoff_max, self.failures);
         self.open_until = Some(now + pause);
         self.probe = None;
     }

@@ -45,11 +45,7 @@ impl Drain {
 
     pub(super) fn next_wakeup(&self) -> Option<Time> {
         let times = self.0.filter(|times| !times.given_up)?;
-        Some(if times.handlers_stopped {
-            times.flush
-        } else {
-            times.handlers
-        })
+        Some(if times.handlers_stopped { times.flush } else { times.handlers })
     }
 }
 
@@ -60,19 +56,12 @@ impl Scheduler {
             self.release_waiting();
         }
         if now >= times.handlers && !times.handlers_stopped {
-            self.drain.0 = Some(Times {
-                handlers_stopped: true,
-                ..times
-            });
+            self.drain.0 = Some(Times { handlers_stopped: true, ..times });
             self.stop_handlers(now);
             self.release_waiting();
         }
         if now >= times.flush && !times.given_up {
-            self.drain.0 = Some(Times {
-                given_up: true,
-                handlers_stopped: true,
-                ..times
-            });
+            self.drain.0 = Some(Times { given_up: true, handlers_stopped: true, ..times });
             let mut left: Vec<Ticket> = self.held.keys().copied().collect();
             left.sort_unstable();
             for ticket in left {
@@ -87,11 +76,7 @@ impl Scheduler {
             return;
         }
         while let Some(ticket) = self.ready.pop_front() {
-            if self
-                .held
-                .get(&ticket)
-                .is_some_and(|held| held.phase == Phase::Waiting)
-            {
+            if self.held.get(&ticket).is_some_and(|held| held.phase == Phase::Waiting) {
                 self.give_back(ticket, Duration::ZERO, Fate::Released);
             }
         }
@@ -103,13 +88,7 @@ impl Scheduler {
             .iter()
             .filter(|(_, held)| {
                 held.phase.is_running()
-                    || matches!(
-                        held.phase,
-                        Phase::DeadLettering {
-                            call: Call::RetryAt(_),
-                            ..
-                        }
-                    )
+                    || matches!(held.phase, Phase::DeadLettering { call: Call::RetryAt(_), .. })
             })
             .map(|(&ticket, _)| ticket)
             .collect();

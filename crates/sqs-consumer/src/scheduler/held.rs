@@ -47,11 +47,7 @@ pub(super) enum Phase {
     /// Done with: being deleted.
     Acknowledging { call: Call },
     /// Being made visible again after `visibility`.
-    Returning {
-        visibility: Duration,
-        fate: Fate,
-        call: Call,
-    },
+    Returning { visibility: Duration, fate: Fate, call: Call },
 }
 
 /// How far the call is that a phase needs.
@@ -79,17 +75,9 @@ impl Phase {
     pub(super) fn wakeup(self) -> Option<Time> {
         match self {
             Self::Backoff { until } => Some(until),
-            Self::DeadLettering {
-                call: Call::RetryAt(at),
-                ..
-            }
-            | Self::Acknowledging {
-                call: Call::RetryAt(at),
-            }
-            | Self::Returning {
-                call: Call::RetryAt(at),
-                ..
-            } => Some(at),
+            Self::DeadLettering { call: Call::RetryAt(at), .. }
+            | Self::Acknowledging { call: Call::RetryAt(at) }
+            | Self::Returning { call: Call::RetryAt(at), .. } => Some(at),
             _ => None,
         }
     }

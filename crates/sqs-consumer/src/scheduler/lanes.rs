@@ -51,11 +51,7 @@ impl Lanes {
     }
 
     pub(super) fn push(&mut self, group: Arc<str>, ticket: Ticket) {
-        self.by_group
-            .entry(group)
-            .or_default()
-            .waiting
-            .push_back(ticket);
+        self.by_group.entry(group).or_default().waiting.push_back(ticket);
     }
 
     pub(super) fn close(&mut self, group: &Arc<str>) {
@@ -121,11 +117,7 @@ impl Scheduler {
         let blocked =
             head.is_some_and(|head| !matches!(head.phase, Phase::Waiting | Phase::Running { .. }));
         if blocked != lane.blocked {
-            lanes.blocked = if blocked {
-                lanes.blocked + 1
-            } else {
-                lanes.blocked - 1
-            };
+            lanes.blocked = if blocked { lanes.blocked + 1 } else { lanes.blocked - 1 };
             lane.blocked = blocked;
         }
         if lane.closing {
@@ -192,10 +184,7 @@ impl Scheduler {
 
     /// Gives the head back; if a head of this lane has gone back before it, its whole tail with it.
     fn give_back_in_order(&mut self, head: Ticket, visibility: Duration, fate: Fate) {
-        let group = self.held[&head]
-            .group
-            .clone()
-            .expect("lanes hold grouped messages");
+        let group = self.held[&head].group.clone().expect("lanes hold grouped messages");
         self.give_back(head, visibility, fate);
         let lane = &self.lanes.by_group[&group];
         if !lane.head_is_back {

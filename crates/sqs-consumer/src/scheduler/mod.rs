@@ -99,8 +99,7 @@ impl Scheduler {
         requested_at: Time,
         arrivals: Vec<Arrival>,
     ) {
-        self.polling
-            .succeeded(now, poll, requested_at, arrivals.len(), &self.config.timing);
+        self.polling.succeeded(now, poll, requested_at, arrivals.len(), &self.config.timing);
         for arrival in arrivals {
             self.arrived(now, requested_at, arrival);
         }
@@ -108,8 +107,7 @@ impl Scheduler {
 
     /// A receive has failed as a whole.
     pub fn receive_failed(&mut self, now: Time, poll: PollId) {
-        self.polling
-            .failed(now, poll, &self.config.timing, &mut self.jitter);
+        self.polling.failed(now, poll, &self.config.timing, &mut self.jitter);
     }
 
     /// A handler has ended. Ignored for a message that is not running any more.
@@ -123,8 +121,7 @@ impl Scheduler {
         self.polling.active(now);
         self.learn(now.saturating_since(since));
         if ended == Ended::Unavailable {
-            self.breaker
-                .tripped(now, ticket, &self.config.timing, &mut self.jitter);
+            self.breaker.tripped(now, ticket, &self.config.timing, &mut self.jitter);
         } else {
             self.breaker.closed();
         }
@@ -148,8 +145,7 @@ impl Scheduler {
 
     /// Whether a drain has come to its end: nothing is held, nothing is under way.
     pub fn is_drained(&self) -> bool {
-        self.drain
-            .is_over(self.held.is_empty() && self.polling.is_idle())
+        self.drain.is_over(self.held.is_empty() && self.polling.is_idle())
     }
 
     /// Does what is due and returns what the caller must do.
@@ -167,10 +163,8 @@ impl Scheduler {
     /// When [`Scheduler::advance`] has something to do next if no fact comes before.
     pub fn next_wakeup(&self, now: Time) -> Option<Time> {
         let first = |set: &BTreeSet<(Time, Ticket)>| set.first().map(|&(at, _)| at);
-        let poll = self
-            .polling
-            .retry_at()
-            .filter(|_| !self.drain.begun() && self.polling.is_idle());
+        let poll =
+            self.polling.retry_at().filter(|_| !self.drain.begun() && self.polling.is_idle());
         let probe = self.breaker.probe_at().filter(|_| !self.drain.begun());
         [
             first(&self.wakeups),
@@ -211,10 +205,7 @@ impl Scheduler {
         let ticket = arrival.ticket;
         // A FIFO message always has a group; should a server leave it out, the message is alone.
         let alone = || arrival.message_id.clone();
-        let group = self
-            .config
-            .fifo
-            .then(|| arrival.group.clone().unwrap_or_else(alone));
+        let group = self.config.fifo.then(|| arrival.group.clone().unwrap_or_else(alone));
         let unconfirmed = lease.is_over(now);
         self.by_message.insert(arrival.message_id.clone(), ticket);
         self.held.insert(
@@ -251,26 +242,16 @@ impl Scheduler {
         message.receive_count = message.receive_count.max(arrival.receive_count);
         message.received_again = matches!(
             message.phase,
-            Phase::Acknowledging {
-                call: Call::UnderWay
-            } | Phase::Returning {
-                call: Call::UnderWay,
-                ..
-            }
+            Phase::Acknowledging { call: Call::UnderWay }
+                | Phase::Returning { call: Call::UnderWay, .. }
         );
         self.arm_lease_timer(held, lease.renew_at());
-        self.actions.push(Action::Adopt {
-            held,
-            newer: arrival.ticket,
-        });
+        self.actions.push(Action::Adopt { held, newer: arrival.ticket });
     }
 
     /// The attempt that a start now would be.
     fn attempt(&self, held: &Held) -> Attempt {
-        Attempt {
-            number: held.receive_count + held.retries,
-            max: self.config.max_attempts,
-        }
+        Attempt { number: held.receive_count + held.retries, max: self.config.max_attempts }
     }
 
     fn failed_attempt(&mut self, now: Time, ticket: Ticket, not_before: Option<Duration>) {
@@ -278,10 +259,8 @@ impl Scheduler {
         let attempt = self.attempt(held);
         let receive_count = held.receive_count;
         if attempt.is_last() {
-            let queue_redrives = self
-                .config
-                .max_receive_count
-                .is_some_and(|max| receive_count >= max);
+            let queue_redrives =
+                self.config.max_receive_count.is_some_and(|max| receive_count >= max);
             if !self.config.fifo && queue_redrives {
                 // Visible at once: the next receive makes SQS move it.
                 self.give_back(ticket, Duration::ZERO, Fate::BackedOff);
@@ -293,40 +272,24 @@ impl Scheduler {
         let backoff = self.backoff(attempt.number, not_before);
         if self.config.fifo {
             self.held.get_mut(&ticket).expect("held").retries += 1;
-            self.set_phase(
-                ticket,
-                Phase::Backoff {
-                    until: now + backoff,
-                },
-            );
+            self.set_phase(ticket, Phase::Backoff { until: now + backoff });
         } else {
             self.give_back(ticket, backoff, Fate::BackedOff);
         }
     }
 
     fn backoff(&mut self, failures: u32, not_before: Option<Duration>) -> Duration {
-        let drawn = self.jitter.backoff(
-            self.config.retry_backoff,
-            self.config.retry_backoff_max,
-            failures,
-        );
+        let drawn =
+            self.jitter.backoff(self.config.retry_backoff, self.config.retry_backoff_max, failures);
         // Beyond an hour a "retry later" is an operator's matter; the cap keeps it inside a lease.
-        drawn
-            .max(not_before.unwrap_or_default())
-            .min(Duration::from_hours(1))
+        drawn.max(not_before.unwrap_or_default()).min(Duration::from_hours(1))
     }
 
     /// Copies the message to the dead-letter queue; without one, gives it back to the queue, whose
     /// own redrive policy ends it.
     fn dead_letter_or_give_back(&mut self, now: Time, ticket: Ticket) {
         if self.config.dead_letter_queue {
-            self.set_phase(
-                ticket,
-                Phase::DeadLettering {
-                    call: Call::UnderWay,
-                    failures: 0,
-                },
-            );
+            self.set_phase(ticket, Phase::DeadLettering { call: Call::UnderWay, failures: 0 });
             self.actions.push(Action::DeadLetter { ticket });
             return;
         }
@@ -369,11 +332,7 @@ impl Scheduler {
         }
         loop {
             let ticket = self.ready.pop_front()?;
-            if self
-                .held
-                .get(&ticket)
-                .is_some_and(|held| held.phase == Phase::Waiting)
-            {
+            if self.held.get(&ticket).is_some_and(|held| held.phase == Phase::Waiting) {
                 return Some(ticket);
             }
         }
@@ -393,19 +352,11 @@ impl Scheduler {
                     }
                 }
                 Phase::DeadLettering { failures, .. } => {
-                    self.set_phase(
-                        ticket,
-                        Phase::DeadLettering {
-                            call: Call::UnderWay,
-                            failures,
-                        },
-                    );
+                    self.set_phase(ticket, Phase::DeadLettering { call: Call::UnderWay, failures });
                     self.actions.push(Action::DeadLetter { ticket });
                 }
                 Phase::Acknowledging { .. } => self.queue_delete(now, ticket),
-                Phase::Returning {
-                    visibility, fate, ..
-                } => {
+                Phase::Returning { visibility, fate, .. } => {
                     self.queue_return(ticket, visibility, fate);
                 }
                 Phase::Waiting | Phase::Running { .. } => {
@@ -417,10 +368,7 @@ impl Scheduler {
 
     /// The one place where a phase changes: counters and timers follow it.
     fn set_phase(&mut self, ticket: Ticket, phase: Phase) {
-        let held = self
-            .held
-            .get_mut(&ticket)
-            .expect("only held messages change phase");
+        let held = self.held.get_mut(&ticket).expect("only held messages change phase");
         self.running -= usize::from(held.phase.is_running());
         self.running += usize::from(phase.is_running());
         held.phase = phase;
@@ -472,11 +420,7 @@ impl Scheduler {
         let limit = self.config.concurrency.max(MAX_BATCH);
         let horizon = self.config.timing.prefetch_horizon.as_secs_f64();
         let startable = self.config.concurrency as f64 * horizon / mean.as_secs_f64().max(1e-6);
-        if startable >= limit as f64 {
-            limit
-        } else {
-            startable as usize
-        }
+        if startable >= limit as f64 { limit } else { startable as usize }
     }
 
     fn poll(&mut self, now: Time) {
@@ -484,10 +428,7 @@ impl Scheduler {
             return;
         }
         let timing = &self.config.timing;
-        let longest = self
-            .config
-            .wait
-            .min(self.config.visibility.mul_f64(2.0 / 3.0));
+        let longest = self.config.wait.min(self.config.visibility.mul_f64(2.0 / 3.0));
         let longest = Duration::from_secs(longest.as_secs());
         while self.polling.may_start(now)
             && self.settling.unacknowledged() < timing.max_unacknowledged
@@ -506,19 +447,9 @@ impl Scheduler {
                 break;
             }
             // While the breaker is open and nothing is held, one message serves as its probe.
-            let max_messages = if self.breaker.is_open() {
-                1
-            } else {
-                room.min(MAX_BATCH)
-            };
-            let wait = self
-                .polling
-                .wait(now, timing.shortest_wait.min(longest), longest);
-            let request = ReceiveRequest {
-                max_messages,
-                wait,
-                visibility: self.config.visibility,
-            };
+            let max_messages = if self.breaker.is_open() { 1 } else { room.min(MAX_BATCH) };
+            let wait = self.polling.wait(now, timing.shortest_wait.min(longest), longest);
+            let request = ReceiveRequest { max_messages, wait, visibility: self.config.visibility };
             let poll = self.polling.start(max_messages);
             self.actions.push(Action::Receive { poll, request });
             if self.breaker.is_open() {

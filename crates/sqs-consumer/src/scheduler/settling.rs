@@ -73,9 +73,8 @@ impl Scheduler {
                 }
             }
             // A return that had to wait for the extension's answer.
-            if let Some(Phase::Returning {
-                call: Call::Queued, ..
-            }) = self.held.get(&ticket).map(|held| held.phase)
+            if let Some(Phase::Returning { call: Call::Queued, .. }) =
+                self.held.get(&ticket).map(|held| held.phase)
             {
                 self.settling.returns.push_back(ticket);
             }
@@ -115,10 +114,7 @@ impl Scheduler {
             let Some(held) = self.held.get_mut(&ticket) else {
                 continue;
             };
-            let Phase::Returning {
-                visibility, fate, ..
-            } = held.phase
-            else {
+            let Phase::Returning { visibility, fate, .. } = held.phase else {
                 continue;
             };
             if std::mem::take(&mut held.received_again) {
@@ -130,14 +126,7 @@ impl Scheduler {
             match answer {
                 Answer::Failed if !over => {
                     let call = Call::RetryAt(now + self.config.timing.settle_retry);
-                    self.set_phase(
-                        ticket,
-                        Phase::Returning {
-                            visibility,
-                            fate,
-                            call,
-                        },
-                    );
+                    self.set_phase(ticket, Phase::Returning { visibility, fate, call });
                 }
                 Answer::Ok => {
                     if let Some(group) = &group {
@@ -208,12 +197,7 @@ impl Scheduler {
     pub(super) fn give_back_or_close(&mut self, now: Time, ticket: Ticket, backoff: Duration) {
         match self.held[&ticket].group.clone() {
             Some(group) => {
-                self.set_phase(
-                    ticket,
-                    Phase::Backoff {
-                        until: now + backoff,
-                    },
-                );
+                self.set_phase(ticket, Phase::Backoff { until: now + backoff });
                 self.lanes.close(&group);
             }
             None => self.give_back(ticket, backoff, Fate::BackedOff),
@@ -221,14 +205,7 @@ impl Scheduler {
     }
 
     pub(super) fn queue_return(&mut self, ticket: Ticket, visibility: Duration, fate: Fate) {
-        self.set_phase(
-            ticket,
-            Phase::Returning {
-                visibility,
-                fate,
-                call: Call::Queued,
-            },
-        );
+        self.set_phase(ticket, Phase::Returning { visibility, fate, call: Call::Queued });
         if !self.held[&ticket].extending {
             self.settling.returns.push_back(ticket);
         }
@@ -253,11 +230,7 @@ impl Scheduler {
         while self.settling.deletes.len() >= MAX_BATCH {
             self.send_deletes(now);
         }
-        while self
-            .settling
-            .flush_at(self.linger())
-            .is_some_and(|at| now >= at)
-        {
+        while self.settling.flush_at(self.linger()).is_some_and(|at| now >= at) {
             self.send_deletes(now);
         }
         while !self.settling.returns.is_empty() {
@@ -266,23 +239,11 @@ impl Scheduler {
                 let Some(held) = self.held.get(&ticket) else {
                     continue;
                 };
-                let Phase::Returning {
-                    visibility,
-                    fate,
-                    call: Call::Queued,
-                } = held.phase
-                else {
+                let Phase::Returning { visibility, fate, call: Call::Queued } = held.phase else {
                     continue;
                 };
                 let call = Call::UnderWay;
-                self.set_phase(
-                    ticket,
-                    Phase::Returning {
-                        visibility,
-                        fate,
-                        call,
-                    },
-                );
+                self.set_phase(ticket, Phase::Returning { visibility, fate, call });
                 entries.push((ticket, visibility));
                 if entries.len() == MAX_BATCH {
                     break;
@@ -294,9 +255,7 @@ impl Scheduler {
         }
         let extensions = std::mem::take(&mut self.settling.extensions);
         for entries in extensions.chunks(MAX_BATCH) {
-            self.actions.push(Action::Extend {
-                entries: entries.to_vec(),
-            });
+            self.actions.push(Action::Extend { entries: entries.to_vec() });
         }
     }
 
@@ -316,12 +275,7 @@ impl Scheduler {
                 self.lost(ticket);
                 continue;
             }
-            self.set_phase(
-                ticket,
-                Phase::Acknowledging {
-                    call: Call::UnderWay,
-                },
-            );
+            self.set_phase(ticket, Phase::Acknowledging { call: Call::UnderWay });
             tickets.push(ticket);
         }
         if self.settling.deletes.is_empty() {
@@ -339,10 +293,7 @@ impl Scheduler {
                 break;
             }
             self.lease_timers.remove(&(at, ticket));
-            let held = self
-                .held
-                .get_mut(&ticket)
-                .expect("timers belong to held messages");
+            let held = self.held.get_mut(&ticket).expect("timers belong to held messages");
             held.lease_timer = None;
             if !held.phase.needs_lease() {
                 continue;
@@ -380,10 +331,7 @@ impl Scheduler {
     }
 
     fn extend(&mut self, now: Time, ticket: Ticket) {
-        let held = self
-            .held
-            .get_mut(&ticket)
-            .expect("only held messages are extended");
+        let held = self.held.get_mut(&ticket).expect("only held messages are extended");
         let deadline = held.lease.deadline();
         let Some(length) = held.lease.extension(now) else {
             // The twelve hours are over. What runs is stopped while the lease still holds, so that
@@ -416,10 +364,7 @@ impl Scheduler {
     }
 
     pub(super) fn arm_lease_timer(&mut self, ticket: Ticket, at: Time) {
-        let held = self
-            .held
-            .get_mut(&ticket)
-            .expect("only held messages have a lease");
+        let held = self.held.get_mut(&ticket).expect("only held messages have a lease");
         if let Some(old) = held.lease_timer.replace(at) {
             self.lease_timers.remove(&(old, ticket));
         }

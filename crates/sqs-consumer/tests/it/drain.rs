@@ -12,23 +12,14 @@ fn an_outstanding_receive_is_awaited_and_its_messages_go_back() {
     f.receive(&["m", "n"]);
     assert_eq!(f.started(), [""; 0]);
     f.answer_all(Answer::Ok);
-    assert_eq!(
-        f.ended(),
-        [
-            ("m".to_owned(), Fate::Released),
-            ("n".to_owned(), Fate::Released)
-        ]
-    );
+    assert_eq!(f.ended(), [("m".to_owned(), Fate::Released), ("n".to_owned(), Fate::Released)]);
     assert!(f.is_drained());
     assert!(f.polls().is_empty());
 }
 
 #[test]
 fn nothing_goes_back_while_a_receive_of_ours_could_take_it_again() {
-    let mut f = Fixture::new(Config {
-        concurrency: 1,
-        ..fifo()
-    });
+    let mut f = Fixture::new(Config { concurrency: 1, ..fifo() });
     f.receive(&["a/1", "a/2"]);
     f.done("a/1");
     f.pass(SECOND);
@@ -44,10 +35,7 @@ fn nothing_goes_back_while_a_receive_of_ours_could_take_it_again() {
 #[test]
 fn buffered_acknowledgements_are_flushed_at_once() {
     for finished in 1..=9 {
-        let mut f = Fixture::new(Config {
-            concurrency: 10,
-            ..standard()
-        });
+        let mut f = Fixture::new(Config { concurrency: 10, ..standard() });
         let names: Vec<String> = (0..finished).map(|i| i.to_string()).collect();
         f.receive(&names.iter().map(String::as_str).collect::<Vec<_>>());
         for name in &names {
@@ -61,10 +49,7 @@ fn buffered_acknowledgements_are_flushed_at_once() {
 
 #[test]
 fn a_running_head_finishes_and_is_deleted_before_its_tail_goes_back() {
-    let mut f = Fixture::new(Config {
-        concurrency: 1,
-        ..fifo()
-    });
+    let mut f = Fixture::new(Config { concurrency: 1, ..fifo() });
     f.receive(&["a/1", "a/2", "a/3"]);
     while !f.polls().is_empty() {
         f.receive(&[]);
@@ -73,24 +58,15 @@ fn a_running_head_finishes_and_is_deleted_before_its_tail_goes_back() {
     assert_eq!(f.calls(), []);
     f.done("a/1");
     assert_eq!(f.answer(Answer::Ok), Call::Delete(vec!["a/1".to_owned()]));
-    assert_eq!(
-        f.answer(Answer::Ok),
-        Call::Return(vec![("a/2".to_owned(), AT_ONCE)])
-    );
-    assert_eq!(
-        f.answer(Answer::Ok),
-        Call::Return(vec![("a/3".to_owned(), AT_ONCE)])
-    );
+    assert_eq!(f.answer(Answer::Ok), Call::Return(vec![("a/2".to_owned(), AT_ONCE)]));
+    assert_eq!(f.answer(Answer::Ok), Call::Return(vec![("a/3".to_owned(), AT_ONCE)]));
     assert!(f.is_drained());
     assert_eq!(f.started(), ["a/1"]);
 }
 
 #[test]
 fn a_head_in_backoff_goes_back_with_what_is_left_of_it_before_its_tail() {
-    let mut f = Fixture::new(Config {
-        retry_backoff: 40 * SECOND,
-        ..fifo()
-    });
+    let mut f = Fixture::new(Config { retry_backoff: 40 * SECOND, ..fifo() });
     f.receive(&["a/1", "a/2"]);
     f.fail("a/1");
     f.pass(SECOND);
@@ -98,44 +74,28 @@ fn a_head_in_backoff_goes_back_with_what_is_left_of_it_before_its_tail() {
         f.receive(&[]);
     }
     f.drain();
-    let Call::Return(head) = f.answer(Answer::Ok) else {
-        panic!("a return")
-    };
+    let Call::Return(head) = f.answer(Answer::Ok) else { panic!("a return") };
     assert!(head[0].0 == "a/1" && head[0].1 >= 19 * SECOND && head[0].1 < 40 * SECOND);
-    assert_eq!(
-        f.answer(Answer::Ok),
-        Call::Return(vec![("a/2".to_owned(), AT_ONCE)])
-    );
+    assert_eq!(f.answer(Answer::Ok), Call::Return(vec![("a/2".to_owned(), AT_ONCE)]));
     assert!(f.is_drained());
 }
 
 #[test]
 fn handlers_that_outlast_the_drain_timeout_are_stopped_and_their_messages_go_back() {
-    let mut f = Fixture::new(Config {
-        drain_timeout: 5 * SECOND,
-        concurrency: 1,
-        ..standard()
-    });
+    let mut f = Fixture::new(Config { drain_timeout: 5 * SECOND, concurrency: 1, ..standard() });
     f.receive(&["m"]);
     f.drain();
     f.pass(4 * SECOND);
     assert_eq!(f.cancelled(), [""; 0]);
     f.pass(SECOND);
     assert_eq!(f.cancelled(), ["m"]);
-    assert_eq!(
-        f.answer(Answer::Ok),
-        Call::Return(vec![("m".to_owned(), AT_ONCE)])
-    );
+    assert_eq!(f.answer(Answer::Ok), Call::Return(vec![("m".to_owned(), AT_ONCE)]));
     assert!(f.is_drained());
 }
 
 #[test]
 fn what_cannot_be_given_back_is_reported_as_stranded() {
-    let mut f = Fixture::new(Config {
-        drain_timeout: SECOND,
-        concurrency: 1,
-        ..standard()
-    });
+    let mut f = Fixture::new(Config { drain_timeout: SECOND, concurrency: 1, ..standard() });
     f.receive(&["m"]);
     f.drain();
     for _ in 0..40 {

@@ -9,13 +9,8 @@ fn a_standard_message_that_failed_is_given_back_with_a_growing_backoff() {
     let mut f = Fixture::new(standard());
     f.receive_again(&["m"], 2);
     f.fail("m");
-    let Call::Return(entries) = f.answer(Answer::Ok) else {
-        panic!("a visibility change")
-    };
-    assert!(
-        entries[0].1 >= SECOND && entries[0].1 <= 2 * SECOND,
-        "{entries:?}"
-    );
+    let Call::Return(entries) = f.answer(Answer::Ok) else { panic!("a visibility change") };
+    assert!(entries[0].1 >= SECOND && entries[0].1 <= 2 * SECOND, "{entries:?}");
     assert_eq!(f.ended(), [("m".to_owned(), Fate::BackedOff)]);
 }
 
@@ -24,18 +19,12 @@ fn after_the_last_attempt_a_standard_message_is_visible_at_once_for_sqs_to_move_
     let mut f = Fixture::new(standard());
     f.receive_again(&["m"], 3);
     f.fail("m");
-    assert_eq!(
-        f.answer(Answer::Ok),
-        Call::Return(vec![("m".to_owned(), AT_ONCE)])
-    );
+    assert_eq!(f.answer(Answer::Ok), Call::Return(vec![("m".to_owned(), AT_ONCE)]));
 }
 
 #[test]
 fn without_a_redrive_policy_the_worker_dead_letters_a_standard_message_itself() {
-    let mut f = Fixture::new(Config {
-        max_receive_count: None,
-        ..standard()
-    });
+    let mut f = Fixture::new(Config { max_receive_count: None, ..standard() });
     f.receive_again(&["m"], 3);
     f.fail("m");
     assert_eq!(f.answer(Answer::Ok), Call::DeadLetter("m".to_owned()));
@@ -99,10 +88,7 @@ fn while_a_common_need_is_down_nothing_is_acknowledged_and_no_receive_is_burnt()
                 f.finish(&name, Ended::Unavailable);
             }
         }
-        assert!(
-            (10..60).contains(&attempts),
-            "{attempts} probes in ten minutes"
-        );
+        assert!((10..60).contains(&attempts), "{attempts} probes in ten minutes");
         assert_eq!((f.calls(), f.ended()), (vec![], vec![]), "all stay leased");
         assert!(f.polls().len() <= 1, "no further receives");
     }

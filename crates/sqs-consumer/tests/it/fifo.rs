@@ -10,11 +10,7 @@ fn messages_of_a_group_run_one_after_another_and_groups_run_side_by_side() {
     f.receive(&["a/1", "a/2", "b/1"]);
     assert_eq!(f.started(), ["a/1", "b/1"]);
     f.done("a/1");
-    assert_eq!(
-        f.started(),
-        ["a/2"],
-        "the lane does not wait for the delete's answer"
-    );
+    assert_eq!(f.started(), ["a/2"], "the lane does not wait for the delete's answer");
     f.done("b/1");
     assert_eq!(f.started(), [""; 0]);
 }
@@ -37,17 +33,9 @@ fn a_failed_head_is_retried_in_place_before_its_tail() {
 fn the_tail_stays_leased_while_the_head_waits_for_its_retry() {
     let mut f = Fixture::new(fifo());
     f.receive(&["a/1", "a/2"]);
-    f.finish(
-        "a/1",
-        Ended::Retry {
-            not_before: Some(45 * SECOND),
-        },
-    );
+    f.finish("a/1", Ended::Retry { not_before: Some(45 * SECOND) });
     f.pass(21 * SECOND);
-    let names = vec![
-        ("a/1".to_owned(), 30 * SECOND),
-        ("a/2".to_owned(), 30 * SECOND),
-    ];
+    let names = vec![("a/1".to_owned(), 30 * SECOND), ("a/2".to_owned(), 30 * SECOND)];
     assert_eq!(f.answer(Answer::Ok), Call::Extend(names));
     f.pass(20 * SECOND);
     f.answer_all(Answer::Ok);
@@ -66,18 +54,10 @@ fn a_head_whose_attempts_are_used_up_is_dead_lettered_then_deleted_then_the_lane
         f.fail("a/1");
         f.pass(5 * SECOND);
     }
-    assert_eq!(
-        f.started(),
-        [""; 0],
-        "the tail waits while the head is being disposed of"
-    );
+    assert_eq!(f.started(), [""; 0], "the tail waits while the head is being disposed of");
     assert_eq!(f.answer(Answer::Ok), Call::DeadLetter("a/1".to_owned()));
     f.pass(SECOND);
-    assert_eq!(
-        f.started(),
-        [""; 0],
-        "should the delete fail, a/1 comes back"
-    );
+    assert_eq!(f.started(), [""; 0], "should the delete fail, a/1 comes back");
     assert_eq!(f.answer(Answer::Ok), Call::Delete(vec!["a/1".to_owned()]));
     assert_eq!(f.started(), ["a/2"]);
     f.done("a/2");
@@ -85,10 +65,7 @@ fn a_head_whose_attempts_are_used_up_is_dead_lettered_then_deleted_then_the_lane
     f.answer_all(Answer::Ok);
     assert_eq!(
         f.ended(),
-        [
-            ("a/1".to_owned(), Fate::DeadLettered),
-            ("a/2".to_owned(), Fate::Deleted)
-        ]
+        [("a/1".to_owned(), Fate::DeadLettered), ("a/2".to_owned(), Fate::Deleted)]
     );
 }
 
@@ -109,21 +86,13 @@ fn a_failing_dead_letter_send_keeps_the_tail_waiting_and_is_tried_again() {
 
 #[test]
 fn without_a_dead_letter_queue_the_head_goes_back_before_its_tail() {
-    let mut f = Fixture::new(sqs_consumer::scheduler::Config {
-        dead_letter_queue: false,
-        ..fifo()
-    });
+    let mut f =
+        Fixture::new(sqs_consumer::scheduler::Config { dead_letter_queue: false, ..fifo() });
     f.receive(&["a/1", "a/2", "a/3"]);
     f.finish("a/1", Ended::DeadLetter);
-    let Some(Call::Return(entries)) = f.call() else {
-        panic!("{:?}", f.calls())
-    };
+    let Some(Call::Return(entries)) = f.call() else { panic!("{:?}", f.calls()) };
     assert_eq!(entries[0].0, "a/1");
-    assert_eq!(
-        (entries.len(), f.calls().len()),
-        (1, 1),
-        "the tail waits for the head's answer"
-    );
+    assert_eq!((entries.len(), f.calls().len()), (1, 1), "the tail waits for the head's answer");
     f.answer(Answer::Ok);
     let tail = vec![("a/2".to_owned(), AT_ONCE), ("a/3".to_owned(), AT_ONCE)];
     assert_eq!(f.answer(Answer::Ok), Call::Return(tail));
@@ -154,22 +123,13 @@ fn a_failed_delete_is_repeated_and_effects_stay_in_order() {
     f.receive(&["a/1", "a/2"]);
     f.done("a/1");
     f.pass(SECOND);
-    assert_eq!(
-        f.answer(Answer::Failed),
-        Call::Delete(vec!["a/1".to_owned()])
-    );
+    assert_eq!(f.answer(Answer::Failed), Call::Delete(vec!["a/1".to_owned()]));
     f.done("a/2");
     f.pass(SECOND);
     f.answer_all(Answer::Ok);
     let mut ended = f.ended();
     ended.sort_by(|a, b| a.0.cmp(&b.0));
-    assert_eq!(
-        ended,
-        [
-            ("a/1".to_owned(), Fate::Deleted),
-            ("a/2".to_owned(), Fate::Deleted)
-        ]
-    );
+    assert_eq!(ended, [("a/1".to_owned(), Fate::Deleted), ("a/2".to_owned(), Fate::Deleted)]);
     assert_eq!(f.started(), ["a/1", "a/2"]);
 }
 

@@ -33,10 +33,7 @@ pub(crate) fn fifo() -> Config {
 }
 
 pub(crate) fn standard() -> Config {
-    Config {
-        fifo: false,
-        ..fifo()
-    }
+    Config { fifo: false, ..fifo() }
 }
 
 /// A call that the scheduler has asked for and the test has not answered.
@@ -91,16 +88,10 @@ impl Fixture {
                 self.next_ticket += 1;
                 self.names.insert(ticket, (*name).to_owned());
                 let group = name.split_once('/').map(|(group, _)| group.into());
-                Arrival {
-                    ticket,
-                    message_id: (*name).into(),
-                    group,
-                    receive_count,
-                }
+                Arrival { ticket, message_id: (*name).into(), group, receive_count }
             })
             .collect();
-        self.scheduler
-            .received(self.now, poll, requested_at, arrivals);
+        self.scheduler.received(self.now, poll, requested_at, arrivals);
         self.advance();
     }
 
@@ -133,10 +124,7 @@ impl Fixture {
     pub(crate) fn pass(&mut self, time: Duration) {
         let until = self.now + time;
         while let Some(at) = self.scheduler.next_wakeup(self.now) {
-            assert!(
-                at > self.now,
-                "a wakeup that is not in the future would spin"
-            );
+            assert!(at > self.now, "a wakeup that is not in the future would spin");
             if at > until {
                 break;
             }
@@ -217,10 +205,8 @@ impl Fixture {
                 self.scheduler.returned(self.now, &answers);
             }
             Call::Delete(names) => {
-                let answers: Vec<_> = names
-                    .iter()
-                    .filter_map(|name| Some((self.find(name)?, answer)))
-                    .collect();
+                let answers: Vec<_> =
+                    names.iter().filter_map(|name| Some((self.find(name)?, answer))).collect();
                 self.scheduler.deleted(self.now, &answers);
             }
             Call::DeadLetter(name) => {
@@ -241,10 +227,7 @@ impl Fixture {
 
     /// What was started since the last look, in order.
     pub(crate) fn started(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.started)
-            .into_iter()
-            .map(|(name, _)| name)
-            .collect()
+        std::mem::take(&mut self.started).into_iter().map(|(name, _)| name).collect()
     }
 
     pub(crate) fn started_attempts(&mut self) -> Vec<(String, u32)> {
@@ -273,15 +256,11 @@ impl Fixture {
     }
 
     fn held(&self, name: &str) -> Ticket {
-        self.find(name)
-            .unwrap_or_else(|| panic!("{name} is not held"))
+        self.find(name).unwrap_or_else(|| panic!("{name} is not held"))
     }
 
     fn find(&self, name: &str) -> Option<Ticket> {
-        self.names
-            .iter()
-            .find(|(_, known)| *known == name)
-            .map(|(ticket, _)| *ticket)
+        self.names.iter().find(|(_, known)| *known == name).map(|(ticket, _)| *ticket)
     }
 
     fn name(&self, ticket: Ticket) -> String {
@@ -289,9 +268,6 @@ impl Fixture {
     }
 
     fn named(&self, entries: Vec<(Ticket, Duration)>) -> Vec<(String, Duration)> {
-        entries
-            .into_iter()
-            .map(|(t, length)| (self.name(t), length))
-            .collect()
+        entries.into_iter().map(|(t, length)| (self.name(t), length)).collect()
     }
 }

@@ -6,10 +6,7 @@ use crate::fixture::{Call, Fixture, SECOND, fifo, standard};
 
 #[test]
 fn waiting_messages_are_extended_with_the_running_one() {
-    let mut f = Fixture::new(Config {
-        visibility: 8 * SECOND,
-        ..fifo()
-    });
+    let mut f = Fixture::new(Config { visibility: 8 * SECOND, ..fifo() });
     let names: Vec<String> = (1..=10).map(|i| format!("a/{i}")).collect();
     f.receive(&names.iter().map(String::as_str).collect::<Vec<_>>());
     for name in &names {
@@ -88,10 +85,7 @@ fn an_extension_that_comes_late_does_not_revive_a_deleted_message() {
     f.done("m");
     f.pass(SECOND);
     let calls = f.calls();
-    assert!(
-        matches!(&calls[..], [Call::Extend(_), Call::Delete(_)]),
-        "{calls:?}"
-    );
+    assert!(matches!(&calls[..], [Call::Extend(_), Call::Delete(_)]), "{calls:?}");
     f.answer(Answer::LeaseOver);
     f.answer(Answer::Ok);
     assert_eq!(f.ended(), [("m".to_owned(), Fate::Deleted)]);
@@ -99,10 +93,7 @@ fn an_extension_that_comes_late_does_not_revive_a_deleted_message() {
 
 #[test]
 fn a_message_whose_answer_came_too_late_starts_only_after_its_lease_is_confirmed() {
-    let mut f = Fixture::new(Config {
-        visibility: 4 * SECOND,
-        ..standard()
-    });
+    let mut f = Fixture::new(Config { visibility: 4 * SECOND, ..standard() });
     f.pause_process(5 * SECOND);
     f.receive(&["m"]);
     assert_eq!(f.started(), [""; 0]);
@@ -118,10 +109,7 @@ fn a_message_whose_answer_came_too_late_starts_only_after_its_lease_is_confirmed
 
 #[test]
 fn a_late_message_whose_lease_is_over_is_forgotten_unstarted() {
-    let mut f = Fixture::new(Config {
-        visibility: 4 * SECOND,
-        ..fifo()
-    });
+    let mut f = Fixture::new(Config { visibility: 4 * SECOND, ..fifo() });
     f.pause_process(5 * SECOND);
     f.receive(&["a/1"]);
     f.answer(Answer::LeaseOver);
@@ -139,10 +127,7 @@ fn no_lease_is_extended_after_its_message_has_ended() {
     f.pass(SECOND);
     f.answer_all(Answer::Ok);
     f.pass(25 * SECOND);
-    assert_eq!(
-        f.calls(),
-        [Call::Extend(vec![("c/1".to_owned(), 30 * SECOND)])]
-    );
+    assert_eq!(f.calls(), [Call::Extend(vec![("c/1".to_owned(), 30 * SECOND)])]);
 }
 
 #[test]

@@ -27,10 +27,7 @@ fn an_idle_queue_costs_one_long_poll_at_a_time() {
 
 #[test]
 fn a_server_that_answers_empty_at_once_is_not_asked_in_a_hot_loop() {
-    let mut f = Fixture::new(Config {
-        wait: Duration::ZERO,
-        ..standard()
-    });
+    let mut f = Fixture::new(Config { wait: Duration::ZERO, ..standard() });
     let mut receives = 0;
     for _ in 0..600 {
         while !f.polls().is_empty() {
@@ -53,10 +50,7 @@ fn a_minute_of_errors_costs_few_receives_with_growing_pauses() {
         }
         f.pass(SECOND / 10);
     }
-    assert!(
-        (5..=15).contains(&receives),
-        "{receives} receives in a minute"
-    );
+    assert!((5..=15).contains(&receives), "{receives} receives in a minute");
     f.pass(30 * SECOND);
     f.receive(&["m"]);
     assert_eq!(f.started(), ["m"], "it recovers");
@@ -64,61 +58,37 @@ fn a_minute_of_errors_costs_few_receives_with_growing_pauses() {
 
 #[test]
 fn no_more_is_received_than_can_start_soon() {
-    let mut f = Fixture::new(Config {
-        concurrency: 4,
-        ..standard()
-    });
-    assert_eq!(
-        f.polls()[0].max_messages,
-        4,
-        "nothing is known of the handler's time yet"
-    );
+    let mut f = Fixture::new(Config { concurrency: 4, ..standard() });
+    assert_eq!(f.polls()[0].max_messages, 4, "nothing is known of the handler's time yet");
     f.receive(&["1", "2", "3", "4"]);
     assert!(f.polls().is_empty(), "every handler is busy");
     f.pass(5 * SECOND);
     f.done("1");
-    assert_eq!(
-        f.polls()[0].max_messages,
-        1,
-        "handlers of five seconds: no prefetch"
-    );
+    assert_eq!(f.polls()[0].max_messages, 1, "handlers of five seconds: no prefetch");
 }
 
 #[test]
 fn fast_handlers_are_kept_fed_with_full_batches() {
-    let mut f = Fixture::new(Config {
-        concurrency: 20,
-        ..standard()
-    });
+    let mut f = Fixture::new(Config { concurrency: 20, ..standard() });
     f.receive(&["0"]);
     f.pass(SECOND / 100);
     f.done("0");
     for round in 0..5 {
         let names: Vec<String> = (0..10).map(|i| format!("{round}-{i}")).collect();
         f.receive(&names.iter().map(String::as_str).collect::<Vec<_>>());
-        assert!(
-            f.polls().iter().all(|poll| poll.max_messages == 10),
-            "{:?}",
-            f.polls()
-        );
+        assert!(f.polls().iter().all(|poll| poll.max_messages == 10), "{:?}", f.polls());
         f.pass(SECOND / 100);
         for name in &names {
             f.done(name);
         }
         f.answer_all(Answer::Ok);
     }
-    assert!(
-        f.polls().len() > 1,
-        "receives that come back full call for more of them"
-    );
+    assert!(f.polls().len() > 1, "receives that come back full call for more of them");
 }
 
 #[test]
 fn deletes_travel_in_batches_of_ten() {
-    let mut f = Fixture::new(Config {
-        concurrency: 40,
-        ..standard()
-    });
+    let mut f = Fixture::new(Config { concurrency: 40, ..standard() });
     let names: Vec<String> = (0..25).map(|i| i.to_string()).collect();
     f.receive(&names.iter().map(String::as_str).collect::<Vec<_>>());
     for name in &names {

@@ -33,26 +33,16 @@ pub(crate) struct Rig {
 impl Rig {
     pub(crate) async fn start() -> Self {
         let address = "127.0.0.1:0".parse().unwrap();
-        let server = Server::bind(address, ServerSettings::default())
-            .await
-            .unwrap();
+        let server = Server::bind(address, ServerSettings::default()).await.unwrap();
         let (endpoint, handle) = (server.endpoint(), server.handle());
         let (stop, stopped) = oneshot::channel::<()>();
         tokio::spawn(server.serve(async {
             _ = stopped.await;
         }));
-        let options = Options {
-            endpoint: Some(endpoint.clone()),
-            ..Options::default()
-        };
+        let options = Options { endpoint: Some(endpoint.clone()), ..Options::default() };
         let calls = CallMetrics::register(&Registry::new());
         let connection = Connection::open(options, None, calls).await;
-        Self {
-            server: handle,
-            endpoint,
-            connection,
-            _stop: stop,
-        }
+        Self { server: handle, endpoint, connection, _stop: stop }
     }
 
     pub(crate) fn url(&self, queue: &str) -> String {
@@ -88,14 +78,8 @@ impl Rig {
     }
 
     pub(crate) fn consume(&self, queue: &str, diary: &Diary, settings: Settings) -> Consuming {
-        let dead = if queue == FIFO {
-            FIFO_DLQ
-        } else {
-            STANDARD_DLQ
-        };
-        let source = self
-            .connection
-            .queue(&self.url(queue), Some(&self.url(dead)));
+        let dead = if queue == FIFO { FIFO_DLQ } else { STANDARD_DLQ };
+        let source = self.connection.queue(&self.url(queue), Some(&self.url(dead)));
         let metrics = Metrics::register(&Registry::new(), "test");
         let consumer = Consumer::new(source, diary.clone(), settings, metrics);
         let health = consumer.health();
@@ -103,11 +87,7 @@ impl Rig {
         let running = tokio::spawn(consumer.run(async {
             _ = stopped.await;
         }));
-        Consuming {
-            health,
-            stop,
-            running,
-        }
+        Consuming { health, stop, running }
     }
 
     /// Messages waiting and in flight.
@@ -117,10 +97,7 @@ impl Rig {
     }
 
     pub(crate) async fn until_empty(&self, queue: &str) {
-        until(&format!("{queue} is empty"), || {
-            self.counts(queue) == (0, 0)
-        })
-        .await;
+        until(&format!("{queue} is empty"), || self.counts(queue) == (0, 0)).await;
     }
 }
 
@@ -159,11 +136,7 @@ pub(crate) struct Diary {
 
 impl Diary {
     pub(crate) fn new(rule: Rule) -> Self {
-        Self {
-            rule,
-            effects: Arc::default(),
-            attempts: Arc::default(),
-        }
+        Self { rule, effects: Arc::default(), attempts: Arc::default() }
     }
 
     pub(crate) fn effects(&self) -> Vec<String> {
@@ -171,12 +144,7 @@ impl Diary {
     }
 
     pub(crate) fn attempts(&self, body: &str) -> Vec<u32> {
-        self.attempts
-            .lock()
-            .unwrap()
-            .get(body)
-            .cloned()
-            .unwrap_or_default()
+        self.attempts.lock().unwrap().get(body).cloned().unwrap_or_default()
     }
 
     /// The numbers of `group/number` bodies in order of effect, by group.
@@ -184,10 +152,7 @@ impl Diary {
         let mut groups = BTreeMap::<String, Vec<u32>>::new();
         for body in self.effects() {
             let (group, number) = body.split_once('/').unwrap();
-            groups
-                .entry(group.to_owned())
-                .or_default()
-                .push(number.parse().unwrap());
+            groups.entry(group.to_owned()).or_default().push(number.parse().unwrap());
         }
         groups
     }
@@ -201,16 +166,8 @@ impl Diary {
 impl Handler for Diary {
     async fn handle(&self, message: &Message, attempt: Attempt) -> Verdict {
         let body = message.body.clone();
-        self.attempts
-            .lock()
-            .unwrap()
-            .entry(body.clone())
-            .or_default()
-            .push(attempt.number);
-        let letter = |detail: &str| DeadLetter {
-            reason: "test",
-            detail: detail.to_owned(),
-        };
+        self.attempts.lock().unwrap().entry(body.clone()).or_default().push(attempt.number);
+        let letter = |detail: &str| DeadLetter { reason: "test", detail: detail.to_owned() };
         match (self.rule)(&body, attempt) {
             Doing::Succeed(time) => {
                 if !time.is_zero() {
@@ -222,10 +179,7 @@ impl Handler for Diary {
                 }
                 Verdict::Done
             }
-            Doing::Fail => Verdict::Retry {
-                letter: letter("it failed"),
-                not_before: None,
-            },
+            Doing::Fail => Verdict::Retry { letter: letter("it failed"), not_before: None },
             Doing::Reject => Verdict::DeadLetter(letter("no good")),
             Doing::Panic => panic!("on purpose"),
             Doing::Hang => std::future::pending().await,
@@ -251,10 +205,7 @@ pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    if tokio::time::timeout(Duration::from_mins(1), waiting)
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(Duration::from_mins(1), waiting).await.is_err() {
         panic!("not reached: {what}");
     }
 }

@@ -32,10 +32,7 @@ async fn groups_keep_their_order_through_failures_and_failed_deletes() {
         error_rate,
         ..FaultRule::default()
     };
-    let rules = vec![
-        failing("DeleteMessageBatch", 0.3),
-        failing("ReceiveMessage", 0.1),
-    ];
+    let rules = vec![failing("DeleteMessageBatch", 0.3), failing("ReceiveMessage", 0.1)];
     rig.server.set_faults(Faults { seed: 3, rules });
     for group in 0..10 {
         rig.send(FIFO, numbered(&format!("g{group}"), 20)).await;
@@ -64,13 +61,8 @@ async fn groups_keep_their_order_through_failures_and_failed_deletes() {
 async fn a_head_that_always_fails_is_dead_lettered_with_its_reason_and_burns_no_later_message() {
     let rig = Rig::start().await;
     rig.send(FIFO, numbered("g", 5)).await;
-    let diary = Diary::new(|body, _| {
-        if body == "g/1" {
-            Doing::Fail
-        } else {
-            Doing::Succeed(AT_ONCE)
-        }
-    });
+    let diary =
+        Diary::new(|body, _| if body == "g/1" { Doing::Fail } else { Doing::Succeed(AT_ONCE) });
     let consumer = rig.consume(FIFO, &diary, quick());
     rig.until_empty(FIFO).await;
     consumer.stop().await;
@@ -100,20 +92,11 @@ async fn a_head_that_always_fails_is_dead_lettered_with_its_reason_and_burns_no_
 #[tokio::test]
 async fn a_standard_message_that_always_fails_dies_by_the_queues_own_policy_after_three_receives() {
     let rig = Rig::start().await;
-    rig.send(STANDARD, ["bad/1".to_owned(), "good/1".to_owned()])
-        .await;
-    let diary = Diary::new(|body, _| {
-        if body == "bad/1" {
-            Doing::Fail
-        } else {
-            Doing::Succeed(AT_ONCE)
-        }
-    });
+    rig.send(STANDARD, ["bad/1".to_owned(), "good/1".to_owned()]).await;
+    let diary =
+        Diary::new(|body, _| if body == "bad/1" { Doing::Fail } else { Doing::Succeed(AT_ONCE) });
     let consumer = rig.consume(STANDARD, &diary, quick());
-    until("the message is in the dead-letter queue", || {
-        rig.counts(STANDARD_DLQ) == (1, 0)
-    })
-    .await;
+    until("the message is in the dead-letter queue", || rig.counts(STANDARD_DLQ) == (1, 0)).await;
     consumer.stop().await;
     assert_eq!(diary.attempts("bad/1"), [1, 2, 3]);
     assert_eq!(diary.attempts("good/1"), [1]);
@@ -131,10 +114,7 @@ async fn a_handler_that_panics_or_hangs_costs_an_attempt_and_nothing_else() {
         ("rejects/1", _) => Doing::Reject,
         _ => Doing::Succeed(AT_ONCE),
     });
-    let settings = Settings {
-        handler_timeout: Duration::from_millis(100),
-        ..quick()
-    };
+    let settings = Settings { handler_timeout: Duration::from_millis(100), ..quick() };
     let consumer = rig.consume(FIFO, &diary, settings);
     rig.until_empty(FIFO).await;
     consumer.stop().await;
@@ -158,11 +138,7 @@ async fn a_stop_under_load_leaves_nothing_in_flight() {
         assert_eq!(drained.stranded, 0);
         let (visible, in_flight) = rig.counts(queue);
         assert_eq!(in_flight, 0, "{queue}");
-        assert_eq!(
-            visible as usize + diary.effects().len(),
-            600,
-            "{queue}: nothing is lost"
-        );
+        assert_eq!(visible as usize + diary.effects().len(), 600, "{queue}: nothing is lost");
         assert!(visible > 0, "{queue}: it was stopped in the middle");
     }
 }
@@ -180,10 +156,7 @@ async fn messages_that_arrive_for_the_last_poll_are_given_back() {
     let drained = stopping.await.unwrap();
     assert_eq!(drained.stranded, 0);
     let (visible, in_flight) = rig.counts(STANDARD);
-    assert_eq!(
-        (visible as usize + diary.effects().len(), in_flight),
-        (1, 0)
-    );
+    assert_eq!((visible as usize + diary.effects().len(), in_flight), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -197,20 +170,12 @@ async fn a_queue_that_is_gone_for_a_while_loses_nothing() {
     settings.timing.poll_backoff_max = Duration::from_millis(50);
     let consumer = rig.consume(FIFO, &diary, settings);
     diary.until(30).await;
-    let gone = FaultRule {
-        drop_request_rate: 1.0,
-        ..FaultRule::default()
-    };
-    rig.server.set_faults(Faults {
-        seed: 1,
-        rules: vec![gone],
-    });
+    let gone = FaultRule { drop_request_rate: 1.0, ..FaultRule::default() };
+    rig.server.set_faults(Faults { seed: 1, rules: vec![gone] });
     // Every message held is leased past its timeout meanwhile.
     rig.server.skip(Duration::from_secs(31));
-    until("the consumer has noticed", || {
-        matches!(*consumer.health.borrow(), Health::Failing(_))
-    })
-    .await;
+    until("the consumer has noticed", || matches!(*consumer.health.borrow(), Health::Failing(_)))
+        .await;
     rig.server.set_faults(Faults::default());
     diary.until(300).await;
     rig.until_empty(FIFO).await;
@@ -218,11 +183,7 @@ async fn a_queue_that_is_gone_for_a_while_loses_nothing() {
     for (group, numbers) in diary.by_group() {
         assert_eq!(numbers, (1..=30).collect::<Vec<_>>(), "{group}");
     }
-    assert_eq!(
-        rig.counts(FIFO_DLQ),
-        (0, 0),
-        "no innocent message is dead-lettered"
-    );
+    assert_eq!(rig.counts(FIFO_DLQ), (0, 0), "no innocent message is dead-lettered");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -232,22 +193,8 @@ async fn two_consumers_share_a_fifo_queue_and_groups_stay_in_order() {
         rig.send(FIFO, numbered(&format!("g{group}"), 30)).await;
     }
     let diary = Diary::new(|_, _| Doing::Succeed(Duration::from_millis(1)));
-    let first = rig.consume(
-        FIFO,
-        &diary,
-        Settings {
-            concurrency: 5,
-            ..quick()
-        },
-    );
-    let second = rig.consume(
-        FIFO,
-        &diary,
-        Settings {
-            concurrency: 5,
-            ..quick()
-        },
-    );
+    let first = rig.consume(FIFO, &diary, Settings { concurrency: 5, ..quick() });
+    let second = rig.consume(FIFO, &diary, Settings { concurrency: 5, ..quick() });
     diary.until(200).await;
     assert_eq!(first.stop().await.stranded, 0);
     diary.until(600).await;

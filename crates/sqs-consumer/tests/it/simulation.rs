@@ -47,10 +47,7 @@ fn run_seeds(fifo: bool) {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a test's own switch, not a setting"
-)]
+#[expect(clippy::disallowed_methods, reason = "a test's own switch, not a setting")]
 fn switch(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
     Some(text.parse().expect("a number"))
@@ -147,20 +144,12 @@ struct Simulation {
 impl Simulation {
     fn new(seed: u64, fifo: bool, trace: bool) -> Self {
         let mut random = SmallRng::seed_from_u64(seed);
-        let lost = if random.random_bool(0.5) {
-            0.0
-        } else {
-            random.random_range(0.0..0.1)
-        };
+        let lost = if random.random_bool(0.5) { 0.0 } else { random.random_range(0.0..0.1) };
         let plan = Plan {
             lost,
             latency_ms: random.random_range(1..200),
             handler_ms: random.random_range(1..3_000),
-            fails: if random.random_bool(0.5) {
-                0.0
-            } else {
-                random.random_range(0.0..0.3)
-            },
+            fails: if random.random_bool(0.5) { 0.0 } else { random.random_range(0.0..0.3) },
             poison: BTreeSet::new(),
             config: Config {
                 fifo,
@@ -208,10 +197,8 @@ impl Simulation {
         let mut next = BTreeMap::<u32, u32>::new();
         for i in 0..MESSAGES {
             // Skewed towards the first groups.
-            let group = self
-                .random
-                .random_range(0..groups)
-                .min(self.random.random_range(0..groups));
+            let group =
+                self.random.random_range(0..groups).min(self.random.random_range(0..groups));
             let number = next.entry(group).or_default();
             *number += 1;
             let number = *number;
@@ -265,16 +252,11 @@ impl Simulation {
     fn happens(&mut self, event: Event) {
         match event {
             Event::Send { group, number } => {
-                self.queue
-                    .send(self.now, &group.to_string(), &format!("{group}/{number}"));
+                self.queue.send(self.now, &group.to_string(), &format!("{group}/{number}"));
                 self.sent += 1;
                 self.serve_polls();
             }
-            Event::Request {
-                worker,
-                asked,
-                answered,
-            } => {
+            Event::Request { worker, asked, answered } => {
                 self.say(|| format!("queue <- worker {worker}: {asked:?}"));
                 if let Some(told) = self.queue.ask(self.now, worker, asked) {
                     self.answer(worker, told, answered);
@@ -324,12 +306,7 @@ impl Simulation {
         let group = body.split('/').next().unwrap().to_owned();
         self.running.remove(&group);
         let failed = self.plan.poison.contains(&body) || self.random.random_bool(self.plan.fails);
-        self.say(|| {
-            format!(
-                "worker {worker}: {body} {}",
-                if failed { "fails" } else { "done" }
-            )
-        });
+        self.say(|| format!("worker {worker}: {body} {}", if failed { "fails" } else { "done" }));
         if !failed && self.seen.insert(body.clone()) {
             self.effects.push(body);
         }
@@ -352,10 +329,7 @@ impl Simulation {
                 assert_eq!(other, None, "two handlers of one group run: {body}");
             }
             let time = self.random.random_range(0..=self.plan.handler_ms * 2);
-            self.after(
-                Duration::from_millis(time),
-                Event::HandlerEnds { worker, ticket },
-            );
+            self.after(Duration::from_millis(time), Event::HandlerEnds { worker, ticket });
         }
         for asked in acts.calls {
             let lost = self.random.random_bool(self.plan.lost);
@@ -366,21 +340,11 @@ impl Simulation {
                 let told = asked.failure();
                 self.after(Duration::from_secs(4), Event::Answer { worker, told });
             } else {
-                self.after(
-                    latency,
-                    Event::Request {
-                        worker,
-                        asked,
-                        answered,
-                    },
-                );
+                self.after(latency, Event::Request { worker, asked, answered });
             }
         }
         if let Some(at) = self.workers[worker].next_wakeup(self.now) {
-            assert!(
-                at > self.now,
-                "a wakeup that is not in the future would spin"
-            );
+            assert!(at > self.now, "a wakeup that is not in the future would spin");
             self.schedule(at, Event::Wakeup { worker });
         }
     }
@@ -409,10 +373,7 @@ impl Simulation {
     fn check(&self) {
         let dead = self.queue.dead_bodies();
         for (body, attempts) in dead.iter().map(|body| (body, self.attempts.get(body))) {
-            assert!(
-                attempts.is_some(),
-                "{body} was dead-lettered without an attempt"
-            );
+            assert!(attempts.is_some(), "{body} was dead-lettered without an attempt");
         }
         let mut last = BTreeMap::<&str, u32>::new();
         for body in &self.effects {
@@ -427,10 +388,7 @@ impl Simulation {
             let ended = self.seen.contains(body) || dead.contains(body);
             assert!(ended, "{body} is lost");
             let poison = self.plan.poison.contains(body);
-            assert!(
-                !poison || dead.contains(body),
-                "{body} always fails and is not dead"
-            );
+            assert!(!poison || dead.contains(body), "{body} always fails and is not dead");
         }
         for (index, worker) in self.workers.iter().enumerate() {
             worker.check(index);

@@ -20,44 +20,19 @@ use super::PollKey;
 /// A call on its way to the queue.
 #[derive(Clone, Debug)]
 pub(super) enum Asked {
-    Receive {
-        poll: PollId,
-        request: ReceiveRequest,
-        requested_at: Time,
-    },
-    Extend {
-        entries: Vec<(Ticket, String, Duration)>,
-        requested_at: Time,
-    },
-    Return {
-        entries: Vec<(Ticket, String, Duration)>,
-    },
-    Delete {
-        entries: Vec<(Ticket, String)>,
-    },
-    DeadLetter {
-        ticket: Ticket,
-        message_id: String,
-        group: String,
-        body: String,
-    },
+    Receive { poll: PollId, request: ReceiveRequest, requested_at: Time },
+    Extend { entries: Vec<(Ticket, String, Duration)>, requested_at: Time },
+    Return { entries: Vec<(Ticket, String, Duration)> },
+    Delete { entries: Vec<(Ticket, String)> },
+    DeadLetter { ticket: Ticket, message_id: String, group: String, body: String },
 }
 
 /// An answer on its way back.
 #[derive(Clone, Debug)]
 pub(super) enum Told {
-    Received {
-        poll: PollId,
-        requested_at: Time,
-        messages: Vec<Got>,
-    },
-    ReceiveFailed {
-        poll: PollId,
-    },
-    Extended {
-        requested_at: Time,
-        answers: Vec<(Ticket, Duration, Answer)>,
-    },
+    Received { poll: PollId, requested_at: Time, messages: Vec<Got> },
+    ReceiveFailed { poll: PollId },
+    Extended { requested_at: Time, answers: Vec<(Ticket, Duration, Answer)> },
     Returned(Vec<(Ticket, Answer)>),
     Deleted(Vec<(Ticket, Answer)>),
     DeadLettered(Ticket, Answer),
@@ -77,10 +52,7 @@ impl Asked {
         let all = |tickets: Vec<Ticket>| tickets.into_iter().map(|t| (t, Answer::Failed)).collect();
         match self {
             Self::Receive { poll, .. } => Told::ReceiveFailed { poll: *poll },
-            Self::Extend {
-                entries,
-                requested_at,
-            } => Told::Extended {
+            Self::Extend { entries, requested_at } => Told::Extended {
                 requested_at: *requested_at,
                 answers: entries
                     .iter()
@@ -102,24 +74,15 @@ impl Told {
     /// The same call's answer, had it been lost.
     pub(super) fn failure(self) -> Self {
         let all = |answers: Vec<(Ticket, Answer)>| {
-            answers
-                .into_iter()
-                .map(|(t, _)| (t, Answer::Failed))
-                .collect()
+            answers.into_iter().map(|(t, _)| (t, Answer::Failed)).collect()
         };
         match self {
             Self::Received { poll, .. } | Self::ReceiveFailed { poll } => {
                 Self::ReceiveFailed { poll }
             }
-            Self::Extended {
+            Self::Extended { requested_at, answers } => Self::Extended {
                 requested_at,
-                answers,
-            } => Self::Extended {
-                requested_at,
-                answers: answers
-                    .into_iter()
-                    .map(|(t, l, _)| (t, l, Answer::Failed))
-                    .collect(),
+                answers: answers.into_iter().map(|(t, l, _)| (t, l, Answer::Failed)).collect(),
             },
             Self::Returned(answers) => Self::Returned(all(answers)),
             Self::Deleted(answers) => Self::Deleted(all(answers)),
@@ -141,42 +104,21 @@ pub(super) struct ModelQueue {
 
 impl ModelQueue {
     pub(super) fn new(fifo: bool, seed: u64) -> Self {
-        let mut sqs = Sqs::new(ModelSettings {
-            seed,
-            ..ModelSettings::default()
-        });
-        let (name, dead_name) = if fifo {
-            ("queue.fifo", "dead.fifo")
-        } else {
-            ("queue", "dead")
-        };
+        let mut sqs = Sqs::new(ModelSettings { seed, ..ModelSettings::default() });
+        let (name, dead_name) = if fifo { ("queue.fifo", "dead.fifo") } else { ("queue", "dead") };
         for name in [dead_name, name] {
             let mut attributes = BTreeMap::new();
             if fifo {
                 attributes.insert("FifoQueue".to_owned(), "true".to_owned());
             }
             let queue_name = name.to_owned();
-            let request = CreateQueueRequest {
-                queue_name,
-                attributes,
-                ..Default::default()
-            };
-            sqs.create_queue(Millis(0), request)
-                .expect("the queue is valid");
+            let request = CreateQueueRequest { queue_name, attributes, ..Default::default() };
+            sqs.create_queue(Millis(0), request).expect("the queue is valid");
         }
         let url = |name: &str| format!("http://sqs/000000000000/{name}");
         let (url, dead_url) = (url(name), url(dead_name));
         let (waiting, sent) = (BTreeMap::new(), Vec::new());
-        Self {
-            sqs,
-            fifo,
-            url,
-            dead_url,
-            name,
-            dead_name,
-            waiting,
-            sent,
-        }
+        Self { sqs, fifo, url, dead_url, name, dead_name, waiting, sent }
     }
 
     pub(super) fn send(&mut self, now: Time, group: &str, body: &str) {
@@ -193,47 +135,25 @@ impl ModelQueue {
             message_deduplication_id: self.fifo.then(|| id.to_owned()),
             ..Default::default()
         };
-        self.sqs
-            .send_message(millis(now), request)
-            .expect("the message is valid");
+        self.sqs.send_message(millis(now), request).expect("the message is valid");
     }
 
     /// Carries out a call; a long poll that finds nothing waits and is answered later.
     pub(super) fn ask(&mut self, now: Time, worker: usize, asked: Asked) -> Option<Told> {
         Some(match asked {
-            Asked::Receive {
-                poll,
-                request,
-                requested_at,
-            } => {
+            Asked::Receive { poll, request, requested_at } => {
                 let until = now + request.wait;
-                self.waiting
-                    .insert(PollKey(worker, poll), (request, requested_at, until));
+                self.waiting.insert(PollKey(worker, poll), (request, requested_at, until));
                 return None;
             }
-            Asked::Extend {
-                entries,
-                requested_at,
-            } => {
+            Asked::Extend { entries, requested_at } => {
                 let fates = self.change(now, &entries);
-                let answers = entries
-                    .iter()
-                    .zip(fates)
-                    .map(|((t, _, l), fate)| (*t, *l, fate));
-                Told::Extended {
-                    requested_at,
-                    answers: answers.collect(),
-                }
+                let answers = entries.iter().zip(fates).map(|((t, _, l), fate)| (*t, *l, fate));
+                Told::Extended { requested_at, answers: answers.collect() }
             }
             Asked::Return { entries } => {
                 let fates = self.change(now, &entries);
-                Told::Returned(
-                    entries
-                        .iter()
-                        .zip(fates)
-                        .map(|((t, ..), f)| (*t, f))
-                        .collect(),
-                )
+                Told::Returned(entries.iter().zip(fates).map(|((t, ..), f)| (*t, f)).collect())
             }
             Asked::Delete { entries } => {
                 let request = DeleteMessageBatchRequest {
@@ -247,25 +167,11 @@ impl ModelQueue {
                         })
                         .collect(),
                 };
-                let result = self
-                    .sqs
-                    .delete_message_batch(millis(now), request)
-                    .expect("valid");
+                let result = self.sqs.delete_message_batch(millis(now), request).expect("valid");
                 let fates = fates(entries.len(), &result);
-                Told::Deleted(
-                    entries
-                        .iter()
-                        .zip(fates)
-                        .map(|((t, _), f)| (*t, f))
-                        .collect(),
-                )
+                Told::Deleted(entries.iter().zip(fates).map(|((t, _), f)| (*t, f)).collect())
             }
-            Asked::DeadLetter {
-                ticket,
-                message_id,
-                group,
-                body,
-            } => {
+            Asked::DeadLetter { ticket, message_id, group, body } => {
                 let url = self.dead_url.clone();
                 self.send_to(now, url, &group, &message_id, &body);
                 Told::DeadLettered(ticket, Answer::Ok)
@@ -279,19 +185,14 @@ impl ModelQueue {
             entries: entries
                 .iter()
                 .enumerate()
-                .map(
-                    |(i, (_, handle, length))| ChangeMessageVisibilityBatchRequestEntry {
-                        id: i.to_string(),
-                        receipt_handle: handle.clone(),
-                        visibility_timeout: Some(length.as_millis().div_ceil(1000) as i64),
-                    },
-                )
+                .map(|(i, (_, handle, length))| ChangeMessageVisibilityBatchRequestEntry {
+                    id: i.to_string(),
+                    receipt_handle: handle.clone(),
+                    visibility_timeout: Some(length.as_millis().div_ceil(1000) as i64),
+                })
                 .collect(),
         };
-        let result = self
-            .sqs
-            .change_message_visibility_batch(millis(now), request)
-            .expect("valid");
+        let result = self.sqs.change_message_visibility_batch(millis(now), request).expect("valid");
         fates(entries.len(), &result)
     }
 
@@ -306,14 +207,7 @@ impl ModelQueue {
             }
             self.waiting.remove(&key);
             let PollKey(worker, poll) = key;
-            answers.push((
-                worker,
-                Told::Received {
-                    poll,
-                    requested_at,
-                    messages,
-                },
-            ));
+            answers.push((worker, Told::Received { poll, requested_at, messages }));
         }
         answers
     }
@@ -327,14 +221,9 @@ impl ModelQueue {
             wait_time_seconds: Some(0),
             ..Default::default()
         };
-        let received = self
-            .sqs
-            .receive_message(millis(now), &request)
-            .expect("valid");
+        let received = self.sqs.receive_message(millis(now), &request).expect("valid");
         let got = |message: local_sqs::model::api::ReceivedMessage| Got {
-            receive_count: message.attributes["ApproximateReceiveCount"]
-                .parse()
-                .unwrap(),
+            receive_count: message.attributes["ApproximateReceiveCount"].parse().unwrap(),
             message_id: message.message_id,
             handle: message.receipt_handle,
             body: message.body,
@@ -347,10 +236,7 @@ impl ModelQueue {
         if self.waiting.is_empty() {
             return None;
         }
-        let own = self
-            .sqs
-            .next_deadline()
-            .map(|at| Time::new(Duration::from_millis(at.0)));
+        let own = self.sqs.next_deadline().map(|at| Time::new(Duration::from_millis(at.0)));
         let polls = self.waiting.values().map(|(_, _, until)| *until).min();
         own.into_iter().chain(polls).filter(|at| *at > now).min()
     }
@@ -366,17 +252,11 @@ impl ModelQueue {
     }
 
     pub(super) fn left(&self) -> Vec<String> {
-        self.sqs
-            .messages(self.name)
-            .map(|m| format!("{} {:?}", m.body, m.state))
-            .collect()
+        self.sqs.messages(self.name).map(|m| format!("{} {:?}", m.body, m.state)).collect()
     }
 
     pub(super) fn dead_bodies(&self) -> Vec<String> {
-        self.sqs
-            .messages(self.dead_name)
-            .map(|message| message.body)
-            .collect()
+        self.sqs.messages(self.dead_name).map(|message| message.body).collect()
     }
 
     pub(super) fn all_sent(&self) -> &[String] {
@@ -391,11 +271,7 @@ fn fates(count: usize, result: &BatchResult<BatchResultEntry>) -> Vec<Answer> {
             || failed.code == ErrorKind::ReceiptHandleIsInvalid.query_code()
             || failed.message.contains("expired");
         let position: usize = failed.id.parse().unwrap();
-        fates[position] = if over {
-            Answer::LeaseOver
-        } else {
-            Answer::Refused
-        };
+        fates[position] = if over { Answer::LeaseOver } else { Answer::Refused };
     }
     fates
 }

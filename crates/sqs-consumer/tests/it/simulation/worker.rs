@@ -61,11 +61,7 @@ impl Worker {
     }
 
     pub(super) fn stats(&self) -> Stats {
-        if self.alive {
-            self.scheduler.stats()
-        } else {
-            Stats::default()
-        }
+        if self.alive { self.scheduler.stats() } else { Stats::default() }
     }
 
     pub(super) fn next_wakeup(&self, now: Time) -> Option<Time> {
@@ -80,29 +76,18 @@ impl Worker {
     }
 
     pub(super) fn finished(&mut self, now: Time, ticket: Ticket, failed: bool) {
-        let ended = if failed {
-            Ended::Retry { not_before: None }
-        } else {
-            Ended::Done
-        };
+        let ended = if failed { Ended::Retry { not_before: None } } else { Ended::Done };
         self.scheduler.finished(now, ticket, ended);
     }
 
     pub(super) fn told(&mut self, now: Time, told: Told) {
         match told {
-            Told::Received {
-                poll,
-                requested_at,
-                messages,
-            } => {
+            Told::Received { poll, requested_at, messages } => {
                 let arrivals = messages.into_iter().map(|got| self.arrival(got)).collect();
                 self.scheduler.received(now, poll, requested_at, arrivals);
             }
             Told::ReceiveFailed { poll } => self.scheduler.receive_failed(now, poll),
-            Told::Extended {
-                requested_at,
-                answers,
-            } => {
+            Told::Extended { requested_at, answers } => {
                 self.scheduler.extended(now, requested_at, &answers);
             }
             Told::Returned(answers) => self.scheduler.returned(now, &answers),
@@ -123,14 +108,7 @@ impl Worker {
             receive_count: got.receive_count,
         };
         let handle = got.handle.clone();
-        self.slots.insert(
-            ticket,
-            Slot {
-                got,
-                handle,
-                running: false,
-            },
-        );
+        self.slots.insert(ticket, Slot { got, handle, running: false });
         arrival
     }
 
@@ -154,11 +132,7 @@ impl Worker {
         match action {
             Action::Receive { poll, request } => {
                 assert!(!self.draining, "a receive during the drain");
-                acts.calls.push(Asked::Receive {
-                    poll,
-                    request,
-                    requested_at: now,
-                });
+                acts.calls.push(Asked::Receive { poll, request, requested_at: now });
             }
             Action::Start { ticket, .. } => {
                 assert!(!self.draining, "a start during the drain");
@@ -175,10 +149,7 @@ impl Worker {
             }
             Action::Extend { entries } => {
                 let entries = entries.iter().map(|(t, l)| (*t, handle(t), *l)).collect();
-                acts.calls.push(Asked::Extend {
-                    entries,
-                    requested_at: now,
-                });
+                acts.calls.push(Asked::Extend { entries, requested_at: now });
             }
             Action::Return { entries } => {
                 let entries = entries.iter().map(|(t, l)| (*t, handle(t), *l)).collect();
@@ -214,10 +185,7 @@ impl Worker {
     pub(super) fn check(&self, index: usize) {
         if self.alive {
             let ended = self.forgotten + self.adopted;
-            assert_eq!(
-                self.next_ticket, ended,
-                "worker {index}: tickets without an end"
-            );
+            assert_eq!(self.next_ticket, ended, "worker {index}: tickets without an end");
         }
     }
 }
