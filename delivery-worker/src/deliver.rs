@@ -9,7 +9,7 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use order_events::{DeliveryStatus, EventError, OrderEvent};
+use order_events::{DeliveryStatus, OrderEvent};
 use serde::Deserialize;
 use sqs_consumer::{AttributeValue, DeadLetter, Handler, Message, Verdict};
 use tokio::time::timeout;
@@ -157,11 +157,8 @@ impl DeliverFrom {
         let order = match OrderEvent::from_json(&message.body) {
             Ok(order) => order,
             Err(error) => {
-                let reason = match error {
-                    EventError::Unparseable(_) => Reason::Unparseable,
-                    EventError::Invalid(_) => Reason::Invalid,
-                };
-                return self.failed(&this, None, Failed::for_good(reason, error.to_string())).await;
+                let failed = Failed::for_good(Reason::Unparseable, error.to_string());
+                return self.failed(&this, None, failed).await;
             }
         };
         let order_id = order.order_id;

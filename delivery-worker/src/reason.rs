@@ -3,9 +3,9 @@
 /// Why an attempt at an order failed. Free text stands beside it where it is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// The body is not JSON.
+    /// The body is not an order: not JSON, or not of an order's form.
     Unparseable,
-    /// The body is JSON but not an order, or the store refuses what it says.
+    /// It has an order's form, but the store refuses what it says.
     Invalid,
     /// The carrier refused the order for good.
     CarrierRejected,

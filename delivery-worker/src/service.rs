@@ -6,11 +6,10 @@ use anyhow::Context;
 use prometheus::Registry;
 use service_kit::{
     AdminServer, Latch, Readiness, ServeLimits, Shutdown, bind, build_info, routes, serve,
-    settings::AwsAccess,
 };
 use sqs_consumer::{
     Consumer, Health, Queue,
-    aws::{AwsQueue, CallMetrics, Connection, Options, StaticCredentials},
+    aws::{AwsQueue, CallMetrics, Connection, Options},
 };
 use tokio::{
     net::TcpListener,
@@ -153,7 +152,8 @@ async fn sources(settings: &Settings, registry: &Registry) -> Vec<Source> {
         ("SQS_QUEUE_URL_FIFO", true, &urls.fifo, &urls.fifo_dlq),
     ];
     let first = wanted.iter().find_map(|(_, _, url, _)| url.as_deref());
-    let options = options(&settings.common.aws);
+    let (region, endpoint, keys) = settings.common.aws.parts();
+    let options = Options::new(region, endpoint, keys);
     let connection = Connection::open(options, first, CallMetrics::register(registry)).await;
     let mut sources = Vec::new();
     for (setting, fifo, url, dead_letter_url) in wanted {
@@ -165,18 +165,6 @@ async fn sources(settings: &Settings, registry: &Registry) -> Vec<Source> {
         sources.push(Source { queue, fifo });
     }
     sources
-}
-
-fn options(aws: &AwsAccess) -> Options {
-    Options {
-        region: aws.region.clone(),
-        endpoint: aws.endpoint.clone(),
-        credentials: aws.credentials.as_ref().map(|(id, secret)| StaticCredentials {
-            access_key_id: id.clone(),
-            secret_access_key: secret.expose().to_owned(),
-            session_token: None,
-        }),
-    }
 }
 
 type Named = (String, Consumer<AwsQueue, DeliverFrom>, Latch);

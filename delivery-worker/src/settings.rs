@@ -114,7 +114,7 @@ impl Settings {
                 "CARRIER_TIMEOUT",
                 "10s",
                 "1ms to 12h, shorter than HANDLER_TIMEOUT",
-                "Time for the carrier to take one order",
+                "Time for the carrier to take one order; when not set, at most three quarters of HANDLER_TIMEOUT",
             ),
             Setting::new(
                 "CARRIER_SIMULATED_TIME",
@@ -136,14 +136,25 @@ impl Settings {
     pub fn read(reader: &mut Reader) -> Self {
         let database =
             parsed(reader, "DATABASE_URL", DATABASES, || DatabaseUrl::Sqlite("unset".into()));
-        let consumer = ConsumerSettings {
+        let mut consumer = ConsumerSettings {
             concurrency: reader.number("WORKER_CONCURRENCY", 1..=10_000),
             handler_timeout: reader.duration("HANDLER_TIMEOUT", SHORTEST..=LONGEST),
             drain_timeout: reader.duration("DRAIN_TIMEOUT", Duration::ZERO..=LONGEST),
             retry_backoff: reader.duration("RETRY_BACKOFF", SHORTEST..=LONGEST),
             retry_backoff_max: reader.duration("RETRY_BACKOFF_MAX", SHORTEST..=LONGEST),
         };
-        let carrier_timeout = reader.duration("CARRIER_TIMEOUT", SHORTEST..=LONGEST);
+        let mut carrier_timeout = reader.duration("CARRIER_TIMEOUT", SHORTEST..=LONGEST);
+        // A default gives way to what is set; only two settings can contradict each other.
+        if !reader.is_set("CARRIER_TIMEOUT") {
+            carrier_timeout = carrier_timeout.min(consumer.handler_timeout.mul_f64(0.75));
+        } else if !reader.is_set("HANDLER_TIMEOUT") {
+            consumer.handler_timeout = consumer.handler_timeout.max(carrier_timeout.mul_f64(1.5));
+        }
+        if !reader.is_set("RETRY_BACKOFF_MAX") {
+            consumer.retry_backoff_max = consumer.retry_backoff_max.max(consumer.retry_backoff);
+        } else if !reader.is_set("RETRY_BACKOFF") {
+            consumer.retry_backoff = consumer.retry_backoff.min(consumer.retry_backoff_max);
+        }
         let settings = Self {
             common: reader.common(),
             listen: reader.socket_addr("LISTEN_ADDR"),

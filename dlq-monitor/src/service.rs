@@ -6,9 +6,9 @@ use anyhow::Context;
 use prometheus::Registry;
 use service_kit::{
     AdminServer, Latch, Readiness, ServeLimits, Shutdown, bind, build_info, routes, serve,
-    settings::{AwsAccess, QueueUrls},
+    settings::QueueUrls,
 };
-use sqs_consumer::aws::{CallMetrics, Connection, Options, StaticCredentials};
+use sqs_consumer::aws::{CallMetrics, Connection, Options};
 use tokio::net::TcpListener;
 use tracing::warn;
 
@@ -43,7 +43,8 @@ impl Service {
 
         let urls = watched(&settings.common.queues);
         let first = urls.first().map(|(_, url)| url.as_str());
-        let options = options(&settings.common.aws);
+        let (region, endpoint, keys) = settings.common.aws.parts();
+        let options = Options::new(region, endpoint, keys);
         let connection = Connection::open(options, first, CallMetrics::register(&registry)).await;
         let metrics = Metrics::register(&registry);
         let observer = Observer::new(connection, &urls, metrics, settings.interval);
@@ -108,16 +109,4 @@ fn watched(urls: &QueueUrls) -> Vec<(Role, String)> {
         (Role::Dlq, &urls.fifo_dlq),
     ];
     all.into_iter().filter_map(|(role, url)| Some((role, url.clone()?))).collect()
-}
-
-fn options(aws: &AwsAccess) -> Options {
-    Options {
-        region: aws.region.clone(),
-        endpoint: aws.endpoint.clone(),
-        credentials: aws.credentials.as_ref().map(|(id, secret)| StaticCredentials {
-            access_key_id: id.clone(),
-            secret_access_key: secret.expose().to_owned(),
-            session_token: None,
-        }),
-    }
 }

@@ -8,7 +8,7 @@ use crate::{
 };
 use prometheus::Registry;
 use service_kit::{AdminServer, Readiness, ServeLimits, Shutdown, bind, build_info};
-use sqs_consumer::aws::{AwsQueue, CallMetrics, Connection, Options, StaticCredentials};
+use sqs_consumer::aws::{AwsQueue, CallMetrics, Connection, Options};
 use std::{net::SocketAddr, time::Duration};
 use tokio::net::TcpListener;
 
@@ -43,15 +43,8 @@ impl Service {
         let queues = &settings.queues;
         let urls: Vec<&str> =
             [&queues.standard, &queues.fifo].into_iter().flatten().map(String::as_str).collect();
-        let options = Options {
-            region: settings.aws.region,
-            endpoint: settings.aws.endpoint,
-            credentials: settings.aws.credentials.map(|(id, secret)| StaticCredentials {
-                access_key_id: id,
-                secret_access_key: secret.expose().to_owned(),
-                session_token: None,
-            }),
-        };
+        let (region, endpoint, keys) = settings.aws.parts();
+        let options = Options::new(region, endpoint, keys);
         let calls = CallMetrics::register(&registry);
         let connection = Connection::open(options, urls.first().copied(), calls).await;
         Ok(Self {

@@ -97,7 +97,12 @@ impl Settings {
         let values = service_rows()
             .into_iter()
             .filter(|row| !DECIDED.contains(&row.name))
-            .filter_map(|row| Some((row.name, reader.optional(row.name)?)))
+            // The services' own defaults stay theirs, so that they can give way to what is set.
+            .filter(|row| reader.is_set(row.name) || row.name == "MONITOR_INTERVAL")
+            .map(|row| row.name)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .filter_map(|name| Some((name, reader.optional(name)?)))
             .collect();
         let settings = Self {
             data_dir: reader.text("LOCAL_FLEET_DATA_DIR").into(),

@@ -81,15 +81,15 @@ impl DeliveryStatus {
     }
 }
 
-/// Why a message's body is not an order; the two reasons are told apart in the dead-letter queue.
+/// Why a message's body is not an order.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EventError {
     /// Not JSON at all.
     #[error("the body is not JSON: {0}")]
-    Unparseable(String),
+    NotJson(String),
     /// JSON, but a field is missing or of the wrong type or range.
     #[error("the body is not an order: {0}")]
-    Invalid(String),
+    NotAnOrder(String),
 }
 
 /// The order's total is more than a [`Decimal`] holds (about 7.9 x 10^28), or could not be kept exactly.
@@ -115,8 +115,8 @@ impl OrderEvent {
             // A wrong type may be found before a syntax error further on, so the error's own
             // category does not tell whether the text is JSON.
             match serde_json::from_str::<IgnoredAny>(body) {
-                Ok(_) => EventError::Invalid(error.to_string()),
-                Err(syntax) => EventError::Unparseable(syntax.to_string()),
+                Ok(_) => EventError::NotAnOrder(error.to_string()),
+                Err(syntax) => EventError::NotJson(syntax.to_string()),
             }
         })
     }

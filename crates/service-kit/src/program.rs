@@ -114,6 +114,7 @@ type Read<Settings> = Result<(Settings, crate::settings::TelemetrySettings), Pro
 
 fn read<Settings, Run>(program: &Program<Settings, Run>, arguments: &Arguments) -> Read<Settings> {
     let lossy = |text: OsString| text.to_string_lossy().into_owned();
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     let mut env: BTreeMap<String, String> =
         std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value))).collect();
     env.extend(arguments.settings.clone());

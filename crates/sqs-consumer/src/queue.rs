@@ -195,6 +195,7 @@ pub trait Queue: Send + Sync + 'static {
         attempts: u32,
     ) -> impl Future<Output = Result<(), QueueError>> + Send;
 
-    /// Whether [`Queue::dead_letter`] has somewhere to send to.
+    /// Whether [`Queue::dead_letter`] has somewhere to send to; asked after [`Queue::attributes`],
+    /// which may have found it.
     fn has_dead_letter_queue(&self) -> bool;
 }

@@ -66,3 +66,16 @@ fn an_http_carrier_needs_a_url() {
     let settings = read(&[("CARRIER", "http"), ("CARRIER_URL", "https://carrier/orders")]).unwrap();
     assert_eq!(settings.carrier, CarrierSettings::Http("https://carrier/orders".to_owned()));
 }
+
+#[test]
+fn a_default_gives_way_to_a_setting_that_would_contradict_it() {
+    let short = read(&[("HANDLER_TIMEOUT", "2s")]).unwrap();
+    assert!(short.carrier_timeout < short.consumer.handler_timeout);
+    let long = read(&[("CARRIER_TIMEOUT", "60s")]).unwrap();
+    assert!(long.carrier_timeout < long.consumer.handler_timeout);
+    let quick = read(&[("RETRY_BACKOFF_MAX", "500ms")]).unwrap();
+    assert!(quick.consumer.retry_backoff <= quick.consumer.retry_backoff_max);
+    let slow = read(&[("RETRY_BACKOFF", "90s")]).unwrap();
+    assert!(slow.consumer.retry_backoff <= slow.consumer.retry_backoff_max);
+    assert!(read(&[("HANDLER_TIMEOUT", "2s"), ("CARRIER_TIMEOUT", "2s")]).is_err());
+}

@@ -181,8 +181,8 @@ async fn a_body_that_is_no_order_is_dead_lettered_with_its_reason() {
     for (body, reason) in [
         ("{garbage", "unparseable"),
         ("\u{1}", "unparseable"),
-        ("[]", "invalid"),
-        (&no_order, "invalid"),
+        ("[]", "unparseable"),
+        (&no_order, "unparseable"),
     ] {
         let message = message(body);
         let verdict = fixture.handler.handle(&message, Attempt { number: 1, max: 3 }).await;

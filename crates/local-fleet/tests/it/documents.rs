@@ -59,3 +59,12 @@ fn every_setting_of_every_binary_is_a_known_name_and_no_other() {
     let known: BTreeSet<&str> = FLEET_NAMES.iter().copied().collect();
     assert_eq!(in_tables, known);
 }
+
+#[test]
+fn the_monitor_knows_every_reason_that_a_worker_gives() {
+    let given: BTreeSet<&str> =
+        delivery_worker::Reason::ALL.into_iter().map(delivery_worker::Reason::as_str).collect();
+    let known: BTreeSet<&str> = dlq_monitor::REASONS.into_iter().collect();
+    let unknown = BTreeSet::from(["unknown"]);
+    assert_eq!(known, given.union(&unknown).copied().collect());
+}

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use local_sqs::{FaultRule, Faults};
 
+use crate::separate::effects;
 use crate::{
     client::{Answer, Curl, order},
     rig::Running,
@@ -64,6 +65,13 @@ async fn an_outage_of_sqs_under_load_loses_no_order_that_was_answered_202() {
         let delivered =
             |answer: &Answer| answer.status == 200 && answer.json()["status"] == "DELIVERED";
         curl.until(&url, "DELIVERED", delivered).await;
+    }
+    let effects = effects(&fleet.database()).await;
+    for (customer, ids) in &accepted {
+        // An order that was refused may have been sent all the same; those answered 202 are all
+        // there, in the order of their answers.
+        let answered = effects[customer].iter().filter(|id| ids.contains(id));
+        assert!(answered.eq(ids), "{customer}");
     }
     fleet.stop().await;
 }

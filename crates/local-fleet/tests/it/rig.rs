@@ -1,5 +1,7 @@
 //! The whole fleet in this process, on ports of the system's choice.
 
+use std::path::PathBuf;
+
 use local_fleet::{Addresses, Fleet, Settings};
 use local_sqs::Handle;
 use service_kit::{Shutdown, ShutdownTrigger, settings::Reader};
@@ -9,7 +11,7 @@ use tokio::task::JoinHandle;
 pub(crate) struct Running {
     pub(crate) at: Addresses,
     pub(crate) sqs: Handle,
-    _data: TempDir,
+    data: TempDir,
     stop: ShutdownTrigger,
     ended: JoinHandle<anyhow::Result<()>>,
 }
@@ -22,7 +24,11 @@ impl Running {
         let (at, sqs) = (fleet.addresses(), fleet.sqs());
         let (stop, shutdown) = Shutdown::new();
         let ended = tokio::spawn(fleet.run(shutdown));
-        Self { at, sqs, _data: data, stop, ended }
+        Self { at, sqs, data, stop, ended }
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.data.path().join("deliveries.db")
     }
 
     pub(crate) async fn stop(self) {

@@ -183,7 +183,7 @@ async fn a_wrong_setting_is_named_and_the_exit_code_is_64() {
 }
 
 /// Delivered orders of each customer in the order of their commits.
-async fn effects(database: &Path) -> BTreeMap<String, Vec<String>> {
+pub(crate) async fn effects(database: &Path) -> BTreeMap<String, Vec<String>> {
     let options =
         SqliteConnectOptions::new().filename(database).busy_timeout(Duration::from_secs(10));
     let mut connection = SqliteConnection::connect_with(&options).await.unwrap();

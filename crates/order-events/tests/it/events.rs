@@ -80,7 +80,7 @@ fn times_with_another_zone_are_read_as_the_same_instant() {
 fn what_is_not_json_is_told_apart_from_what_is_not_an_order() {
     for unparseable in ["", "garbage", "{", r#"{"orderId":1,"#, "{\"customerId\":5}}"] {
         let error = OrderEvent::from_json(unparseable).expect_err(unparseable);
-        assert!(matches!(error, EventError::Unparseable(_)), "{unparseable}: {error}");
+        assert!(matches!(error, EventError::NotJson(_)), "{unparseable}: {error}");
     }
     let good = body("1", "2025-09-30T14:10:38Z");
     for invalid in [
@@ -97,7 +97,7 @@ fn what_is_not_json_is_told_apart_from_what_is_not_an_order() {
         good.replace("2025-09-30T14:10:38Z", "2025-09-30"),
     ] {
         let error = OrderEvent::from_json(&invalid).expect_err(&invalid);
-        assert!(matches!(error, EventError::Invalid(_)), "{invalid}: {error}");
+        assert!(matches!(error, EventError::NotAnOrder(_)), "{invalid}: {error}");
     }
 }
 

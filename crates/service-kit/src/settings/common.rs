@@ -7,24 +7,97 @@ pub fn common() -> Vec<Setting> {
     const QUEUE: &str = "a queue URL, http or https, not ending in .fifo; empty: not used";
     const FIFO: &str = "a queue URL, http or https, ending in .fifo; empty: not used";
     vec![
-        Setting::optional("AWS_REGION", "a region's name", "Region of the queues; when not set, the queue URL's, else us-east-1"),
-        Setting::optional("AWS_ACCESS_KEY_ID", "together with AWS_SECRET_ACCESS_KEY", "Static credentials; when not set, the AWS default chain (IRSA, EKS Pod Identity, profiles)"),
-        Setting::optional("AWS_SECRET_ACCESS_KEY", "together with AWS_ACCESS_KEY_ID", "Static credentials").secret().aliases(&["AWS_SECRET_KEY"]),
-        Setting::optional("AWS_SESSION_TOKEN", "in the environment only", "Marks temporary credentials, which the AWS default chain then reads from the environment").secret(),
-        Setting::optional("AWS_SQS_ENDPOINT", "an http or https URL", "Where SQS is; when not set, AWS itself. For local-sqs http://127.0.0.1:9324"),
+        Setting::optional(
+            "AWS_REGION",
+            "a region's name",
+            "Region of the queues; when not set, the queue URL's, else us-east-1",
+        ),
+        Setting::optional(
+            "AWS_ACCESS_KEY_ID",
+            "together with AWS_SECRET_ACCESS_KEY",
+            "Static credentials; when not set, the AWS default chain (IRSA, EKS Pod Identity, profiles)",
+        ),
+        Setting::optional(
+            "AWS_SECRET_ACCESS_KEY",
+            "together with AWS_ACCESS_KEY_ID",
+            "Static credentials",
+        )
+        .secret()
+        .aliases(&["AWS_SECRET_KEY"]),
+        Setting::optional(
+            "AWS_SESSION_TOKEN",
+            "a text, together with the other two",
+            "The third part of temporary credentials",
+        )
+        .secret(),
+        Setting::optional(
+            "AWS_SQS_ENDPOINT",
+            "an http or https URL",
+            "Where SQS is; when not set, AWS itself. For local-sqs http://127.0.0.1:9324",
+        ),
         Setting::optional("SQS_QUEUE_URL_STANDARD", QUEUE, "The standard order queue"),
-        Setting::optional("SQS_QUEUE_URL_STANDARD_DLQ", QUEUE, "The standard order queue's dead-letter queue"),
+        Setting::optional(
+            "SQS_QUEUE_URL_STANDARD_DLQ",
+            QUEUE,
+            "The standard order queue's dead-letter queue",
+        ),
         Setting::optional("SQS_QUEUE_URL_FIFO", FIFO, "The FIFO order queue"),
-        Setting::optional("SQS_QUEUE_URL_FIFO_DLQ", FIFO, "The FIFO order queue's dead-letter queue"),
-        Setting::new("LOG_FORMAT", "auto", "auto, text, json", "Form of the log on standard error; auto is text on a terminal, else JSON"),
-        Setting::new("RUST_LOG", "info", "tracing filter directives such as info,order_api=debug", "What is logged; the SDK's crates are at warn unless named"),
-        Setting::new("OTEL_SDK_DISABLED", "false", "true, false", "Turns tracing off whatever else is set"),
-        Setting::optional("OTEL_SERVICE_NAME", "a text", "Name of the service in traces; when not set, the binary's name"),
-        Setting::optional("OTEL_EXPORTER_OTLP_ENDPOINT", "an http or https URL", "Collector that takes traces at <URL>/v1/traces; tracing is off when neither endpoint is set"),
-        Setting::optional("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "an http or https URL", "The same as the full URL, used as it is"),
-        Setting::new("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", "http/protobuf", "How traces are sent; only this protocol is built in"),
-        Setting::new("OTEL_TRACES_SAMPLER", "parentbased_always_on", "always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off, parentbased_traceidratio", "Which traces are kept"),
-        Setting::new("OTEL_TRACES_SAMPLER_ARG", "1.0", "0.0 to 1.0", "Share of the traces that the traceidratio samplers keep"),
+        Setting::optional(
+            "SQS_QUEUE_URL_FIFO_DLQ",
+            FIFO,
+            "The FIFO order queue's dead-letter queue",
+        ),
+        Setting::new(
+            "LOG_FORMAT",
+            "auto",
+            "auto, text, json",
+            "Form of the log on standard error; auto is text on a terminal, else JSON",
+        ),
+        Setting::new(
+            "RUST_LOG",
+            "info",
+            "tracing filter directives such as info,order_api=debug",
+            "What is logged; the SDK's crates are at warn unless named",
+        ),
+        Setting::new(
+            "OTEL_SDK_DISABLED",
+            "false",
+            "true, false",
+            "Turns tracing off whatever else is set",
+        ),
+        Setting::optional(
+            "OTEL_SERVICE_NAME",
+            "a text",
+            "Name of the service in traces; when not set, the binary's name",
+        ),
+        Setting::optional(
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "an http or https URL",
+            "Collector that takes traces at <URL>/v1/traces; tracing is off when neither endpoint is set",
+        ),
+        Setting::optional(
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "an http or https URL",
+            "The same as the full URL, used as it is",
+        ),
+        Setting::new(
+            "OTEL_EXPORTER_OTLP_PROTOCOL",
+            "http/protobuf",
+            "http/protobuf",
+            "How traces are sent; only this protocol is built in",
+        ),
+        Setting::new(
+            "OTEL_TRACES_SAMPLER",
+            "parentbased_always_on",
+            "always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off, parentbased_traceidratio",
+            "Which traces are kept",
+        ),
+        Setting::new(
+            "OTEL_TRACES_SAMPLER_ARG",
+            "1.0",
+            "0.0 to 1.0",
+            "Share of the traces that the traceidratio samplers keep",
+        ),
     ]
 }
 
@@ -55,9 +128,22 @@ pub struct AwsAccess {
     pub region: Option<String>,
     /// The server; nothing: AWS itself.
     pub endpoint: Option<String>,
-    /// Key id and secret; nothing: the AWS default chain.
-    pub credentials: Option<(String, Secret)>,
+    /// Key id, secret and session token; nothing: the AWS default chain.
+    pub credentials: Option<(String, Secret, Option<Secret>)>,
 }
+
+impl AwsAccess {
+    /// Region, endpoint and keys, as an SQS client takes them. The secrets are in the open then.
+    pub fn parts(&self) -> (Option<String>, Option<String>, Option<Keys>) {
+        let open = |secret: &Secret| secret.expose().to_owned();
+        let keys = self.credentials.as_ref();
+        let keys = keys.map(|(id, key, token)| (id.clone(), open(key), token.as_ref().map(open)));
+        (self.region.clone(), self.endpoint.clone(), keys)
+    }
+}
+
+/// An access key's id, its secret and, for temporary credentials, the session token.
+pub type Keys = (String, String, Option<String>);
 
 /// The URLs of the queues; a queue without URL is not used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -155,7 +241,7 @@ impl Reader {
     fn aws(&mut self) -> AwsAccess {
         let key = self.optional("AWS_ACCESS_KEY_ID");
         let secret = self.secret("AWS_SECRET_ACCESS_KEY");
-        let temporary = self.optional("AWS_SESSION_TOKEN").is_some();
+        let token = self.secret("AWS_SESSION_TOKEN");
         match (&key, &secret) {
             (Some(key), None) => {
                 self.problem("AWS_ACCESS_KEY_ID", key, "together with AWS_SECRET_ACCESS_KEY");
@@ -168,7 +254,7 @@ impl Reader {
         AwsAccess {
             region: self.optional("AWS_REGION"),
             endpoint: self.url("AWS_SQS_ENDPOINT"),
-            credentials: key.zip(secret).filter(|_| !temporary),
+            credentials: key.zip(secret).map(|(key, secret)| (key, secret, token)),
         }
     }
 

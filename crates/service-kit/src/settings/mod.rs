@@ -23,7 +23,8 @@ mod reader;
 mod render;
 
 pub use common::{
-    AwsAccess, Common, LogFormat, Otlp, QueueUrls, Sampler, TelemetrySettings, common, listeners,
+    AwsAccess, Common, Keys, LogFormat, Otlp, QueueUrls, Sampler, TelemetrySettings, common,
+    listeners,
 };
 pub use names::{FLEET_NAMES, FLEET_PREFIXES};
 pub use problems::{Problems, SettingProblem};

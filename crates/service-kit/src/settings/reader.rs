@@ -3,7 +3,11 @@
 use super::{Problems, Secret, Setting, SettingProblem, names};
 use config::{Config, ConfigError, File, FileFormat, Map, Source, Value};
 use std::{
-    collections::BTreeMap, net::SocketAddr, ops::RangeInclusive, path::Path, str::FromStr,
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    ops::RangeInclusive,
+    path::Path,
+    str::FromStr,
     time::Duration,
 };
 
@@ -18,6 +22,8 @@ const NOT_A_TEXT: &str = "(a table or list)";
 pub struct Reader {
     table: Vec<Setting>,
     values: BTreeMap<&'static str, String>,
+    /// Names of which the file or the environment says something.
+    set: BTreeSet<&'static str>,
     problems: Vec<SettingProblem>,
 }
 
@@ -31,7 +37,8 @@ impl Reader {
         file: Option<&Path>,
         env: impl IntoIterator<Item = (String, String)>,
     ) -> Self {
-        let mut reader = Self { table, values: BTreeMap::new(), problems: Vec::new() };
+        let mut reader =
+            Self { table, values: BTreeMap::new(), set: BTreeSet::new(), problems: Vec::new() };
         let file = file.map(|path| reader.read_file(path)).unwrap_or_default();
         let env = reader.read_env(env);
         reader.merge(&file, &env);
@@ -53,6 +60,12 @@ impl Reader {
     pub fn optional(&mut self, name: &'static str) -> Option<String> {
         self.row(name);
         self.values.get(name).cloned()
+    }
+
+    /// Whether the file or the environment says something of the setting, rather than its default.
+    pub fn is_set(&self, name: &'static str) -> bool {
+        self.row(name);
+        self.set.contains(name)
     }
 
     /// The text of a setting that must not be shown.
@@ -241,6 +254,9 @@ impl Reader {
             .build()
             .and_then(|merged| merged.collect())
             .expect("sources in memory can be collected");
+        let given = |name: &str| file.contains_key(name) || env.contains_key(name);
+        let spelled = |row: &Setting| given(row.name) || row.aliases.iter().any(|name| given(name));
+        self.set = self.table.iter().filter(|row| spelled(row)).map(|row| row.name).collect();
         for row in self.table.clone() {
             match merged.get(&row.name.to_ascii_lowercase()).cloned().map(Value::into_string) {
                 Some(Ok(text)) => {

@@ -137,19 +137,20 @@ fn the_value_of_a_secret_is_never_shown() {
 }
 
 #[test]
-fn credentials_are_read_by_both_spellings_and_left_to_the_chain_when_temporary() {
+fn credentials_are_read_by_both_spellings_and_with_the_token_of_temporary_ones() {
     let read = |pairs: &[(&str, &str)]| reader(pairs).common().aws.credentials;
     let old = read(&[("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_KEY", "old")]);
     assert_eq!(
-        old.map(|(id, secret)| (id, secret.expose().to_owned())),
+        old.map(|(id, secret, _)| (id, secret.expose().to_owned())),
         Some(("id".into(), "old".into()))
     );
     let both =
         [("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_KEY", "old"), ("AWS_SECRET_ACCESS_KEY", "new")];
-    assert_eq!(read(&both).map(|(_, secret)| secret.expose().to_owned()), Some("new".into()));
+    assert_eq!(read(&both).map(|(_, secret, _)| secret.expose().to_owned()), Some("new".into()));
     let temporary =
         [("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_KEY", "s"), ("AWS_SESSION_TOKEN", "t")];
-    assert_eq!(read(&temporary), None);
+    let token = read(&temporary).and_then(|(_, _, token)| token);
+    assert_eq!(token.map(|token| token.expose().to_owned()), Some("t".to_owned()));
 }
 
 #[test]

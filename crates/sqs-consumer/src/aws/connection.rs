@@ -28,6 +28,20 @@ pub struct Options {
     pub credentials: Option<StaticCredentials>,
 }
 
+impl Options {
+    /// Options from settings: region, endpoint, and the access key's id, secret and session token.
+    pub fn new(
+        region: Option<String>,
+        endpoint: Option<String>,
+        keys: Option<(String, String, Option<String>)>,
+    ) -> Self {
+        let credentials = keys.map(|(access_key_id, secret_access_key, session_token)| {
+            StaticCredentials { access_key_id, secret_access_key, session_token }
+        });
+        Self { region, endpoint, credentials }
+    }
+}
+
 /// An access key, its secret and, for temporary credentials, the session token.
 #[derive(Clone)]
 pub struct StaticCredentials {
@@ -190,17 +204,18 @@ fn is_aws(host: &str) -> bool {
 /// The endpoint of a queue that is not on AWS; AWS's own is found by region.
 fn endpoint_of(queue_url: &str) -> Option<String> {
     let (scheme, host) = origin(queue_url)?;
-    (!is_aws(host)).then(|| format!("{scheme}://{host}"))
+    // A VPC endpoint is AWS too, but not the one that the region stands for.
+    (!is_aws(host) || host.contains(".vpce.")).then(|| format!("{scheme}://{host}"))
 }
 
-/// The region in `sqs.<region>.amazonaws.com`, `sqs-fips.<region>...` or the older
-/// `<region>.queue.amazonaws.com`.
+/// The region in `sqs.<region>.amazonaws.com`, `sqs-fips.<region>...`, the older
+/// `<region>.queue.amazonaws.com`, or a VPC endpoint's `<id>.sqs.<region>.vpce.amazonaws.com`.
 fn region_of(queue_url: &str) -> Option<String> {
     let (_, host) = origin(queue_url).filter(|(_, host)| is_aws(host))?;
     let labels: Vec<&str> = host.split('.').collect();
     let region = match labels.as_slice() {
         ["sqs" | "sqs-fips", region, ..] if *region != "amazonaws" => region,
-        [region, "queue", ..] => region,
+        [region, "queue", ..] | [_, "sqs", region, "vpce", ..] => region,
         _ => return None,
     };
     Some((*region).to_owned())
@@ -216,6 +231,7 @@ mod tests {
             ("https://sqs.eu-central-1.amazonaws.com/123456789012/orders", Some("eu-central-1")),
             ("https://sqs.cn-north-1.amazonaws.com.cn/123456789012/orders", Some("cn-north-1")),
             ("https://us-west-2.queue.amazonaws.com/123456789012/orders", Some("us-west-2")),
+            ("https://vpce-1.sqs.eu-west-1.vpce.amazonaws.com/1/orders", Some("eu-west-1")),
             ("https://queue.amazonaws.com/123456789012/orders", None),
             ("http://127.0.0.1:9324/000000000000/orders", None),
             ("nonsense", None),
@@ -230,6 +246,8 @@ mod tests {
             endpoint_of("http://localhost:9324/000000000000/orders").as_deref(),
             Some("http://localhost:9324")
         );
+        let vpc = "https://vpce-1.sqs.eu-west-1.vpce.amazonaws.com";
+        assert_eq!(endpoint_of(&format!("{vpc}/1/orders")).as_deref(), Some(vpc));
         assert_eq!(endpoint_of("https://sqs.eu-west-1.amazonaws.com/1/orders"), None);
     }
 }

@@ -30,11 +30,9 @@ pub(super) fn from_code(code: &str, message: &str, status: u16) -> QueueError {
     };
     match last {
         "ReceiptHandleIsInvalid" | "MessageNotInflight" => QueueError::LeaseOver(text),
-        // FIFO queues report an expired handle as a bad parameter value.
-        "InvalidParameterValue" if message.to_lowercase().contains("receipt handle") => {
-            QueueError::LeaseOver(text)
-        }
-        "InvalidParameterValue" if message.to_lowercase().contains("handle has expired") => {
+        // What AWS itself answers for a handle that is expired or whose message is gone, on FIFO
+        // queues and for visibility changes: the typed exceptions do not come (aws-sdk-net#1927).
+        "InvalidParameterValue" if message.replace(' ', "").contains("ReceiptHandle") => {
             QueueError::LeaseOver(text)
         }
         "RequestThrottled"
@@ -95,6 +93,13 @@ mod tests {
             (
                 "InvalidParameterValue",
                 "Value x for parameter ReceiptHandle is invalid. Reason: The receipt handle has expired.",
+                400,
+                "lease_over",
+            ),
+            (
+                "InvalidParameterValue",
+                "Value AQEB for parameter ReceiptHandle is invalid. Reason: Message does not exist \
+                 or is not available for visibility timeout change.",
                 400,
                 "lease_over",
             ),

@@ -1,6 +1,10 @@
 //! [`Queue`] on aws-sdk-sqs.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use aws_sdk_sqs::{
     config::timeout::TimeoutConfig,
@@ -36,7 +40,8 @@ const MAX_DETAIL_BYTES: usize = 1024;
 pub struct AwsQueue {
     connection: Connection,
     url: Arc<str>,
-    dead_letter_url: Option<Arc<str>>,
+    /// As configured, else found in the queue's redrive policy.
+    dead_letter_url: Arc<OnceLock<Arc<str>>>,
     name: Arc<str>,
 }
 
@@ -46,7 +51,9 @@ impl AwsQueue {
         Self {
             connection,
             url: url.into(),
-            dead_letter_url: dead_letter_url.map(Into::into),
+            dead_letter_url: Arc::new(
+                dead_letter_url.map_or_else(OnceLock::new, |url| OnceLock::from(Arc::from(url))),
+            ),
             name: name.into(),
         }
     }
@@ -73,12 +80,18 @@ impl Queue for AwsQueue {
         let answer = Box::pin(call).await.map_err(|error| classify(&error))?;
         let attributes = answer.attributes.unwrap_or_default();
         let text = |name: &QueueAttributeName| attributes.get(name).map(String::as_str);
+        let policy = text(&QueueAttributeName::RedrivePolicy);
+        if let Some(target) = policy.and_then(dead_letter_target)
+            && self.dead_letter_url.get().is_none()
+        {
+            _ = self.dead_letter_url.set(sibling(&self.url, &target).into());
+        }
         let visibility = text(&QueueAttributeName::VisibilityTimeout)
             .and_then(|seconds| seconds.parse().ok())
             .map_or(Duration::from_secs(30), Duration::from_secs);
         Ok(QueueAttributes {
             visibility,
-            max_receive_count: text(&QueueAttributeName::RedrivePolicy).and_then(max_receive_count),
+            max_receive_count: policy.and_then(max_receive_count),
             // Standard queues do not have the attribute; a FIFO queue's name must end so.
             fifo: text(&QueueAttributeName::FifoQueue) == Some("true")
                 || self.name.ends_with(".fifo"),
@@ -101,7 +114,11 @@ impl Queue for AwsQueue {
             .message_attribute_names("All")
             .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId)
             .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
-            .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
+            .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp);
+        // Some servers know only the older name of the field; without the group there is no order.
+        #[expect(deprecated, reason = "for other SQS servers; AWS takes both")]
+        let call = call.attribute_names(QueueAttributeName::All);
+        let call = call
             .customize()
             .config_override(aws_sdk_sqs::config::Builder::new().timeout_config(limit))
             .send();
@@ -169,7 +186,7 @@ impl Queue for AwsQueue {
         letter: &DeadLetter,
         attempts: u32,
     ) -> Result<(), QueueError> {
-        let Some(url) = self.dead_letter_url.as_deref() else {
+        let Some(url) = self.dead_letter_url.get() else {
             return Err(QueueError::Rejected("no dead-letter queue is configured".to_owned()));
         };
         let attributes = dead_letter_attributes(message, letter, attempts);
@@ -177,7 +194,7 @@ impl Queue for AwsQueue {
             .connection
             .sending()
             .send_message()
-            .queue_url(url)
+            .queue_url(&**url)
             .message_body(&message.body)
             .set_message_attributes(Some(convert::sdk_attributes(&attributes).collect()));
         if url.ends_with(".fifo") {
@@ -189,7 +206,7 @@ impl Queue for AwsQueue {
     }
 
     fn has_dead_letter_queue(&self) -> bool {
-        self.dead_letter_url.is_some()
+        self.dead_letter_url.get().is_some()
     }
 }
 
@@ -274,6 +291,19 @@ fn fates<'a>(
     fates
 }
 
+/// The name of the dead-letter queue in a redrive policy, the last part of its ARN.
+fn dead_letter_target(policy: &str) -> Option<String> {
+    let policy: serde_json::Value = serde_json::from_str(policy).ok()?;
+    let name = policy["deadLetterTargetArn"].as_str()?.rsplit(':').next()?;
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+/// The URL of another queue of the same account and region, as a dead-letter queue must be.
+fn sibling(url: &str, name: &str) -> String {
+    let url = url.trim_end_matches('/');
+    url.rsplit_once('/').map_or_else(|| name.to_owned(), |(base, _)| format!("{base}/{name}"))
+}
+
 fn max_receive_count(policy: &str) -> Option<u32> {
     let policy: serde_json::Value = serde_json::from_str(policy).ok()?;
     // AWS accepts and returns the count as a number or as text.
@@ -333,6 +363,16 @@ mod tests {
     fn an_entry_that_the_answer_leaves_out_has_not_succeeded() {
         let fates = fates(2, ["1"].into_iter(), &[]);
         assert!(fates[0].is_err() && fates[1].is_ok());
+    }
+
+    #[test]
+    fn the_dead_letter_queue_is_found_in_the_redrive_policy() {
+        let policy =
+            r#"{"deadLetterTargetArn":"arn:aws:sqs:eu-west-1:123:dead.fifo","maxReceiveCount":3}"#;
+        let name = dead_letter_target(policy).unwrap();
+        let url = "https://sqs.eu-west-1.amazonaws.com/123/orders.fifo";
+        assert_eq!(sibling(url, &name), "https://sqs.eu-west-1.amazonaws.com/123/dead.fifo");
+        assert_eq!(dead_letter_target("{}"), None);
     }
 
     #[test]

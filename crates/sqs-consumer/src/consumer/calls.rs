@@ -13,7 +13,7 @@ use tracing::{error, warn};
 use super::Settings;
 use crate::{
     handler::{Attempt, Handler, Verdict},
-    queue::{DeadLetter, Message, Queue, QueueError, ReceiptHandle, ReceiveRequest},
+    queue::{BatchResult, DeadLetter, Message, Queue, QueueError, ReceiptHandle, ReceiveRequest},
     scheduler::{Answer, PollId, Ticket},
 };
 
@@ -24,7 +24,7 @@ pub(super) enum Fact {
     Extended { requested_at: Instant, answers: Vec<(Ticket, Duration, Answer)> },
     Returned { answers: Vec<(Ticket, Answer)> },
     Deleted { answers: Vec<(Ticket, Answer)> },
-    DeadLettered { ticket: Ticket, answer: Answer },
+    DeadLettered { ticket: Ticket, result: Result<(), QueueError> },
 }
 
 pub(super) struct Calls<Q, H> {
@@ -52,7 +52,7 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
         let queue = self.queue.clone();
         self.spawn(async move {
             let requested_at = Instant::now();
-            let result = queue.receive(request).await;
+            let result = caught(queue.receive(request), Err).await;
             Fact::Received { poll, requested_at, result }
         });
     }
@@ -92,11 +92,12 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
                 detail,
                 "the handler was interrupted"
             );
-            let verdict =
-                AssertUnwindSafe(handler.interrupted(&message, attempt, interrupted.clone()))
-                    .catch_unwind()
-                    .await
-                    .unwrap_or(Verdict::Retry { letter: interrupted, not_before: None });
+            let remember = handler.interrupted(&message, attempt, interrupted.clone());
+            let remember = timeout(limit, AssertUnwindSafe(remember).catch_unwind());
+            let verdict = match remember.await {
+                Ok(Ok(verdict)) => verdict,
+                _ => Verdict::Retry { letter: interrupted, not_before: None },
+            };
             let took = started.elapsed();
             _ = facts.send(Fact::Finished { ticket, took, verdict });
         });
@@ -111,7 +112,8 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
         let queue = self.queue.clone();
         self.spawn(async move {
             let requested_at = Instant::now();
-            let results = queue.change_visibility(handles).await;
+            let count = handles.len();
+            let results = batch(queue.change_visibility(handles), count).await;
             let answers = entries
                 .into_iter()
                 .zip(&results)
@@ -128,7 +130,8 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
     ) {
         let queue = self.queue.clone();
         self.spawn(async move {
-            let results = queue.change_visibility(handles).await;
+            let count = handles.len();
+            let results = batch(queue.change_visibility(handles), count).await;
             let tickets = entries.into_iter().map(|(ticket, _)| ticket);
             let answers =
                 tickets.zip(&results).map(|(ticket, result)| (ticket, answer("return", result)));
@@ -139,7 +142,7 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
     pub(super) fn delete(&self, tickets: Vec<Ticket>, handles: Vec<ReceiptHandle>) {
         let queue = self.queue.clone();
         self.spawn(async move {
-            let results = queue.delete(handles).await;
+            let results = batch(queue.delete(handles), tickets.len()).await;
             let answers = tickets
                 .into_iter()
                 .zip(&results)
@@ -157,8 +160,9 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
     ) {
         let queue = self.queue.clone();
         self.spawn(async move {
-            let result = queue.dead_letter(&message, &letter, attempts).await;
-            Fact::DeadLettered { ticket, answer: answer("dead-letter", &result) }
+            let result = caught(queue.dead_letter(&message, &letter, attempts), Err).await;
+            answer("dead-letter", &result);
+            Fact::DeadLettered { ticket, result }
         });
     }
 
@@ -171,6 +175,21 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
     }
 }
 
+/// A queue that panics is one that did not answer: the scheduler must hear of every call's end.
+async fn caught<T>(call: impl Future<Output = T>, failed: impl FnOnce(QueueError) -> T) -> T {
+    AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|panic| {
+        error!("a call to the queue panicked");
+        failed(QueueError::Unavailable(panic_text(panic.as_ref())))
+    })
+}
+
+/// One result per entry, whatever the queue answers.
+async fn batch(call: impl Future<Output = BatchResult>, count: usize) -> BatchResult {
+    let mut results = caught(call, |error| vec![Err(error); count]).await;
+    results.resize(count, Err(QueueError::Unavailable("not answered".to_owned())));
+    results
+}
+
 fn answer(call: &'static str, result: &Result<(), QueueError>) -> Answer {
     if let Err(error) = result {
         warn!(call, %error, "settling failed");
@@ -181,5 +200,5 @@ fn answer(call: &'static str, result: &Result<(), QueueError>) -> Answer {
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("the handler panicked: {}", text.unwrap_or("no text"))
+    format!("it panicked: {}", text.unwrap_or("no text"))
 }

@@ -152,6 +152,8 @@ struct Running<Q, H> {
     started: Instant,
     drained: Drained,
     next_ticket: u64,
+    /// A message whose copy to the dead-letter queue has failed and that is still held.
+    dead_letters_failing: Option<Ticket>,
 }
 
 impl<Q: Queue, H: Handler> Running<Q, H> {
@@ -175,6 +177,7 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
             started: Instant::now(),
             drained: Drained::default(),
             next_ticket: 0,
+            dead_letters_failing: None,
         }
     }
 
@@ -220,8 +223,15 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
             }
             Fact::Returned { answers } => self.scheduler.returned(now, &answers),
             Fact::Deleted { answers } => self.scheduler.deleted(now, &answers),
-            Fact::DeadLettered { ticket, answer } => {
-                self.scheduler.dead_lettered(now, ticket, answer);
+            Fact::DeadLettered { ticket, result } => {
+                self.scheduler.dead_lettered(now, ticket, Answer::from(&result));
+                self.dead_letters_failing = result.err().map(|error| {
+                    let queue = self.queue.name();
+                    error!(queue, %error, "the dead-letter queue cannot be written");
+                    self.health
+                        .send_replace(Health::Failing(format!("dead-letter queue: {error}")));
+                    ticket
+                });
             }
         }
     }
@@ -348,7 +358,8 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
     fn publish(&mut self) {
         let stats = self.scheduler.stats();
         self.metrics.publish(&stats);
-        if self.scheduler.failed_receives() == 0 && !stats.breaker_open {
+        let failing = stats.breaker_open || self.dead_letters_failing.is_some();
+        if self.scheduler.failed_receives() == 0 && !failing {
             self.health.send_if_modified(|health| {
                 let changed = *health != Health::Receiving;
                 *health = Health::Receiving;

@@ -51,8 +51,10 @@ pub struct Timing {
     pub breaker_backoff: Duration,
     /// Longest such pause.
     pub breaker_backoff_max: Duration,
-    /// Before a failed delete, visibility change, extension or dead-lettering is tried again.
+    /// First pause before a failed delete, visibility change or extension is repeated; doubles.
     pub settle_retry: Duration,
+    /// Longest such pause; short against a visibility timeout.
+    pub settle_retry_max: Duration,
     /// After the drain timeout, what is left of the time to hand messages back.
     pub drain_flush: Duration,
     /// Receives at once, at most.
@@ -73,6 +75,7 @@ impl Default for Timing {
             breaker_backoff: Duration::from_millis(500),
             breaker_backoff_max: Duration::from_secs(30),
             settle_retry: Duration::from_millis(500),
+            settle_retry_max: Duration::from_secs(5),
             drain_flush: Duration::from_secs(5),
             max_polls: 8,
             max_unacknowledged: 1_000,

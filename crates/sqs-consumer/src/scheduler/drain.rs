@@ -43,9 +43,20 @@ impl Drain {
         self.0.is_some_and(|times| nothing_left || times.given_up)
     }
 
-    pub(super) fn next_wakeup(&self) -> Option<Time> {
+    /// A receive ended at `now`: what it brought has time to go back, however late it is.
+    pub(super) fn receive_ended(&mut self, now: Time, flush: Duration) {
+        if let Some(times) = &mut self.0 {
+            times.flush = times.flush.max(now + flush);
+        }
+    }
+
+    pub(super) fn next_wakeup(&self, receiving: bool) -> Option<Time> {
         let times = self.0.filter(|times| !times.given_up)?;
-        Some(if times.handlers_stopped { times.flush } else { times.handlers })
+        if !times.handlers_stopped {
+            return Some(times.handlers);
+        }
+        // An outstanding receive is waited for; it has a time limit of its own.
+        (!receiving).then_some(times.flush)
     }
 }
 
@@ -60,7 +71,7 @@ impl Scheduler {
             self.stop_handlers(now);
             self.release_waiting();
         }
-        if now >= times.flush && !times.given_up {
+        if now >= times.flush && !times.given_up && self.polling.is_idle() {
             self.drain.0 = Some(Times { given_up: true, handlers_stopped: true, ..times });
             let mut left: Vec<Ticket> = self.held.keys().copied().collect();
             left.sort_unstable();
@@ -97,7 +108,10 @@ impl Scheduler {
             if self.held[&ticket].phase.is_running() {
                 self.actions.push(Action::Cancel { ticket });
             }
-            self.give_back_or_close(now, ticket, Duration::ZERO);
+            match self.held[&ticket].group.clone() {
+                Some(_) => self.give_back_or_close(now, ticket, Duration::ZERO),
+                None => self.give_back(ticket, Duration::ZERO, Fate::Released),
+            }
         }
     }
 }

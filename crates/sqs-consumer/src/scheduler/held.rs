@@ -21,6 +21,9 @@ pub(super) struct Held {
     pub(super) extending: bool,
     /// The answer came so late that the lease may be over; an extension must confirm it first.
     pub(super) unconfirmed: bool,
+    /// Received again while an extension of the older handle was under way: its answer says nothing
+    /// about the newer one.
+    pub(super) extension_is_old: bool,
     /// Received again while a call with the older handle was under way: settle once more.
     pub(super) received_again: bool,
     /// The dead-letter queue has a copy: the delete ends it as dead-lettered.

@@ -172,7 +172,8 @@ impl Scheduler {
                 Phase::Waiting => self.give_back_in_order(head, Duration::ZERO, Fate::Released),
                 Phase::Backoff { until } => {
                     let left = until.saturating_since(now);
-                    self.give_back_in_order(head, left, Fate::BackedOff);
+                    let fate = if self.drain.begun() { Fate::Released } else { Fate::BackedOff };
+                    self.give_back_in_order(head, left, fate);
                 }
                 Phase::Running { .. }
                 | Phase::DeadLettering { .. }

@@ -100,6 +100,7 @@ impl Scheduler {
         arrivals: Vec<Arrival>,
     ) {
         self.polling.succeeded(now, poll, requested_at, arrivals.len(), &self.config.timing);
+        self.drain.receive_ended(now, self.config.timing.drain_flush);
         for arrival in arrivals {
             self.arrived(now, requested_at, arrival);
         }
@@ -108,6 +109,7 @@ impl Scheduler {
     /// A receive has failed as a whole.
     pub fn receive_failed(&mut self, now: Time, poll: PollId) {
         self.polling.failed(now, poll, &self.config.timing, &mut self.jitter);
+        self.drain.receive_ended(now, self.config.timing.drain_flush);
     }
 
     /// A handler has ended. Ignored for a message that is not running any more.
@@ -170,7 +172,7 @@ impl Scheduler {
             first(&self.wakeups),
             first(&self.lease_timers),
             self.settling.flush_at(self.linger()),
-            self.drain.next_wakeup(),
+            self.drain.next_wakeup(!self.polling.is_idle()),
             poll.filter(|at| *at > now),
             probe.filter(|at| *at > now),
         ]
@@ -199,13 +201,14 @@ impl Scheduler {
     fn arrived(&mut self, now: Time, requested_at: Time, arrival: Arrival) {
         let lease = Lease::new(requested_at, self.config.visibility);
         if let Some(&held) = self.by_message.get(&arrival.message_id) {
-            self.adopt(held, &arrival, lease);
+            self.adopt(now, held, &arrival, lease);
             return;
         }
         let ticket = arrival.ticket;
-        // A FIFO message always has a group; should a server leave it out, the message is alone.
-        let alone = || arrival.message_id.clone();
-        let group = self.config.fifo.then(|| arrival.group.clone().unwrap_or_else(alone));
+        // A FIFO message always has a group. Should a server leave it out, all such messages share
+        // one lane: slow, but in order.
+        let shared = || Arc::from("");
+        let group = self.config.fifo.then(|| arrival.group.clone().unwrap_or_else(shared));
         let unconfirmed = lease.is_over(now);
         self.by_message.insert(arrival.message_id.clone(), ticket);
         self.held.insert(
@@ -218,6 +221,7 @@ impl Scheduler {
                 lease,
                 phase: Phase::Waiting,
                 extending: false,
+                extension_is_old: false,
                 unconfirmed,
                 received_again: false,
                 dead_lettered: false,
@@ -236,9 +240,12 @@ impl Scheduler {
 
     /// SQS has handed out a message that is still held here. Nobody else has it, and the newest
     /// handle is the one that counts; the work goes on.
-    fn adopt(&mut self, held: Ticket, arrival: &Arrival, lease: Lease) {
+    fn adopt(&mut self, now: Time, held: Ticket, arrival: &Arrival, lease: Lease) {
         let message = self.held.get_mut(&held).expect("indexed messages are held");
         message.lease = lease;
+        message.extension_is_old = message.extending;
+        let was_unconfirmed = std::mem::replace(&mut message.unconfirmed, lease.is_over(now));
+        let confirmed = was_unconfirmed && !message.unconfirmed;
         message.receive_count = message.receive_count.max(arrival.receive_count);
         message.received_again = matches!(
             message.phase,
@@ -246,6 +253,9 @@ impl Scheduler {
                 | Phase::Returning { call: Call::UnderWay, .. }
         );
         self.arm_lease_timer(held, lease.renew_at());
+        if confirmed {
+            self.confirmed(held);
+        }
         self.actions.push(Action::Adopt { held, newer: arrival.ticket });
     }
 
@@ -459,7 +469,7 @@ impl Scheduler {
     }
 
     /// A bound on what is held in all. FIFO lanes hold up to ten messages each, and lanes blocked
-    /// by a backoff must not stop the others; a standard queue holds no more than it can start.
+    /// by a backoff must not stop the others; finished messages that wait for their delete count.
     fn most_held(&self) -> usize {
         let per_slot = if self.config.fifo { 2 * MAX_BATCH } else { 2 };
         (self.config.concurrency + MAX_BATCH) * per_slot + self.config.timing.max_unacknowledged

@@ -8,6 +8,9 @@ use super::{
 };
 use crate::{queue::MAX_BATCH, time::Time};
 
+/// After so many failed copies to the dead-letter queue a standard message is given back.
+const DEAD_LETTER_TRIES: u32 = 3;
+
 /// What waits for the next batch.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Settling {
@@ -18,6 +21,8 @@ pub(super) struct Settling {
     extensions: Vec<(Ticket, Duration)>,
     /// Messages done with whose delete is not confirmed.
     unacknowledged: usize,
+    /// Calls that failed in a row.
+    failures: u32,
 }
 
 impl Settling {
@@ -44,12 +49,19 @@ impl Scheduler {
         requested_at: Time,
         answers: &[(Ticket, Duration, Answer)],
     ) {
+        let pause = self.pause_after(answers.iter().map(|&(_, _, answer)| answer));
         for &(ticket, length, answer) in answers {
             let Some(held) = self.held.get_mut(&ticket) else {
                 continue;
             };
             held.extending = false;
+            let is_old = std::mem::take(&mut held.extension_is_old);
             match answer {
+                // The newer receive's lease is looked after in its own time.
+                _ if is_old => {
+                    let renew_at = held.lease.renew_at();
+                    self.arm_lease_timer(ticket, renew_at);
+                }
                 Answer::Ok => {
                     held.lease.extended(requested_at, length);
                     let renew_at = held.lease.renew_at();
@@ -68,7 +80,7 @@ impl Scheduler {
                 Answer::LeaseOver => self.lost(ticket),
                 Answer::Failed | Answer::Refused if held.unconfirmed => self.lost(ticket),
                 Answer::Failed | Answer::Refused => {
-                    let retry = (now + self.config.timing.settle_retry).min(held.lease.deadline());
+                    let retry = (now + pause).min(held.lease.deadline());
                     self.arm_lease_timer(ticket, retry);
                 }
             }
@@ -83,6 +95,7 @@ impl Scheduler {
 
     /// Deletes were answered.
     pub fn deleted(&mut self, now: Time, answers: &[(Ticket, Answer)]) {
+        let pause = self.pause_after(answers.iter().map(|&(_, answer)| answer));
         for &(ticket, answer) in answers {
             let Some(held) = self.held.get_mut(&ticket) else {
                 continue;
@@ -99,9 +112,12 @@ impl Scheduler {
                 _ if over => self.lost(ticket),
                 // By our own clock nobody else can have it, so an earlier delete, whose answer
                 // was lost, has done it. Counted, but no reason to stop the lane.
+                Answer::LeaseOver | Answer::Refused if dead_lettered => {
+                    self.forget(ticket, Fate::DeadLettered);
+                }
                 Answer::LeaseOver | Answer::Refused => self.forget(ticket, Fate::Lost),
                 Answer::Failed => {
-                    let call = Call::RetryAt(now + self.config.timing.settle_retry);
+                    let call = Call::RetryAt(now + pause);
                     self.set_phase(ticket, Phase::Acknowledging { call });
                 }
             }
@@ -110,6 +126,7 @@ impl Scheduler {
 
     /// Visibility changes that give messages back were answered.
     pub fn returned(&mut self, now: Time, answers: &[(Ticket, Answer)]) {
+        let pause = self.pause_after(answers.iter().map(|&(_, answer)| answer));
         for &(ticket, answer) in answers {
             let Some(held) = self.held.get_mut(&ticket) else {
                 continue;
@@ -125,7 +142,7 @@ impl Scheduler {
             let group = held.group.clone();
             match answer {
                 Answer::Failed if !over => {
-                    let call = Call::RetryAt(now + self.config.timing.settle_retry);
+                    let call = Call::RetryAt(now + pause);
                     self.set_phase(ticket, Phase::Returning { visibility, fate, call });
                 }
                 Answer::Ok => {
@@ -152,22 +169,36 @@ impl Scheduler {
                 held.dead_lettered = true;
                 self.acknowledge(now, ticket);
             }
-            // SQS will never take the copy: let the queue's own redrive policy end the message.
-            Answer::Refused | Answer::LeaseOver => {
-                let number = self.attempt(&self.held[&ticket]).number;
-                let backoff = self.backoff(number, None);
-                self.give_back_or_close(now, ticket, backoff);
-            }
-            Answer::Failed => {
+            // Without its copy the message must not be deleted. A standard message goes back after
+            // some tries, to its queue's own redrive policy. A FIFO head keeps its place: going
+            // back would use up the receives of those behind it, who are innocent.
+            Answer::Failed | Answer::Refused | Answer::LeaseOver => {
                 let failures = failures + 1;
                 let backoff = self.backoff(failures, None);
                 let call = Call::RetryAt(now + backoff);
                 self.set_phase(ticket, Phase::DeadLettering { call, failures });
-                if self.drain.begun() {
+                if self.drain.begun() || !self.config.fifo && failures >= DEAD_LETTER_TRIES {
                     self.give_back_or_close(now, ticket, backoff);
                 }
             }
         }
+    }
+
+    /// How long to wait before a failed settling call is repeated: longer with each call that fails
+    /// in a row.
+    fn pause_after(&mut self, answers: impl Iterator<Item = Answer>) -> Duration {
+        let timing = &self.config.timing;
+        let mut failed = false;
+        for answer in answers {
+            match answer {
+                Answer::Failed => failed = true,
+                Answer::Ok => self.settling.failures = 0,
+                Answer::LeaseOver | Answer::Refused => {}
+            }
+        }
+        self.settling.failures += u32::from(failed);
+        let (first, max) = (timing.settle_retry, timing.settle_retry_max);
+        self.jitter.backoff(first, max, self.settling.failures)
     }
 
     /// The message is done with and to be deleted. After a success its lane goes on at once; after
@@ -301,8 +332,11 @@ impl Scheduler {
             if held.lease.is_over(now) && !held.unconfirmed {
                 self.lost(ticket);
             } else if held.extending {
-                let deadline = held.lease.deadline();
-                self.arm_lease_timer(ticket, deadline);
+                // An unconfirmed lease stands or falls with the answer under way.
+                if !held.unconfirmed {
+                    let deadline = held.lease.deadline();
+                    self.arm_lease_timer(ticket, deadline);
+                }
             } else {
                 self.extend(now, ticket);
             }
@@ -372,7 +406,7 @@ impl Scheduler {
     }
 
     /// The lease of a message that arrived late is known to hold: it may start.
-    fn confirmed(&mut self, ticket: Ticket) {
+    pub(super) fn confirmed(&mut self, ticket: Ticket) {
         match &self.held[&ticket].group {
             Some(_) => self.lane_changed(ticket),
             None => self.ready.push_back(ticket),

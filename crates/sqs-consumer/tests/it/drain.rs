@@ -105,3 +105,15 @@ fn what_cannot_be_given_back_is_reported_as_stranded() {
     assert_eq!(f.ended(), [("m".to_owned(), Fate::Stranded)]);
     assert!(f.is_drained());
 }
+
+#[test]
+fn a_receive_that_outlasts_the_drain_timeout_is_awaited_and_its_messages_go_back() {
+    let mut f = Fixture::new(Config { drain_timeout: SECOND, ..standard() });
+    f.drain();
+    f.pass(15 * SECOND);
+    assert!(!f.is_drained(), "its messages would stay leased");
+    f.receive(&["m"]);
+    assert_eq!(f.answer(Answer::Ok), Call::Return(vec![("m".to_owned(), AT_ONCE)]));
+    assert_eq!(f.ended(), [("m".to_owned(), Fate::Released)]);
+    assert!(f.is_drained());
+}

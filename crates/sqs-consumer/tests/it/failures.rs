@@ -106,3 +106,50 @@ fn work_resumes_when_the_probe_succeeds() {
     assert!(!f.stats().breaker_open);
     assert_eq!(f.started(), ["a/2"]);
 }
+
+#[test]
+fn a_dead_letter_queue_that_refuses_does_not_use_up_the_receives_of_innocent_messages() {
+    let mut f = Fixture::new(fifo());
+    f.receive(&["a/1", "a/2"]);
+    f.finish("a/1", Ended::DeadLetter);
+    f.started();
+    for _ in 0..300 {
+        f.pass(SECOND);
+        while let Some(call) = f.call() {
+            let refused = matches!(call, Call::DeadLetter(_));
+            f.answer(if refused { Answer::Refused } else { Answer::Ok });
+        }
+    }
+    assert_eq!((f.started(), f.ended()), (vec![], vec![]), "both stay leased, in their places");
+}
+
+#[test]
+fn a_standard_message_whose_copy_fails_goes_back_to_the_queues_own_policy() {
+    let mut f = Fixture::new(standard());
+    f.receive(&["m"]);
+    f.finish("m", Ended::DeadLetter);
+    for _ in 0..60 {
+        f.pass(SECOND);
+        while let Some(Call::DeadLetter(_)) = f.call() {
+            f.answer(Answer::Failed);
+        }
+    }
+    assert!(matches!(f.answer(Answer::Ok), Call::Return(_)));
+    assert_eq!(f.ended(), [("m".to_owned(), Fate::BackedOff)]);
+}
+
+#[test]
+fn failing_deletes_are_repeated_ever_more_slowly() {
+    let mut f = Fixture::new(Config { visibility: 600 * SECOND, ..standard() });
+    f.receive(&["m"]);
+    f.done("m");
+    let mut tries = 0;
+    for _ in 0..240 {
+        f.pass(SECOND / 4);
+        while f.call().is_some() {
+            f.answer(Answer::Failed);
+            tries += 1;
+        }
+    }
+    assert!((8..30).contains(&tries), "{tries} deletes in a minute");
+}

@@ -178,3 +178,12 @@ fn a_redelivered_message_that_is_still_held_is_adopted_and_not_started_twice() {
     assert_eq!(f.started(), [""; 0]);
     assert_eq!(f.stats().held, 2);
 }
+
+#[test]
+fn fifo_messages_that_come_without_a_group_are_kept_in_order_all_together() {
+    let mut f = Fixture::new(fifo());
+    f.receive(&["x", "y"]);
+    assert_eq!(f.started(), ["x"]);
+    f.done("x");
+    assert_eq!(f.started(), ["y"]);
+}

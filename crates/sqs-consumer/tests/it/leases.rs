@@ -144,3 +144,21 @@ fn after_twelve_hours_the_handler_is_stopped_and_the_message_goes_back() {
     f.answer_all(Answer::Ok);
     assert_eq!(f.ended().len(), 1);
 }
+
+#[test]
+fn a_second_receive_during_a_late_confirmation_replaces_the_lease_and_does_not_spin() {
+    let mut f = Fixture::new(Config { visibility: 4 * SECOND, ..fifo() });
+    f.pause_process(5 * SECOND);
+    f.receive(&["a/1"]);
+    // The confirmation hangs, and the message is handed out again meanwhile, late once more.
+    f.pause_process(5 * SECOND);
+    f.receive_again(&["a/1"], 2);
+    f.advance();
+    assert_eq!(f.started(), [""; 0]);
+    // The older handle's answer says nothing about the newer lease.
+    assert!(matches!(f.answer(Answer::LeaseOver), Call::Extend(_)));
+    assert_eq!(f.ended(), []);
+    f.pass(SECOND);
+    f.answer_all(Answer::Ok);
+    assert_eq!(f.started(), ["a/1"]);
+}

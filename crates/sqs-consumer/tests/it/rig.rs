@@ -205,7 +205,6 @@ pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    if tokio::time::timeout(Duration::from_mins(1), waiting).await.is_err() {
-        panic!("not reached: {what}");
-    }
+    let reached = tokio::time::timeout(Duration::from_mins(1), waiting).await;
+    assert!(reached.is_ok(), "not reached: {what}");
 }
