@@ -34,9 +34,11 @@ fn every_problem_is_reported_at_once() {
     let problems = read(&[
         ("DATABASE_URL", "postgres://localhost/deliveries"),
         ("WORKER_CONCURRENCY", "0"),
+        ("HANDLER_TIMEOUT", "20s"),
         ("CARRIER_TIMEOUT", "20s"),
         ("CARRIER_SIMULATED_TIME", "lognormal(1s)"),
         ("RETRY_BACKOFF", "2m"),
+        ("RETRY_BACKOFF_MAX", "1m"),
         ("CARRIER", "http"),
         ("WORKER_CONCURENCY", "4"),
     ])
