@@ -69,14 +69,16 @@ pub(crate) fn announce(queue: &str, message: &Message) {
     }
 }
 
-/// How many attempts the message had: as its worker wrote, else the receives before this peek.
+/// How many attempts the message had: as its worker wrote on the copy, whose own count begins anew,
+/// else the receives before this peek.
 fn attempts(message: &Message) -> String {
     if let Some(written) = text(message, DEAD_LETTER_ATTEMPTS) {
         return shown(written);
     }
+    let is_copy = message.attributes.contains_key(DEAD_LETTER_REASON);
     match message.receive_count.saturating_sub(1) {
-        0 => UNKNOWN.to_owned(),
-        count => count.to_string(),
+        count if count > 0 && !is_copy => count.to_string(),
+        _ => UNKNOWN.to_owned(),
     }
 }
 
