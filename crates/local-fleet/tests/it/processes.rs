@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
+    task::JoinHandle,
 };
 
 use crate::client::Curl;
@@ -47,6 +48,7 @@ pub(crate) struct Process {
     name: &'static str,
     child: Child,
     log: Arc<Mutex<Vec<Value>>>,
+    reading: Option<JoinHandle<()>>,
 }
 
 impl Process {
@@ -64,13 +66,13 @@ impl Process {
         let log = Arc::new(Mutex::new(Vec::new()));
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let kept = log.clone();
-        tokio::spawn(async move {
+        let reading = tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
                 let entry = serde_json::from_str(&line).unwrap_or_else(|_| json!({ "raw": line }));
                 kept.lock().unwrap().push(entry);
             }
         });
-        Self { name, child, log }
+        Self { name, child, log, reading: Some(reading) }
     }
 
     /// Waits for a log entry that has this field, and returns its value.
@@ -104,13 +106,18 @@ impl Process {
         assert!(status.success());
     }
 
+    /// The end of the process, when its whole log has been read.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
-        tokio::time::timeout(Duration::from_mins(1), self.child.wait())
+        let status = tokio::time::timeout(Duration::from_mins(1), self.child.wait())
             .await
             .unwrap_or_else(|_| {
                 panic!("{} does not end: {:?}", self.name, self.log.lock().unwrap())
             })
-            .unwrap()
+            .unwrap();
+        if let Some(reading) = self.reading.take() {
+            reading.await.unwrap();
+        }
+        status
     }
 }
 
