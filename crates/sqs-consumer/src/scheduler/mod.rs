@@ -12,12 +12,14 @@
 //! * Each ticket ends with exactly one [`Action::Forget`].
 //! * At most one call about a message's visibility is under way.
 
+mod attempts;
 mod backoff;
 mod breaker;
 mod config;
 mod drain;
 mod held;
 mod lanes;
+mod leases;
 mod polling;
 mod settling;
 mod types;
@@ -40,12 +42,7 @@ use self::{
     polling::Polling,
     settling::Settling,
 };
-use crate::{
-    handler::Attempt,
-    lease::Lease,
-    queue::{MAX_BATCH, ReceiveRequest},
-    time::Time,
-};
+use crate::{lease::Lease, queue::MAX_BATCH, time::Time};
 
 /// The state of one queue's consumer. See the module's documentation.
 #[derive(Clone, Debug)]
@@ -259,63 +256,6 @@ impl Scheduler {
         self.actions.push(Action::Adopt { held, newer: arrival.ticket });
     }
 
-    /// The attempt that a start now would be.
-    fn attempt(&self, held: &Held) -> Attempt {
-        Attempt { number: held.receive_count + held.retries, max: self.config.max_attempts }
-    }
-
-    fn failed_attempt(&mut self, now: Time, ticket: Ticket, not_before: Option<Duration>) {
-        let held = &self.held[&ticket];
-        let attempt = self.attempt(held);
-        let receive_count = held.receive_count;
-        if attempt.is_last() {
-            let queue_redrives =
-                self.config.max_receive_count.is_some_and(|max| receive_count >= max);
-            if !self.config.fifo && queue_redrives {
-                // Visible at once: the next receive makes SQS move it.
-                self.give_back(ticket, Duration::ZERO, Fate::BackedOff);
-            } else {
-                self.dead_letter_or_give_back(now, ticket);
-            }
-            return;
-        }
-        let backoff = self.backoff(attempt.number, not_before);
-        if self.config.fifo {
-            self.held.get_mut(&ticket).expect("held").retries += 1;
-            self.set_phase(ticket, Phase::Backoff { until: now + backoff });
-        } else {
-            self.give_back(ticket, backoff, Fate::BackedOff);
-        }
-    }
-
-    fn backoff(&mut self, failures: u32, not_before: Option<Duration>) -> Duration {
-        let drawn =
-            self.jitter.backoff(self.config.retry_backoff, self.config.retry_backoff_max, failures);
-        // Beyond an hour a "retry later" is an operator's matter; the cap keeps it inside a lease.
-        drawn.max(not_before.unwrap_or_default()).min(Duration::from_hours(1))
-    }
-
-    /// Copies the message to the dead-letter queue; without one, gives it back to the queue, whose
-    /// own redrive policy ends it.
-    fn dead_letter_or_give_back(&mut self, now: Time, ticket: Ticket) {
-        if self.config.dead_letter_queue {
-            self.set_phase(ticket, Phase::DeadLettering { call: Call::UnderWay, failures: 0 });
-            self.actions.push(Action::DeadLetter { ticket });
-            return;
-        }
-        let number = self.attempt(&self.held[&ticket]).number;
-        let backoff = self.backoff(number, None);
-        self.give_back_or_close(now, ticket, backoff);
-    }
-
-    /// The attempt did not count: the message keeps its place and its lease.
-    fn wait_again(&mut self, ticket: Ticket) {
-        self.set_phase(ticket, Phase::Waiting);
-        if self.held[&ticket].group.is_none() {
-            self.ready.push_front(ticket);
-        }
-    }
-
     fn start_ready(&mut self, now: Time) {
         if self.drain.begun() {
             return;
@@ -415,63 +355,5 @@ impl Scheduler {
             self.lane_of_group_changed(group);
         }
         self.actions.push(Action::Forget { ticket, fate });
-    }
-
-    fn learn(&mut self, took: Duration) {
-        self.mean_time = Some(match self.mean_time {
-            None => took,
-            Some(mean) => mean.mul_f64(0.9) + took.mul_f64(0.1),
-        });
-    }
-
-    /// Messages (on FIFO: lanes) to hold beyond those running: what can start within the horizon.
-    fn prefetch(&self) -> usize {
-        let Some(mean) = self.mean_time else { return 0 };
-        let limit = self.config.concurrency.max(MAX_BATCH);
-        let horizon = self.config.timing.prefetch_horizon.as_secs_f64();
-        let startable = self.config.concurrency as f64 * horizon / mean.as_secs_f64().max(1e-6);
-        if startable >= limit as f64 { limit } else { startable as usize }
-    }
-
-    fn poll(&mut self, now: Time) {
-        if self.drain.begun() || !self.breaker.allows(now) {
-            return;
-        }
-        let timing = &self.config.timing;
-        let longest = self.config.wait.min(self.config.visibility.mul_f64(2.0 / 3.0));
-        let longest = Duration::from_secs(longest.as_secs());
-        while self.polling.may_start(now)
-            && self.settling.unacknowledged() < timing.max_unacknowledged
-        {
-            let (startable, waiting) = if self.config.fifo {
-                (self.running + self.lanes.ready(), self.lanes.ready())
-            } else {
-                (self.running + self.ready.len(), self.ready.len())
-            };
-            let capacity = self.config.concurrency + self.prefetch();
-            let room = capacity.saturating_sub(startable + self.polling.reserved());
-            let starved = waiting == 0 && self.polling.is_idle();
-            // A small receive costs as much as a full one: wait until there is room for ten, but
-            // not while handlers are idle.
-            if room < MAX_BATCH && !(starved && room > 0) || self.held.len() >= self.most_held() {
-                break;
-            }
-            // While the breaker is open and nothing is held, one message serves as its probe.
-            let max_messages = if self.breaker.is_open() { 1 } else { room.min(MAX_BATCH) };
-            let wait = self.polling.wait(now, timing.shortest_wait.min(longest), longest);
-            let request = ReceiveRequest { max_messages, wait, visibility: self.config.visibility };
-            let poll = self.polling.start(max_messages);
-            self.actions.push(Action::Receive { poll, request });
-            if self.breaker.is_open() {
-                break;
-            }
-        }
-    }
-
-    /// A bound on what is held in all. FIFO lanes hold up to ten messages each, and lanes blocked
-    /// by a backoff must not stop the others; finished messages that wait for their delete count.
-    fn most_held(&self) -> usize {
-        let per_slot = if self.config.fifo { 2 * MAX_BATCH } else { 2 };
-        (self.config.concurrency + MAX_BATCH) * per_slot + self.config.timing.max_unacknowledged
     }
 }

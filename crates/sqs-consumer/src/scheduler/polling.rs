@@ -2,8 +2,11 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{PollId, Timing, backoff::Jitter};
-use crate::time::Time;
+use super::{Action, PollId, Scheduler, Timing, backoff::Jitter};
+use crate::{
+    queue::{MAX_BATCH, ReceiveRequest},
+    time::Time,
+};
 
 /// The receives that are outstanding and the pace of further ones.
 #[derive(Clone, Debug)]
@@ -107,5 +110,67 @@ impl Polling {
         self.failures = self.failures.saturating_add(1);
         let pause = jitter.backoff(timing.poll_backoff, timing.poll_backoff_max, self.failures);
         self.retry_at = Some(now + pause);
+    }
+}
+
+impl Scheduler {
+    /// A handler took this long.
+    pub(super) fn learn(&mut self, took: Duration) {
+        self.mean_time = Some(match self.mean_time {
+            None => took,
+            Some(mean) => mean.mul_f64(0.9) + took.mul_f64(0.1),
+        });
+    }
+
+    /// Messages (on FIFO: lanes) to hold beyond those running: what can start within the horizon.
+    fn prefetch(&self) -> usize {
+        let Some(mean) = self.mean_time else { return 0 };
+        let limit = self.config.concurrency.max(MAX_BATCH);
+        let horizon = self.config.timing.prefetch_horizon.as_secs_f64();
+        let startable = self.config.concurrency as f64 * horizon / mean.as_secs_f64().max(1e-6);
+        if startable >= limit as f64 { limit } else { startable as usize }
+    }
+
+    /// Sends the receives that there is room for.
+    pub(super) fn poll(&mut self, now: Time) {
+        if self.drain.begun() || !self.breaker.allows(now) {
+            return;
+        }
+        let timing = &self.config.timing;
+        let longest = self.config.wait.min(self.config.visibility.mul_f64(2.0 / 3.0));
+        let longest = Duration::from_secs(longest.as_secs());
+        while self.polling.may_start(now)
+            && self.settling.unacknowledged() < timing.max_unacknowledged
+        {
+            let (startable, waiting) = if self.config.fifo {
+                (self.running + self.lanes.ready(), self.lanes.ready())
+            } else {
+                (self.running + self.ready.len(), self.ready.len())
+            };
+            let capacity = self.config.concurrency + self.prefetch();
+            let room = capacity.saturating_sub(startable + self.polling.reserved());
+            let starved = waiting == 0 && self.polling.is_idle();
+            // A small receive costs as much as a full one: wait until there is room for ten, but
+            // not while handlers are idle.
+            if room < MAX_BATCH && !(starved && room > 0) || self.held.len() >= self.most_held() {
+                break;
+            }
+            // While the breaker is open and nothing is held, one message serves as its probe.
+            let max_messages = if self.breaker.is_open() { 1 } else { room.min(MAX_BATCH) };
+            let wait = self.polling.wait(now, timing.shortest_wait.min(longest), longest);
+            let request = ReceiveRequest { max_messages, wait, visibility: self.config.visibility };
+            let poll = self.polling.start(max_messages);
+            self.actions.push(Action::Receive { poll, request });
+            if self.breaker.is_open() {
+                break;
+            }
+        }
+    }
+
+    /// A bound on what is held in all. FIFO lanes hold up to ten messages each, and lanes blocked
+    /// by a backoff must not stop the others; finished messages that wait for their delete count.
+    fn most_held(&self) -> usize {
+        let per_slot = if self.config.fifo { 2 * MAX_BATCH } else { 2 };
+        (self.config.concurrency + MAX_BATCH) * per_slot + self.config.timing.max_unacknowledged
     }
 }
