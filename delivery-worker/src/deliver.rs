@@ -161,6 +161,10 @@ impl DeliverFrom {
                 return self.failed(&this, None, failed).await;
             }
         };
+        if let Some(contradiction) = order.contradiction() {
+            let failed = Failed::for_good(Reason::Invalid, contradiction.to_owned());
+            return self.failed(&this, Some(&order), failed).await;
+        }
         let order_id = order.order_id;
         Span::current().record("order_id", field::display(order_id));
         let _in_hand = self.deliver.orders.take(order_id).await;

@@ -5,7 +5,7 @@
 pub enum Reason {
     /// The body is not an order: not JSON, or not of an order's form.
     Unparseable,
-    /// It has an order's form, but the store refuses what it says.
+    /// It has an order's form, but says what no order can, or what the store refuses.
     Invalid,
     /// The carrier refused the order for good.
     CarrierRejected,

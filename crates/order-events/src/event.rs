@@ -5,6 +5,8 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use uuid::Uuid;
 
+use crate::object::Object;
+
 /// An accepted order: the body of a message on an order queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -14,6 +16,7 @@ pub struct OrderEvent {
     /// The customer's own id, any text. See [`crate::message_group_id`].
     pub customer_id: String,
     /// What was ordered.
+    #[serde(deserialize_with = "crate::object::list")]
     pub items: Vec<OrderItem>,
     /// The sum of price x quantity over the items, exact.
     #[serde(with = "crate::decimal")]
@@ -111,7 +114,8 @@ impl OrderEvent {
 
     /// Reads a message's body. Unknown fields are ignored; the total is taken as it is.
     pub fn from_json(body: &str) -> Result<Self, EventError> {
-        serde_json::from_str(body).map_err(|error| {
+        let read = serde_json::from_str::<Object<Self>>(body).map(|object| object.0);
+        read.map_err(|error| {
             // A wrong type may be found before a syntax error further on, so the error's own
             // category does not tell whether the text is JSON.
             match serde_json::from_str::<IgnoredAny>(body) {
@@ -119,6 +123,26 @@ impl OrderEvent {
                 Err(syntax) => EventError::NotJson(syntax.to_string()),
             }
         })
+    }
+
+    /// What no order can say, though it has an order's form: why it cannot be delivered.
+    ///
+    /// A total that differs from the sum is taken as it is: it is what the customer was told.
+    pub fn contradiction(&self) -> Option<&'static str> {
+        if self.customer_id.is_empty() {
+            return Some("the order has no customer");
+        }
+        if self.items.is_empty() {
+            return Some("the order has no items");
+        }
+        if self.items.iter().any(|item| item.quantity == 0) {
+            return Some("an item's quantity is 0");
+        }
+        let negative = |amount: &Decimal| amount.is_sign_negative() && !amount.is_zero();
+        if negative(&self.total_amount) || self.items.iter().any(|item| negative(&item.price)) {
+            return Some("an amount is negative");
+        }
+        None
     }
 
     /// The body of the message: JSON of characters that SQS takes, whatever the order's texts hold.

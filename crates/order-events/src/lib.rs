@@ -15,6 +15,7 @@
 mod decimal;
 mod event;
 mod group;
+mod object;
 mod time;
 
 pub use decimal::{DecimalError, parse_decimal};

@@ -64,7 +64,7 @@ mod queue;
 pub mod scheduler;
 mod time;
 
-pub use consumer::{Consumer, Drained, Health, Settings};
+pub use consumer::{Activity, Consumer, Drained, Health, Settings};
 pub use handler::{Attempt, Handler, Verdict};
 pub use metrics::{Metrics, QueueMetrics};
 pub use queue::{

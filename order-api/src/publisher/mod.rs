@@ -195,7 +195,8 @@ impl Publisher {
             Ok(_) => self.outcomes.succeeded.notify_waiters(),
             Err(PublishError::Refused(error)) if !error.is_transient() => {}
             Err(PublishError::TooLarge) => {}
-            Err(_) => self.outcomes.failed.notify_one(),
+            // No permit is kept for later: a look that follows knows better.
+            Err(_) => self.outcomes.failed.notify_waiters(),
         }
         sent
     }

@@ -19,7 +19,7 @@ struct Pace {
 const PACE: Pace = Pace {
     steady: Duration::from_secs(12),
     first: Duration::from_secs(1),
-    last: Duration::from_secs(30),
+    last: Duration::from_secs(15),
 };
 
 /// Looks at the queues until the shutdown is requested. The latch is ready while every queue answers,
@@ -45,25 +45,35 @@ pub(crate) async fn watch(
 }
 
 async fn keep_looking(queues: &[AwsQueue], outcomes: &Outcomes, latch: &Latch) {
-    let mut failures = 0_u32;
+    // Looks may succeed while sends fail, so each has its own backoff.
+    let (mut failed_looks, mut failed_sends) = (0_u32, 0_u32);
+    let mut told = false;
     loop {
-        let reason = match look(queues).await {
+        let (reason, failures) = match look(queues).await {
             Ok(()) => {
+                failed_looks = 0;
+                told = false;
                 if latch.ready() {
                     tracing::info!("the queues answer");
                 }
                 tokio::select! {
                     () = tokio::time::sleep(jittered(PACE.steady)) => {
-                        failures = 0;
+                        failed_sends = 0;
                         continue;
                     }
-                    () = outcomes.failed.notified() => "sending to a queue failed".to_owned(),
+                    () = outcomes.failed.notified() => {
+                        failed_sends += 1;
+                        ("sending to a queue failed".to_owned(), failed_sends)
+                    }
                 }
             }
-            Err(reason) => reason,
+            Err(reason) => {
+                failed_looks += 1;
+                (reason, failed_looks)
+            }
         };
-        failures += 1;
-        if latch.unready(reason.as_str()) {
+        latch.unready(reason.as_str());
+        if !std::mem::replace(&mut told, true) {
             tracing::warn!(reason, "not ready: a queue cannot be used");
         }
         tokio::select! {

@@ -168,3 +168,32 @@ proptest! {
         let _ = OrderEvent::from_json(&body);
     }
 }
+
+#[test]
+fn an_array_of_an_orders_fields_is_no_order() {
+    let positional = r#"["14cc09e5-8ebe-49a0-9784-b1a903fdc4a7","c",[["p","n",1,10]],10,"2026-01-01T00:00:00Z"]"#;
+    assert!(matches!(OrderEvent::from_json(positional), Err(EventError::NotAnOrder(_))));
+    let item = r#"{"orderId":"14cc09e5-8ebe-49a0-9784-b1a903fdc4a7","customerId":"c","items":[["p","n",1,10]],"totalAmount":10,"timestamp":"2026-01-01T00:00:00Z"}"#;
+    assert!(matches!(OrderEvent::from_json(item), Err(EventError::NotAnOrder(_))));
+}
+
+#[test]
+fn what_no_order_can_say_is_named() {
+    let order = |customer: &str, items: &str, total: &str| {
+        let id = "14cc09e5-8ebe-49a0-9784-b1a903fdc4a7";
+        let text = format!(
+            r#"{{"orderId":"{id}","customerId":"{customer}","items":{items},"totalAmount":{total},"timestamp":"2026-01-01T00:00:00Z"}}"#
+        );
+        OrderEvent::from_json(&text).unwrap().contradiction()
+    };
+    let item = |quantity: &str, price: &str| {
+        format!(r#"[{{"productId":"p","productName":"n","quantity":{quantity},"price":{price}}}]"#)
+    };
+    assert_eq!(order("c", &item("1", "10"), "10"), None);
+    assert_eq!(order("c", &item("1", "0"), "0"), None);
+    assert!(order("", &item("1", "10"), "10").is_some());
+    assert!(order("c", "[]", "0").is_some());
+    assert!(order("c", &item("0", "10"), "0").is_some());
+    assert!(order("c", &item("1", "-1"), "0").is_some());
+    assert!(order("c", &item("1", "1"), "-5").is_some());
+}

@@ -30,7 +30,8 @@ use std::{
 use tokio::runtime::Handle;
 use tracing::Subscriber;
 use tracing_subscriber::{
-    EnvFilter, Layer, layer::SubscriberExt, registry::LookupSpan, util::SubscriberInitExt,
+    EnvFilter, Layer, filter::filter_fn, layer::SubscriberExt, registry::LookupSpan,
+    util::SubscriberInitExt,
 };
 
 /// Crates whose chatter below warn is of use only to whoever asks for it by name; prefixes.
@@ -68,7 +69,11 @@ impl Telemetry {
                 .with_tracer(provider.tracer(name))
                 .with_filter(EnvFilter::new(TRACED))
         });
+        // A span's fields repeat those of its events. They are worth their room only where traces
+        // are on, since then they carry the trace's id.
+        let traced = provider.is_some();
         let logs = logs(settings.format)
+            .with_filter(filter_fn(move |metadata| traced || metadata.is_event()))
             .with_filter(EnvFilter::new(format!("{QUIET},{}", settings.filter)));
         tracing_subscriber::registry().with(traces).with(logs).init();
         std::panic::set_hook(Box::new(log_panic));

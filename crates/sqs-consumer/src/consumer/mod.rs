@@ -12,7 +12,7 @@ use tokio::{
 };
 use tracing::{debug, error, info, warn};
 
-pub use self::settings::Settings;
+pub use self::settings::{Activity, Settings};
 use self::{
     calls::{Calls, Fact},
     slots::Slots,
@@ -90,6 +90,7 @@ impl<Q: Queue, H: Handler> Consumer<Q, H> {
         let mut timer = pin!(sleep(Duration::ZERO));
         loop {
             let now = running.now();
+            running.notice_activity();
             for action in running.scheduler.advance(now) {
                 running.execute(action);
             }
@@ -154,6 +155,7 @@ struct Running<Q, H> {
     next_ticket: u64,
     /// A message whose copy to the dead-letter queue has failed and that is still held.
     dead_letters_failing: Option<Ticket>,
+    activity: Activity,
 }
 
 impl<Q: Queue, H: Handler> Running<Q, H> {
@@ -178,6 +180,7 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
             drained: Drained::default(),
             next_ticket: 0,
             dead_letters_failing: None,
+            activity: settings.activity,
         }
     }
 
@@ -236,8 +239,17 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
         }
     }
 
+    /// Lets the scheduler know when another consumer of this process was last busy.
+    fn notice_activity(&mut self) {
+        if let Some(last) = self.activity.last() {
+            let last = last.saturating_duration_since(self.started);
+            self.scheduler.active_elsewhere(Time::new(last));
+        }
+    }
+
     fn arrived(&mut self, messages: Vec<Message>) -> Vec<Arrival> {
         if !messages.is_empty() {
+            self.activity.mark();
             info!(queue = self.queue.name(), messages = messages.len(), "received a batch");
         }
         self.metrics.consumed.inc_by(messages.len() as u64);
@@ -287,6 +299,7 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
                 (Ended::Unavailable, "unavailable")
             }
         };
+        self.activity.mark();
         self.metrics.processed(took.as_secs_f64(), error_type);
         self.scheduler.finished(now, ticket, ended);
     }

@@ -1,8 +1,27 @@
 //! What a consumer can be told.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
 
 use crate::scheduler::Timing;
+
+/// When consumers that share it were last busy.
+#[derive(Clone, Debug, Default)]
+pub struct Activity(Arc<Mutex<Option<Instant>>>);
+
+impl Activity {
+    pub(super) fn mark(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    pub(super) fn last(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// A consumer's settings; the defaults suit most.
 #[derive(Clone, Debug)]
@@ -26,6 +45,9 @@ pub struct Settings {
     pub timeout_reason: &'static str,
     /// The reason when the handler panicked in its last attempt.
     pub panic_reason: &'static str,
+    /// Consumers with the same settings' clone share it: while one of them is busy, the polls of the
+    /// others are short too, so that the process can stop soon.
+    pub activity: Activity,
     /// Seeds the jitter of backoffs; unset: from the operating system.
     pub seed: Option<u64>,
     /// The scheduler's constants.
@@ -44,6 +66,7 @@ impl Default for Settings {
             wait: Duration::from_secs(20),
             timeout_reason: "timeout",
             panic_reason: "crash",
+            activity: Activity::default(),
             seed: None,
             timing: Timing::default(),
         }

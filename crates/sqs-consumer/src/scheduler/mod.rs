@@ -137,6 +137,11 @@ impl Scheduler {
         }
     }
 
+    /// Another consumer of this process was busy at `at`: polls are short as if this one had been.
+    pub fn active_elsewhere(&mut self, at: Time) {
+        self.polling.active(at);
+    }
+
     /// Begins the drain: no receive, no start; what runs may finish until the drain timeout.
     pub fn drain(&mut self, now: Time) {
         self.drain.begin(now, &self.config);

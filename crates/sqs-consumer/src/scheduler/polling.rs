@@ -70,7 +70,7 @@ impl Polling {
     }
 
     pub(super) fn active(&mut self, now: Time) {
-        self.last_activity = now;
+        self.last_activity = self.last_activity.max(now);
     }
 
     /// A receive that was sent at `requested_at` brought `count` messages.

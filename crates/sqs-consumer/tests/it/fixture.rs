@@ -247,6 +247,10 @@ impl Fixture {
         self.polls.iter().map(|(_, request, _)| *request).collect()
     }
 
+    pub(crate) fn active_elsewhere(&mut self) {
+        self.scheduler.active_elsewhere(self.now);
+    }
+
     pub(crate) fn stats(&self) -> Stats {
         self.scheduler.stats()
     }

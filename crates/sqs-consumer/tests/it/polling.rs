@@ -97,3 +97,15 @@ fn deletes_travel_in_batches_of_ten() {
     f.pass(SECOND);
     assert_eq!(f.calls().len(), 3);
 }
+
+#[test]
+fn while_another_queue_of_the_process_is_busy_a_quiet_one_is_polled_for_a_second_at_a_time() {
+    let mut f = Fixture::new(standard());
+    f.pass(60 * SECOND);
+    f.receive(&[]);
+    assert_eq!(f.polls()[0].wait, 20 * SECOND);
+    f.active_elsewhere();
+    f.receive(&[]);
+    f.pass(SECOND);
+    assert_eq!(f.polls()[0].wait, SECOND, "the process could be told to stop any moment");
+}
