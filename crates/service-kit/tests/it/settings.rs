@@ -55,7 +55,7 @@ fn read_all(reader: &mut Reader) -> (u32, Duration, bool, SocketAddr) {
 fn the_environment_wins_over_the_file_and_the_file_over_the_default() {
     let mut reader = with_file(
         "worker_concurrency = 7\nhandler_timeout = \"3s\"\nfail_test_products = false",
-        &[("WORKER_CONCURRENCY", "8"), ("LISTEN_ADDR", "127.0.0.1:0"), ("HOME", "/root")],
+        &[("WORKER_CONCURRENCY", "8"), ("LISTEN_ADDR", "127.0.0.1:0"), ("HOME", "/home/me")],
     );
     let read = read_all(&mut reader);
     let listen = "127.0.0.1:0".parse().expect("an address");
