@@ -161,7 +161,6 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
         let queue = self.queue.clone();
         self.spawn(async move {
             let result = caught(queue.dead_letter(&message, &letter, attempts), Err).await;
-            answer("dead-letter", &result);
             Fact::DeadLettered { ticket, result }
         });
     }

@@ -312,7 +312,7 @@ impl Scheduler {
                 }
                 Phase::Acknowledging { .. } => self.queue_delete(now, ticket),
                 Phase::Returning { visibility, fate, .. } => {
-                    self.queue_return(ticket, visibility, fate);
+                    self.give_back(ticket, visibility, fate);
                 }
                 Phase::Waiting | Phase::Running { .. } => {
                     unreachable!("these phases arm no wakeup")

@@ -84,7 +84,7 @@ impl Scheduler {
                 continue;
             };
             if std::mem::take(&mut held.received_again) {
-                self.queue_return(ticket, visibility, fate);
+                self.give_back(ticket, visibility, fate);
                 continue;
             }
             let over = held.lease.is_over(now);
@@ -170,7 +170,11 @@ impl Scheduler {
 
     /// The attempt is over without success: the message is to be visible again after `visibility`.
     pub(super) fn give_back(&mut self, ticket: Ticket, visibility: Duration, fate: Fate) {
-        self.queue_return(ticket, visibility, fate);
+        self.set_phase(ticket, Phase::Returning { visibility, fate, call: Call::Queued });
+        // An extension under way goes first; its answer queues the return.
+        if !self.held[&ticket].extending {
+            self.settling.returns.push_back(ticket);
+        }
     }
 
     /// The same for one whose lane, if any, must go back with it.
@@ -181,13 +185,6 @@ impl Scheduler {
                 self.lanes.close(&group);
             }
             None => self.give_back(ticket, backoff, Fate::BackedOff),
-        }
-    }
-
-    pub(super) fn queue_return(&mut self, ticket: Ticket, visibility: Duration, fate: Fate) {
-        self.set_phase(ticket, Phase::Returning { visibility, fate, call: Call::Queued });
-        if !self.held[&ticket].extending {
-            self.settling.returns.push_back(ticket);
         }
     }
 
