@@ -14,10 +14,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::ensure;
-
 use crate::{
-    process::{Process, build, free_address, status},
+    process::{Process, build, free_address, wait_until_ready},
     results::Section,
 };
 
@@ -26,7 +24,7 @@ const ROUNDS: usize = 5;
 const SETTLE: Duration = Duration::from_secs(3);
 
 pub(crate) fn run() -> anyhow::Result<()> {
-    let binaries = build()?;
+    let binaries = build(&["local-sqs", "order-api", "delivery-worker", "dlq-monitor"])?;
     let scratch = std::env::temp_dir().join(format!("fleet-bench-{}", std::process::id()));
     std::fs::create_dir_all(&scratch)?;
     let measured = measure(&binaries, &scratch);
@@ -85,13 +83,4 @@ fn environment(
         ("ADMIN_ADDR", admin.to_string()),
         ("DATABASE_URL", format!("sqlite://{}", database.display())),
     ]))
-}
-
-fn wait_until_ready(addr: SocketAddr, path: &str) -> anyhow::Result<()> {
-    let started = Instant::now();
-    while status(addr, path) != Some(200) {
-        ensure!(started.elapsed() < Duration::from_secs(20), "{addr}{path} does not become ready");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    Ok(())
 }

@@ -1,21 +1,28 @@
 //! The fleet's binaries as processes: built, started, asked, stopped.
 
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "waits for other processes, in real time"
+)]
+
 use std::{
     collections::BTreeMap,
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, ensure};
 
-/// Builds every binary as this one was built, and returns the folder that holds them.
-pub(crate) fn build() -> anyhow::Result<PathBuf> {
+/// Builds the packages' binaries as this one was built, and returns the folder that holds them.
+pub(crate) fn build(packages: &[&str]) -> anyhow::Result<PathBuf> {
     let cargo = option_env!("CARGO").unwrap_or("cargo");
     let mut build = Command::new(cargo);
-    build.args(["build", "--workspace", "--bins"]);
+    build.args(["build", "--bins"]);
+    build.args(packages.iter().flat_map(|package| ["--package", package]));
     if !cfg!(debug_assertions) {
         build.arg("--release");
     }
@@ -53,11 +60,32 @@ impl Process {
     }
 }
 
+impl Process {
+    /// Processor time used so far, user and system, in the kernel's ticks of 10 ms.
+    pub(crate) fn cpu_time(&self) -> anyhow::Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id()))?;
+        // The name, in parentheses, may contain spaces; utime and stime are the 12th and 13th after it.
+        let fields = stat.rsplit_once(')').context("/proc/PID/stat has a name")?.1;
+        let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+        let ticks: u64 = ticks.sum::<Result<_, _>>()?;
+        Ok(Duration::from_millis(ticks * 10))
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         _ = self.0.kill();
         _ = self.0.wait();
     }
+}
+
+pub(crate) fn wait_until_ready(addr: SocketAddr, path: &str) -> anyhow::Result<()> {
+    let started = Instant::now();
+    while status(addr, path) != Some(200) {
+        ensure!(started.elapsed() < Duration::from_secs(20), "{addr}{path} does not become ready");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
 }
 
 /// The status of `GET path`, nothing while nobody answers.

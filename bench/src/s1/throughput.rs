@@ -1,0 +1,240 @@
+//! Messages per second through send, receive and delete in batches of ten.
+
+use std::{
+    fmt::Write as _,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::Context;
+use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
+
+use super::{Scale, Server};
+use crate::sqs::{Connection, entry, median};
+
+const SENDERS: usize = 2;
+const CONSUMERS: usize = 2;
+/// Messages that the senders may be ahead of the consumers.
+const LEAD: usize = 1_000;
+const BODY_BYTES: usize = 256;
+
+/// What is in the queue while it is measured.
+#[derive(Clone, Copy, Debug, Default)]
+struct Scenario {
+    fifo: bool,
+    groups: usize,
+    backlog: usize,
+    in_flight: usize,
+    delayed: usize,
+}
+
+fn scenarios(scale: Scale) -> Vec<Scenario> {
+    let (most, some) = (scale.backlog, scale.backlog / 10);
+    let mut all = Vec::new();
+    for fifo in [false, true] {
+        let of = |groups, backlog| Scenario { fifo, groups, backlog, ..Scenario::default() };
+        all.extend([of(1, 0), of(1, some), of(1, most), of(1_000, most), of(100_000, most)]);
+        all.push(Scenario { in_flight: 100_000, ..of(100_000, 0) });
+    }
+    // A FIFO queue's messages have no delay of their own.
+    all.push(Scenario { groups: 1, delayed: 100_000, ..Scenario::default() });
+    all
+}
+
+/// A server with its scenario set up.
+struct Stage {
+    scenario: Scenario,
+    server: Server,
+    queue: String,
+    /// One per round: messages per second, and the server's processor time per message in µs.
+    figures: Vec<(f64, f64)>,
+}
+
+pub(super) async fn measure(binaries: &Path, scale: Scale) -> anyhow::Result<String> {
+    let mut stages = Vec::new();
+    for scenario in scenarios(scale) {
+        println!("setting up {scenario:?}");
+        stages.push(set_up(binaries, scenario).await?);
+    }
+    for stage in &mut stages {
+        round(stage, scale.messages / 4, "warm").await?;
+    }
+    for number in 0..scale.rounds {
+        println!("round {} of {}", number + 1, scale.rounds);
+        for stage in &mut stages {
+            let before = stage.server.process.cpu_time()?;
+            let elapsed = round(stage, scale.messages, &number.to_string()).await?;
+            let cpu = stage.server.process.cpu_time()?.saturating_sub(before);
+            let messages = scale.messages as f64;
+            let per_message = cpu.as_secs_f64() * 1e6 / messages;
+            stage.figures.push((messages / elapsed.as_secs_f64(), per_message));
+        }
+    }
+    table(&stages, scale)
+}
+
+async fn set_up(binaries: &Path, scenario: Scenario) -> anyhow::Result<Stage> {
+    let server = Server::start(binaries)?;
+    let mut connection = server.connect().await?;
+    let queue = connection.create(if scenario.fifo { "bench.fifo" } else { "bench" }).await?;
+    fill(&server, &queue, scenario, scenario.in_flight, 0, "held").await?;
+    let mut held = 0;
+    while held < scenario.in_flight {
+        held += connection.receive(&queue, 0).await?.len();
+    }
+    fill(&server, &queue, scenario, scenario.delayed, 900, "delayed").await?;
+    fill(&server, &queue, scenario, scenario.backlog, 0, "backlog").await?;
+    Ok(Stage { scenario, server, queue, figures: Vec::new() })
+}
+
+/// Sends messages over several connections.
+async fn fill(
+    server: &Server,
+    queue: &str,
+    scenario: Scenario,
+    messages: usize,
+    delay_seconds: u16,
+    label: &str,
+) -> anyhow::Result<()> {
+    let mut tasks = JoinSet::new();
+    for lane in 0..SENDERS {
+        let mut connection = server.connect().await?;
+        let mut sender = Sender::new(queue, scenario, lane, label, delay_seconds);
+        tasks.spawn(async move {
+            for _ in 0..(messages / 10).div_ceil(SENDERS) {
+                sender.send(&mut connection).await?;
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended??;
+    }
+    Ok(())
+}
+
+/// Sends, receives and deletes so many messages, and says how long it took.
+async fn round(stage: &Stage, messages: usize, label: &str) -> anyhow::Result<Duration> {
+    let lead = Arc::new(Semaphore::new(LEAD));
+    let (mut sending, mut consuming) = (Vec::new(), Vec::new());
+    for lane in 0..SENDERS {
+        let sender = Sender::new(&stage.queue, stage.scenario, lane, label, 0);
+        sending.push((stage.server.connect().await?, sender));
+    }
+    for _ in 0..CONSUMERS {
+        consuming.push(stage.server.connect().await?);
+    }
+    let started = Instant::now();
+    let (mut senders, mut consumers) = (JoinSet::new(), JoinSet::new());
+    for (mut connection, mut sender) in sending {
+        let lead = Arc::clone(&lead);
+        senders.spawn(async move {
+            for _ in 0..messages / 10 / SENDERS {
+                lead.acquire_many(10).await?.forget();
+                sender.send(&mut connection).await?;
+            }
+            anyhow::Ok(())
+        });
+    }
+    let deleted = Arc::new(AtomicUsize::new(0));
+    for mut connection in consuming {
+        let (lead, deleted, queue) = (Arc::clone(&lead), Arc::clone(&deleted), stage.queue.clone());
+        consumers.spawn(async move {
+            // A message left in flight would block its group in the next round, so each consumer
+            // finishes what it has received, and waits no longer than it must to see the end.
+            while deleted.load(Ordering::Relaxed) < messages {
+                let received = connection.receive(&queue, 1).await?;
+                if !received.is_empty() {
+                    connection.delete(&queue, &received).await?;
+                    deleted.fetch_add(received.len(), Ordering::Relaxed);
+                    lead.add_permits(received.len());
+                }
+            }
+            anyhow::Ok(Instant::now())
+        });
+    }
+    while let Some(ended) = senders.join_next().await {
+        ended??;
+    }
+    let mut first = None;
+    while let Some(ended) = consumers.join_next().await {
+        let ended = ended??;
+        first = Some(first.map_or(ended, |first: Instant| first.min(ended)));
+    }
+    Ok(first.context("there are consumers")?.duration_since(started))
+}
+
+/// Sends batches of ten, the groups in turn.
+struct Sender {
+    queue: String,
+    scenario: Scenario,
+    prefix: String,
+    body: String,
+    delay_seconds: u16,
+    next: usize,
+    lane: usize,
+}
+
+impl Sender {
+    fn new(queue: &str, scenario: Scenario, lane: usize, label: &str, delay_seconds: u16) -> Self {
+        Self {
+            queue: queue.to_owned(),
+            scenario,
+            prefix: format!("{label}-{lane}"),
+            body: "x".repeat(BODY_BYTES),
+            delay_seconds,
+            next: 0,
+            lane,
+        }
+    }
+
+    async fn send(&mut self, connection: &mut Connection) -> anyhow::Result<()> {
+        let entries: Vec<_> = (0..10)
+            .map(|id| {
+                let number = self.next + id;
+                // What is held in flight must not block the groups that are measured.
+                let kind = if self.prefix.starts_with("held") { "held" } else { "group" };
+                let group =
+                    format!("{kind}-{}", (number * SENDERS + self.lane) % self.scenario.groups);
+                let mut deduplication = String::new();
+                if self.scenario.fifo {
+                    deduplication = format!("{}-{number}", self.prefix);
+                }
+                entry(id, &self.body, Some((&group, &deduplication)), self.delay_seconds)
+            })
+            .collect();
+        self.next += 10;
+        connection.send(&self.queue, &entries).await
+    }
+}
+
+fn table(stages: &[Stage], scale: Scale) -> anyhow::Result<String> {
+    let mut text = String::from(
+        "| queue | backlog | groups | in flight | delayed | messages/s | of the empty queue's | server CPU per message |\n\
+         |---|---|---|---|---|---|---|---|\n",
+    );
+    for stage in stages {
+        let Scenario { fifo, groups, backlog, in_flight, delayed } = stage.scenario;
+        let empty = stages.iter().find(|other| other.scenario.fifo == fifo).unwrap_or(stage);
+        let pairs = stage.figures.iter().zip(&empty.figures);
+        let ratio = median(pairs.map(|((ours, _), (theirs, _))| ours / theirs).collect())?;
+        let rate = median(stage.figures.iter().map(|(rate, _)| *rate).collect())?;
+        let cpu = median(stage.figures.iter().map(|(_, cpu)| *cpu).collect())?;
+        writeln!(
+            text,
+            "| {} | {backlog} | {groups} | {in_flight} | {delayed} | {rate:.0} | {ratio:.2} | {cpu:.1} µs |",
+            if fifo { "FIFO" } else { "standard" },
+        )?;
+    }
+    writeln!(
+        text,
+        "\nEach message of {BODY_BYTES} bytes is sent, received and deleted in batches of ten by a client \
+         of {SENDERS} sending and {CONSUMERS} consuming connections on the same cores. Medians of {} interleaved rounds of {} messages; the ratio is taken within each round.",
+        scale.rounds, scale.messages,
+    )?;
+    Ok(text)
+}

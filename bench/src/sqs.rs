@@ -1,0 +1,142 @@
+//! A lean SQS client: one connection, the calls that measurements make, and nothing that would be
+//! measured along with the server.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, ensure};
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    Request,
+    body::Bytes,
+    client::conn::http1::{self, SendRequest},
+};
+use hyper_util::rt::TokioIo;
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+
+/// One keep-alive connection; one call at a time.
+pub(crate) struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    addr: SocketAddr,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Message {
+    pub(crate) receipt_handle: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Received {
+    messages: Vec<Message>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Batch {
+    successful: Vec<IgnoredAny>,
+}
+
+impl Connection {
+    pub(crate) async fn open(addr: SocketAddr) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(addr).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        Ok(Self { sender, addr })
+    }
+
+    /// Creates a queue and returns its URL.
+    pub(crate) async fn create(&mut self, name: &str) -> anyhow::Result<String> {
+        let mut attributes = json!({ "VisibilityTimeout": "43200" });
+        if name.strip_suffix(".fifo").is_some() {
+            attributes["FifoQueue"] = "true".into();
+        }
+        let body = json!({ "QueueName": name, "Attributes": attributes });
+        self.call("CreateQueue", body.to_string()).await?;
+        Ok(format!("http://{}/000000000000/{name}", self.addr))
+    }
+
+    /// Sends a batch of entries, all of which must be accepted.
+    pub(crate) async fn send(&mut self, queue: &str, entries: &[Value]) -> anyhow::Result<()> {
+        let body = json!({ "QueueUrl": queue, "Entries": entries }).to_string();
+        let answer = self.call("SendMessageBatch", body).await?;
+        let batch: Batch = serde_json::from_slice(&answer)?;
+        ensure!(batch.successful.len() == entries.len(), "a message was refused: {answer:?}");
+        Ok(())
+    }
+
+    /// Receives up to ten messages, waiting for the first as long as is said.
+    pub(crate) async fn receive(
+        &mut self,
+        queue: &str,
+        wait_seconds: u8,
+    ) -> anyhow::Result<Vec<Message>> {
+        let body = format!(
+            r#"{{"QueueUrl":"{queue}","MaxNumberOfMessages":10,"WaitTimeSeconds":{wait_seconds}}}"#
+        );
+        let answer = self.call("ReceiveMessage", body).await?;
+        Ok(serde_json::from_slice::<Received>(&answer)?.messages)
+    }
+
+    /// Deletes received messages, all of which must be there.
+    pub(crate) async fn delete(&mut self, queue: &str, messages: &[Message]) -> anyhow::Result<()> {
+        let entry = |(n, message): (usize, &Message)| json!({ "Id": n.to_string(), "ReceiptHandle": message.receipt_handle });
+        let entries: Vec<Value> = messages.iter().enumerate().map(entry).collect();
+        let body = json!({ "QueueUrl": queue, "Entries": entries }).to_string();
+        let answer = self.call("DeleteMessageBatch", body).await?;
+        let batch: Batch = serde_json::from_slice(&answer)?;
+        ensure!(batch.successful.len() == messages.len(), "a delete was refused: {answer:?}");
+        Ok(())
+    }
+
+    /// How many receives wait at the server, which only local-sqs tells.
+    pub(crate) async fn waiting_receives(&mut self) -> anyhow::Result<usize> {
+        let request = Request::get("/")
+            .header("host", self.addr.to_string())
+            .header("accept", "application/json")
+            .body(Full::default())?;
+        self.sender.ready().await?;
+        let response = self.sender.send_request(request).await?;
+        let page: Value = serde_json::from_slice(&response.into_body().collect().await?.to_bytes())?;
+        let waiting = page["waiting_receives"].as_u64();
+        Ok(waiting.context("the status page tells waiting_receives")? as usize)
+    }
+
+    async fn call(&mut self, operation: &str, body: String) -> anyhow::Result<Bytes> {
+        let request = Request::post("/")
+            .header("host", self.addr.to_string())
+            .header("content-type", "application/x-amz-json-1.0")
+            .header("x-amz-target", format!("AmazonSQS.{operation}"))
+            .body(Full::new(Bytes::from(body)))?;
+        self.sender.ready().await?;
+        let response = self.sender.send_request(request).await?;
+        let status = response.status();
+        let answer = response.into_body().collect().await?.to_bytes();
+        ensure!(status.is_success(), "{operation} answered {status}: {answer:?}");
+        Ok(answer)
+    }
+}
+
+/// An entry of a send batch.
+pub(crate) fn entry(id: usize, body: &str, ids: Option<(&str, &str)>, delay_seconds: u16) -> Value {
+    let mut entry = json!({ "Id": id.to_string(), "MessageBody": body });
+    if let Some((group, deduplication)) = ids {
+        entry["MessageGroupId"] = group.into();
+        if !deduplication.is_empty() {
+            entry["MessageDeduplicationId"] = deduplication.into();
+        }
+    }
+    if delay_seconds > 0 {
+        entry["DelaySeconds"] = delay_seconds.into();
+    }
+    entry
+}
+
+/// The median of figures.
+pub(crate) fn median(mut figures: Vec<f64>) -> anyhow::Result<f64> {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().context("there is at least one figure")
+}
