@@ -1,7 +1,6 @@
 //! What a FIFO queue remembers of the messages sent in the last five minutes.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -11,8 +10,24 @@ use super::checksum::hex;
 use super::message::Seq;
 use super::time::Millis;
 
-/// A deduplication id in its scope: the whole queue (`None`) or one message group.
-pub(super) type DeduplicationKey = (Option<Arc<str>>, Arc<str>);
+/// A deduplication id in its scope, as half a SHA-256: at a high rate millions of them are remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct DeduplicationKey(u128);
+
+impl DeduplicationKey {
+    /// The scope is the whole queue (`None`) or one message group.
+    pub(super) fn new(group: Option<&str>, id: &str) -> Self {
+        let mut digest = Sha256::new();
+        if let Some(group) = group {
+            digest.update(group);
+            // Not part of any group's name.
+            digest.update([0]);
+        }
+        digest.update(id);
+        let digest = digest.finalize();
+        Self(digest.iter().take(16).fold(0, |key, byte| (key << 8) | u128::from(*byte)))
+    }
+}
 
 /// The messages accepted lately, by deduplication id. They stay known after they are deleted.
 #[derive(Debug, Clone, Default)]
@@ -46,7 +61,7 @@ impl Deduplication {
         now: Millis,
         interval: Duration,
     ) {
-        self.oldest_first.push_back((now + interval, key.clone()));
+        self.oldest_first.push_back((now + interval, key));
         self.accepted.insert(key, accepted);
     }
 }

@@ -7,14 +7,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::groups::{ByGroup, GroupId};
 use super::message::Seq;
 
 /// The groups that have messages. Groups that can be served wait in turn; a group that becomes
 /// servable goes to the end, so that a long group cannot starve the others.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Groups {
-    by_name: BTreeMap<Arc<str>, Group>,
-    turns: BTreeMap<u64, Arc<str>>,
+    groups: ByGroup<Group>,
+    turns: BTreeMap<u64, GroupId>,
     next_turn: u64,
 }
 
@@ -27,28 +28,32 @@ struct Group {
 }
 
 impl Groups {
-    /// Adds a message or changes its visibility. Tells whether this made the group servable.
-    pub(super) fn set(&mut self, group: &Arc<str>, seq: Seq, visible: bool) -> bool {
-        let entry = self.by_name.entry(Arc::clone(group)).or_default();
-        entry.messages.insert(seq, visible);
+    /// Takes in a message of a group.
+    pub(super) fn join(&mut self, group: &Arc<str>) -> GroupId {
+        self.groups.join(group)
+    }
+
+    /// Sets a message's visibility. Tells whether this made the group servable.
+    pub(super) fn set(&mut self, group: GroupId, seq: Seq, visible: bool) -> bool {
+        self.groups[group].messages.insert(seq, visible);
         self.settle(group)
     }
 
-    /// Forgets a message. Tells whether this made the group servable.
-    pub(super) fn remove(&mut self, group: &Arc<str>, seq: Seq) -> bool {
-        if let Some(entry) = self.by_name.get_mut(group) {
-            entry.messages.remove(&seq);
-        }
-        self.settle(group)
+    /// Lets a message go. Tells whether this made the group servable.
+    pub(super) fn remove(&mut self, group: GroupId, seq: Seq) -> bool {
+        self.groups[group].messages.remove(&seq);
+        let servable = self.settle(group);
+        self.groups.leave(group);
+        servable
     }
 
     /// The leading visible messages of the group whose turn it is, at most `limit`.
     /// Empty only when no group can be served.
     pub(super) fn next_run(&self, limit: usize) -> Vec<Seq> {
-        let Some(group) = self.turns.values().next().and_then(|name| self.by_name.get(name)) else {
+        let Some(group) = self.turns.values().next() else {
             return Vec::new();
         };
-        let visible = group.messages.iter().take_while(|(_, visible)| **visible);
+        let visible = self.groups[*group].messages.iter().take_while(|(_, visible)| **visible);
         visible.map(|(seq, _)| *seq).take(limit).collect()
     }
 
@@ -57,15 +62,13 @@ impl Groups {
     }
 
     /// Gives a group its turn or takes it away, as its first message says.
-    fn settle(&mut self, name: &Arc<str>) -> bool {
-        let Some(group) = self.by_name.get_mut(name) else {
-            return false;
-        };
+    fn settle(&mut self, id: GroupId) -> bool {
+        let group = &mut self.groups[id];
         let servable = group.messages.first_key_value().is_some_and(|(_, visible)| *visible);
         match (servable, group.turn) {
             (true, None) => {
                 group.turn = Some(self.next_turn);
-                self.turns.insert(self.next_turn, Arc::clone(name));
+                self.turns.insert(self.next_turn, id);
                 self.next_turn += 1;
                 return true;
             }
@@ -74,9 +77,6 @@ impl Groups {
                 self.turns.remove(&turn);
             }
             _ => {}
-        }
-        if group.messages.is_empty() {
-            self.by_name.remove(name);
         }
         false
     }
@@ -89,25 +89,26 @@ mod tests {
     #[test]
     fn a_group_is_served_up_to_its_first_invisible_message() {
         let mut groups = Groups::default();
-        let a: Arc<str> = "a".into();
+        let mut a = GroupId::default();
         for seq in 1..=4 {
-            groups.set(&a, seq, seq != 3);
+            a = groups.join(&"a".into());
+            groups.set(a, seq, seq != 3);
         }
         assert_eq!(groups.next_run(10), [1, 2]);
-        groups.set(&a, 1, false);
+        groups.set(a, 1, false);
         assert!(groups.next_run(10).is_empty());
-        groups.remove(&a, 1);
+        groups.remove(a, 1);
         assert_eq!(groups.next_run(1), [2]);
     }
 
     #[test]
     fn a_group_that_becomes_servable_again_goes_behind_the_waiting_ones() {
         let mut groups = Groups::default();
-        let (a, b): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
-        groups.set(&a, 1, true);
-        groups.set(&b, 2, true);
-        groups.set(&a, 1, false);
-        assert!(groups.set(&a, 1, true));
+        let (a, b) = (groups.join(&"a".into()), groups.join(&"b".into()));
+        groups.set(a, 1, true);
+        groups.set(b, 2, true);
+        groups.set(a, 1, false);
+        assert!(groups.set(a, 1, true));
         assert_eq!(groups.next_run(10), [2]);
     }
 }

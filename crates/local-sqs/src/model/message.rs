@@ -5,6 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::api::MessageAttributes;
+use super::groups::GroupId;
 use super::time::Millis;
 
 /// A message's place in its queue: increasing, never used twice.
@@ -58,6 +59,8 @@ pub(super) struct Message {
     pub(super) receipt: u64,
     /// Whether the visibility was changed since that receive.
     pub(super) visibility_changed: bool,
+    /// Where the queue that it is in keeps its group.
+    pub(super) place: GroupId,
     /// Its turn among the visible messages of a standard queue.
     pub(super) turn: u64,
 }

@@ -22,6 +22,7 @@ mod checksum;
 mod dedup;
 mod error;
 mod fifo;
+mod groups;
 mod handle;
 mod limits;
 mod message;

@@ -97,10 +97,16 @@ impl Queue {
     }
 
     /// Takes a message in; its state says how it enters.
-    pub(super) fn add(&mut self, message: Message) -> Seq {
+    pub(super) fn add(&mut self, mut message: Message) -> Seq {
         let seq = self.next_seq;
         self.next_seq += 1;
         self.by_age.insert((message.enqueued, seq));
+        message.place = match (&mut self.turns, &message.group) {
+            (Turns::Standard(lanes), group) => lanes.join(group.as_ref()),
+            (Turns::Fifo(groups), Some(group)) => groups.join(group),
+            // Sends to a FIFO queue without a group are refused.
+            (Turns::Fifo(groups), None) => groups.join(&Arc::from("")),
+        };
         self.messages.insert(seq, message);
         self.enter(seq);
         seq
@@ -110,8 +116,9 @@ impl Queue {
         self.leave(seq);
         let message = self.messages.remove(&seq)?;
         self.by_age.remove(&(message.enqueued, seq));
-        if let (Turns::Fifo(groups), Some(group)) = (&mut self.turns, &message.group) {
-            self.became_receivable |= groups.remove(group, seq);
+        match &mut self.turns {
+            Turns::Standard(lanes) => lanes.leave(message.place),
+            Turns::Fifo(groups) => self.became_receivable |= groups.remove(message.place, seq),
         }
         Some(message)
     }
@@ -133,7 +140,7 @@ impl Queue {
         message.state = MessageState::Visible;
         match &mut self.turns {
             Turns::Standard(lanes) => {
-                lanes.put(message.group.as_ref(), seq, message.turn);
+                lanes.put(message.place, seq, message.turn);
                 self.became_receivable = true;
             }
             Turns::Fifo(_) => self.enter(seq),
@@ -238,7 +245,7 @@ impl Queue {
         match message.state {
             MessageState::Visible => {
                 if let Turns::Standard(lanes) = &mut self.turns {
-                    lanes.take(message.group.as_ref(), message.turn);
+                    lanes.take(message.place, message.turn);
                 }
             }
             MessageState::Delayed { until } => {
@@ -248,7 +255,7 @@ impl Queue {
                 self.in_flight.remove(&(until, seq));
                 self.became_receivable |= std::mem::take(&mut self.limit_reached);
                 if let Turns::Standard(lanes) = &mut self.turns {
-                    lanes.count_in_flight(message.group.as_ref(), false);
+                    lanes.count_in_flight(message.place, false);
                 }
             }
         }
@@ -272,19 +279,16 @@ impl Queue {
         match &mut self.turns {
             Turns::Standard(lanes) => match message.state {
                 MessageState::Visible => {
-                    message.turn = lanes.push(message.group.as_ref(), seq);
+                    message.turn = lanes.push(message.place, seq);
                     self.became_receivable = true;
                 }
                 MessageState::InFlight { .. } => {
-                    lanes.count_in_flight(message.group.as_ref(), true);
+                    lanes.count_in_flight(message.place, true);
                 }
                 MessageState::Delayed { .. } => {}
             },
             Turns::Fifo(groups) => {
-                // Every message of a FIFO queue has a group: sends without one are refused.
-                if let Some(group) = &message.group {
-                    self.became_receivable |= groups.set(group, seq, visible);
-                }
+                self.became_receivable |= groups.set(message.place, seq, visible);
             }
         }
     }

@@ -7,8 +7,9 @@ use super::api::{
     BatchResult, SendMessageBatchRequest, SendMessageBatchRequestEntry, SendMessageRequest,
     SendMessageResult,
 };
-use super::dedup::{self, Accepted};
+use super::dedup::{self, Accepted, DeduplicationKey};
 use super::error::{ApiError, ErrorKind};
+use super::groups::GroupId;
 use super::message::{Content, Message, MessageState};
 use super::queue::{Queue, sequence_number};
 use super::time::Millis;
@@ -129,9 +130,8 @@ impl Sqs {
             ),
             sequence_number: None,
         };
-        let key = deduplication_id
-            .clone()
-            .map(|id| (group.clone().filter(|_| queue.attributes.deduplication_per_group), id));
+        let scope = group.as_deref().filter(|_| queue.attributes.deduplication_per_group);
+        let key = deduplication_id.as_deref().map(|id| DeduplicationKey::new(scope, id));
         if let Some(accepted) = key.as_ref().and_then(|key| queue.deduplication.find(key, now)) {
             result.message_id = accepted.message_id.to_string();
             result.sequence_number = Some(sequence_number(accepted.sequence_number));
@@ -159,6 +159,7 @@ impl Sqs {
             },
             receipt: 0,
             visibility_changed: false,
+            place: GroupId::default(),
             turn: 0,
         });
         if let Some(key) = key {

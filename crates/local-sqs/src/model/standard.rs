@@ -1,47 +1,68 @@
 //! In which turn the visible messages of a standard queue are received: fair queues.
 //!
 //! Messages are served in the turn in which they became visible, except that those of a noisy message
-//! group wait while quieter groups have messages. How noisy a group is, is told by its messages in
-//! flight, as AWS describes for
-//! [fair queues](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html).
+//! group wait while other groups have messages. The rule and its numbers are those that AWS gives for
+//! [fair queues](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html);
+//! of its two signals of noise only the one without a clock is modelled, the share of what is in flight.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::groups::{ByGroup, GroupId};
 use super::message::Seq;
 
-/// Messages in flight from which on a group is noisier than one with none. Each doubling
-/// beyond it is one level more, so that groups of similar load share by turn.
-const QUIET_IN_FLIGHT: u32 = 5;
+/// Messages in flight from which on a group can be noisy.
+const NOISY_IN_FLIGHT: usize = 30;
+/// A noisy group has more than one in so many of the messages in flight.
+const NOISY_SHARE: usize = 10;
 
-/// The visible messages, by message group; those without a group share one that is always quiet.
-#[derive(Debug, Clone, Default)]
+/// The visible messages, by message group. Messages without a group share one that is never noisy:
+/// to AWS each of them is a tenant of its own.
+#[derive(Debug, Clone)]
 pub(super) struct Lanes {
-    by_group: BTreeMap<Option<Arc<str>>, Lane>,
-    /// Lanes with visible messages, by noise and the turn of their first message.
-    order: BTreeMap<Rank, Option<Arc<str>>>,
+    groups: ByGroup<Lane>,
+    ungrouped: Arc<str>,
+    /// Groups with visible messages, by the turn of their first one.
+    order: BTreeMap<u64, GroupId>,
+    in_flight: usize,
     next_turn: u64,
 }
-
-type Rank = (u32, u64);
 
 #[derive(Debug, Clone, Default)]
 struct Lane {
     visible: BTreeMap<u64, Seq>,
-    in_flight: u32,
+    in_flight: usize,
+    grouped: bool,
 }
 
-impl Lane {
-    fn rank(&self, grouped: bool) -> Option<Rank> {
-        let (turn, _) = self.visible.first_key_value()?;
-        let noise = if grouped { (self.in_flight / QUIET_IN_FLIGHT + 1).ilog2() } else { 0 };
-        Some((noise, *turn))
+impl Default for Lanes {
+    fn default() -> Self {
+        Self {
+            groups: ByGroup::default(),
+            // No message can be sent with an empty group.
+            ungrouped: Arc::from(""),
+            order: BTreeMap::new(),
+            in_flight: 0,
+            next_turn: 0,
+        }
     }
 }
 
 impl Lanes {
+    /// Takes in a message of a group.
+    pub(super) fn join(&mut self, group: Option<&Arc<str>>) -> GroupId {
+        let id = self.groups.join(group.unwrap_or(&self.ungrouped));
+        self.groups[id].grouped = group.is_some();
+        id
+    }
+
+    /// Lets a message go that is neither visible nor in flight any more.
+    pub(super) fn leave(&mut self, group: GroupId) {
+        self.groups.leave(group);
+    }
+
     /// Puts a message behind all visible ones and returns its turn.
-    pub(super) fn push(&mut self, group: Option<&Arc<str>>, seq: Seq) -> u64 {
+    pub(super) fn push(&mut self, group: GroupId, seq: Seq) -> u64 {
         let turn = self.next_turn;
         self.next_turn += 1;
         self.put(group, seq, turn);
@@ -49,48 +70,56 @@ impl Lanes {
     }
 
     /// Puts a message back to the turn that it had.
-    pub(super) fn put(&mut self, group: Option<&Arc<str>>, seq: Seq, turn: u64) {
-        self.change(group, |lane| {
-            lane.visible.insert(turn, seq);
-        });
+    pub(super) fn put(&mut self, group: GroupId, seq: Seq, turn: u64) {
+        let visible = &mut self.groups[group].visible;
+        let first = visible.first_key_value().map(|(first, _)| *first);
+        visible.insert(turn, seq);
+        if first.is_none_or(|first| turn < first) {
+            if let Some(first) = first {
+                self.order.remove(&first);
+            }
+            self.order.insert(turn, group);
+        }
     }
 
-    pub(super) fn take(&mut self, group: Option<&Arc<str>>, turn: u64) {
-        self.change(group, |lane| {
-            lane.visible.remove(&turn);
-        });
+    pub(super) fn take(&mut self, group: GroupId, turn: u64) {
+        let visible = &mut self.groups[group].visible;
+        visible.remove(&turn);
+        if self.order.remove(&turn).is_some()
+            && let Some((first, _)) = visible.first_key_value()
+        {
+            self.order.insert(*first, group);
+        }
     }
 
     /// Notes that a message of the group went into flight, or is no longer there.
-    pub(super) fn count_in_flight(&mut self, group: Option<&Arc<str>>, more: bool) {
-        self.change(group, |lane| {
-            lane.in_flight =
-                if more { lane.in_flight + 1 } else { lane.in_flight.saturating_sub(1) };
-        });
+    pub(super) fn count_in_flight(&mut self, group: GroupId, more: bool) {
+        for count in [&mut self.groups[group].in_flight, &mut self.in_flight] {
+            *count = if more { *count + 1 } else { count.saturating_sub(1) };
+        }
     }
 
-    /// The message to receive next.
+    /// The message to receive next: the first of a group that is not noisy, or else of the noisy one
+    /// with the fewest messages in flight. There are fewer than ten noisy groups at any time.
     pub(super) fn first(&self) -> Option<Seq> {
-        let ((_, turn), group) = self.order.first_key_value()?;
-        self.by_group.get(group)?.visible.get(turn).copied()
+        let mut least: Option<(usize, &Lane)> = None;
+        for group in self.order.values() {
+            let lane = &self.groups[*group];
+            let noise = self.noise(lane);
+            if least.is_none_or(|(noise_of_least, _)| noise < noise_of_least) {
+                least = Some((noise, lane));
+            }
+            if noise == 0 {
+                break;
+            }
+        }
+        least?.1.visible.first_key_value().map(|(_, seq)| *seq)
     }
 
-    fn change(&mut self, group: Option<&Arc<str>>, change: impl FnOnce(&mut Lane)) {
-        let group = group.cloned();
-        let lane = self.by_group.entry(group.clone()).or_default();
-        let before = lane.rank(group.is_some());
-        change(lane);
-        let after = lane.rank(group.is_some());
-        if lane.visible.is_empty() && lane.in_flight == 0 {
-            self.by_group.remove(&group);
-        }
-        if before != after {
-            if let Some(rank) = before {
-                self.order.remove(&rank);
-            }
-            if let Some(rank) = after {
-                self.order.insert(rank, group);
-            }
-        }
+    fn noise(&self, lane: &Lane) -> usize {
+        let noisy = lane.grouped
+            && lane.in_flight >= NOISY_IN_FLIGHT
+            && lane.in_flight * NOISY_SHARE > self.in_flight;
+        if noisy { lane.in_flight } else { 0 }
     }
 }
