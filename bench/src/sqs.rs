@@ -100,7 +100,8 @@ impl Connection {
             .body(Full::default())?;
         self.sender.ready().await?;
         let response = self.sender.send_request(request).await?;
-        let page: Value = serde_json::from_slice(&response.into_body().collect().await?.to_bytes())?;
+        let page: Value =
+            serde_json::from_slice(&response.into_body().collect().await?.to_bytes())?;
         let waiting = page["waiting_receives"].as_u64();
         Ok(waiting.context("the status page tells waiting_receives")? as usize)
     }

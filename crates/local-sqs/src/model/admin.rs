@@ -29,13 +29,19 @@ impl Sqs {
         self.advance(now);
         let name = request.queue_name.as_str();
         let result = QueueUrlResult { queue_url: self.path(name) };
-        let fifo = request.attributes.get("FifoQueue").is_some_and(|value| value == "true");
+        let fifo =
+            request.attributes.get("FifoQueue").is_some_and(|value| attributes::is_true(value));
         validate::queue_name(name, fifo)?;
         let attributes = Attributes::create(&request.attributes)?;
         if let Some(existing) = self.queues.get(name) {
             let (has, wants) = (existing.attributes.to_map(), attributes.to_map());
             let differs = |name: &&String| has.get(*name) != wants.get(*name);
+            let tags_differ = !request.tags.is_empty() && request.tags != existing.tags;
             return match request.attributes.keys().find(differs) {
+                None if tags_differ => Err(ApiError::new(
+                    ErrorKind::QueueNameExists,
+                    "A queue already exists with the same name and a different value for tags",
+                )),
                 None => Ok(result),
                 Some(name) => Err(ApiError::new(
                     ErrorKind::QueueNameExists,
@@ -57,7 +63,7 @@ impl Sqs {
         }
         self.deleted.remove(name);
         self.check_dead_letter_target(name, &attributes)?;
-        check_tags(&request.tags, 0)?;
+        check_tags(name, &request.tags, 0)?;
         let mut queue = Queue::new(self.random.next_u64(), attributes, self.now);
         queue.tags = request.tags;
         self.queues.insert(name.into(), queue);
@@ -167,7 +173,9 @@ impl Sqs {
         }
         let queue = self.queues.get(&name).ok_or_else(ApiError::queue_does_not_exist)?;
         let changed = queue.attributes.with(&request.attributes)?;
-        self.check_dead_letter_target(&name, &changed)?;
+        if request.attributes.contains_key("RedrivePolicy") {
+            self.check_dead_letter_target(&name, &changed)?;
+        }
         let (now, queue) = (self.now, self.queues.get_mut(&name));
         if let Some(queue) = queue {
             let delay_changed = changed.delay() != queue.attributes.delay();
@@ -207,7 +215,7 @@ impl Sqs {
         }
         let queue = self.queues.get_mut(&name).ok_or_else(ApiError::queue_does_not_exist)?;
         let others = queue.tags.keys().filter(|key| !request.tags.contains_key(*key)).count();
-        check_tags(&request.tags, others)?;
+        check_tags(&name, &request.tags, others)?;
         queue.tags.extend(request.tags);
         Ok(())
     }
@@ -222,6 +230,7 @@ impl Sqs {
         if request.tag_keys.is_empty() {
             return Err(ApiError::missing("TagKeys"));
         }
+        request.tag_keys.iter().try_for_each(|key| check_tag_key(key))?;
         if let Some(queue) = self.queues.get_mut(&name) {
             queue.tags.retain(|key, _| !request.tag_keys.contains(key));
         }
@@ -261,7 +270,7 @@ impl Sqs {
             return bad("Dead letter target does not exist.");
         };
         if target.is_fifo() != wanted.fifo {
-            return bad("Dead-letter queue must be same type of queue as the source.");
+            return bad("Dead-letter queue must be same type of queue as the source..");
         }
         let source_arn = self.arn(name);
         if target.attributes.redrive_allow.as_ref().is_some_and(|allow| !allow.allows(&source_arn))
@@ -274,23 +283,48 @@ impl Sqs {
     }
 }
 
-fn check_tags(tags: &BTreeMap<String, String>, others: usize) -> Result<(), ApiError> {
+fn check_tags(queue: &str, tags: &BTreeMap<String, String>, others: usize) -> Result<(), ApiError> {
     if tags.len() + others > limits::TAGS {
-        return Err(ApiError::invalid_parameter(format!(
-            "Too many tags added for the queue, at most {} are allowed.",
-            limits::TAGS
-        )));
+        return Err(ApiError::invalid_parameter(format!("Too many tags added for queue {queue}.")));
     }
-    let bad = |(key, value): (&String, &String)| {
-        let (key_length, value_length) = (key.chars().count(), value.chars().count());
-        key_length == 0 || key_length > 128 || value_length > 256 || key.starts_with("aws:")
-    };
-    if tags.iter().any(bad) {
-        return Err(ApiError::invalid_parameter(
-            "Tag keys must be between 1 and 128 characters in length and not start with aws:, values at most 256.",
-        ));
+    for (key, value) in tags {
+        check_tag_key(key)?;
+        if value.chars().count() > 256 {
+            return Err(ApiError::invalid_parameter(
+                "Tag values must be between 0 and 256 characters in length.",
+            ));
+        }
+        if !value.chars().all(is_tag_character) {
+            return Err(ApiError::invalid_parameter(format!(
+                "Tag values may only contain {TAG_CHARACTERS}"
+            )));
+        }
+        if [key, value].into_iter().any(|text| text.to_ascii_lowercase().starts_with("aws:")) {
+            return Err(ApiError::invalid_parameter(
+                "Tag keys and values cannot start with the reserved prefix aws:.",
+            ));
+        }
     }
     Ok(())
+}
+
+const TAG_CHARACTERS: &str =
+    "unicode letters, digits, whitespace, or one of these symbols: _ . : / = + - @";
+
+fn check_tag_key(key: &str) -> Result<(), ApiError> {
+    if !(1..=128).contains(&key.chars().count()) {
+        return Err(ApiError::invalid_parameter(
+            "Tag keys must be between 1 and 128 characters in length.",
+        ));
+    }
+    if key.chars().all(is_tag_character) {
+        return Ok(());
+    }
+    Err(ApiError::invalid_parameter(format!("Tag keys may only contain {TAG_CHARACTERS}")))
+}
+
+fn is_tag_character(c: char) -> bool {
+    c.is_alphanumeric() || c.is_whitespace() || "_.:/=+-@".contains(c)
 }
 
 /// One page of names, and the token of the next one. As on AWS there is a token only when the number
@@ -300,14 +334,16 @@ fn page(
     token: Option<&str>,
     most: Option<i64>,
 ) -> Result<(Vec<Arc<str>>, Option<String>), ApiError> {
-    let most = validate::within("MaxResults", most, &limits::LIST_RESULTS)?;
+    if most.is_some_and(|most| !limits::LIST_RESULTS.contains(&most)) {
+        return Err(ApiError::invalid_parameter(
+            "Value for parameter MaxResults is invalid. Reason: MaxResults must be an integer between 1 and 1000.",
+        ));
+    }
     let after = match token.filter(|token| !token.is_empty()) {
         None => None,
         Some(token) => {
             let name = BASE64.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-            Some(name.ok_or_else(|| {
-                ApiError::invalid_value(token, "NextToken", "Invalid or expired next token.")
-            })?)
+            Some(name.ok_or_else(|| ApiError::invalid_parameter("Invalid or expired next token."))?)
         }
     };
     let size = most.unwrap_or(*limits::LIST_RESULTS.end()) as usize;

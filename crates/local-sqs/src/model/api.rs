@@ -9,10 +9,13 @@
 #![allow(missing_docs)] // The fields are AWS's own, documented in its API reference.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
@@ -35,7 +38,7 @@ impl<'de> Deserialize<'de> for Blob {
 
 /// A message attribute or a message system attribute.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
+#[serde(default, rename_all = "PascalCase", remote = "Self")]
 pub struct MessageAttributeValue {
     pub data_type: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,6 +49,13 @@ pub struct MessageAttributeValue {
     pub string_list_values: Vec<String>,
     #[serde(skip_serializing)]
     pub binary_list_values: Vec<Blob>,
+}
+
+impl Serialize for MessageAttributeValue {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // What serde derived, which `remote` has made a plain function.
+        Self::serialize(self, serializer)
+    }
 }
 
 /// Reads a request. A field that is null is as good as absent, which only few clients need.
@@ -79,13 +89,64 @@ fn drop_nulls(value: &mut Value) -> bool {
 /// Message attributes by name, in the order their checksum needs.
 pub type MessageAttributes = BTreeMap<String, MessageAttributeValue>;
 
-macro_rules! requests {
-    ($($(#[$doc:meta])* $name:ident { $($field:ident : $type:ty),* $(,)? })*) => {$(
-        $(#[$doc])*
-        #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-        #[serde(default, rename_all = "PascalCase")]
-        pub struct $name { $(pub $field: $type),* }
+/// Types that are read from JSON objects and from nothing else. What serde derives would take an array
+/// of the fields' values too.
+trait FromObject: Sized {
+    fn from_object<'de, A: MapAccess<'de>>(fields: A) -> Result<Self, A::Error>;
+}
+
+fn read_object<'de, T: FromObject, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    struct Object<T>(PhantomData<T>);
+
+    impl<'de, T: FromObject> Visitor<'de> for Object<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<T, A::Error> {
+            T::from_object(fields)
+        }
+    }
+
+    deserializer.deserialize_map(Object(PhantomData))
+}
+
+/// Reads a type by what serde derives under `remote = "Self"`, from an object only.
+macro_rules! read_from_objects {
+    ($($name:ident),* $(,)?) => {$(
+        impl FromObject for $name {
+            fn from_object<'de, A: MapAccess<'de>>(fields: A) -> Result<Self, A::Error> {
+                Self::deserialize(MapAccessDeserializer::new(fields))
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                read_object(deserializer)
+            }
+        }
     )*};
+}
+
+read_from_objects!(
+    MessageAttributeValue,
+    CreateQueueRequest,
+    GetQueueUrlRequest,
+    AddPermissionRequest
+);
+
+macro_rules! requests {
+    ($($(#[$doc:meta])* $name:ident { $($field:ident : $type:ty),* $(,)? })*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+            #[serde(default, rename_all = "PascalCase", remote = "Self")]
+            pub struct $name { $(pub $field: $type),* }
+        )*
+        read_from_objects!($($name),*);
+    };
 }
 
 requests! {
@@ -103,6 +164,7 @@ requests! {
     ListQueuesRequest { queue_name_prefix: Option<String>, next_token: Option<String>, max_results: Option<i64> }
     ListQueueTagsRequest { queue_url: String }
     PurgeQueueRequest { queue_url: String }
+    RemovePermissionRequest { queue_url: String, label: String }
     ReceiveMessageRequest {
         queue_url: String,
         attribute_names: Vec<String>,
@@ -143,7 +205,7 @@ requests! {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
+#[serde(default, rename_all = "PascalCase", remote = "Self")]
 pub struct CreateQueueRequest {
     pub queue_name: String,
     pub attributes: BTreeMap<String, String>,
@@ -153,7 +215,17 @@ pub struct CreateQueueRequest {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
+#[serde(default, rename_all = "PascalCase", remote = "Self")]
+pub struct AddPermissionRequest {
+    pub queue_url: String,
+    pub label: String,
+    #[serde(rename = "AWSAccountIds")]
+    pub aws_account_ids: Vec<String>,
+    pub actions: Vec<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, rename_all = "PascalCase", remote = "Self")]
 pub struct GetQueueUrlRequest {
     pub queue_name: String,
     #[serde(rename = "QueueOwnerAWSAccountId")]
@@ -344,6 +416,7 @@ macro_rules! operations {
 }
 
 operations! {
+    AddPermission(AddPermissionRequest) -> Empty,
     CancelMessageMoveTask(CancelMessageMoveTaskRequest) -> CancelMessageMoveTaskResult,
     ChangeMessageVisibility(ChangeMessageVisibilityRequest) -> Empty,
     ChangeMessageVisibilityBatch(ChangeMessageVisibilityBatchRequest) -> BatchResult<BatchResultEntry>,
@@ -359,6 +432,7 @@ operations! {
     ListQueueTags(ListQueueTagsRequest) -> ListQueueTagsResult,
     PurgeQueue(PurgeQueueRequest) -> Empty,
     ReceiveMessage(ReceiveMessageRequest) -> ReceiveMessageResult,
+    RemovePermission(RemovePermissionRequest) -> Empty,
     SendMessage(SendMessageRequest) -> SendMessageResult,
     SendMessageBatch(SendMessageBatchRequest) -> BatchResult<SendMessageResult>,
     SetQueueAttributes(SetQueueAttributesRequest) -> Empty,

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::error::{ApiError, ErrorKind};
+use super::policy::Policy;
 use super::redrive::{RedriveAllowPolicy, RedrivePolicy};
 
 /// The attributes of a queue that a client can set.
@@ -22,8 +23,23 @@ pub(super) struct Attributes {
     pub(super) content_based_deduplication: bool,
     pub(super) deduplication_per_group: bool,
     throughput_per_group: bool,
-    /// What has no effect here and is only kept: access policy and encryption.
-    kept: BTreeMap<&'static str, String>,
+    /// Kept and told, but without effect here.
+    pub(super) policy: Option<Policy>,
+    encryption: Encryption,
+}
+
+/// Server-side encryption, which has no effect here. A queue has at most one kind of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Encryption {
+    managed: bool,
+    kms_key: Option<String>,
+    kms_reuse_seconds: u64,
+}
+
+impl Default for Encryption {
+    fn default() -> Self {
+        Self { managed: true, kms_key: None, kms_reuse_seconds: 300 }
+    }
 }
 
 const DELAY: &str = "DelaySeconds";
@@ -79,7 +95,7 @@ pub(super) fn check_name(name: &str) -> Result<(), ApiError> {
     }
 }
 
-fn unknown(name: &str) -> ApiError {
+pub(super) fn unknown(name: &str) -> ApiError {
     ApiError::new(ErrorKind::InvalidAttributeName, format!("Unknown Attribute {name}."))
 }
 
@@ -104,7 +120,8 @@ impl Attributes {
             content_based_deduplication: false,
             deduplication_per_group: false,
             throughput_per_group: false,
-            kept: BTreeMap::from([(MANAGED_SSE, "true".to_owned())]),
+            policy: None,
+            encryption: Encryption::default(),
         }
     }
 
@@ -112,17 +129,22 @@ impl Attributes {
     pub(super) fn create(wanted: &BTreeMap<String, String>) -> Result<Self, ApiError> {
         let fifo = match wanted.get(FIFO).map(String::as_str) {
             None => false,
-            Some("true") => true,
-            // AWS knows the attribute on FIFO queues only.
-            Some("false") => return Err(unknown(FIFO)),
-            Some(_) => return Err(invalid(FIFO)),
+            Some(value) => flag(FIFO, value)?,
         };
+        // With FifoQueue false the queue is a standard one, which does not know the attribute.
         Self::defaults(fifo).with(wanted)
     }
 
     /// These attributes with some of them changed.
     pub(super) fn with(&self, changes: &BTreeMap<String, String>) -> Result<Self, ApiError> {
         let mut result = self.clone();
+        let wants = |name: &str| changes.get(name).filter(|value| !value.is_empty());
+        if wants(KMS_KEY).is_some() && wants(MANAGED_SSE).is_some_and(|value| is_true(value)) {
+            return Err(ApiError::new(
+                ErrorKind::InvalidAttributeName,
+                "You can use one type of server-side encryption (SSE) at one time. You can either enable KMS SSE or SQS SSE.",
+            ));
+        }
         for (name, value) in changes {
             result.set(name, value)?;
         }
@@ -146,7 +168,8 @@ impl Attributes {
             VISIBILITY => self.visibility_seconds = number(name, value, 0..=43_200)?,
             REDRIVE => self.redrive = RedrivePolicy::parse(value)?,
             REDRIVE_ALLOW => self.redrive_allow = RedriveAllowPolicy::parse(value)?,
-            FIFO if self.fifo && value == "true" => {}
+            FIFO if !self.fifo => return Err(unknown(FIFO)),
+            FIFO if is_true(value) => {}
             FIFO => {
                 return Err(ApiError::new(
                     ErrorKind::InvalidAttributeValue,
@@ -167,34 +190,23 @@ impl Attributes {
             THROUGHPUT => {
                 self.throughput_per_group = one_of(name, value, "perQueue", "perMessageGroupId")?;
             }
-            POLICY => {
-                let is_json = serde_json::from_str::<serde::de::IgnoredAny>(value).is_ok();
-                if !value.is_empty() && !is_json {
-                    return Err(invalid(name));
-                }
-                self.keep(POLICY, value);
+            POLICY => self.policy = Policy::parse(value)?,
+            // One kind of encryption ends the other; taking the key away begins neither.
+            KMS_KEY if value.is_empty() => self.encryption.kms_key = None,
+            KMS_KEY => {
+                self.encryption.kms_key = Some(value.to_owned());
+                self.encryption.managed = false;
             }
-            KMS_KEY => self.keep(KMS_KEY, value),
-            KMS_REUSE => {
-                number(name, value, 60..=86_400)?;
-                self.keep(KMS_REUSE, value);
-            }
+            KMS_REUSE => self.encryption.kms_reuse_seconds = number(name, value, 60..=86_400)?,
             MANAGED_SSE => {
-                flag(name, value)?;
-                self.keep(MANAGED_SSE, value);
+                self.encryption.managed = flag(name, value)?;
+                if self.encryption.managed {
+                    self.encryption.kms_key = None;
+                }
             }
             _ => return Err(unknown(name)),
         }
         Ok(())
-    }
-
-    /// An empty value takes the attribute away, as AWS does.
-    fn keep(&mut self, name: &'static str, value: &str) {
-        if value.is_empty() {
-            self.kept.remove(name);
-        } else {
-            self.kept.insert(name, value.to_owned());
-        }
     }
 
     /// All attributes that have a value, as GetQueueAttributes tells them.
@@ -210,8 +222,13 @@ impl Attributes {
         .map(|(name, value)| (name.to_owned(), value.to_string()))
         .collect();
         let mut put = |name: &str, value: String| map.insert(name.to_owned(), value);
-        for (name, value) in &self.kept {
-            put(name, value.clone());
+        put(MANAGED_SSE, self.encryption.managed.to_string());
+        if let Some(key) = &self.encryption.kms_key {
+            put(KMS_KEY, key.clone());
+            put(KMS_REUSE, self.encryption.kms_reuse_seconds.to_string());
+        }
+        if let Some(policy) = &self.policy {
+            put(POLICY, policy.to_json());
         }
         if let Some(policy) = &self.redrive {
             put(REDRIVE, policy.to_json());
@@ -253,7 +270,16 @@ fn number(name: &str, value: &str, range: RangeInclusive<u64>) -> Result<u64, Ap
 }
 
 fn flag(name: &str, value: &str) -> Result<bool, ApiError> {
-    one_of(name, value, "false", "true")
+    match value {
+        _ if is_true(value) => Ok(true),
+        _ if value.eq_ignore_ascii_case("false") => Ok(false),
+        _ => Err(invalid(name)),
+    }
+}
+
+/// AWS takes `True` as well as `true`.
+pub(super) fn is_true(value: &str) -> bool {
+    value.eq_ignore_ascii_case("true")
 }
 
 /// Whether the value is the second of two words.

@@ -27,6 +27,8 @@ mod handle;
 mod limits;
 mod message;
 mod moves;
+mod permissions;
+mod policy;
 mod queue;
 mod receive;
 mod redrive;
@@ -111,6 +113,9 @@ impl Sqs {
     pub fn apply(&mut self, now: Millis, request: Request) -> Result<Response, ApiError> {
         let done = |()| Empty {};
         Ok(match request {
+            Request::AddPermission(r) => {
+                Response::AddPermission(self.add_permission(now, &r).map(done)?)
+            }
             Request::CancelMessageMoveTask(r) => {
                 Response::CancelMessageMoveTask(self.cancel_message_move_task(now, &r)?)
             }
@@ -149,6 +154,9 @@ impl Sqs {
             }
             Request::ReceiveMessage(r) => {
                 Response::ReceiveMessage(self.receive_message(now, &r)?.result)
+            }
+            Request::RemovePermission(r) => {
+                Response::RemovePermission(self.remove_permission(now, &r).map(done)?)
             }
             Request::SendMessage(r) => Response::SendMessage(self.send_message(now, r)?),
             Request::SendMessageBatch(r) => {
@@ -195,13 +203,14 @@ impl Sqs {
     }
 
     /// The name of the queue that a queue URL means: its last two path segments are account and name.
+    /// As on AWS a bare name does as well.
     pub fn queue_name(&self, queue_url: &str) -> Result<Arc<str>, ApiError> {
         if queue_url.is_empty() {
             return Err(ApiError::missing("QueueUrl"));
         }
         let mut segments = queue_url.trim_end_matches('/').rsplit('/');
         let (name, account) = (segments.next(), segments.next());
-        name.filter(|_| account == Some(&self.account))
+        name.filter(|_| account.is_none_or(|account| account == self.account))
             .and_then(|name| self.queues.get_key_value(name))
             .map(|(name, _)| Arc::clone(name))
             .ok_or_else(ApiError::queue_does_not_exist)

@@ -1,5 +1,6 @@
 //! Message move tasks: dead letters go back to where they came from, or elsewhere.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use super::error::{ApiError, ErrorKind};
 use super::message::MessageState;
 use super::redrive::queue_of_arn;
 use super::time::Millis;
-use super::{Sqs, limits, validate};
+use super::{Sqs, limits};
 
 /// A task, running or ended. It lives in the queue that it moves messages out of.
 #[derive(Debug, Clone)]
@@ -64,37 +65,34 @@ impl Sqs {
     ) -> Result<StartMessageMoveTaskResult, ApiError> {
         self.advance(now);
         let source = self.queue_by_arn(&request.source_arn, "SourceArn")?;
-        let rate = validate::within(
-            "MaxNumberOfMessagesPerSecond",
-            request.max_number_of_messages_per_second,
-            &limits::MOVE_RATE,
-        )?;
+        let rate = request.max_number_of_messages_per_second;
+        check_number("MaxNumberOfMessagesPerSecond", rate, &limits::MOVE_RATE)?;
         if self.dead_letter_sources(&source).next().is_none() {
             return Err(ApiError::invalid_parameter(
                 "Source queue must be configured as a Dead Letter Queue.",
             ));
         }
-        let destination = match &request.destination_arn {
+        let destination_arn = request.destination_arn.filter(|arn| !arn.is_empty());
+        let destination = match &destination_arn {
             Some(arn) => Some(self.queue_by_arn(arn, "DestinationArn")?),
             None => None,
         };
         if destination.as_ref() == Some(&source) {
             return Err(ApiError::invalid_parameter(
-                "Source queue and destination queue cannot be the same.",
+                "Source queue arn and destination queue arn cannot be the same.",
             ));
         }
         let is_fifo = |name: &Arc<str>| self.queues.get(name).map(super::queue::Queue::is_fifo);
         if destination.as_ref().is_some_and(|name| is_fifo(name) != is_fifo(&source)) {
             return Err(ApiError::invalid_parameter(
-                "Source queue and destination queue must be of the same type.",
+                "The source queue and destination queue must be of the same queue type.",
             ));
         }
         let id = self.random.next_uuid();
         let default_rate = self.limits.move_rate;
         let queue = self.queues.get_mut(&source).ok_or_else(ApiError::queue_does_not_exist)?;
         if queue.moves.back().is_some_and(|task| task.status == Status::Running) {
-            return Err(ApiError::new(
-                ErrorKind::UnsupportedOperation,
+            return Err(ApiError::invalid_parameter(
                 "There is already a task running. Only one active task is allowed for a source queue arn at a given time.",
             ));
         }
@@ -103,7 +101,7 @@ impl Sqs {
             id,
             status: Status::Running,
             destination,
-            destination_arn: request.destination_arn,
+            destination_arn,
             wanted_rate,
             rate: wanted_rate.unwrap_or(default_rate),
             started: self.now,
@@ -127,7 +125,7 @@ impl Sqs {
     ) -> Result<ListMessageMoveTasksResult, ApiError> {
         self.advance(now);
         let source = self.queue_by_arn(&request.source_arn, "SourceArn")?;
-        let most = validate::within("MaxResults", request.max_results, &limits::MOVE_TASKS_LISTED)?;
+        check_number("MaxResults", request.max_results, &limits::MOVE_TASKS_LISTED)?;
         let tasks = self.queues.get(&source).map(|queue| &queue.moves);
         let describe = |task: &MoveTask| ListMessageMoveTasksResultEntry {
             task_handle: (task.status == Status::Running).then(|| task.handle(&request.source_arn)),
@@ -149,7 +147,7 @@ impl Sqs {
             },
             started_timestamp: task.started.0,
         };
-        let most = most.unwrap_or(1) as usize;
+        let most = request.max_results.unwrap_or(1) as usize;
         let results = tasks.into_iter().flatten().rev().take(most).map(describe).collect();
         Ok(ListMessageMoveTasksResult { results })
     }
@@ -173,10 +171,7 @@ impl Sqs {
             return Err(ApiError::new(ErrorKind::ResourceNotFound, "Task does not exist."));
         };
         if task.status != Status::Running {
-            return Err(ApiError::new(
-                ErrorKind::UnsupportedOperation,
-                "Only active tasks can be cancelled.",
-            ));
+            return Err(ApiError::invalid_parameter("Only active tasks can be cancelled."));
         }
         task.status = Status::Cancelled;
         let moved = task.moved;
@@ -233,8 +228,13 @@ impl Sqs {
         message.receive_count = 0;
         message.receives_elsewhere = 0;
         message.dead_letter_source = None;
-        message.state = MessageState::Visible;
         message.receipt = 0;
+        // The task sends the message, so it is delayed as the destination delays what is sent.
+        let delay = self.queues.get(&destination)?.attributes.delay();
+        message.state = match delay {
+            Duration::ZERO => MessageState::Visible,
+            delay => MessageState::Delayed { until: self.now + delay },
+        };
         self.queues.get_mut(&destination)?.add(message);
         self.close(&destination);
         ended
@@ -259,6 +259,21 @@ impl Sqs {
             )),
         }
     }
+}
+
+fn check_number(
+    parameter: &str,
+    number: Option<i64>,
+    range: &RangeInclusive<i64>,
+) -> Result<(), ApiError> {
+    if number.is_none_or(|number| range.contains(&number)) {
+        return Ok(());
+    }
+    Err(ApiError::invalid_parameter(format!(
+        "Value for parameter {parameter} is invalid. Reason: You must enter a number that's between {} and {}.",
+        range.start(),
+        range.end()
+    )))
 }
 
 fn parse_handle(handle: &str) -> Option<(Uuid, String)> {

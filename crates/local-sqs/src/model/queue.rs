@@ -131,7 +131,8 @@ impl Queue {
         }
     }
 
-    /// Undoes a receive: the message is visible again in the turn that it had.
+    /// Makes a received message visible again in the turn that it had: as if it had not been received,
+    /// or because its visibility timeout is over. What is released goes to the end instead.
     pub(super) fn restore_turn(&mut self, seq: Seq) {
         self.leave(seq);
         let Some(message) = self.messages.get_mut(&seq) else {
@@ -174,7 +175,7 @@ impl Queue {
         }
     }
 
-    /// Forgets every message. What was received or deduplicated before stays known.
+    /// Forgets every message, and that it was ever sent or received.
     pub(super) fn clear(&mut self) {
         let fresh = Self::new(self.incarnation, self.attributes.clone(), self.created);
         self.messages = fresh.messages;
@@ -183,6 +184,7 @@ impl Queue {
         self.delayed = fresh.delayed;
         self.by_age = fresh.by_age;
         self.attempts = fresh.attempts;
+        self.deduplication = fresh.deduplication;
     }
 
     /// A FIFO queue's delay holds for the messages already waiting, so its change moves their times.
@@ -210,7 +212,7 @@ impl Queue {
         while let Some((until, seq)) = self.in_flight.first().copied()
             && until <= now
         {
-            self.set_state(seq, MessageState::Visible);
+            self.restore_turn(seq);
         }
         while let Some((until, seq)) = self.delayed.first().copied()
             && until <= now
@@ -294,10 +296,11 @@ impl Queue {
     }
 }
 
-/// A message's SequenceNumber: 20 digits, increasing within its queue.
+/// A message's SequenceNumber: 20 digits, increasing within its queue, not consecutive.
 pub(super) fn sequence_number(seq: Seq) -> String {
     const FIRST: u64 = 10_000_000_000_000_000_000;
-    (FIRST + seq).to_string()
+    const STEP: u64 = 256;
+    (FIRST + seq * STEP).to_string()
 }
 
 /// The exact numbers of a queue's messages.

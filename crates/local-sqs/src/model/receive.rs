@@ -11,7 +11,7 @@ use super::message::{Message, MessageState, Seq};
 use super::queue::{Queue, sequence_number};
 use super::redrive::queue_of_arn;
 use super::time::Millis;
-use super::{Sqs, checksum, limits, validate};
+use super::{Sqs, attributes, checksum, limits, validate};
 
 /// Names of message system attributes that a receiver can ask for.
 const SYSTEM_ATTRIBUTES: [&str; 11] = [
@@ -79,7 +79,7 @@ impl Sqs {
         let attempt = request.receive_request_attempt_id.as_deref().filter(|_| queue.is_fifo());
         if let Some(id) = attempt {
             validate::token("ReceiveRequestAttemptId", id)?;
-            if let Some(result) = replay(queue, id, since, until, &wanted) {
+            if let Some(result) = replay(queue, id, since, until, &wanted)? {
                 self.close(&name);
                 return Ok(Received { result, lease: Lease::default() });
             }
@@ -94,7 +94,7 @@ impl Sqs {
             }
             return Err(ApiError::new(
                 ErrorKind::OverLimit,
-                "The maximum number of in flight messages is reached.",
+                "Too many messages have been received without being deleted. Please delete your received messages or let them timeout before receiving more.",
             ));
         }
 
@@ -227,11 +227,16 @@ impl<'a> Wanted<'a> {
         )?;
         let names = request.attribute_names.iter().chain(&request.message_system_attribute_names);
         let system: Vec<&str> = names.map(String::as_str).collect();
-        if let Some(name) = system.iter().find(|name| !SYSTEM_ATTRIBUTES.contains(name)) {
-            return Err(ApiError::new(
-                ErrorKind::InvalidAttributeName,
-                format!("Unknown Attribute {name}."),
-            ));
+        for name in &request.attribute_names {
+            // The older list may name a queue's attributes too; they are ignored.
+            if !SYSTEM_ATTRIBUTES.contains(&name.as_str()) {
+                attributes::check_name(name)?;
+            }
+        }
+        for name in &request.message_system_attribute_names {
+            if !SYSTEM_ATTRIBUTES.contains(&name.as_str()) {
+                return Err(attributes::unknown(name));
+            }
         }
         Ok(Self {
             count: count as usize,
@@ -243,7 +248,7 @@ impl<'a> Wanted<'a> {
 
     fn wants_attribute(&self, name: &str) -> bool {
         self.attributes.iter().any(|wanted| match wanted.as_str() {
-            "All" | ".*" => true,
+            "All" | ".*" | "*" => true,
             wanted => match wanted.strip_suffix(".*") {
                 Some(prefix) => name.starts_with(prefix),
                 None => wanted == name,
@@ -322,31 +327,42 @@ fn take(
 }
 
 /// Answers a repeated attempt with the same messages and handles, and starts their visibility timeout
-/// anew. `None` when there was no such attempt or one of its messages is no longer as it was.
+/// anew. `None` when there was no such attempt or its messages' visibility timeout is over. When one of
+/// them was deleted or its visibility was changed, the attempt cannot be repeated.
 fn replay(
     queue: &mut Queue,
     id: &str,
     now: Millis,
     until: Millis,
     wanted: &Wanted<'_>,
-) -> Option<ReceiveMessageResult> {
-    let receipts = queue.attempts.find(id, now)?;
-    let untouched = receipts.iter().all(|(seq, receive)| {
-        queue.messages.get(seq).is_some_and(|message| {
-            message.receipt == *receive
-                && !message.visibility_changed
-                && matches!(message.state, MessageState::InFlight { .. })
-        })
-    });
-    if !untouched {
+) -> Result<Option<ReceiveMessageResult>, ApiError> {
+    let Some(receipts) = queue.attempts.find(id, now) else {
+        return Ok(None);
+    };
+    let mut expired = false;
+    for (seq, receive) in &receipts {
+        let message = queue.messages.get(seq);
+        if message.is_none_or(|m| m.receipt == *receive && m.visibility_changed) {
+            return Err(ApiError::invalid_value(
+                id,
+                "ReceiveRequestAttemptId",
+                "The receiveRequestAttemptId is not valid anymore since the receive call is not retryable.",
+            ));
+        }
+        expired |= message.is_none_or(|m| {
+            m.receipt != *receive || !matches!(m.state, MessageState::InFlight { .. })
+        });
+    }
+    if expired {
         queue.attempts.forget(id);
-        return None;
+        return Ok(None);
     }
     let mut result = ReceiveMessageResult::default();
     for (seq, _) in receipts {
         queue.set_state(seq, MessageState::InFlight { until, since: now });
-        let message = queue.messages.get(&seq)?;
-        result.messages.push(wanted.describe(queue, seq, message));
+        if let Some(message) = queue.messages.get(&seq) {
+            result.messages.push(wanted.describe(queue, seq, message));
+        }
     }
-    Some(result)
+    Ok(Some(result))
 }

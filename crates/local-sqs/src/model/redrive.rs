@@ -20,7 +20,9 @@ impl RedrivePolicy {
             return Ok(None);
         }
         let Ok(Value::Object(policy)) = serde_json::from_str(text) else {
-            return Err(bad("Redrive policy is not a valid JSON map."));
+            return Err(ApiError::invalid_parameter(
+                "Invalid value for the parameter RedrivePolicy. Reason: Redrive policy is not a valid JSON map.",
+            ));
         };
         if policy.is_empty() {
             return Ok(None);
@@ -30,9 +32,17 @@ impl RedrivePolicy {
                 "Redrive policy does not contain mandatory attribute: deadLetterTargetArn.",
             ));
         };
-        let Some(arn) = arn.as_str().filter(|arn| queue_of_arn(arn).is_some()) else {
-            return Err(bad("Invalid value for deadLetterTargetArn."));
+        let Some(arn) = arn.as_str().filter(|arn| arn.starts_with("arn:")) else {
+            return Err(bad("Dead-letter target ARN should be fully qualified ARN."));
         };
+        if queue_of_arn(arn).is_none() {
+            return Err(bad("Only SQS queues are valid resources for deadLetterTargetArn."));
+        }
+        if policy.keys().any(|key| key != "deadLetterTargetArn" && key != "maxReceiveCount") {
+            return Err(bad(
+                "Only following attributes are supported: [maxReceiveCount, deadLetterTargetArn].",
+            ));
+        }
         let count = match policy.get("maxReceiveCount") {
             None => {
                 return Err(bad(
@@ -43,7 +53,10 @@ impl RedrivePolicy {
             Some(count) => count.as_u64(),
         };
         let Some(max_receive_count) = count.filter(|count| (1..=1000).contains(count)) else {
-            let shown = policy.get("maxReceiveCount").map(ToString::to_string).unwrap_or_default();
+            let shown = match policy.get("maxReceiveCount") {
+                Some(Value::String(shown)) => shown.clone(),
+                shown => shown.map(ToString::to_string).unwrap_or_default(),
+            };
             return Err(bad(&format!(
                 "Invalid value for maxReceiveCount: {shown}, valid values are from 1 to 1000 both inclusive."
             )));
@@ -74,35 +87,52 @@ pub(super) enum RedriveAllowPolicy {
 impl RedriveAllowPolicy {
     /// An empty text or object takes the policy away.
     pub(super) fn parse(text: &str) -> Result<Option<Self>, ApiError> {
-        let bad = |reason: &str| ApiError::invalid_value(text, "RedriveAllowPolicy", reason);
+        let bad = |reason: &str| {
+            let reason = format!("Amazon SQS can't create the redrive allow policy. {reason}");
+            Err(ApiError::invalid_value(text, "RedriveAllowPolicy", reason))
+        };
+        let unsupported = || {
+            Err(ApiError::invalid_parameter(
+                "Invalid value for the parameter RedriveAllowPolicy. Reason: Amazon SQS can't create the redrive allow policy, as it’s in an unsupported format.",
+            ))
+        };
         if text.is_empty() {
             return Ok(None);
         }
         let Ok(Value::Object(policy)) = serde_json::from_str(text) else {
-            return Err(bad(
-                "Amazon SQS can't create the redrive allow policy, as it's in an unsupported format.",
-            ));
+            return unsupported();
         };
         if policy.is_empty() {
             return Ok(None);
         }
-        let sources = policy.get("sourceQueueArns");
-        let permission = policy.get("redrivePermission").and_then(Value::as_str);
-        match (permission, sources) {
+        if policy.keys().any(|key| key != "redrivePermission" && key != "sourceQueueArns") {
+            return unsupported();
+        }
+        let sources = match policy.get("sourceQueueArns") {
+            None => None,
+            Some(Value::Array(arns)) => {
+                let arns = arns.iter().map(|arn| arn.as_str().map(str::to_owned));
+                match arns.collect::<Option<Vec<String>>>() {
+                    Some(arns) => Some(arns),
+                    None => return unsupported(),
+                }
+            }
+            Some(_) => return unsupported(),
+        };
+        match (policy.get("redrivePermission").and_then(Value::as_str), sources) {
             (Some("allowAll"), None) => Ok(Some(Self::AllowAll)),
             (Some("denyAll"), None) => Ok(Some(Self::DenyAll)),
-            (Some("byQueue"), Some(Value::Array(arns))) if (1..=10).contains(&arns.len()) => {
-                let arns = arns.iter().map(|arn| arn.as_str().map(str::to_owned));
-                let arns = arns.collect::<Option<Vec<_>>>();
-                Ok(Some(Self::ByQueue(arns.ok_or_else(|| bad("Invalid sourceQueueArns."))?)))
+            (Some("allowAll" | "denyAll"), Some(_)) => bad(
+                "To specify one or more source queue ARNs, you must set redrivePermission to byQueue.",
+            ),
+            (Some("byQueue"), Some(arns)) if arns.len() > 10 => {
+                bad("The maximum number of source queue ARNs you can specify is 10.")
             }
-            (Some("byQueue"), _) => {
-                Err(bad("The redrivePermission byQueue needs 1 to 10 sourceQueueArns."))
-            }
-            (Some("allowAll" | "denyAll"), Some(_)) => {
-                Err(bad("sourceQueueArns can be given only when redrivePermission is byQueue."))
-            }
-            _ => Err(bad("redrivePermission must be allowAll, denyAll or byQueue.")),
+            (Some("byQueue"), Some(arns)) if !arns.is_empty() => Ok(Some(Self::ByQueue(arns))),
+            (Some("byQueue"), _) => bad(
+                "When you specify the byQueue permission type, you must also specify one or more sourceQueueArns values.",
+            ),
+            _ => unsupported(),
         }
     }
 

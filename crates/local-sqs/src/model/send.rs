@@ -192,7 +192,15 @@ fn check_content(
 
 /// The message's own delay, or else the queue's. FIFO queues know only the queue's.
 fn delay(entry: &SendMessageBatchRequestEntry, queue: &Queue) -> Result<Duration, ApiError> {
-    match validate::within("DelaySeconds", entry.delay_seconds, &limits::DELAY_SECONDS)? {
+    let seconds = entry.delay_seconds;
+    if let Some(seconds) = seconds.filter(|seconds| !limits::DELAY_SECONDS.contains(seconds)) {
+        return Err(ApiError::invalid_value(
+            seconds,
+            "DelaySeconds",
+            "DelaySeconds must be >= 0 and <= 900.",
+        ));
+    }
+    match seconds {
         Some(seconds) if queue.is_fifo() && seconds != 0 => Err(ApiError::invalid_value(
             seconds,
             "DelaySeconds",

@@ -113,16 +113,12 @@ impl Sqs {
             ));
         };
         let newest = message.receipt == receipt.receive;
-        if !newest && fifo {
-            return Err(expired(handle));
-        }
-        let MessageState::InFlight { since, .. } = message.state else {
-            return Err(not_in_flight(handle));
+        // A standard queue lets an older handle change the visibility that a newer receive gave.
+        let since = match message.state {
+            MessageState::InFlight { since, .. } if newest || !fifo => since,
+            _ if fifo => return Err(expired(handle)),
+            _ => return Err(not_in_flight(handle)),
         };
-        if !newest {
-            // Somebody else has the message: what this handle stands for is not in flight.
-            return Err(not_in_flight(handle));
-        }
         if (now + timeout).since(since) > total {
             return Err(ApiError::invalid_value(
                 seconds,

@@ -113,7 +113,7 @@ pub(super) fn characters(text: &str) -> Result<(), ApiError> {
         Some(c) => Err(ApiError::new(
             ErrorKind::InvalidMessageContents,
             format!(
-                "Invalid binary character '#x{:X}' was found in the message body, the set of allowed characters is #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF",
+                "Invalid binary character '#x{:X}' was found in the message body, the set of allowed characters is #x9 | #xA | #xD | [#x20-#xD7FF] | [#xE000-#xFFFD] | [#x10000-#x10FFFF].",
                 u32::from(c)
             ),
         )),
@@ -138,11 +138,10 @@ pub(super) fn message_attributes(attributes: &MessageAttributes) -> Result<(), A
             ));
         }
         let data_type = value.data_type.as_str();
-        let problem = |text: &str| {
-            Err(ApiError::invalid_parameter(format!("The message attribute '{name}' {text}")))
-        };
         if data_type.is_empty() {
-            return problem("must contain a non-empty message attribute type.");
+            return Err(ApiError::invalid_parameter(format!(
+                "The message (user) attribute '{name}' must contain a non-empty message attribute type."
+            )));
         }
         if data_type.len() > 256 {
             return Err(ApiError::invalid_parameter(
@@ -151,15 +150,20 @@ pub(super) fn message_attributes(attributes: &MessageAttributes) -> Result<(), A
         }
         let base = data_type.split_once('.').map_or(data_type, |(base, _)| base);
         if !matches!(base, "String" | "Number" | "Binary") {
-            return problem(
-                "has an invalid message attribute type, the set of supported type prefixes is Binary, Number, and String.",
-            );
+            return Err(ApiError::invalid_parameter(format!(
+                "The type of message (user) attribute '{name}' is invalid. You must use only the following supported type prefixes: Binary, Number, String."
+            )));
         }
         let empty = || {
             Err(ApiError::invalid_parameter(format!(
                 "Message (user) attribute '{name}' must contain a non-empty value of type '{base}'."
             )))
         };
+        if value.string_value.is_some() && value.binary_value.is_some() {
+            return Err(ApiError::invalid_parameter(format!(
+                "Message (user) attribute '{name}' must have a single value."
+            )));
+        }
         if base == "Binary" {
             if value.string_value.is_some()
                 || value.binary_value.as_ref().is_none_or(|b| b.0.is_empty())
@@ -174,7 +178,8 @@ pub(super) fn message_attributes(attributes: &MessageAttributes) -> Result<(), A
         if value.binary_value.is_some() {
             return empty();
         }
-        characters(text)?;
+        // In a body the same is InvalidMessageContents.
+        characters(text).map_err(|error| ApiError::invalid_parameter(error.message))?;
         if base == "Number" && !is_number(text) {
             return Err(ApiError::invalid_parameter(format!(
                 "Can't cast the value of message (user) attribute '{name}' to a number."
@@ -185,7 +190,12 @@ pub(super) fn message_attributes(attributes: &MessageAttributes) -> Result<(), A
 }
 
 fn attribute_name(name: &str) -> Result<(), ApiError> {
-    if name.is_empty() || name.len() > 256 {
+    if name.is_empty() {
+        return Err(ApiError::invalid_parameter(
+            "The request must contain non-empty message (user) attribute names.",
+        ));
+    }
+    if name.len() > 256 {
         return Err(ApiError::invalid_parameter(
             "Message (user) attribute names must be shorter than 256 Bytes",
         ));
@@ -197,7 +207,9 @@ fn attribute_name(name: &str) -> Result<(), ApiError> {
             "You can't use message attribute names beginning with 'AWS.' or 'Amazon.'. These strings are reserved for internal use. Additionally, they cannot start or end with '.', nor contain '..'.",
         ));
     }
-    if name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.')) {
+    // AWS documents ASCII letters only, but takes those of Latin-1 and Latin Extended-A as well.
+    let letter = |c: char| c.is_ascii_alphanumeric() || ('\u{c0}'..='\u{17f}').contains(&c);
+    if name.chars().all(|c| letter(c) || matches!(c, '_' | '-' | '.')) {
         return Ok(());
     }
     Err(ApiError::invalid_parameter(

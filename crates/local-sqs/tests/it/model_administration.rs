@@ -67,7 +67,10 @@ fn unknown_and_out_of_range_attributes_are_refused() {
 #[test]
 fn the_type_of_a_queue_cannot_be_changed() {
     let mut rig = Rig::standard();
-    assert_eq!(refusal(rig.set(QUEUE, "FifoQueue", "true")), ErrorKind::InvalidAttributeValue);
+    assert_eq!(refusal(rig.set(QUEUE, "FifoQueue", "true")), ErrorKind::InvalidAttributeName);
+    let mut rig = Rig::fifo();
+    assert_eq!(refusal(rig.set(FIFO, "FifoQueue", "false")), ErrorKind::InvalidAttributeValue);
+    rig.set(FIFO, "FifoQueue", "True").unwrap();
 }
 
 #[test]
@@ -199,10 +202,11 @@ fn only_the_account_and_the_name_of_a_queue_url_matter() {
         "https://sqs.eu-west-1.amazonaws.com/000000000000/q",
         "/000000000000/q",
         "http://host/some/prefix/000000000000/q/",
+        "q",
     ] {
         assert_eq!(&*rig.sqs.queue_name(queue_url).unwrap(), QUEUE);
     }
-    for queue_url in ["http://host/111111111111/q", "q", "http://host/", "garbage"] {
+    for queue_url in ["http://host/111111111111/q", "other", "http://host/", "garbage"] {
         assert_eq!(refusal(rig.sqs.queue_name(queue_url)), ErrorKind::QueueDoesNotExist);
     }
     assert_eq!(refusal(rig.sqs.queue_name("")), ErrorKind::MissingParameter);

@@ -187,7 +187,7 @@ fn a_move_task_keeps_to_its_rate_and_can_be_cancelled() {
     let mut rig = with_dead_letters(20);
     rig.create("elsewhere", &[]).unwrap();
     let task = start(&mut rig, Some("elsewhere"), Some(2)).unwrap();
-    assert_eq!(refusal(start(&mut rig, None, None)), ErrorKind::UnsupportedOperation);
+    assert_eq!(refusal(start(&mut rig, None, None)), ErrorKind::InvalidParameterValue);
     rig.wait(4);
     assert_eq!(rig.counts("elsewhere").0, 9, "one at once, then two a second");
     let cancel = CancelMessageMoveTaskRequest { task_handle: task.task_handle };
@@ -197,7 +197,7 @@ fn a_move_task_keeps_to_its_rate_and_can_be_cancelled() {
     assert_eq!(rig.counts("elsewhere").0, 9);
     assert_eq!(latest_task(&mut rig).status, "CANCELLED");
     let again = rig.sqs.cancel_message_move_task(rig.now, &cancel);
-    assert_eq!(refusal(again), ErrorKind::UnsupportedOperation);
+    assert_eq!(refusal(again), ErrorKind::InvalidParameterValue);
 }
 
 #[test]

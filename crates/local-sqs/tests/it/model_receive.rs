@@ -161,7 +161,10 @@ fn a_noisy_message_group_of_a_standard_queue_lets_quiet_ones_go_first() {
         send(&mut rig, "noisy");
     }
     rig.receive(QUEUE, 10);
+    rig.receive(QUEUE, 10);
     send(&mut rig, "quiet");
+    assert_eq!(bodies(&rig.receive(QUEUE, 1)), ["noisy"], "thirty in flight make it noisy");
+    rig.receive(QUEUE, 9);
     let next = rig.receive(QUEUE, 1);
     assert_eq!(bodies(&next), ["quiet"]);
     assert_eq!(next[0].attributes["MessageGroupId"], "quiet");

@@ -119,9 +119,31 @@ fn the_visibility_of_a_message_that_is_not_in_flight_cannot_be_changed() {
     rig.wait(30);
     assert_eq!(refusal(rig.change(QUEUE, &old, 10)), ErrorKind::MessageNotInflight);
     let new = rig.receive(QUEUE, 1).remove(0).receipt_handle;
-    assert_eq!(refusal(rig.change(QUEUE, &old, 10)), ErrorKind::MessageNotInflight);
     rig.delete(QUEUE, &new).unwrap();
+    assert_eq!(refusal(rig.change(QUEUE, &old, 10)), ErrorKind::InvalidParameterValue);
     assert_eq!(refusal(rig.change(QUEUE, &new, 10)), ErrorKind::InvalidParameterValue);
+}
+
+#[test]
+fn a_standard_queue_lets_an_older_handle_change_the_visibility_of_a_newer_receive() {
+    let mut rig = Rig::standard();
+    rig.send("one");
+    let old = rig.receive(QUEUE, 1).remove(0).receipt_handle;
+    rig.wait(30);
+    rig.receive(QUEUE, 1);
+    rig.change(QUEUE, &old, 0).unwrap();
+    assert_eq!(rig.counts(QUEUE), (1, 0, 0));
+}
+
+#[test]
+fn a_fifo_queue_refuses_to_change_the_visibility_by_a_handle_that_has_expired() {
+    let mut rig = Rig::fifo();
+    rig.send_to_group("a", "a1");
+    let old = rig.receive(FIFO, 1).remove(0).receipt_handle;
+    rig.wait(30);
+    assert_eq!(refusal(rig.change(FIFO, &old, 10)), ErrorKind::InvalidParameterValue);
+    rig.receive(FIFO, 1);
+    assert_eq!(refusal(rig.change(FIFO, &old, 10)), ErrorKind::InvalidParameterValue);
 }
 
 #[test]
