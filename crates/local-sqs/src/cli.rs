@@ -1,16 +1,23 @@
 //! The binary's settings and life.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use service_kit::Shutdown;
 use service_kit::settings::{Reader, Setting, common};
 
-use crate::{QueueDeclaration, Server, ServerSettings, default_queues, parse_queues};
+use crate::model::{Limits, ModelSettings};
+use crate::{Faults, QueueDeclaration, Server, ServerSettings, default_queues, parse_queues};
 
 /// The setting that holds the address to listen on.
 const ADDR: &str = "LOCAL_SQS_ADDR";
 /// The setting that names the file of queues.
 const QUEUES: &str = "LOCAL_SQS_QUEUES";
+/// The setting that names the file of faults.
+const FAULTS: &str = "LOCAL_SQS_FAULTS";
+const ACCOUNT: &str = "LOCAL_SQS_ACCOUNT";
+const REGION: &str = "LOCAL_SQS_REGION";
+const DELETED_NAME_INTERVAL: &str = "LOCAL_SQS_DELETED_NAME_INTERVAL";
 
 /// What the binary reads from its file and the environment.
 #[derive(Debug, Clone)]
@@ -19,6 +26,14 @@ pub struct Settings {
     pub addr: SocketAddr,
     /// The queues to create at start.
     pub queues: Vec<QueueDeclaration>,
+    /// The faults to show from the start.
+    pub faults: Faults,
+    /// The account in queue URLs and ARNs.
+    pub account: String,
+    /// The region in ARNs.
+    pub region: String,
+    /// How long a deleted queue's name cannot be used.
+    pub deleted_name_interval: Duration,
 }
 
 impl Settings {
@@ -34,7 +49,25 @@ impl Settings {
             Setting::optional(
                 QUEUES,
                 "a TOML file of [[queue]] tables, dead-letter queues before their sources",
-                "Queues to create at start; when not set, the fleet's four below /000000000000/",
+                "Queues to create at start; when not set, the fleet's four below the account",
+            ),
+            Setting::optional(
+                FAULTS,
+                "a TOML file of a seed and [[rules]] tables",
+                "Faults to show from the start, as POST /_local/faults takes them in JSON",
+            ),
+            Setting::new(
+                ACCOUNT,
+                "000000000000",
+                "twelve digits",
+                "The account in queue URLs and ARNs",
+            ),
+            Setting::new(REGION, "us-east-1", "a region's name", "The region in ARNs"),
+            Setting::new(
+                DELETED_NAME_INTERVAL,
+                "0s",
+                "0s to 1h",
+                "How long a deleted queue's name cannot be used again; 60s on AWS",
             ),
         ];
         let telemetry =
@@ -47,7 +80,31 @@ impl Settings {
     /// Reads the settings. A file of queues that SQS would refuse is a problem of its setting.
     pub fn read(reader: &mut Reader) -> Self {
         let addr = reader.socket_addr(ADDR);
+        let account = reader.text(ACCOUNT);
+        if account.len() != 12 || !account.bytes().all(|b| b.is_ascii_digit()) {
+            reader.problem(ACCOUNT, &account, "twelve digits");
+        }
+        let region = reader.text(REGION);
+        if region.is_empty() || !region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+            reader.problem(REGION, &region, "a region's name, such as us-east-1");
+        }
+        let deleted_name_interval =
+            reader.duration(DELETED_NAME_INTERVAL, Duration::ZERO..=Duration::from_hours(1));
         let mut queues = default_queues();
+        let mut faults = Faults::default();
+        if let Some(file) = reader.optional(FAULTS).filter(|file| !file.is_empty()) {
+            let text = std::fs::read_to_string(&file).map_err(|error| error.to_string());
+            let read = text
+                .and_then(|text| toml::from_str::<Faults>(&text).map_err(|error| error.to_string()))
+                .and_then(|faults| faults.check().map(|()| faults));
+            match read {
+                Ok(read) => faults = read,
+                Err(error) => {
+                    let allowed = format!("a readable TOML file of faults ({})", error.trim_end());
+                    reader.problem(FAULTS, &file, &allowed);
+                }
+            }
+        }
         if let Some(file) = reader.optional(QUEUES).filter(|file| !file.is_empty()) {
             let text = std::fs::read_to_string(&file).map_err(|error| error.to_string());
             match text.and_then(|text| parse_queues(&text).map_err(|error| error.to_string())) {
@@ -61,7 +118,7 @@ impl Settings {
                 }
             }
         }
-        Self { addr, queues }
+        Self { addr, queues, faults, account, region, deleted_name_interval }
     }
 }
 
@@ -69,7 +126,21 @@ impl Settings {
 pub async fn run(settings: Settings, shutdown: Shutdown) -> anyhow::Result<()> {
     let listener = service_kit::bind(ADDR, settings.addr)?;
     let queues = settings.queues.len();
-    let settings = ServerSettings { queues: settings.queues, ..ServerSettings::default() };
+    let defaults = ServerSettings::default();
+    let limits = Limits {
+        deleted_name_interval: settings.deleted_name_interval,
+        ..defaults.model.limits.clone()
+    };
+    let settings = ServerSettings {
+        model: ModelSettings {
+            account: settings.account,
+            region: settings.region,
+            limits,
+            ..defaults.model
+        },
+        queues: settings.queues,
+        faults: settings.faults,
+    };
     let server = Server::with_listener(listener, settings)?;
     tracing::warn!(
         endpoint = server.endpoint(),

@@ -24,4 +24,4 @@ pub mod model;
 mod server;
 
 pub use declaration::{DeclarationError, QueueDeclaration, default_queues, parse_queues};
-pub use server::{FaultError, FaultRule, Faults, Handle, Server, ServerSettings};
+pub use server::{FaultError, FaultRule, Faults, Handle, Latency, Server, ServerSettings};

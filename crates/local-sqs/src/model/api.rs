@@ -394,6 +394,13 @@ macro_rules! operations {
         #[serde(untagged)]
         pub enum Response { $($name($response)),* }
 
+        impl Response {
+            /// The operation's name.
+            pub const fn operation(&self) -> &'static str {
+                match self { $(Self::$name(_) => stringify!($name)),* }
+            }
+        }
+
         impl Request {
             /// The names of all operations.
             pub const OPERATIONS: &'static [&'static str] = &[$(stringify!($name)),*];
@@ -442,6 +449,22 @@ operations! {
 }
 
 impl Response {
+    /// Whether the operation has no output.
+    pub const fn is_empty(&self) -> bool {
+        matches!(
+            self,
+            Self::AddPermission(_)
+                | Self::ChangeMessageVisibility(_)
+                | Self::DeleteMessage(_)
+                | Self::DeleteQueue(_)
+                | Self::PurgeQueue(_)
+                | Self::RemovePermission(_)
+                | Self::SetQueueAttributes(_)
+                | Self::TagQueue(_)
+                | Self::UntagQueue(_)
+        )
+    }
+
     /// Puts `endpoint` (`http://host:port`) before each queue path, making it a queue URL.
     #[must_use]
     pub fn with_endpoint(mut self, endpoint: &str) -> Self {

@@ -13,7 +13,9 @@ pub enum ErrorKind {
     BatchEntryIdsNotDistinct,
     BatchRequestTooLong,
     EmptyBatchRequest,
+    InternalError,
     InternalFailure,
+    InvalidAction,
     InvalidAddress,
     InvalidAttributeName,
     InvalidAttributeValue,
@@ -59,7 +61,10 @@ impl ErrorKind {
             Self::EmptyBatchRequest => {
                 (SQS, "EmptyBatchRequest", "AWS.SimpleQueueService.EmptyBatchRequest", 400)
             }
+            // The failure of a batch's entry.
+            Self::InternalError => (FRAMEWORK, "InternalError", "InternalError", 500),
             Self::InternalFailure => (FRAMEWORK, "InternalFailure", "InternalFailure", 500),
+            Self::InvalidAction => (FRAMEWORK, "InvalidAction", "InvalidAction", 400),
             Self::InvalidAddress => (SQS, "InvalidAddress", "InvalidAddress", 404),
             Self::InvalidAttributeName => {
                 (SQS, "InvalidAttributeName", "InvalidAttributeName", 400)

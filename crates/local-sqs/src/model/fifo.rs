@@ -14,7 +14,7 @@ use super::message::Seq;
 /// servable goes to the end, so that a long group cannot starve the others.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Groups {
-    groups: ByGroup<Group>,
+    by_group: ByGroup<Group>,
     turns: BTreeMap<u64, GroupId>,
     next_turn: u64,
 }
@@ -30,20 +30,20 @@ struct Group {
 impl Groups {
     /// Takes in a message of a group.
     pub(super) fn join(&mut self, group: &Arc<str>) -> GroupId {
-        self.groups.join(group)
+        self.by_group.join(group)
     }
 
     /// Sets a message's visibility. Tells whether this made the group servable.
     pub(super) fn set(&mut self, group: GroupId, seq: Seq, visible: bool) -> bool {
-        self.groups[group].messages.insert(seq, visible);
+        self.by_group[group].messages.insert(seq, visible);
         self.settle(group)
     }
 
     /// Lets a message go. Tells whether this made the group servable.
     pub(super) fn remove(&mut self, group: GroupId, seq: Seq) -> bool {
-        self.groups[group].messages.remove(&seq);
+        self.by_group[group].messages.remove(&seq);
         let servable = self.settle(group);
-        self.groups.leave(group);
+        self.by_group.leave(group);
         servable
     }
 
@@ -53,7 +53,7 @@ impl Groups {
         let Some(group) = self.turns.values().next() else {
             return Vec::new();
         };
-        let visible = self.groups[*group].messages.iter().take_while(|(_, visible)| **visible);
+        let visible = self.by_group[*group].messages.iter().take_while(|(_, visible)| **visible);
         visible.map(|(seq, _)| *seq).take(limit).collect()
     }
 
@@ -63,7 +63,7 @@ impl Groups {
 
     /// Gives a group its turn or takes it away, as its first message says.
     fn settle(&mut self, id: GroupId) -> bool {
-        let group = &mut self.groups[id];
+        let group = &mut self.by_group[id];
         let servable = group.messages.first_key_value().is_some_and(|(_, visible)| *visible);
         match (servable, group.turn) {
             (true, None) => {

@@ -52,6 +52,9 @@ pub use receive::{Lease, Received};
 pub(crate) use seeded::Seeded;
 pub use time::Millis;
 
+/// Says whether an entry of a batch, by its position, is to fail, and with what.
+pub type EntryFails<'a> = &'a mut dyn FnMut(usize) -> Option<ApiError>;
+
 /// What a model is made with.
 #[derive(Debug, Clone)]
 pub struct ModelSettings {
@@ -111,6 +114,18 @@ impl Sqs {
 
     /// Answers a request of any operation; a receive as a short poll.
     pub fn apply(&mut self, now: Millis, request: Request) -> Result<Response, ApiError> {
+        self.apply_with(now, request, &mut |_| None)
+    }
+
+    /// The same, where entries of a batch may fail for reasons that are not the model's, as they do on
+    /// AWS: `fails` is asked for each entry of a batch by its position, and an entry that it has an
+    /// error for has no effect and is answered with that.
+    pub fn apply_with(
+        &mut self,
+        now: Millis,
+        request: Request,
+        fails: EntryFails<'_>,
+    ) -> Result<Response, ApiError> {
         let done = |()| Empty {};
         Ok(match request {
             Request::AddPermission(r) => {
@@ -123,14 +138,14 @@ impl Sqs {
                 self.change_message_visibility(now, &r).map(done)?,
             ),
             Request::ChangeMessageVisibilityBatch(r) => Response::ChangeMessageVisibilityBatch(
-                self.change_message_visibility_batch(now, r)?,
+                self.change_message_visibility_batch_with(now, r, fails)?,
             ),
             Request::CreateQueue(r) => Response::CreateQueue(self.create_queue(now, r)?),
             Request::DeleteMessage(r) => {
                 Response::DeleteMessage(self.delete_message(now, &r).map(done)?)
             }
             Request::DeleteMessageBatch(r) => {
-                Response::DeleteMessageBatch(self.delete_message_batch(now, r)?)
+                Response::DeleteMessageBatch(self.delete_message_batch_with(now, r, fails)?)
             }
             Request::DeleteQueue(r) => {
                 Response::DeleteQueue(self.delete_queue(now, &r.queue_url).map(done)?)
@@ -160,7 +175,7 @@ impl Sqs {
             }
             Request::SendMessage(r) => Response::SendMessage(self.send_message(now, r)?),
             Request::SendMessageBatch(r) => {
-                Response::SendMessageBatch(self.send_message_batch(now, r)?)
+                Response::SendMessageBatch(self.send_message_batch_with(now, r, fails)?)
             }
             Request::SetQueueAttributes(r) => {
                 Response::SetQueueAttributes(self.set_queue_attributes(now, &r).map(done)?)
@@ -283,6 +298,28 @@ impl Sqs {
         let name = self.queue_name(queue_url)?;
         self.queues.get(&name).ok_or_else(ApiError::queue_does_not_exist)
     }
+}
+
+/// Settles each entry of a batch by itself.
+fn settle_entries<E, T>(
+    entries: Vec<E>,
+    fails: EntryFails<'_>,
+    id: impl Fn(&E) -> String,
+    mut settle: impl FnMut(E) -> Result<T, ApiError>,
+) -> api::BatchResult<T> {
+    let mut result = api::BatchResult::default();
+    for (position, entry) in entries.into_iter().enumerate() {
+        let id = id(&entry);
+        let settled = match fails(position) {
+            Some(error) => Err(error),
+            None => settle(entry),
+        };
+        match settled {
+            Ok(done) => result.successful.push(done),
+            Err(error) => result.failed.push(failed_entry(id, error)),
+        }
+    }
+    result
 }
 
 fn failed_entry(id: String, error: ApiError) -> BatchResultErrorEntry {

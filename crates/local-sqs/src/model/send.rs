@@ -13,7 +13,7 @@ use super::groups::GroupId;
 use super::message::{Content, Message, MessageState};
 use super::queue::{Queue, sequence_number};
 use super::time::Millis;
-use super::{Sqs, checksum, failed_entry, limits, validate};
+use super::{EntryFails, Sqs, checksum, limits, settle_entries, validate};
 
 impl Sqs {
     /// SendMessage.
@@ -52,6 +52,15 @@ impl Sqs {
         now: Millis,
         request: SendMessageBatchRequest,
     ) -> Result<BatchResult<SendMessageResult>, ApiError> {
+        self.send_message_batch_with(now, request, &mut |_| None)
+    }
+
+    pub(super) fn send_message_batch_with(
+        &mut self,
+        now: Millis,
+        request: SendMessageBatchRequest,
+        fails: EntryFails<'_>,
+    ) -> Result<BatchResult<SendMessageResult>, ApiError> {
         let name = self.open(now, &request.queue_url)?;
         let ids = request.entries.iter().map(|entry| entry.id.as_str());
         validate::batch("SendMessageBatchRequestEntry", ids)?;
@@ -69,14 +78,13 @@ impl Sqs {
             ));
         }
         self.check_fifo_batch(&name, &request.entries)?;
-        let mut result = BatchResult::default();
-        for entry in request.entries {
-            let id = entry.id.clone();
-            match self.send(&name, entry, "One or more parameters cannot be validated.") {
-                Ok(sent) => result.successful.push(sent),
-                Err(error) => result.failed.push(failed_entry(id, error)),
-            }
-        }
+        let problem = "One or more parameters cannot be validated.";
+        let result = settle_entries(
+            request.entries,
+            fails,
+            |entry| entry.id.clone(),
+            |entry| self.send(&name, entry, problem),
+        );
         self.close(&name);
         Ok(result)
     }

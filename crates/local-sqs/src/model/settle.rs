@@ -10,7 +10,7 @@ use super::error::{ApiError, ErrorKind};
 use super::handle::Receipt;
 use super::message::MessageState;
 use super::time::Millis;
-use super::{Sqs, failed_entry, limits, validate};
+use super::{EntryFails, Sqs, limits, settle_entries, validate};
 
 impl Sqs {
     /// DeleteMessage.
@@ -31,16 +31,27 @@ impl Sqs {
         now: Millis,
         request: DeleteMessageBatchRequest,
     ) -> Result<BatchResult<BatchResultEntry>, ApiError> {
+        self.delete_message_batch_with(now, request, &mut |_| None)
+    }
+
+    pub(super) fn delete_message_batch_with(
+        &mut self,
+        now: Millis,
+        request: DeleteMessageBatchRequest,
+        fails: EntryFails<'_>,
+    ) -> Result<BatchResult<BatchResultEntry>, ApiError> {
         let name = self.open(now, &request.queue_url)?;
         let ids = request.entries.iter().map(|entry| entry.id.as_str());
         validate::batch("DeleteMessageBatchRequestEntry", ids)?;
-        let mut result = BatchResult::default();
-        for entry in request.entries {
-            match self.delete(&name, &entry.receipt_handle) {
-                Ok(()) => result.successful.push(BatchResultEntry { id: entry.id }),
-                Err(error) => result.failed.push(failed_entry(entry.id, error)),
-            }
-        }
+        let result = settle_entries(
+            request.entries,
+            fails,
+            |entry| entry.id.clone(),
+            |entry| {
+                self.delete(&name, &entry.receipt_handle)?;
+                Ok(BatchResultEntry { id: entry.id })
+            },
+        );
         self.close(&name);
         Ok(result)
     }
@@ -63,16 +74,27 @@ impl Sqs {
         now: Millis,
         request: ChangeMessageVisibilityBatchRequest,
     ) -> Result<BatchResult<BatchResultEntry>, ApiError> {
+        self.change_message_visibility_batch_with(now, request, &mut |_| None)
+    }
+
+    pub(super) fn change_message_visibility_batch_with(
+        &mut self,
+        now: Millis,
+        request: ChangeMessageVisibilityBatchRequest,
+        fails: EntryFails<'_>,
+    ) -> Result<BatchResult<BatchResultEntry>, ApiError> {
         let name = self.open(now, &request.queue_url)?;
         let ids = request.entries.iter().map(|entry| entry.id.as_str());
         validate::batch("ChangeMessageVisibilityBatchRequestEntry", ids)?;
-        let mut result = BatchResult::default();
-        for entry in request.entries {
-            match self.change(&name, &entry.receipt_handle, entry.visibility_timeout) {
-                Ok(()) => result.successful.push(BatchResultEntry { id: entry.id }),
-                Err(error) => result.failed.push(failed_entry(entry.id, error)),
-            }
-        }
+        let result = settle_entries(
+            request.entries,
+            fails,
+            |entry| entry.id.clone(),
+            |entry| {
+                self.change(&name, &entry.receipt_handle, entry.visibility_timeout)?;
+                Ok(BatchResultEntry { id: entry.id })
+            },
+        );
         self.close(&name);
         Ok(result)
     }

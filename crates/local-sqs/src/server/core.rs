@@ -9,8 +9,9 @@ use tokio::sync::{Notify, oneshot};
 
 use super::clock::Clock;
 use super::faults::FaultState;
+use super::metrics::Metrics;
 use crate::model::api::{ReceiveMessageRequest, ReceiveMessageResult};
-use crate::model::{ApiError, Lease, Millis, Received, Sqs};
+use crate::model::{ApiError, Lease, Millis, QueueCounts, Received, Sqs};
 
 /// What the connections, the timer and the handles share.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub(super) struct Shared {
     core: Mutex<Core>,
     pub(super) clock: Clock,
     pub(super) faults: FaultState,
+    pub(super) metrics: Metrics,
     /// Rung when the model's next deadline has become earlier.
     rearm: Notify,
 }
@@ -49,7 +51,13 @@ impl Shared {
             polls_ended: false,
             armed: None,
         };
-        Self { core: Mutex::new(core), clock, faults, rearm: Notify::new() }
+        Self {
+            core: Mutex::new(core),
+            clock,
+            faults,
+            metrics: Metrics::new(),
+            rearm: Notify::new(),
+        }
     }
 
     /// Runs an operation on the model and tells whoever waits for its effects.
@@ -130,6 +138,15 @@ impl Shared {
         self.clock.skip(by);
         self.with_model(Sqs::advance);
         self.rearm.notify_one();
+    }
+
+    /// The exact numbers of every queue's messages.
+    pub(super) fn counts(&self) -> Vec<(Arc<str>, QueueCounts)> {
+        self.with_model(|model, now| {
+            model.advance(now);
+            let named = |name: &Arc<str>| Some((Arc::clone(name), model.counts(name)?));
+            model.queue_names().filter_map(named).collect()
+        })
     }
 
     /// How many receives wait, in all queues.

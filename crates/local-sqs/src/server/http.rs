@@ -1,25 +1,19 @@
-//! AWS JSON 1.0 over HTTP: translates requests to the model's types and answers back.
-//!
-//! The protocol: every operation is a POST whose `X-Amz-Target` header names it; the path does not
-//! matter. An error's `__type` names its shape, and because SQS once spoke the Query protocol its older
-//! code travels along in `x-amzn-query-error`
-//! (<https://smithy.io/2.0/aws/protocols/aws-query-protocol.html#aws-protocols-awsquerycompatible-trait>).
+//! What a request is answered with: an operation, or one of the server's own pages.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::{Request as HttpRequest, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use axum::response::{IntoResponse, Response as HttpResponse};
-use axum::routing::{get, post};
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, Method, Request as HttpRequest, StatusCode, header};
+use axum::response::{IntoResponse as _, Response as HttpResponse};
 use futures_util::StreamExt as _;
-use serde_json::json;
+use tokio::time::Instant;
 
 use super::core::Shared;
-use super::faults::Faults;
-use super::status;
-use crate::model::api::{Request, Response};
+use super::faults::{self, Fate, Loss};
+use super::wire::{Incoming, Wire};
+use super::{local, status};
+use crate::model::api::{MessageAttributeValue, Request, Response};
 use crate::model::{ApiError, ErrorKind};
 
 /// The largest request body read. A batch of 1 MiB can be several times as long in JSON, by escapes
@@ -27,108 +21,139 @@ use crate::model::{ApiError, ErrorKind};
 const BODY_LIMIT: usize = 8 * 1024 * 1024;
 /// How much of a longer body is read and thrown away.
 const DISCARD_LIMIT: usize = 64 * 1024 * 1024;
-const JSON_1_0: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.0");
-const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
-const QUERY_ERROR: HeaderName = HeaderName::from_static("x-amzn-query-error");
+/// For a request's body to come, once its head is there.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-pub(super) fn router(shared: Arc<Shared>) -> Router {
-    Router::new()
-        .route("/", get(status::page).fallback(operation))
-        .route("/health", get(|| async { "ok\n" }).fallback(operation))
-        .route("/_local/faults", post(set_faults).get(get_faults).delete(end_faults))
-        .fallback(operation)
-        .with_state(shared)
+/// An answer, or the loss of one.
+pub(super) type Answer = Result<HttpResponse, Loss>;
+
+/// Answers a request. The paths that are the server's own cannot be those of a queue, which have an
+/// account before the name.
+pub(super) async fn answer(shared: &Arc<Shared>, request: HttpRequest<Body>) -> Answer {
+    let get = request.method() == Method::GET || request.method() == Method::HEAD;
+    let is_operation = request.uri().query().is_some_and(|query| query.contains("Action="));
+    Ok(match request.uri().path() {
+        "/" if get && !is_operation => status::page(shared, request.headers()),
+        "/health" if get => "ok\n".into_response(),
+        "/metrics" if get => {
+            let headers = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+            (headers, shared.metrics.scrape(shared)).into_response()
+        }
+        path if path.starts_with("/_local/") => {
+            let (parts, body) = request.into_parts();
+            match read_body(body).await {
+                Ok(body) => local::answer(shared, &parts.method, parts.uri.path(), &body),
+                Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
+            }
+        }
+        _ => return operation(shared, request).await,
+    })
 }
 
-/// Any operation, on any path.
-async fn operation(State(shared): State<Arc<Shared>>, request: HttpRequest) -> HttpResponse {
-    let answer = match read(request).await {
-        Ok((endpoint, request)) => {
-            let fate = shared.faults.fate_of(request.operation());
-            if !fate.latency.is_zero() {
-                tokio::time::sleep(fate.latency).await;
-            }
-            if fate.drop_request {
-                return dropped_connection();
-            }
-            let result = match fate.error {
-                Some(error) => Err(error),
-                None => perform(&shared, request).await,
-            };
-            if fate.drop_response {
-                return dropped_connection();
-            }
-            result.map(|response| response.with_endpoint(&endpoint))
-        }
+/// Any operation, on any path, in either protocol.
+async fn operation(shared: &Arc<Shared>, request: HttpRequest<Body>) -> Answer {
+    let (parts, body) = request.into_parts();
+    let wire = Wire::of(&parts.method, &parts.headers);
+    let request = read_body(body).await.and_then(|body| {
+        wire.read(&Incoming { uri: &parts.uri, headers: &parts.headers, body: &body })
+    });
+    let started = Instant::now();
+    let action = request.as_ref().map_or("unknown", Request::operation);
+    let answer = match request {
+        Ok(request) => fated(shared, &parts.headers, request).await?,
         Err(error) => Err(error),
     };
-    let (status, body, error) = match &answer {
-        Ok(response) => (StatusCode::OK, serde_json::to_vec(response), None),
-        Err(error) => {
-            let body = json!({ "__type": error.kind.json_type(), "message": error.message });
-            let status = StatusCode::from_u16(error.kind.status());
-            let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            (status, serde_json::to_vec(&body), Some(error.kind))
-        }
-    };
-    let mut http = (status, body.unwrap_or_default()).into_response();
-    let headers = http.headers_mut();
-    headers.insert(header::CONTENT_TYPE, JSON_1_0);
-    if let Ok(id) = HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()) {
-        headers.insert(REQUEST_ID, id);
+    let error = answer.as_ref().map_or_else(|error| error.kind.query_code(), |_| "");
+    shared.metrics.answered(action, error, started.elapsed());
+    if let Err(error) = &answer {
+        tracing::debug!(operation = action, %error, "refused");
     }
-    if let Some(kind) = error {
-        let fault = if kind.sender_fault() { "Sender" } else { "Receiver" };
-        let value = format!("{};{fault}", kind.query_code());
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            headers.insert(QUERY_ERROR, value);
-        }
-        if kind == ErrorKind::RequestEntityTooLarge {
-            // More of the body may be under way, and is not going to be read.
-            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
-    }
-    http
+    Ok(wire.write(action, &answer, &uuid::Uuid::new_v4().to_string()))
 }
 
-async fn perform(shared: &Arc<Shared>, request: Request) -> Result<Response, ApiError> {
+/// Performs an operation as far as the faults in force let it through.
+async fn fated(
+    shared: &Arc<Shared>,
+    headers: &HeaderMap,
+    request: Request,
+) -> Result<Result<Response, ApiError>, Loss> {
+    let operation = request.operation();
+    let fate = shared.faults.fate_of(operation);
+    shared.metrics.faulted(operation, &fate);
+    if !fate.latency.is_zero() {
+        tokio::time::sleep(fate.latency).await;
+    }
+    if !fate.clock_jump.is_zero() {
+        shared.skip(fate.clock_jump);
+    }
+    if let Some(loss) = fate.request {
+        return Err(loss);
+    }
+    let answer = match &fate.error {
+        Some(error) => Err(error.clone()),
+        None => perform(shared, headers, request, &fate).await,
+    };
+    match fate.response {
+        Some(loss) => Err(loss),
+        None => Ok(answer.map(|response| response.with_endpoint(&endpoint(headers)))),
+    }
+}
+
+async fn perform(
+    shared: &Arc<Shared>,
+    headers: &HeaderMap,
+    request: Request,
+    fate: &Fate,
+) -> Result<Response, ApiError> {
     match request {
         Request::ReceiveMessage(request) => {
             shared.receive(request).await.map(Response::ReceiveMessage)
         }
-        request => shared.with_model(|model, now| model.apply(now, request)),
+        mut request => {
+            add_trace_header(&mut request, headers);
+            let mut fails = |position: usize| {
+                fate.entries.get(position).copied().unwrap_or_default().then(faults::entry_error)
+            };
+            shared.with_model(|model, now| model.apply_with(now, request, &mut fails))
+        }
     }
 }
 
-/// Reads a request, with the endpoint that its sender used.
-async fn read(request: HttpRequest) -> Result<(String, Request), ApiError> {
-    let unknown = |text: &str| ApiError::new(ErrorKind::UnknownOperation, text);
-    let (parts, body) = request.into_parts();
-    let target = parts.headers.get(TARGET).and_then(|target| target.to_str().ok());
-    if parts.method != Method::POST {
-        return Err(unknown("SQS operations are sent by POST, with an X-Amz-Target header."));
+/// AWS makes the X-Ray header of a send a system attribute of its messages, unless they have their own.
+fn add_trace_header(request: &mut Request, headers: &HeaderMap) {
+    let header = headers.get("x-amzn-trace-id").and_then(|value| value.to_str().ok());
+    let Some(header) = header.filter(|header| !header.is_empty()) else {
+        return;
+    };
+    let attributes = match request {
+        Request::SendMessage(request) => vec![&mut request.message_system_attributes],
+        Request::SendMessageBatch(request) => {
+            request.entries.iter_mut().map(|entry| &mut entry.message_system_attributes).collect()
+        }
+        _ => return,
+    };
+    for attributes in attributes {
+        attributes.entry("AWSTraceHeader".to_owned()).or_insert_with(|| MessageAttributeValue {
+            data_type: "String".to_owned(),
+            string_value: Some(header.to_owned()),
+            ..MessageAttributeValue::default()
+        });
     }
-    let target =
-        target.ok_or_else(|| unknown("The request has no X-Amz-Target header."))?.to_owned();
-    let body = read_body(body).await?;
-    let request = target
-        .strip_prefix("AmazonSQS.")
-        .and_then(|operation| Request::from_json(operation, &body))
-        .ok_or_else(|| unknown(&format!("There is no operation {target}.")))?
-        .map_err(|error| ApiError::new(ErrorKind::Serialization, error.to_string()))?;
-    Ok((endpoint(&parts.headers), request))
 }
 
 /// Reads a body. One that is too long is read to its end all the same, up to a point, because a client
 /// that is still sending does not see an answer.
 async fn read_body(body: Body) -> Result<Vec<u8>, ApiError> {
+    let broken = |text: &str| ApiError::new(ErrorKind::Serialization, text);
+    let deadline = Instant::now() + BODY_TIMEOUT;
     let mut stream = body.into_data_stream();
     let (mut bytes, mut discarded) = (Vec::new(), 0);
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|error| {
-            ApiError::new(ErrorKind::Serialization, format!("The request broke off: {error}"))
-        })?;
+    loop {
+        let chunk = tokio::time::timeout_at(deadline, stream.next())
+            .await
+            .map_err(|_| broken("The request's body did not come in time."))?;
+        let Some(chunk) = chunk else { break };
+        let chunk = chunk.map_err(|error| broken(&format!("The request broke off: {error}")))?;
         if discarded == 0 && bytes.len() + chunk.len() <= BODY_LIMIT {
             bytes.extend_from_slice(&chunk);
             continue;
@@ -149,36 +174,6 @@ async fn read_body(body: Body) -> Result<Vec<u8>, ApiError> {
 
 /// Queue URLs carry the host that the client used, so that they work from wherever it is.
 fn endpoint(headers: &HeaderMap) -> String {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = headers.get(header::HOST).and_then(|host: &HeaderValue| host.to_str().ok());
     format!("http://{}", host.unwrap_or("localhost"))
-}
-
-/// An answer that breaks off, which makes the HTTP server close the connection.
-fn dropped_connection() -> HttpResponse {
-    let broken = futures_util::stream::once(async {
-        Err::<Bytes, _>(std::io::Error::from(std::io::ErrorKind::ConnectionReset))
-    });
-    let mut response = HttpResponse::new(Body::from_stream(broken));
-    // A length that is not delivered, so that no client takes the answer for a whole one.
-    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from_static("1"));
-    response
-}
-
-async fn set_faults(State(shared): State<Arc<Shared>>, body: Bytes) -> HttpResponse {
-    match serde_json::from_slice::<Faults>(&body) {
-        Ok(faults) => {
-            shared.faults.set(faults);
-            StatusCode::NO_CONTENT.into_response()
-        }
-        Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
-    }
-}
-
-async fn get_faults(State(shared): State<Arc<Shared>>) -> HttpResponse {
-    axum::Json(shared.faults.get()).into_response()
-}
-
-async fn end_faults(State(shared): State<Arc<Shared>>) -> StatusCode {
-    shared.faults.set(Faults::default());
-    StatusCode::NO_CONTENT
 }

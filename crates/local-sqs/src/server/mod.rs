@@ -1,24 +1,28 @@
 //! The model behind HTTP.
 
 mod clock;
+mod connections;
 mod core;
 mod faults;
 mod handle;
 mod http;
+mod local;
+mod metrics;
+mod shaped;
 mod status;
+mod wire;
 
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 
 use self::clock::Clock;
 use self::core::Shared;
 use self::faults::FaultState;
-pub use self::faults::{FaultError, FaultRule, Faults};
+pub use self::faults::{FaultError, FaultRule, Faults, Latency};
 pub use self::handle::Handle;
 use crate::declaration::{QueueDeclaration, default_queues};
 use crate::model::{ModelSettings, Sqs};
@@ -57,13 +61,16 @@ pub struct Server {
 impl Server {
     /// Binds to `addr` (port 0 lets the system choose) and creates the declared queues.
     ///
-    /// An error is the listener's, or `InvalidInput` when SQS refuses a declared queue.
+    /// An error is the listener's, or `InvalidInput` when SQS refuses a declared queue or the faults make
+    /// no sense.
     pub async fn bind(addr: SocketAddr, settings: ServerSettings) -> io::Result<Self> {
         Self::with_listener(TcpListener::bind(addr).await?, settings)
     }
 
     /// The same with a listener that is bound already.
     pub fn with_listener(listener: TcpListener, settings: ServerSettings) -> io::Result<Self> {
+        let invalid = |problem: String| io::Error::new(io::ErrorKind::InvalidInput, problem);
+        settings.faults.check().map_err(invalid)?;
         let clock = Clock::start();
         let mut model = Sqs::new(settings.model);
         for queue in &settings.queues {
@@ -100,25 +107,9 @@ impl Server {
     }
 
     /// Answers requests until `shutdown` is over; then ends the long polls and finishes what is under way.
-    pub async fn serve(
-        self,
-        shutdown: impl Future<Output = ()> + Send + 'static,
-    ) -> io::Result<()> {
-        // Answers are small and awaited: they must not wait for more to fill a packet.
-        let listener = self.listener.tap_io(|stream| {
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "cannot set TCP_NODELAY");
-            }
-        });
-        let shared = Arc::clone(&self.shared);
-        let stop = async move {
-            shutdown.await;
-            shared.end_long_polls();
-        };
-        let service = http::router(Arc::clone(&self.shared));
-        let serving = axum::serve(listener, service).with_graceful_shutdown(stop);
+    pub async fn serve(self, shutdown: impl Future<Output = ()> + Send) -> io::Result<()> {
         tokio::select! {
-            served = serving => served,
+            () = connections::serve(self.listener, Arc::clone(&self.shared), shutdown) => Ok(()),
             never = self.shared.keep_time() => match never {},
         }
     }

@@ -60,12 +60,19 @@ async fn bad_requests_get_an_aws_shaped_error() {
         assert!(answer.starts_with("HTTP/1.1 400"), "{operation} {body}: {answer}");
         assert!(answer.contains(error), "{operation} {body}: {answer}");
     }
-    let no_target =
-        "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
-    assert!(server.raw(no_target).await.contains("UnknownOperationException"));
-    let no_post =
-        "PUT /anything HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-    assert!(server.raw(no_post).await.contains("UnknownOperationException"));
+    for (method, headers) in [
+        ("POST", "content-type: application/x-amz-json-1.0\r\n"),
+        ("POST", ""),
+        ("PUT", ""),
+        ("DELETE", "x-amz-target: AmazonSQS.ListQueues\r\n"),
+    ] {
+        let request = format!(
+            "{method} / HTTP/1.1\r\nhost: x\r\n{headers}content-length: 2\r\nconnection: close\r\n\r\n{{}}"
+        );
+        let answer = server.raw(&request).await;
+        assert!(answer.starts_with("HTTP/1.1 40"), "{method} {headers}: {answer}");
+        assert!(answer.contains("UnknownOperationException"), "{method} {headers}: {answer}");
+    }
 }
 
 #[tokio::test]

@@ -47,7 +47,11 @@ pub const FLEET_NAMES: &[&str] = &[
     "MONITOR_TOKEN",
     // local-sqs
     "LOCAL_SQS_ADDR",
+    "LOCAL_SQS_ACCOUNT",
+    "LOCAL_SQS_DELETED_NAME_INTERVAL",
+    "LOCAL_SQS_FAULTS",
     "LOCAL_SQS_QUEUES",
+    "LOCAL_SQS_REGION",
     // local-fleet
     "LOCAL_FLEET_DATA_DIR",
     "LOCAL_FLEET_API_ADDR",

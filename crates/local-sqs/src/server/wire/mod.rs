@@ -1,0 +1,100 @@
+//! The two protocols that SQS clients speak, over the same typed requests.
+//!
+//! - AWS JSON 1.0, the current one: every operation is a POST whose `X-Amz-Target` header names it.
+//! - AWS Query, the older one: `Action` and flat parameters in a form or a query string, XML back.
+//!
+//! Nothing here knows what an operation does; nothing in the model knows how it was asked.
+
+mod json;
+mod query;
+mod xml;
+
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse as _, Response as HttpResponse};
+
+use crate::model::api::{Request, Response};
+use crate::model::{ApiError, ErrorKind};
+
+/// The header that tells every answer apart.
+pub(super) const REQUEST_ID: &str = "x-amzn-requestid";
+
+/// How a client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wire {
+    /// AWS JSON 1.0.
+    Json,
+    /// AWS Query with XML answers.
+    Query,
+    /// AWS Query with JSON answers, by `Accept: application/json`.
+    QueryJson,
+}
+
+/// A request as it came over the wire, still to be read.
+pub(super) struct Incoming<'a> {
+    pub(super) uri: &'a Uri,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) body: &'a [u8],
+}
+
+impl Wire {
+    /// How the sender of a request speaks.
+    pub(super) fn of(method: &Method, headers: &HeaderMap) -> Self {
+        let is_json = |name: header::HeaderName| {
+            let value = headers.get(name).and_then(|value| value.to_str().ok());
+            value.is_some_and(|value| value.starts_with("application/x-amz-json"))
+        };
+        if *method == Method::POST
+            && (headers.contains_key(json::TARGET) || is_json(header::CONTENT_TYPE))
+        {
+            return Self::Json;
+        }
+        let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+        if accept.is_some_and(|accept| accept.contains("application/json")) {
+            Self::QueryJson
+        } else {
+            Self::Query
+        }
+    }
+
+    /// Reads a request.
+    pub(super) fn read(self, incoming: &Incoming<'_>) -> Result<Request, ApiError> {
+        match self {
+            Self::Json => json::read(incoming),
+            Self::Query | Self::QueryJson => query::read(incoming),
+        }
+    }
+
+    /// Writes an answer. `action` is the operation that was asked for, when that is known.
+    pub(super) fn write(
+        self,
+        action: &str,
+        answer: &Result<Response, ApiError>,
+        request_id: &str,
+    ) -> HttpResponse {
+        let (content_type, body) = match self {
+            Self::Json => ("application/x-amz-json-1.0", json::write(answer)),
+            Self::Query => ("text/xml", xml::write(action, answer, request_id)),
+            Self::QueryJson => ("application/json", query::write_json(action, answer, request_id)),
+        };
+        let status = answer.as_ref().map_or_else(|error| self.status(error.kind), |_| 200);
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut http = (status, body).into_response();
+        let headers = http.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        if let Ok(id) = HeaderValue::from_str(request_id) {
+            headers.insert(REQUEST_ID, id);
+        }
+        if let (Self::Json, Err(error)) = (self, answer) {
+            json::add_query_error(headers, error.kind);
+        }
+        http
+    }
+
+    fn status(self, kind: ErrorKind) -> u16 {
+        match (self, kind) {
+            // The Query protocol knows no target: a request without Action is one for nothing.
+            (Self::Query | Self::QueryJson, ErrorKind::UnknownOperation) => 404,
+            _ => kind.status(),
+        }
+    }
+}
