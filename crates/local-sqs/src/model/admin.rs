@@ -179,6 +179,10 @@ impl Sqs {
         let (now, queue) = (self.now, self.queues.get_mut(&name));
         if let Some(queue) = queue {
             let delay_changed = changed.delay() != queue.attributes.delay();
+            let scope = queue.deduplicates_per_group(now);
+            if changed.deduplication_per_group != scope {
+                queue.scope_until = Some((scope, now + self.limits.propagation_interval));
+            }
             queue.attributes = changed;
             queue.modified = now;
             if delay_changed {
@@ -228,7 +232,8 @@ impl Sqs {
     ) -> Result<(), ApiError> {
         let name = self.open(now, &request.queue_url)?;
         if request.tag_keys.is_empty() {
-            return Err(ApiError::missing("TagKeys"));
+            // The texts of an empty list and of an empty key are the same.
+            check_tag_key("")?;
         }
         request.tag_keys.iter().try_for_each(|key| check_tag_key(key))?;
         if let Some(queue) = self.queues.get_mut(&name) {

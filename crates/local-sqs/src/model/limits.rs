@@ -23,6 +23,9 @@ pub struct Limits {
     /// How long a deleted queue's name cannot be used. AWS documents 60 s; zero by
     /// default here because test suites delete and create the same queues in a row.
     pub deleted_name_interval: Duration,
+    /// How long a changed DeduplicationScope takes to hold. AWS documents up to 60 s for attributes of
+    /// a queue; the others hold at once here.
+    pub propagation_interval: Duration,
     /// Messages that a message move task moves in a second when no rate is asked for.
     pub move_rate: u32,
 }
@@ -37,6 +40,7 @@ impl Default for Limits {
             total_visibility_timeout: Duration::from_hours(12),
             purge_interval: Duration::from_mins(1),
             deleted_name_interval: Duration::ZERO,
+            propagation_interval: Duration::from_mins(1),
             move_rate: 500,
         }
     }

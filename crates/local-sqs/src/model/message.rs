@@ -59,6 +59,8 @@ pub(super) struct Message {
     pub(super) receipt: u64,
     /// Whether the visibility was changed since that receive.
     pub(super) visibility_changed: bool,
+    /// Whether it left flight because somebody wanted so, and not because its time was over.
+    pub(super) released: bool,
     /// Where the queue that it is in keeps its group.
     pub(super) place: GroupId,
     /// Its turn among the visible messages of a standard queue.

@@ -45,7 +45,7 @@ impl Sqs {
         let name = self.open(now, &request.queue_url)?;
         check_label(&request.label)?;
         if request.aws_account_ids.is_empty() {
-            return Err(ApiError::missing("AWSAccountIds"));
+            return Err(ApiError::invalid_value("[]", "PrincipalId", "Unable to verify."));
         }
         if request.actions.is_empty() {
             return Err(ApiError::missing("Actions"));

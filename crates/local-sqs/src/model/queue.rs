@@ -25,6 +25,8 @@ pub(super) struct Queue {
     pub(super) purged: Option<Millis>,
     pub(super) messages: BTreeMap<Seq, Message>,
     pub(super) deduplication: Deduplication,
+    /// Until when an earlier DeduplicationScope still holds, and whether that is the message group.
+    pub(super) scope_until: Option<(bool, Millis)>,
     pub(super) attempts: Attempts,
     pub(super) moves: VecDeque<MoveTask>,
     turns: Turns,
@@ -66,6 +68,7 @@ impl Queue {
             purged: None,
             messages: BTreeMap::new(),
             deduplication: Deduplication::default(),
+            scope_until: None,
             attempts: Attempts::default(),
             moves: VecDeque::new(),
             turns,
@@ -82,6 +85,14 @@ impl Queue {
 
     pub(super) const fn is_fifo(&self) -> bool {
         self.attributes.fifo
+    }
+
+    /// Whether deduplication ids are those of a message group, or else of the queue.
+    pub(super) fn deduplicates_per_group(&self, now: Millis) -> bool {
+        match self.scope_until {
+            Some((per_group, until)) if now < until => per_group,
+            _ => self.attributes.deduplication_per_group,
+        }
     }
 
     pub(super) fn in_flight(&self) -> usize {
@@ -212,6 +223,11 @@ impl Queue {
         while let Some((until, seq)) = self.in_flight.first().copied()
             && until <= now
         {
+            if let Some(message) = self.messages.get_mut(&seq) {
+                // A timeout of zero is a release.
+                message.released =
+                    matches!(message.state, MessageState::InFlight { since, .. } if since == until);
+            }
             self.restore_turn(seq);
         }
         while let Some((until, seq)) = self.delayed.first().copied()

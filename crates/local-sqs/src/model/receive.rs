@@ -319,6 +319,7 @@ fn take(
     };
     message.receipt = receive;
     message.visibility_changed = false;
+    message.released = false;
     message.receive_count += 1;
     message.first_received.get_or_insert(now);
     queue.set_state(seq, MessageState::InFlight { until, since: now });

@@ -138,7 +138,7 @@ impl Sqs {
             ),
             sequence_number: None,
         };
-        let scope = group.as_deref().filter(|_| queue.attributes.deduplication_per_group);
+        let scope = group.as_deref().filter(|_| queue.deduplicates_per_group(now));
         let key = deduplication_id.as_deref().map(|id| DeduplicationKey::new(scope, id));
         if let Some(accepted) = key.as_ref().and_then(|key| queue.deduplication.find(key, now)) {
             result.message_id = accepted.message_id.to_string();
@@ -167,6 +167,7 @@ impl Sqs {
             },
             receipt: 0,
             visibility_changed: false,
+            released: false,
             place: GroupId::default(),
             turn: 0,
         });

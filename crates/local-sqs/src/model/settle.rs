@@ -139,6 +139,8 @@ impl Sqs {
         let since = match message.state {
             MessageState::InFlight { since, .. } if newest || !fifo => since,
             _ if fifo => return Err(expired(handle)),
+            // AWS was seen to accept this, and to do nothing.
+            _ if !message.released => return Ok(()),
             _ => return Err(not_in_flight(handle)),
         };
         if (now + timeout).since(since) > total {
@@ -152,6 +154,7 @@ impl Sqs {
             ));
         }
         message.visibility_changed = true;
+        message.released = timeout.is_zero();
         let state = if timeout.is_zero() {
             MessageState::Visible
         } else {

@@ -1,6 +1,7 @@
 """What the checks in operations.py are made of: how they are collected and run, and their words."""
 
 import argparse
+import concurrent.futures
 import contextlib
 import hashlib
 import re
@@ -22,13 +23,14 @@ RUN = f"boto3-{uuid.uuid4().hex[:8]}-"
 
 PROTOCOLS = {"json": "application/x-amz-json-1.0", "query": "text/xml"}
 
-# The errors of SQS: name in the API's model, code of the Query protocol, HTTP status. boto3 tells the
-# code in both protocols, as the JSON protocol carries it in the header x-amzn-query-error.
+# The errors of SQS: name in the API's model, code of the Query protocol, HTTP status. boto3 tells
+# the code in both protocols, as the JSON protocol carries it in the header x-amzn-query-error.
 # ReceiptHandleIsInvalid is documented with status 400, but AWS has always answered it with 404.
 ERRORS = {
     "BatchEntryIdsNotDistinct": ("AWS.SimpleQueueService.BatchEntryIdsNotDistinct", 400),
     "BatchRequestTooLong": ("AWS.SimpleQueueService.BatchRequestTooLong", 400),
     "EmptyBatchRequest": ("AWS.SimpleQueueService.EmptyBatchRequest", 400),
+    "InvalidAddress": ("InvalidAddress", 404),
     "InvalidAttributeName": ("InvalidAttributeName", 400),
     "InvalidAttributeValue": ("InvalidAttributeValue", 400),
     "InvalidBatchEntryId": ("AWS.SimpleQueueService.InvalidBatchEntryId", 400),
@@ -49,8 +51,19 @@ MISSING = "MissingRequiredParameterException"
 
 # Text that every encoding on the way has to carry as it is.
 STRANGE_TEXT = (
-    "Grüße, 世界 🎈 é e\u0301 שלום\u200f\ttab\nline\r\nline\rend & <b>\"'</b> ]]> %20+ \\u0041 \u00a0 "
+    "Grüße, 世界 🎈 é e\u0301 שלום\u200f\ttab\nline\r\nline\rend "
+    "& <b>\"'</b> ]]> %20+ \\u0041 \u00a0 "
 )
+
+# Message attributes of every type, with and without a label of their own.
+OF_EVERY_TYPE = {
+    "text": {"DataType": "String", "StringValue": STRANGE_TEXT},
+    "text.url": {"DataType": "String.url", "StringValue": "https://example.com/?a=b&c=d"},
+    "number": {"DataType": "Number", "StringValue": "-12345678901234567890.5"},
+    "number.int": {"DataType": "Number.int", "StringValue": "0042"},
+    "bytes": {"DataType": "Binary", "BinaryValue": bytes(range(256))},
+    "bytes.png": {"DataType": "Binary.png", "BinaryValue": b"\x89PNG\r\n"},
+}
 
 CHECKS = []
 
@@ -68,7 +81,9 @@ class Journal:
         self.protocol = "json"
         self.requests = 0
         self.succeeded = set()
-        self.complaints = []
+        # What was wrong, each with the first piece of evidence.
+        self.wrong_requests = {}
+        self.wrong_answers = {}
 
     def watch(self, sqs):
         sqs.meta.events.register("before-send.sqs", self.note_request)
@@ -83,23 +98,24 @@ class Journal:
         }
         self.requests += 1
         if not spoken[self.protocol]:
-            self.complain(f"{operation} was not sent in the {self.protocol} protocol", body)
+            wrong = f"{operation} was not sent in the {self.protocol} protocol"
+            self.wrong_requests.setdefault(wrong, body[:200])
 
     def note_answer(self, http_response, parsed, model, **_):
         metadata, body = parsed["ResponseMetadata"], http_response.content
-        if metadata["HTTPStatusCode"] == 200:
-            self.succeeded.add(model.name)
-        if not metadata.get("RequestId"):
-            self.complain(f"{model.name} was answered without a request id", body)
         kind = http_response.headers.get("Content-Type", "").split(";")[0]
-        if body and kind != PROTOCOLS[self.protocol]:
-            self.complain(f"{model.name} was answered as {kind!r}", body)
-        silent = self.protocol == "json" and not model.output_shape
-        if silent and metadata["HTTPStatusCode"] == 200 and body:
-            self.complain(f"{model.name} has no output but was answered with a body", body)
-
-    def complain(self, sentence, evidence):
-        self.complaints.append(f"{sentence}: {evidence[:200]!r}")
+        succeeded = metadata["HTTPStatusCode"] == 200
+        if succeeded:
+            self.succeeded.add(model.name)
+        silent = succeeded and self.protocol == "json" and not model.output_shape
+        wrong = {
+            "without a request id": not metadata.get("RequestId"),
+            f"as {kind!r}": body and kind != PROTOCOLS[self.protocol],
+            "with a body, though it has no output": body and silent,
+        }
+        for how, is_so in wrong.items():
+            if is_so:
+                self.wrong_answers.setdefault(f"{model.name} was answered {how}", body[:200])
 
 
 journal = Journal()
@@ -132,16 +148,17 @@ def run():
             print(f"ok   {sentence}", flush=True)
         except Exception:  # Whatever it is, the other checks still have something to tell.
             failed += 1
-            print(f"FAIL {sentence}\n{traceback.format_exc()}", flush=True)
-    with contextlib.suppress(ClientError):
+            print(f"FAIL {sentence}\n{traceback.format_exc(chain=False)}", flush=True)
+    # A server that cannot even do this was told about above.
+    with contextlib.suppress(Exception):
         for url in list_queues(sqs, QueueNamePrefix=RUN):
             sqs.delete_queue(QueueUrl=url)
     print(f"{len(CHECKS) - failed} passed, {failed} failed", flush=True)
     return 1 if failed else 0
 
 
-def same(got, wanted):
-    assert got == wanted, f"\n   got {got!r}\nwanted {wanted!r}"
+def same(got, wanted, about=""):
+    assert got == wanted, f"{about}\n   got {got!r}\nwanted {wanted!r}"
 
 
 def text(value):
@@ -162,22 +179,22 @@ def succeeds(answer):
 @contextlib.contextmanager
 def refused(sqs, name, wording="", what="the call"):
     """Holds when what is done inside is refused with this error, told as boto3 tells it."""
-    code, status = ERRORS[name]
+    error = None
     try:
         yield
-    except ClientError as error:
-        answer = error.response
-        told, metadata = answer["Error"], answer["ResponseMetadata"]
-        same((what, told["Code"], metadata["HTTPStatusCode"]), (what, code, status))
-        # What the installed botocore does not model is a plain ClientError.
-        same((what, type(error)), (what, getattr(sqs.exceptions, name, ClientError)))
-        same((what, told.get("Type")), (what, "Sender"))
-        if journal.protocol == "json":
-            same((what, told.get("QueryErrorCode")), (what, name))
-        message = told.get("Message", "")
-        assert message and wording in message, f"{what}: {message!r} does not say {wording!r}"
-    else:
-        raise AssertionError(f"{what} succeeded, but {name} was expected")
+    except ClientError as raised:
+        error = raised
+    assert error, f"{what} succeeded, but {name} was expected"
+    told, metadata = error.response["Error"], error.response["ResponseMetadata"]
+    message = told.get("Message", "")
+    about = f"{what}: {message}"
+    same((told["Code"], metadata["HTTPStatusCode"]), ERRORS[name], about)
+    # What the installed botocore does not model is a plain ClientError.
+    same(type(error), getattr(sqs.exceptions, name, ClientError), about)
+    same(told.get("Type"), "Sender", about)
+    if journal.protocol == "json":
+        same(told.get("QueryErrorCode"), name, about)
+    assert message and wording in message, f"{what}: {message!r} does not say {wording!r}"
 
 
 def eventually(probe, wanted):
@@ -261,6 +278,14 @@ def take(sqs, url, count=1, **more):
 
 def take_one(sqs, url, **more):
     return take(sqs, url, 1, **more)[0]
+
+
+def in_background(pool, *receives):
+    """Starts receives that wait, and sees that they do wait."""
+    waiting = [pool.submit(receive, sqs, url, wait=20) for sqs, url in receives]
+    done, _ = concurrent.futures.wait(waiting, timeout=1)
+    assert not done, f"a long poll of an empty queue came back: {[one.result() for one in done]}"
+    return waiting
 
 
 def bodies(messages):

@@ -170,11 +170,26 @@ fn deduplication_ends_after_five_minutes_from_the_first_send() {
 
 #[test]
 fn deduplication_per_message_group_lets_other_groups_send_the_same() {
-    let mut rig = Rig::fifo();
-    rig.set(FIFO, "DeduplicationScope", "messageGroup").unwrap();
+    let per_group = [
+        ("FifoQueue", "true"),
+        ("ContentBasedDeduplication", "true"),
+        ("DeduplicationScope", "messageGroup"),
+    ];
+    let mut rig = Rig::empty();
+    rig.create(FIFO, &per_group).unwrap();
     let first = rig.send_to_group("a", "same");
     assert_ne!(rig.send_to_group("b", "same").message_id, first.message_id);
     assert_eq!(rig.send_to_group("a", "same").message_id, first.message_id);
+}
+
+#[test]
+fn a_changed_deduplication_scope_holds_after_a_minute() {
+    let mut rig = Rig::fifo();
+    rig.set(FIFO, "DeduplicationScope", "messageGroup").unwrap();
+    let first = rig.send_to_group("a", "same");
+    assert_eq!(rig.send_to_group("b", "same").message_id, first.message_id);
+    rig.wait(60);
+    assert_ne!(rig.send_to_group("b", "same").message_id, first.message_id);
 }
 
 #[test]

@@ -116,12 +116,22 @@ fn the_visibility_of_a_message_that_is_not_in_flight_cannot_be_changed() {
     let mut rig = Rig::standard();
     rig.send("one");
     let old = rig.receive(QUEUE, 1).remove(0).receipt_handle;
-    rig.wait(30);
+    rig.change(QUEUE, &old, 0).unwrap();
     assert_eq!(refusal(rig.change(QUEUE, &old, 10)), ErrorKind::MessageNotInflight);
     let new = rig.receive(QUEUE, 1).remove(0).receipt_handle;
     rig.delete(QUEUE, &new).unwrap();
     assert_eq!(refusal(rig.change(QUEUE, &old, 10)), ErrorKind::InvalidParameterValue);
     assert_eq!(refusal(rig.change(QUEUE, &new, 10)), ErrorKind::InvalidParameterValue);
+}
+
+#[test]
+fn changing_the_visibility_after_the_timeout_of_a_standard_queue_is_accepted_without_effect() {
+    let mut rig = Rig::standard();
+    rig.send("one");
+    let handle = rig.receive(QUEUE, 1).remove(0).receipt_handle;
+    rig.wait(30);
+    rig.change(QUEUE, &handle, 10).unwrap();
+    assert_eq!(rig.counts(QUEUE), (1, 0, 0));
 }
 
 #[test]

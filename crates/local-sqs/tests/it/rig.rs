@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use local_sqs::model::api::{
     ChangeMessageVisibilityRequest, CreateQueueRequest, DeleteMessageRequest,
-    GetQueueAttributesRequest, ReceiveMessageRequest, ReceivedMessage, SendMessageRequest,
-    SendMessageResult, SetQueueAttributesRequest,
+    GetQueueAttributesRequest, MessageAttributeValue, ReceiveMessageRequest, ReceivedMessage,
+    SendMessageRequest, SendMessageResult, SetQueueAttributesRequest,
 };
 use local_sqs::model::{ApiError, ErrorKind, Millis, ModelSettings, QueueCounts, Sqs};
 
@@ -36,6 +36,14 @@ pub(crate) fn bodies(messages: &[ReceivedMessage]) -> Vec<&str> {
 /// The kind of the error that something must have ended with.
 pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T, ApiError>) -> ErrorKind {
     result.unwrap_err().kind
+}
+
+/// Kind and text of the error that something must have ended with.
+pub(crate) fn refusal_in_words<T: std::fmt::Debug>(
+    result: Result<T, ApiError>,
+) -> (ErrorKind, String) {
+    let error = result.unwrap_err();
+    (error.kind, error.message)
 }
 
 impl Rig {
@@ -150,6 +158,22 @@ impl Rig {
     pub(crate) fn counts(&self, name: &str) -> (usize, usize, usize) {
         let QueueCounts { visible, in_flight, delayed } = self.sqs.counts(name).unwrap();
         (visible, in_flight, delayed)
+    }
+}
+
+pub(crate) fn message(body: &str) -> SendMessageRequest {
+    SendMessageRequest {
+        queue_url: url(QUEUE),
+        message_body: body.to_owned(),
+        ..Default::default()
+    }
+}
+
+pub(crate) fn attribute(data_type: &str, value: &str) -> MessageAttributeValue {
+    MessageAttributeValue {
+        data_type: data_type.to_owned(),
+        string_value: Some(value.to_owned()),
+        ..Default::default()
     }
 }
 

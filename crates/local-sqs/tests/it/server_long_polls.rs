@@ -26,7 +26,7 @@ impl Running {
         poll
     }
 
-    async fn receive_now(&self, name: &str) -> Vec<Message> {
+    pub(crate) async fn receive_now(&self, name: &str) -> Vec<Message> {
         let receive = self.client.receive_message().queue_url(self.url(name));
         let receive = receive.max_number_of_messages(10).wait_time_seconds(0);
         receive.send().await.unwrap().messages.unwrap_or_default()

@@ -69,12 +69,17 @@ impl Running {
     }
 
     /// Sends bytes as they are and returns the whole answer.
-    pub(crate) async fn raw(&self, request: &str) -> String {
+    pub(crate) async fn raw(&self, request: impl AsRef<[u8]>) -> String {
         let mut stream = self.connect().await;
-        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.write_all(request.as_ref()).await.unwrap();
         let mut answer = Vec::new();
         within(stream.read_to_end(&mut answer)).await.unwrap();
         String::from_utf8(answer).unwrap()
+    }
+
+    /// Asks for one of the server's own pages, or anything else that is a GET.
+    pub(crate) async fn get(&self, target: &str) -> String {
+        self.raw(format!("GET {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")).await
     }
 
     pub(crate) async fn connect(&self) -> TcpStream {

@@ -71,10 +71,14 @@ impl Wire {
         answer: &Result<Response, ApiError>,
         request_id: &str,
     ) -> HttpResponse {
+        let nothing_asked =
+            matches!(answer, Err(error) if error.kind == ErrorKind::UnknownOperation);
         let (content_type, body) = match self {
             Self::Json => ("application/x-amz-json-1.0", json::write(answer)),
-            Self::Query => ("text/xml", xml::write(action, answer, request_id)),
-            Self::QueryJson => ("application/json", query::write_json(action, answer, request_id)),
+            Self::QueryJson if !nothing_asked => {
+                ("application/json", query::write_json(action, answer, request_id))
+            }
+            Self::Query | Self::QueryJson => ("text/xml", xml::write(action, answer, request_id)),
         };
         let status = answer.as_ref().map_or_else(|error| self.status(error.kind), |_| 200);
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

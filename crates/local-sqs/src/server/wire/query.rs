@@ -184,7 +184,8 @@ impl Tree {
         self.parts.get(name)?.text.as_deref()
     }
 
-    /// The members of a list in the order of their numbers. One without a number is the only one.
+    /// The members of a list in the order of their numbers. One without a number is the only one, and
+    /// an empty text stands for an empty list.
     fn members(&self) -> Vec<&Self> {
         let mut members: Vec<(u64, &Self)> = self
             .parts
@@ -193,7 +194,8 @@ impl Tree {
             .collect();
         members.sort_by_key(|(number, _)| *number);
         if members.is_empty() {
-            return vec![self];
+            let empty = self.parts.is_empty() && self.text.as_deref().is_none_or(str::is_empty);
+            return if empty { Vec::new() } else { vec![self] };
         }
         members.into_iter().map(|(_, member)| member).collect()
     }

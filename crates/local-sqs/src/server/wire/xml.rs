@@ -2,6 +2,8 @@
 //!
 //! Lists are flat: each member is an element of its own beside the other fields.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 use super::query;
@@ -125,8 +127,12 @@ fn text_element(xml: &mut String, name: &str, text: &str) {
             // A parser would make a line feed of it.
             '\r' => xml.push_str("&#xD;"),
             '\t' | '\n' => xml.push(c),
-            // What XML cannot hold, which only the echo of a bad parameter can contain.
-            c if c < ' ' || matches!(c, '\u{fffe}' | '\u{ffff}') => xml.push('\u{fffd}'),
+            // XML has no way to write these, and AWS, when it echoes a bad parameter, does so all the
+            // same: no parser takes the answer.
+            c if c < ' ' || matches!(c, '\u{fffe}' | '\u{ffff}') => {
+                // Writing into a String cannot fail.
+                let _ = write!(xml, "&#x{:X};", u32::from(c));
+            }
             c => xml.push(c),
         }
     }
