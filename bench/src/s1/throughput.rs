@@ -38,7 +38,7 @@ fn scenarios(scale: Scale) -> Vec<Scenario> {
     for fifo in [false, true] {
         let of = |groups, backlog| Scenario { fifo, groups, backlog, ..Scenario::default() };
         all.extend([of(1, 0), of(1, some), of(1, most), of(1_000, most), of(100_000, most)]);
-        all.push(Scenario { in_flight: 100_000, ..of(100_000, 0) });
+        all.push(Scenario { in_flight: 100_000, ..of(1, 0) });
     }
     // A FIFO queue's messages have no delay of their own.
     all.push(Scenario { groups: 1, delayed: 100_000, ..Scenario::default() });
@@ -196,10 +196,13 @@ impl Sender {
         let entries: Vec<_> = (0..10)
             .map(|id| {
                 let number = self.next + id;
-                // What is held in flight must not block the groups that are measured.
-                let kind = if self.prefix.starts_with("held") { "held" } else { "group" };
-                let group =
-                    format!("{kind}-{}", (number * SENDERS + self.lane) % self.scenario.groups);
+                // What is held in flight must not block the groups that are measured, nor each other.
+                let (kind, groups) = if self.prefix.starts_with("held") {
+                    ("held", self.scenario.in_flight)
+                } else {
+                    ("group", self.scenario.groups)
+                };
+                let group = format!("{kind}-{}", (number * SENDERS + self.lane) % groups);
                 let mut deduplication = String::new();
                 if self.scenario.fifo {
                     deduplication = format!("{}-{number}", self.prefix);

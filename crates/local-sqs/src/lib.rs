@@ -23,5 +23,14 @@ mod declaration;
 pub mod model;
 mod server;
 
+/// What the fuzzer calls.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    /// Answers a request made of any bytes, as the server would. Returns the answer's HTTP status.
+    pub fn answer(bytes: &[u8]) -> u16 {
+        crate::server::fuzzing::answer(bytes)
+    }
+}
+
 pub use declaration::{DeclarationError, QueueDeclaration, default_queues, parse_queues};
 pub use server::{FaultError, FaultRule, Faults, Handle, Latency, Server, ServerSettings};

@@ -223,6 +223,14 @@ impl Sqs {
         if queue_url.is_empty() {
             return Err(ApiError::missing("QueueUrl"));
         }
+        if let Some((_, rest)) = queue_url.split_once("://")
+            && rest.trim_end_matches('/').split('/').count() < 3
+        {
+            return Err(ApiError::new(
+                ErrorKind::InvalidAddress,
+                format!("The address {queue_url} is not valid for this endpoint."),
+            ));
+        }
         let mut segments = queue_url.trim_end_matches('/').rsplit('/');
         let (name, account) = (segments.next(), segments.next());
         name.filter(|_| account.is_none_or(|account| account == self.account))

@@ -122,8 +122,14 @@ impl Sqs {
         let now = self.now;
         let total = self.limits.total_visibility_timeout;
         let queue = self.queues.get_mut(name).ok_or_else(ApiError::queue_does_not_exist)?;
-        let seconds = validate::within("VisibilityTimeout", seconds, &limits::VISIBILITY_SECONDS)?
-            .ok_or_else(|| ApiError::missing("VisibilityTimeout"))?;
+        let seconds = seconds.ok_or_else(|| ApiError::missing("VisibilityTimeout"))?;
+        if !limits::VISIBILITY_SECONDS.contains(&seconds) {
+            return Err(ApiError::invalid_value(
+                seconds,
+                "VisibilityTimeout",
+                "VisibilityTimeout must be an integer between 0 and 43200",
+            ));
+        }
         let timeout = Duration::from_secs(seconds.unsigned_abs());
         let receipt = Receipt::decode(handle, queue.incarnation)?;
         let fifo = queue.is_fifo();
@@ -139,8 +145,9 @@ impl Sqs {
         let since = match message.state {
             MessageState::InFlight { since, .. } if newest || !fifo => since,
             _ if fifo => return Err(expired(handle)),
-            // AWS was seen to accept this, and to do nothing.
-            _ if !message.released => return Ok(()),
+            // Documented is MessageNotInflight. AWS was seen to accept a change after the timeout was
+            // over, and to release twice, and to do nothing then.
+            _ if !message.released || timeout.is_zero() => return Ok(()),
             _ => return Err(not_in_flight(handle)),
         };
         if (now + timeout).since(since) > total {

@@ -242,7 +242,10 @@ pub(super) fn trace_header(attributes: &MessageAttributes) -> Result<Option<Stri
             )));
         }
         match (value.data_type.as_str(), value.string_value.as_deref()) {
-            ("String", Some(text)) if !text.is_empty() => header = Some(text.to_owned()),
+            ("String", Some(text)) if !text.is_empty() => {
+                characters(text).map_err(|error| ApiError::invalid_parameter(error.message))?;
+                header = Some(text.to_owned());
+            }
             _ => {
                 return Err(ApiError::invalid_parameter(format!(
                     "Message (system) attribute '{name}' must contain a non-empty value of type 'String'."

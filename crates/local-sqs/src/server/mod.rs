@@ -24,6 +24,8 @@ use self::core::Shared;
 use self::faults::FaultState;
 pub use self::faults::{FaultError, FaultRule, Faults, Latency};
 pub use self::handle::Handle;
+#[cfg(fuzzing)]
+pub(crate) use self::wire::fuzzing;
 use crate::declaration::{QueueDeclaration, default_queues};
 use crate::model::{ModelSettings, Sqs};
 

@@ -206,8 +206,11 @@ fn only_the_account_and_the_name_of_a_queue_url_matter() {
     ] {
         assert_eq!(&*rig.sqs.queue_name(queue_url).unwrap(), QUEUE);
     }
-    for queue_url in ["http://host/111111111111/q", "other", "http://host/", "garbage"] {
+    for queue_url in ["http://host/111111111111/q", "other", "/q/", "http://host/000000000000/x"] {
         assert_eq!(refusal(rig.sqs.queue_name(queue_url)), ErrorKind::QueueDoesNotExist);
+    }
+    for queue_url in ["http://host/", "http://host", "http://host/q"] {
+        assert_eq!(refusal(rig.sqs.queue_name(queue_url)), ErrorKind::InvalidAddress);
     }
     assert_eq!(refusal(rig.sqs.queue_name("")), ErrorKind::MissingParameter);
 }

@@ -3,7 +3,7 @@ use local_sqs::model::api::{
     Blob, MessageAttributeValue, MessageAttributes, ReceiveMessageRequest, SendMessageRequest,
 };
 
-use crate::rig::{FIFO, QUEUE, Rig, attribute, message, receive_all, refusal_in_words};
+use crate::rig::{FIFO, QUEUE, Rig, attribute, message, receive_all, refusal, refusal_in_words};
 
 const TRACE: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
 
@@ -44,26 +44,12 @@ fn the_names_of_message_attributes_are_letters_digits_and_three_symbols() {
         let received = rig.receive(QUEUE, 1).remove(0);
         assert_eq!(received.message_attributes[good], text("x"), "{good}");
     }
-    let reserved = "You can't use message attribute names beginning with 'AWS.' or 'Amazon.'. These strings are reserved for internal use. Additionally, they cannot start or end with '.', nor contain '..'.";
-    let characters = "Message (user) attributes name can only contain upper and lower score characters, digits, periods, hyphens and underscores.";
-    for (bad, reason) in [
-        ("", "The request must contain non-empty message (user) attribute names."),
-        (&longer, "Message (user) attribute names must be shorter than 256 Bytes"),
-        ("AWS.x", reserved),
-        ("aWs.x", reserved),
-        ("AMAZON.x", reserved),
-        (".first", reserved),
-        ("last.", reserved),
-        ("a..b", reserved),
-        ("a!b", characters),
-        ("a§b", characters),
-        ("a(b", characters),
-        ("a?b", characters),
-        ("a b", characters),
-        ("속성", characters),
+    for bad in [
+        "", &longer, "AWS.x", "aWs.x", "AMAZON.x", ".first", "last.", "a..b", "a!b", "a§b", "a(b",
+        "a?b", "a b", "속성",
     ] {
         let refused = rig.send_request(with(&[(bad, text("x"))]));
-        assert_eq!(refusal_in_words(refused), invalid(reason), "{bad}");
+        assert_eq!(refusal(refused), ErrorKind::InvalidParameterValue, "{bad}");
     }
 }
 
@@ -83,17 +69,9 @@ fn the_type_of_a_message_attribute_is_one_of_three_with_a_label_of_any_kind() {
         assert_eq!(rig.receive(QUEUE, 1)[0].message_attributes["a"].data_type, good);
     }
     rig.send_request(with(&[("a", binary("Binary.png", b"1"))])).unwrap();
-    let unknown = "The type of message (user) attribute 'a' is invalid. You must use only the following supported type prefixes: Binary, Number, String.";
-    for (bad, reason) in [
-        ("", "The message (user) attribute 'a' must contain a non-empty message attribute type."),
-        (&(longest + "x"), "Message (user) attribute types must be shorter than 256 Bytes"),
-        ("string", unknown),
-        ("Float", unknown),
-        ("Stringly", unknown),
-        ("uuid.String", unknown),
-    ] {
+    for bad in ["", "string", "Float", "Stringly", "uuid.String", &(longest + "x")] {
         let refused = rig.send_request(with(&[("a", attribute(bad, "1"))]));
-        assert_eq!(refusal_in_words(refused), invalid(reason), "{bad}");
+        assert_eq!(refusal(refused), ErrorKind::InvalidParameterValue, "{bad}");
     }
 }
 
@@ -125,13 +103,10 @@ fn a_message_attribute_has_one_value_that_is_not_empty() {
     for (bad, base) in [
         (text(""), "String"),
         (none("String"), "String"),
-        (binary("String", b"x"), "String"),
         (attribute("Number.int", ""), "Number"),
         (none("Number"), "Number"),
-        (binary("Number", b"1"), "Number"),
         (binary("Binary", b""), "Binary"),
         (none("Binary.png"), "Binary"),
-        (attribute("Binary", "x"), "Binary"),
     ] {
         let reason = format!(
             "Message (user) attribute 'a' must contain a non-empty value of type '{base}'."
@@ -141,9 +116,17 @@ fn a_message_attribute_has_one_value_that_is_not_empty() {
     }
     let double =
         MessageAttributeValue { string_value: Some("x".to_owned()), ..binary("String", b"x") };
-    let refused = rig.send_request(with(&[("a", double)]));
     let reason = "Message (user) attribute 'a' must have a single value.";
-    assert_eq!(refusal_in_words(refused), invalid(reason));
+    assert_eq!(refusal_in_words(rig.send_request(with(&[("a", double)]))), invalid(reason));
+}
+
+#[test]
+fn the_value_of_a_message_attribute_is_of_its_type() {
+    let mut rig = Rig::standard();
+    for bad in [binary("String", b"x"), binary("Number", b"1"), attribute("Binary", "x")] {
+        let refused = rig.send_request(with(&[("a", bad.clone())]));
+        assert_eq!(refusal(refused), ErrorKind::InvalidParameterValue, "{bad:?}");
+    }
 }
 
 #[test]
@@ -163,10 +146,10 @@ fn lists_of_values_are_not_supported() {
 fn characters_outside_xml_are_refused_otherwise_in_an_attribute_than_in_the_body() {
     let mut rig = Rig::standard();
     for bad in ["\u{0}", "Invalid-\u{8},\u{b}", "\u{ffff}"] {
-        let in_body = refusal_in_words(rig.send_request(message(bad)));
-        assert_eq!(in_body.0, ErrorKind::InvalidMessageContents, "{bad:?}");
-        let in_attribute = refusal_in_words(rig.send_request(with(&[("a", text(bad))])));
-        assert_eq!(in_attribute.0, ErrorKind::InvalidParameterValue, "{bad:?}");
+        let in_body = refusal(rig.send_request(message(bad)));
+        assert_eq!(in_body, ErrorKind::InvalidMessageContents, "{bad:?}");
+        let in_attribute = refusal(rig.send_request(with(&[("a", text(bad))])));
+        assert_eq!(in_attribute, ErrorKind::InvalidParameterValue, "{bad:?}");
     }
     let good = "\t\n\r \u{d7ff}\u{e000}\u{fffd}\u{10000}\u{10ffff}";
     rig.send_request(SendMessageRequest {
@@ -260,7 +243,7 @@ fn the_trace_header_is_a_string_that_is_not_empty() {
     for bad in [text(""), attribute("Number", "1"), binary("Binary", b"x"), binary("String", b"x")]
     {
         let refused = rig.send_request(traced(bad.clone()));
-        assert_eq!(refusal_in_words(refused).0, ErrorKind::InvalidParameterValue, "{bad:?}");
+        assert_eq!(refusal(refused), ErrorKind::InvalidParameterValue, "{bad:?}");
     }
 }
 

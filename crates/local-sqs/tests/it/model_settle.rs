@@ -117,6 +117,7 @@ fn the_visibility_of_a_message_that_is_not_in_flight_cannot_be_changed() {
     rig.send("one");
     let old = rig.receive(QUEUE, 1).remove(0).receipt_handle;
     rig.change(QUEUE, &old, 0).unwrap();
+    rig.change(QUEUE, &old, 0).unwrap();
     assert_eq!(refusal(rig.change(QUEUE, &old, 10)), ErrorKind::MessageNotInflight);
     let new = rig.receive(QUEUE, 1).remove(0).receipt_handle;
     rig.delete(QUEUE, &new).unwrap();

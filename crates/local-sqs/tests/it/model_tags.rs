@@ -60,6 +60,7 @@ fn the_value_of_a_tag_may_be_empty_and_its_key_not() {
     let text = "Tag keys must be between 1 and 128 characters in length.";
     assert_eq!(refusal_in_words(tag(&mut rig, tags(&[("", "value")]))), invalid(text));
     assert_eq!(refusal_in_words(untag(&mut rig, &[""])), invalid(text));
+    assert_eq!(refusal_in_words(untag(&mut rig, &[])), invalid(text));
 }
 
 #[test]

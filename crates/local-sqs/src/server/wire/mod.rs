@@ -5,6 +5,8 @@
 //!
 //! Nothing here knows what an operation does; nothing in the model knows how it was asked.
 
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod json;
 mod query;
 mod xml;
@@ -99,6 +101,58 @@ impl Wire {
             // The Query protocol knows no target: a request without Action is one for nothing.
             (Self::Query | Self::QueryJson, ErrorKind::UnknownOperation) => 404,
             _ => kind.status(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::fuzzing::answer;
+    use crate::model::api::Request;
+
+    /// Pieces that requests are made of, so that random ones come deeper than the first brace.
+    fn piece() -> impl Strategy<Value = Vec<u8>> {
+        let known = proptest::sample::select(vec![
+            r#"{"QueueUrl":"/000000000000/order-queue.fifo","#,
+            r#""Entries":[{"Id":"a","#,
+            r#""MessageBody":"x","MessageGroupId":"g","#,
+            r#""MessageAttributes":{"a":{"DataType":"Number","StringValue":"1e"}}"#,
+            r#""ReceiptHandle":"AAAA","VisibilityTimeout":9999999999"#,
+            r#""AttributeNames":["All"],"Attributes":{"RedrivePolicy":"{}"}"#,
+            "}]}",
+            "}",
+            "null",
+            "&QueueUrl=order-queue.fifo",
+            "&Attribute.1.Name=Policy&Attribute.1.Value=%7B",
+            "&SendMessageBatchRequestEntry.1.MessageBody=%00",
+            "&MessageAttribute.9.Value.StringListValue.1=",
+            "&Tag.Key=a&Tag.18446744073709551616.Key=b",
+            "&AttributeName.1=All&MaxResults=-1",
+            "...=&=&%zz",
+        ]);
+        prop_oneof![
+            3 => known.prop_map(|text| text.as_bytes().to_vec()),
+            1 => proptest::collection::vec(any::<u8>(), 0..8),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_get_an_answer_and_never_a_panic(
+            first in any::<[u8; 2]>(),
+            pieces in proptest::collection::vec(piece(), 0..6),
+        ) {
+            let status = answer(&[first.to_vec(), pieces.concat()].concat());
+            prop_assert!([200, 400, 403, 404].contains(&status), "{}", status);
+        }
+    }
+
+    #[test]
+    fn an_empty_body_gets_an_answer_from_every_operation_in_either_protocol() {
+        for first in 0..=(2 * Request::OPERATIONS.len() as u8) {
+            assert_ne!(answer(&[first, 1]), 500);
         }
     }
 }
