@@ -4,6 +4,10 @@ use std::process::ExitCode;
 
 use local_sqs::cli::{self, Settings};
 
+/// A full queue is a million small pieces of memory, taken by one thread and given back by another.
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     service_kit::run(service_kit::Program {
         name: "local-sqs",

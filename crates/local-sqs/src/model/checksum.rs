@@ -7,9 +7,9 @@ use md5::{Digest as _, Md5};
 
 use super::api::MessageAttributes;
 
-/// The digest of a body, in hexadecimal.
-pub(super) fn of_body(body: &str) -> String {
-    hex(&Md5::digest(body))
+/// The digest of a body.
+pub(super) fn of_body(body: &str) -> [u8; 16] {
+    Md5::digest(body).into()
 }
 
 /// The digest of attributes, which are kept in the order of names; `None` when there are none.

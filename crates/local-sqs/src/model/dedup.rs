@@ -1,6 +1,7 @@
 //! What a FIFO queue remembers of the messages sent in the last five minutes.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -11,7 +12,7 @@ use super::message::Seq;
 use super::time::Millis;
 
 /// A deduplication id in its scope, as half a SHA-256: at a high rate millions of them are remembered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct DeduplicationKey(u128);
 
 impl DeduplicationKey {
@@ -27,12 +28,49 @@ impl DeduplicationKey {
         let digest = digest.finalize();
         Self(digest.iter().take(16).fold(0, |key, byte| (key << 8) | u128::from(*byte)))
     }
+
+    const fn shard(self) -> usize {
+        (self.0 >> 64) as usize % SHARDS
+    }
 }
+
+/// A digest is as good a hash as any.
+impl Hash for DeduplicationKey {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        hasher.write_u64(self.0 as u64);
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+struct Digested(u64);
+
+impl Hasher for Digested {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Keys write themselves as one number; this is for the trait's sake.
+        for byte in bytes {
+            self.0 = (self.0 << 8) | u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+}
+
+/// A map that grows moves all that it has. Many small ones do so at different times, and briefly.
+const SHARDS: usize = 64;
+
+type Shard = HashMap<DeduplicationKey, Accepted, BuildHasherDefault<Digested>>;
 
 /// The messages accepted lately, by deduplication id. They stay known after they are deleted.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Deduplication {
-    accepted: BTreeMap<DeduplicationKey, Accepted>,
+    /// None until there is something to remember.
+    accepted: Vec<Shard>,
     oldest_first: VecDeque<(Millis, DeduplicationKey)>,
 }
 
@@ -45,12 +83,13 @@ pub(super) struct Accepted {
 
 impl Deduplication {
     pub(super) fn find(&mut self, key: &DeduplicationKey, now: Millis) -> Option<Accepted> {
-        while self.oldest_first.front().is_some_and(|(until, _)| *until <= now) {
-            if let Some((_, key)) = self.oldest_first.pop_front() {
-                self.accepted.remove(&key);
-            }
+        while let Some((until, old)) = self.oldest_first.front().copied()
+            && until <= now
+        {
+            self.oldest_first.pop_front();
+            self.accepted[old.shard()].remove(&old);
         }
-        self.accepted.get(key).copied()
+        self.accepted.get(key.shard())?.get(key).copied()
     }
 
     /// Remembers an accepted message. The caller has found no earlier one by this key.
@@ -61,8 +100,11 @@ impl Deduplication {
         now: Millis,
         interval: Duration,
     ) {
+        if self.accepted.is_empty() {
+            self.accepted.resize_with(SHARDS, Shard::default);
+        }
         self.oldest_first.push_back((now + interval, key));
-        self.accepted.insert(key, accepted);
+        self.accepted[key.shard()].insert(key, accepted);
     }
 }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::groups::{ByGroup, GroupId};
+use super::line::Line;
 use super::message::Seq;
 
 /// The groups that have messages. Groups that can be served wait in turn; a group that becomes
@@ -22,7 +23,7 @@ pub(super) struct Groups {
 #[derive(Debug, Clone, Default)]
 struct Group {
     /// Every message of the group, and whether it is visible.
-    messages: BTreeMap<Seq, bool>,
+    messages: Line<bool>,
     /// The group's turn while its first message is visible.
     turn: Option<u64>,
 }
@@ -35,13 +36,13 @@ impl Groups {
 
     /// Sets a message's visibility. Tells whether this made the group servable.
     pub(super) fn set(&mut self, group: GroupId, seq: Seq, visible: bool) -> bool {
-        self.by_group[group].messages.insert(seq, visible);
+        self.by_group[group].messages.put(seq, visible);
         self.settle(group)
     }
 
     /// Lets a message go. Tells whether this made the group servable.
     pub(super) fn remove(&mut self, group: GroupId, seq: Seq) -> bool {
-        self.by_group[group].messages.remove(&seq);
+        self.by_group[group].messages.take(seq);
         let servable = self.settle(group);
         self.by_group.leave(group);
         servable
@@ -53,7 +54,7 @@ impl Groups {
         let Some(group) = self.turns.values().next() else {
             return Vec::new();
         };
-        let visible = self.by_group[*group].messages.iter().take_while(|(_, visible)| **visible);
+        let visible = self.by_group[*group].messages.iter().take_while(|(_, visible)| *visible);
         visible.map(|(seq, _)| *seq).take(limit).collect()
     }
 
@@ -64,7 +65,7 @@ impl Groups {
     /// Gives a group its turn or takes it away, as its first message says.
     fn settle(&mut self, id: GroupId) -> bool {
         let group = &mut self.by_group[id];
-        let servable = group.messages.first_key_value().is_some_and(|(_, visible)| *visible);
+        let servable = group.messages.first().is_some_and(|(_, visible)| *visible);
         match (servable, group.turn) {
             (true, None) => {
                 group.turn = Some(self.next_turn);

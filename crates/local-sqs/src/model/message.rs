@@ -15,7 +15,7 @@ pub(super) type Seq = u64;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Content {
     pub(super) body: String,
-    pub(super) md5_of_body: String,
+    pub(super) md5_of_body: [u8; 16],
     pub(super) attributes: MessageAttributes,
     pub(super) trace_header: Option<String>,
 }

@@ -25,6 +25,7 @@ mod fifo;
 mod groups;
 mod handle;
 mod limits;
+mod line;
 mod message;
 mod moves;
 mod permissions;

@@ -291,7 +291,7 @@ impl<'a> Wanted<'a> {
         ReceivedMessage {
             message_id: message.id.to_string(),
             receipt_handle: receipt.encode(),
-            md5_of_body: content.md5_of_body.clone(),
+            md5_of_body: checksum::hex(&content.md5_of_body),
             body: content.body.clone(),
             attributes,
             md5_of_message_attributes: checksum::of_attributes(&message_attributes),

@@ -128,10 +128,11 @@ impl Sqs {
         let (group, deduplication_id) = identifiers(&entry, queue)?;
         let trace_header = validate::trace_header(&entry.message_system_attributes)?;
 
+        let md5_of_body = checksum::of_body(&entry.message_body);
         let mut result = SendMessageResult {
             id: Some(entry.id),
             message_id: message_id.to_string(),
-            md5_of_message_body: checksum::of_body(&entry.message_body),
+            md5_of_message_body: checksum::hex(&md5_of_body),
             md5_of_message_attributes: checksum::of_attributes(&entry.message_attributes),
             md5_of_message_system_attributes: checksum::of_attributes(
                 &entry.message_system_attributes,
@@ -149,7 +150,7 @@ impl Sqs {
             id: message_id,
             content: Arc::new(Content {
                 body: entry.message_body,
-                md5_of_body: result.md5_of_message_body.clone(),
+                md5_of_body,
                 attributes: entry.message_attributes,
                 trace_header,
             }),

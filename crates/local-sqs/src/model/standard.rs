@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::groups::{ByGroup, GroupId};
+use super::line::Line;
 use super::message::Seq;
 
 /// Messages in flight from which on a group can be noisy.
@@ -30,7 +31,7 @@ pub(super) struct Lanes {
 
 #[derive(Debug, Clone, Default)]
 struct Lane {
-    visible: BTreeMap<u64, Seq>,
+    visible: Line<Seq>,
     in_flight: usize,
     grouped: bool,
 }
@@ -72,8 +73,8 @@ impl Lanes {
     /// Puts a message back to the turn that it had.
     pub(super) fn put(&mut self, group: GroupId, seq: Seq, turn: u64) {
         let visible = &mut self.groups[group].visible;
-        let first = visible.first_key_value().map(|(first, _)| *first);
-        visible.insert(turn, seq);
+        let first = visible.first().map(|(first, _)| *first);
+        visible.put(turn, seq);
         if first.is_none_or(|first| turn < first) {
             if let Some(first) = first {
                 self.order.remove(&first);
@@ -84,9 +85,9 @@ impl Lanes {
 
     pub(super) fn take(&mut self, group: GroupId, turn: u64) {
         let visible = &mut self.groups[group].visible;
-        visible.remove(&turn);
+        visible.take(turn);
         if self.order.remove(&turn).is_some()
-            && let Some((first, _)) = visible.first_key_value()
+            && let Some((first, _)) = visible.first()
         {
             self.order.insert(*first, group);
         }
@@ -113,7 +114,7 @@ impl Lanes {
                 break;
             }
         }
-        least?.1.visible.first_key_value().map(|(_, seq)| *seq)
+        least?.1.visible.first().map(|(_, seq)| *seq)
     }
 
     fn noise(&self, lane: &Lane) -> usize {
