@@ -3,9 +3,10 @@
 //!
 //! Two layers:
 //! - [`model`] is SQS as a pure state machine, without clock, threads or I/O. Simulations use it directly.
-//! - [`Server`] puts it behind HTTP and speaks AWS JSON 1.0, as the AWS SDKs, the AWS CLI and KEDA do.
-//!   It only translates and waits: a long poll is answered the moment something can be received, without
-//!   a poll loop, and a connection that is dropped while waiting consumes nothing.
+//! - [`Server`] puts it behind HTTP and speaks AWS JSON 1.0, as the AWS SDKs, the AWS CLI and KEDA do,
+//!   and the older AWS Query. It only translates and waits: a long poll is answered the moment something
+//!   can be received, without a poll loop, and a connection that is dropped while waiting consumes
+//!   nothing. [`Faults`] make it fail on purpose.
 //!
 //! ```no_run
 //! # async fn example() -> std::io::Result<()> {

@@ -48,7 +48,7 @@ pub use error::{ApiError, ErrorKind};
 pub use limits::Limits;
 pub use message::MessageState;
 use queue::Queue;
-pub use queue::{MessageView, QueueCounts};
+pub use queue::{GroupView, MessageView, QueueCounts};
 pub use receive::{Lease, Received};
 pub(crate) use seeded::Seeded;
 pub use time::Millis;
@@ -264,7 +264,33 @@ impl Sqs {
             state: message.state,
             receive_count: message.receive_count,
             enqueued: message.enqueued,
+            first_received: message.first_received,
+            dead_letter_source: message.dead_letter_source.clone(),
         })
+    }
+
+    /// The message groups of a queue by name, for observation. Messages without a group are in none.
+    pub fn groups(&self, name: &str) -> BTreeMap<Arc<str>, GroupView> {
+        let mut groups = BTreeMap::<Arc<str>, GroupView>::new();
+        let Some(queue) = self.queues.get(name) else {
+            return groups;
+        };
+        for message in queue.messages.values() {
+            let Some(name) = &message.group else { continue };
+            let visible = message.state == MessageState::Visible;
+            let group = groups.entry(Arc::clone(name)).or_insert_with(|| GroupView {
+                // In a FIFO queue the first message that is met decides.
+                servable: visible,
+                ..GroupView::default()
+            });
+            group.servable |= visible && !queue.is_fifo();
+            match message.state {
+                MessageState::Visible => group.counts.visible += 1,
+                MessageState::InFlight { .. } => group.counts.in_flight += 1,
+                MessageState::Delayed { .. } => group.counts.delayed += 1,
+            }
+        }
+        groups
     }
 
     /// The ARN of a queue of this account.

@@ -345,4 +345,18 @@ pub struct MessageView {
     pub receive_count: u32,
     /// When it was sent.
     pub enqueued: Millis,
+    /// When it was first received in any queue.
+    pub first_received: Option<Millis>,
+    /// ARN of the queue that it was dead-lettered from.
+    pub dead_letter_source: Option<Arc<str>>,
+}
+
+/// A message group of a queue as a test or a simulation sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GroupView {
+    /// The numbers of its messages.
+    pub counts: QueueCounts,
+    /// Whether a FIFO queue would serve it now: its first message is visible. Groups of a standard
+    /// queue are served as soon as they have a visible message.
+    pub servable: bool,
 }

@@ -6,6 +6,7 @@ mod model_administration;
 mod model_batches;
 mod model_dead_letters;
 mod model_fifo;
+mod model_invariants;
 mod model_limits;
 mod model_messages;
 mod model_order;
