@@ -158,6 +158,20 @@ async fn errors_are_xml_with_the_older_codes() {
 }
 
 #[tokio::test]
+async fn an_empty_list_is_one_without_members() {
+    let server = Running::start().await;
+    for (form, code) in [
+        ("Action=SendMessageBatch&Entries=", "AWS.SimpleQueueService.EmptyBatchRequest"),
+        ("Action=TagQueue&Tags=", "MissingParameter"),
+    ] {
+        let answer = server.form(&path(STANDARD), form).await;
+        assert!(answer.contains(&format!("<Code>{code}</Code>")), "{form}: {answer}");
+    }
+    let none = server.form(&path(STANDARD), "Action=GetQueueAttributes&AttributeNames=").await;
+    assert!(none.contains("<GetQueueAttributesResult/>"), "{none}");
+}
+
+#[tokio::test]
 async fn the_parameter_queue_url_goes_before_the_path() {
     let server = Running::start().await;
     let both =

@@ -146,7 +146,8 @@ fn composite(name: &str) -> Option<(&'static str, Shape)> {
         "Tag" | "Tags" => ("Tags", Shape::Map("Key", "Value")),
         "SendMessageBatchRequestEntry"
         | "DeleteMessageBatchRequestEntry"
-        | "ChangeMessageVisibilityBatchRequestEntry" => ("Entries", Shape::Structures),
+        | "ChangeMessageVisibilityBatchRequestEntry"
+        | "Entries" => ("Entries", Shape::Structures),
         _ => return None,
     })
 }
