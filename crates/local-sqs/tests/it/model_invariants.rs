@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use local_sqs::model::api::{SendMessageRequest, StartMessageMoveTaskRequest};
+use local_sqs::model::api::{SendMessageRequest, SendMessageResult, StartMessageMoveTaskRequest};
 use local_sqs::model::{MessageState, Millis};
 use proptest::prelude::*;
 
@@ -158,7 +158,7 @@ proptest! {
         let mut rig = Rig::empty();
         let scope = if per_group { "messageGroup" } else { "queue" };
         rig.create(FIFO, &[("FifoQueue", "true"), ("DeduplicationScope", scope)]).unwrap();
-        let mut accepted: BTreeMap<(u8, Option<u8>), (Millis, String, Option<String>)> = BTreeMap::new();
+        let mut accepted: BTreeMap<(u8, Option<u8>), (Millis, SendMessageResult)> = BTreeMap::new();
         let mut waiting = 0;
         for (id, group, seconds, delete) in sends {
             rig.wait(seconds);
@@ -171,12 +171,12 @@ proptest! {
             }).unwrap();
             let key = (id, per_group.then_some(group));
             match accepted.get(&key) {
-                Some((at, message_id, number)) if rig.now.since(*at).as_secs() < 300 => {
-                    prop_assert_eq!((&sent.message_id, &sent.sequence_number), (message_id, number));
+                Some((at, first)) if rig.now.since(*at).as_secs() < 300 => {
+                    prop_assert_eq!(&sent, first);
                 }
                 _ => {
                     waiting += 1;
-                    accepted.insert(key, (rig.now, sent.message_id, sent.sequence_number));
+                    accepted.insert(key, (rig.now, sent));
                 }
             }
             if delete && let Some(message) = rig.receive(FIFO, 1).first() {
