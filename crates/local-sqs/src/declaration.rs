@@ -122,7 +122,7 @@ impl QueueDeclaration {
             attributes.insert("RedrivePolicy".to_owned(), policy.to_string());
         }
         let request = crate::model::api::CreateQueueRequest {
-            queue_name: self.name.clone(),
+            queue_name: Some(self.name.clone()),
             attributes,
             tags: self.tags.clone(),
         };

@@ -27,7 +27,8 @@ impl Sqs {
         request: CreateQueueRequest,
     ) -> Result<QueueUrlResult, ApiError> {
         self.advance(now);
-        let name = request.queue_name.as_str();
+        let name = request.queue_name.ok_or_else(|| ApiError::missing("QueueName"))?;
+        let name = name.as_str();
         let result = QueueUrlResult { queue_url: self.path(name) };
         let fifo =
             request.attributes.get("FifoQueue").is_some_and(|value| attributes::is_true(value));
@@ -78,7 +79,9 @@ impl Sqs {
         {
             self.deadlines.remove(&(deadline, Arc::clone(&name)));
         }
-        self.deleted.insert(Arc::clone(&name), self.now);
+        let (now, interval) = (self.now, self.limits.deleted_name_interval);
+        self.deleted.insert(Arc::clone(&name), now);
+        self.deleted.retain(|_, at| *at + interval > now);
         // Whoever waits there has to be told.
         self.awakened.insert(name);
         Ok(())

@@ -9,9 +9,6 @@ use super::limits;
 
 /// Checks a new queue's name: 1 to 80 characters, `.fifo` included, at the end of FIFO queues only.
 pub(super) fn queue_name(name: &str, fifo: bool) -> Result<(), ApiError> {
-    if name.is_empty() {
-        return Err(ApiError::missing("QueueName"));
-    }
     let stem = if fifo { name.strip_suffix(".fifo") } else { Some(name) };
     let good = |stem: &str| {
         !stem.is_empty()

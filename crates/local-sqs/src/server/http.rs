@@ -31,7 +31,8 @@ pub(super) type Answer = Result<HttpResponse, Loss>;
 /// account before the name.
 pub(super) async fn answer(shared: &Arc<Shared>, request: HttpRequest<Body>) -> Answer {
     let get = request.method() == Method::GET || request.method() == Method::HEAD;
-    let is_operation = request.uri().query().is_some_and(|query| query.contains("Action="));
+    let query = request.uri().query().unwrap_or_default();
+    let is_operation = query.split('&').any(|parameter| parameter.starts_with("Action="));
     Ok(match request.uri().path() {
         "/" if get && !is_operation => status::page(shared, request.headers()),
         "/health" if get => "ok\n".into_response(),

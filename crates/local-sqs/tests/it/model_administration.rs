@@ -22,11 +22,12 @@ fn creating_a_queue_again_with_the_same_attributes_succeeds() {
 fn bad_queue_names_are_refused() {
     let mut rig = Rig::empty();
     let long = "n".repeat(81);
-    for name in ["with space", "a/b", "a.b", "큐", "no-type.fifo", &long] {
+    for name in ["with space", "a/b", "a.b", "큐", "no-type.fifo", "", &long] {
         let refused = rig.create(name, &[]);
         assert_eq!(refusal(refused), ErrorKind::InvalidParameterValue, "{name}");
     }
-    assert_eq!(refusal(rig.create("", &[])), ErrorKind::MissingParameter);
+    let nameless = rig.sqs.create_queue(rig.now, CreateQueueRequest::default());
+    assert_eq!(refusal(nameless), ErrorKind::MissingParameter);
     let long_fifo = format!("{}.fifo", "n".repeat(76));
     for name in ["no-suffix", ".fifo", &long_fifo] {
         let refused = rig.create(name, &[("FifoQueue", "true")]);
@@ -147,7 +148,7 @@ fn tags_are_kept_overwritten_and_taken_away() {
         pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
     };
     let create = CreateQueueRequest {
-        queue_name: QUEUE.to_owned(),
+        queue_name: Some(QUEUE.to_owned()),
         tags: tags(&[("team", "orders")]),
         ..Default::default()
     };

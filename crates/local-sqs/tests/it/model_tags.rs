@@ -25,7 +25,8 @@ fn untag(rig: &mut Rig, keys: &[&str]) -> Result<(), ApiError> {
 }
 
 fn create(rig: &mut Rig, tags: Tags) -> Result<(), ApiError> {
-    let request = CreateQueueRequest { queue_name: QUEUE.to_owned(), tags, ..Default::default() };
+    let request =
+        CreateQueueRequest { queue_name: Some(QUEUE.to_owned()), tags, ..Default::default() };
     rig.sqs.create_queue(rig.now, request).map(drop)
 }
 

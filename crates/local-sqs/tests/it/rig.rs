@@ -76,8 +76,11 @@ impl Rig {
     ) -> Result<(), ApiError> {
         let attributes =
             attributes.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let request =
-            CreateQueueRequest { queue_name: name.to_owned(), attributes, ..Default::default() };
+        let request = CreateQueueRequest {
+            queue_name: Some(name.to_owned()),
+            attributes,
+            ..Default::default()
+        };
         self.sqs.create_queue(self.now, request).map(drop)
     }
 

@@ -86,7 +86,8 @@ requests! {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "PascalCase", remote = "Self")]
 pub struct CreateQueueRequest {
-    pub queue_name: String,
+    /// An absent name and an empty one are refused in different words.
+    pub queue_name: Option<String>,
     pub attributes: BTreeMap<String, String>,
     /// The API spells this one field in lower case.
     #[serde(rename = "tags", alias = "Tags")]

@@ -112,7 +112,11 @@ impl ModelQueue {
                 attributes.insert("FifoQueue".to_owned(), "true".to_owned());
             }
             let queue_name = name.to_owned();
-            let request = CreateQueueRequest { queue_name, attributes, ..Default::default() };
+            let request = CreateQueueRequest {
+                queue_name: Some(queue_name),
+                attributes,
+                ..Default::default()
+            };
             sqs.create_queue(Millis(0), request).expect("the queue is valid");
         }
         let url = |name: &str| format!("http://sqs/000000000000/{name}");
