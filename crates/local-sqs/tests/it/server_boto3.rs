@@ -26,11 +26,11 @@ async fn operations(variable: &str, protocol: &str) {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs boto3"]
 async fn boto3_gets_aws_s_answers_from_every_operation() {
-    operations("LOCAL_SQS_BOTO3", "json").await;
+    operations("PYTHON_WITH_BOTO3", "json").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs boto3 1.28.80"]
 async fn an_older_boto3_gets_aws_s_answers_from_every_operation_in_aws_query() {
-    operations("LOCAL_SQS_BOTO3_QUERY", "query").await;
+    operations("PYTHON_WITH_BOTO3_QUERY", "query").await;
 }
