@@ -17,7 +17,8 @@ const USAGE: &str = "usage: cargo run --release -p bench -- <what>
 
   idle          resident memory and time from start to ready of each service, idle
   s1 [--quick]  local-sqs: throughput by backlog and groups, wake latency, memory;
-                --quick with a tenth of the messages, to check the measurement itself
+                --quick with a tenth of the messages, to check the measurement itself:
+                nothing is written, and no bound is held
 ";
 
 fn main() -> ExitCode {

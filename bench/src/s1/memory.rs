@@ -7,7 +7,14 @@ use crate::sqs::entry;
 
 const BODY_BYTES: usize = 1024;
 
-pub(super) async fn measure(binaries: &Path, scale: Scale) -> anyhow::Result<String> {
+/// At most so many KiB for a message with a body of one.
+const MOST_KIB: f64 = 2.0;
+
+pub(super) async fn measure(
+    binaries: &Path,
+    scale: Scale,
+    missed: &mut Vec<String>,
+) -> anyhow::Result<String> {
     let mut parts = Vec::new();
     for (name, groups) in [("standard", 1), ("FIFO", 1_000)] {
         let server = Server::start(binaries)?;
@@ -26,8 +33,11 @@ pub(super) async fn measure(binaries: &Path, scale: Scale) -> anyhow::Result<Str
                 .collect();
             connection.send(&queue, &entries).await?;
         }
-        let kib = server.process.resident_kib()? - before;
-        parts.push(format!("{name} {:.2} KiB", kib as f64 / scale.backlog as f64));
+        let kib = (server.process.resident_kib()? - before) as f64 / scale.backlog as f64;
+        parts.push(format!("{name} {kib:.2} KiB"));
+        if kib > MOST_KIB {
+            missed.push(format!("{kib:.2} KiB per {name} message"));
+        }
     }
     Ok(format!(
         "Resident memory per queued message with a body of 1 KiB, {} of them: {}.",

@@ -90,6 +90,11 @@ impl Settings {
         }
         let deleted_name_interval =
             reader.duration(DELETED_NAME_INTERVAL, Duration::ZERO..=Duration::from_hours(1));
+        let model = ModelSettings {
+            account: account.clone(),
+            region: region.clone(),
+            ..ModelSettings::default()
+        };
         let mut queues = default_queues();
         let mut faults = Faults::default();
         if let Some(file) = reader.optional(FAULTS).filter(|file| !file.is_empty()) {
@@ -107,7 +112,9 @@ impl Settings {
         }
         if let Some(file) = reader.optional(QUEUES).filter(|file| !file.is_empty()) {
             let text = std::fs::read_to_string(&file).map_err(|error| error.to_string());
-            match text.and_then(|text| parse_queues(&text).map_err(|error| error.to_string())) {
+            match text
+                .and_then(|text| parse_queues(&text, &model).map_err(|error| error.to_string()))
+            {
                 Ok(declared) => queues = declared,
                 Err(error) => {
                     reader.problem(

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::model::ModelSettings;
+
 /// A queue to create at start, as CreateQueue would.
 ///
 /// As TOML:
@@ -43,6 +45,12 @@ pub enum DeclarationError {
     /// The text is not TOML of the expected form.
     #[error("not a declaration of queues: {0}")]
     Toml(#[from] toml::de::Error),
+    /// A number of receives is given, but no queue for what is received so often.
+    #[error("queue {name}: max_receive_count needs a dead_letter_queue")]
+    NoDeadLetterQueue {
+        /// The queue's name.
+        name: String,
+    },
     /// SQS refuses the queue.
     #[error("queue {name}: {error}")]
     Refused {
@@ -53,15 +61,20 @@ pub enum DeclarationError {
     },
 }
 
-/// Reads declarations from TOML, one `[[queue]]` each, and checks that SQS would accept them.
-pub fn parse_queues(toml: &str) -> Result<Vec<QueueDeclaration>, DeclarationError> {
+/// Reads declarations from TOML, one `[[queue]]` each or none, and checks that SQS would accept them
+/// in an account and region: policies name queues by their ARNs.
+pub fn parse_queues(
+    toml: &str,
+    settings: &ModelSettings,
+) -> Result<Vec<QueueDeclaration>, DeclarationError> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct File {
+        #[serde(default)]
         queue: Vec<QueueDeclaration>,
     }
     let queues = toml::from_str::<File>(toml)?.queue;
-    let mut model = crate::model::Sqs::new(crate::model::ModelSettings::default());
+    let mut model = crate::model::Sqs::new(settings.clone());
     for queue in &queues {
         queue.create(&mut model, crate::model::Millis::default())?;
     }
@@ -112,7 +125,10 @@ impl QueueDeclaration {
     ) -> Result<(), DeclarationError> {
         let mut attributes = self.attributes.clone();
         if self.name.strip_suffix(".fifo").is_some() {
-            attributes.insert("FifoQueue".to_owned(), "true".to_owned());
+            attributes.entry("FifoQueue".to_owned()).or_insert_with(|| "true".to_owned());
+        }
+        if self.max_receive_count.is_some() && self.dead_letter_queue.is_none() {
+            return Err(DeclarationError::NoDeadLetterQueue { name: self.name.clone() });
         }
         if let Some(dead_letter_queue) = &self.dead_letter_queue {
             let policy = serde_json::json!({

@@ -21,7 +21,13 @@ struct Answered {
 }
 
 impl Attempts {
-    pub(super) fn find(&mut self, id: &str, now: Millis) -> Option<Vec<(Seq, u64)>> {
+    /// When the oldest is to be forgotten.
+    pub(super) fn next_end(&self) -> Option<Millis> {
+        self.oldest_first.front().map(|(until, _)| *until)
+    }
+
+    /// Forgets what is older than the interval.
+    pub(super) fn advance(&mut self, now: Millis) {
         while let Some((until, _)) = self.oldest_first.front()
             && *until <= now
         {
@@ -33,6 +39,10 @@ impl Attempts {
                 self.answered.remove(&id);
             }
         }
+    }
+
+    /// The receipts of an attempt, as of the last [`Self::advance`].
+    pub(super) fn find(&self, id: &str) -> Option<Vec<(Seq, u64)>> {
         self.answered.get(id).map(|answered| answered.receipts.clone())
     }
 

@@ -82,13 +82,26 @@ pub(super) struct Accepted {
 }
 
 impl Deduplication {
-    pub(super) fn find(&mut self, key: &DeduplicationKey, now: Millis) -> Option<Accepted> {
+    /// When the oldest is to be forgotten.
+    pub(super) fn next_end(&self) -> Option<Millis> {
+        self.oldest_first.front().map(|(until, _)| *until)
+    }
+
+    /// Forgets what is older than the interval.
+    pub(super) fn advance(&mut self, now: Millis) {
         while let Some((until, old)) = self.oldest_first.front().copied()
             && until <= now
         {
             self.oldest_first.pop_front();
             self.accepted[old.shard()].remove(&old);
         }
+        if self.oldest_first.is_empty() {
+            *self = Self::default();
+        }
+    }
+
+    /// What was accepted by a key, as of the last [`Self::advance`].
+    pub(super) fn find(&self, key: &DeduplicationKey) -> Option<Accepted> {
         self.accepted.get(key.shard())?.get(key).copied()
     }
 

@@ -54,8 +54,8 @@ impl Groups {
         let Some(group) = self.turns.values().next() else {
             return Vec::new();
         };
-        let visible = self.by_group[*group].messages.iter().take_while(|(_, visible)| *visible);
-        visible.map(|(seq, _)| *seq).take(limit).collect()
+        let visible = self.by_group[*group].messages.iter().take_while(|(_, visible)| **visible);
+        visible.map(|(seq, _)| seq).take(limit).collect()
     }
 
     pub(super) fn has_servable(&self) -> bool {

@@ -1,56 +1,119 @@
-//! A queue's entries in order, kept in one piece.
+//! A queue's entries in order, at the same cost however many there are.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
-/// Values by an increasing number. Nearly all come at the end and leave at the front, where both cost
-/// the same however many there are; elsewhere the entries up to the nearer end have to move.
+/// Values by an increasing number.
+///
+/// Nearly all come at the end and leave at the front, so they lie side by side; one that leaves from the
+/// middle leaves a hole, and one that comes late is kept apart.
 #[derive(Debug, Clone)]
-pub(super) struct Line<T>(VecDeque<(u64, T)>);
+pub(super) struct Line<T> {
+    /// In order; holes are never at the front.
+    main: VecDeque<(u64, Option<T>)>,
+    holes: usize,
+    late: BTreeMap<u64, T>,
+}
 
 impl<T> Default for Line<T> {
     fn default() -> Self {
-        Self(VecDeque::new())
+        Self { main: VecDeque::new(), holes: 0, late: BTreeMap::new() }
     }
 }
 
+/// Holes are closed when there are more of them than of values, but not for a few.
+const FEW_HOLES: usize = 32;
+
 impl<T> Line<T> {
-    pub(super) fn first(&self) -> Option<&(u64, T)> {
-        self.0.front()
+    pub(super) fn first(&self) -> Option<(u64, &T)> {
+        self.iter().next()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &(u64, T)> {
-        self.0.iter()
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &T)> {
+        let mut main =
+            self.main.iter().filter_map(|(number, v)| Some((*number, v.as_ref()?))).peekable();
+        let mut late = self.late.iter().map(|(number, value)| (*number, value)).peekable();
+        std::iter::from_fn(move || match (main.peek(), late.peek()) {
+            (Some((ours, _)), Some((theirs, _))) if theirs < ours => late.next(),
+            (Some(_), _) => main.next(),
+            (None, _) => late.next(),
+        })
     }
 
     /// Puts a value in its place, or in the place of an earlier one of the same number.
     pub(super) fn put(&mut self, number: u64, value: T) {
-        if self.0.back().is_none_or(|(last, _)| *last < number) {
-            self.0.push_back((number, value));
-            return;
-        }
-        match self.place(number) {
-            Ok(index) => self.0[index].1 = value,
-            Err(index) => self.0.insert(index, (number, value)),
+        if let Some(there) = self.late.get_mut(&number) {
+            *there = value;
+        } else if self.main.back().is_none_or(|(last, _)| *last < number) {
+            self.main.push_back((number, Some(value)));
+        } else if let Some(index) = self.place(number) {
+            let there = &mut self.main[index].1;
+            self.holes -= usize::from(there.is_none());
+            *there = Some(value);
+        } else {
+            self.late.insert(number, value);
         }
     }
 
     pub(super) fn take(&mut self, number: u64) {
-        if let Ok(index) = self.place(number) {
-            self.0.remove(index);
-            // What a line once needed is given back when most of it is empty.
-            if self.0.len() * 4 < self.0.capacity() && self.0.capacity() > 64 {
-                self.0.shrink_to(self.0.len() * 2);
-            }
+        if self.late.remove(&number).is_some() {
+            return;
+        }
+        let Some(index) = self.place(number) else { return };
+        self.holes += usize::from(self.main[index].1.take().is_some());
+        while self.main.front().is_some_and(|(_, value)| value.is_none()) {
+            self.main.pop_front();
+            self.holes -= 1;
+        }
+        if self.holes > FEW_HOLES && self.holes * 2 > self.main.len() {
+            self.main.retain(|(_, value)| value.is_some());
+            self.holes = 0;
+        }
+        // What a line once needed is given back when most of it is empty.
+        if self.main.capacity() > 64 && self.main.len() * 4 < self.main.capacity() {
+            self.main.shrink_to(self.main.len() * 2);
         }
     }
 
-    fn place(&self, number: u64) -> Result<usize, usize> {
+    fn place(&self, number: u64) -> Option<usize> {
         // A few of those in front are tried first: a search would go through all of a long line.
-        for (index, (other, _)) in self.0.iter().take(12).enumerate() {
+        for (index, (other, _)) in self.main.iter().take(12).enumerate() {
             if *other >= number {
-                return if *other == number { Ok(index) } else { Err(index) };
+                return (*other == number).then_some(index);
             }
         }
-        self.0.binary_search_by(|(other, _)| other.cmp(&number))
+        self.main.binary_search_by(|(other, _)| other.cmp(&number)).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::Line;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_line_is_a_map_in_the_order_of_its_numbers(
+            steps in proptest::collection::vec((0..200_u64, any::<bool>()), 1..400)
+        ) {
+            let (mut line, mut map) = (Line::default(), BTreeMap::new());
+            for (step, (number, put)) in steps.into_iter().enumerate() {
+                if put {
+                    line.put(number, step);
+                    map.insert(number, step);
+                } else {
+                    line.take(number);
+                    map.remove(&number);
+                }
+                prop_assert_eq!(line.first(), map.first_key_value().map(|(n, v)| (*n, v)));
+                prop_assert!(line.iter().eq(map.iter().map(|(n, v)| (*n, v))));
+                prop_assert_eq!(line.holes, line.main.iter().filter(|(_, v)| v.is_none()).count());
+                prop_assert!(line.main.len() <= 2 * map.len() + super::FEW_HOLES + 2);
+            }
+        }
     }
 }

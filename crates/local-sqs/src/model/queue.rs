@@ -214,6 +214,8 @@ impl Queue {
 
     /// Lets time pass: retention, visibility timeouts and delays that end by `now`.
     pub(super) fn advance(&mut self, now: Millis) {
+        self.deduplication.advance(now);
+        self.attempts.advance(now);
         let retention = self.attributes.retention();
         while let Some((enqueued, seq)) = self.by_age.first().copied()
             && enqueued + retention <= now
@@ -245,6 +247,8 @@ impl Queue {
             self.delayed.first().map(|(until, _)| *until),
             self.by_age.first().map(|(enqueued, _)| *enqueued + retention),
             self.moves.back().and_then(MoveTask::next_step),
+            self.deduplication.next_end(),
+            self.attempts.next_end(),
         ]
         .into_iter()
         .flatten()

@@ -55,6 +55,7 @@ struct Taken {
     first_received_before: Option<Millis>,
     receipt_before: u64,
     visibility_changed_before: bool,
+    released_before: bool,
 }
 
 impl Sqs {
@@ -159,6 +160,7 @@ impl Sqs {
             message.receipt = taken.receipt_before;
             message.first_received = taken.first_received_before;
             message.visibility_changed = taken.visibility_changed_before;
+            message.released = taken.released_before;
             message.receive_count -= 1;
             if matches!(message.state, MessageState::InFlight { .. }) {
                 queue.restore_turn(taken.seq);
@@ -316,6 +318,7 @@ fn take(
         first_received_before: message.first_received,
         receipt_before: message.receipt,
         visibility_changed_before: message.visibility_changed,
+        released_before: message.released,
     };
     message.receipt = receive;
     message.visibility_changed = false;
@@ -337,7 +340,7 @@ fn replay(
     until: Millis,
     wanted: &Wanted<'_>,
 ) -> Result<Option<ReceiveMessageResult>, ApiError> {
-    let Some(receipts) = queue.attempts.find(id, now) else {
+    let Some(receipts) = queue.attempts.find(id) else {
         return Ok(None);
     };
     let mut expired = false;

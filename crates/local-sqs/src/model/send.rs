@@ -141,7 +141,7 @@ impl Sqs {
         };
         let scope = group.as_deref().filter(|_| queue.deduplicates_per_group(now));
         let key = deduplication_id.as_deref().map(|id| DeduplicationKey::new(scope, id));
-        if let Some(accepted) = key.as_ref().and_then(|key| queue.deduplication.find(key, now)) {
+        if let Some(accepted) = key.as_ref().and_then(|key| queue.deduplication.find(key)) {
             result.message_id = accepted.message_id.to_string();
             result.sequence_number = Some(sequence_number(accepted.sequence_number));
             return Ok(result);

@@ -73,7 +73,7 @@ impl Lanes {
     /// Puts a message back to the turn that it had.
     pub(super) fn put(&mut self, group: GroupId, seq: Seq, turn: u64) {
         let visible = &mut self.groups[group].visible;
-        let first = visible.first().map(|(first, _)| *first);
+        let first = visible.first().map(|(first, _)| first);
         visible.put(turn, seq);
         if first.is_none_or(|first| turn < first) {
             if let Some(first) = first {
@@ -89,7 +89,7 @@ impl Lanes {
         if self.order.remove(&turn).is_some()
             && let Some((first, _)) = visible.first()
         {
-            self.order.insert(*first, group);
+            self.order.insert(first, group);
         }
     }
 

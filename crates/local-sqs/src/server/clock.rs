@@ -7,6 +7,9 @@ use tokio::time::Instant;
 
 use crate::model::Millis;
 
+/// A thousand years, so that times stay numbers that one can add to.
+const MOST_SKIPPED_MILLIS: u64 = 1_000 * 365 * 24 * 3_600 * 1_000;
+
 #[derive(Debug)]
 pub(super) struct Clock {
     /// The wall clock's time at `started`.
@@ -38,7 +41,9 @@ impl Clock {
     }
 
     pub(super) fn skip(&self, by: Duration) {
-        let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
-        self.skipped_millis.fetch_add(millis, Ordering::Relaxed);
+        let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        let add = |skipped: u64| Some(skipped.saturating_add(by).min(MOST_SKIPPED_MILLIS));
+        // The function always has a value, so the update always succeeds.
+        let _ = self.skipped_millis.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::Request as HttpRequest;
+use axum::http::{HeaderValue, Request as HttpRequest, Response as HttpResponse};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -19,11 +19,12 @@ use tokio::task::JoinSet;
 use super::core::Shared;
 use super::faults::Loss;
 use super::http;
-use super::shaped::Shaped;
+use super::socket::{Peer, Socket};
+use super::wire::REQUEST_ID;
 
 /// For a request's head to be complete, counted from the connection's start or the answer before: it
-/// also closes idle connections.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+/// closes idle connections.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// For open requests to end once the server is to stop; what is open then is cut.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long accepting rests when it fails for want of file descriptors.
@@ -65,24 +66,24 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>, mut stopping: watch:
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
-    let stopped = stopping.clone();
+    let peer = Peer::new(stream);
+    let (stopped, of_requests) = (stopping.clone(), Arc::clone(&peer));
     let service = service_fn(move |request: HttpRequest<Incoming>| {
-        let (shared, mut stopped) = (Arc::clone(&shared), stopped.clone());
+        let (shared, stopped, peer) =
+            (Arc::clone(&shared), stopped.clone(), Arc::clone(&of_requests));
         async move {
-            match http::answer(&shared, request.map(Body::new)).await {
-                Ok(response) => Ok(response),
-                // The connection ends without an answer when the service has an error.
-                Err(Loss::Dropped) => Err(Loss::Dropped),
-                Err(Loss::Hanging) => {
-                    let _ = stopped.wait_for(|stopped| *stopped).await;
-                    Err(Loss::Hanging)
-                }
+            let _serving = peer.serving();
+            tokio::select! {
+                biased;
+                answer = answer(&shared, stopped, request.map(Body::new)) => answer,
+                // A long poll whose receiver has gone takes nothing.
+                () = peer.gone() => Err(Loss::Dropped),
             }
         }
     });
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    let io = TokioIo::new(Shaped::new(stream));
+    builder.timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT);
+    let io = TokioIo::new(Socket::new(Arc::clone(&peer)));
     let mut served = pin!(builder.serve_connection(io, service));
     let ended = tokio::select! {
         ended = served.as_mut() => ended,
@@ -93,6 +94,32 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>, mut stopping: watch:
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
+        peer.answer_garbage();
+    }
+}
+
+/// An answer, or the end of the connection without one, which hyper brings about when a service has an
+/// error.
+async fn answer(
+    shared: &Arc<Shared>,
+    mut stopped: watch::Receiver<bool>,
+    request: HttpRequest<Body>,
+) -> Result<HttpResponse<Body>, Loss> {
+    match http::answer(shared, request).await {
+        Ok(mut response) => {
+            let id = || HeaderValue::from_str(&uuid::Uuid::new_v4().to_string());
+            if !response.headers().contains_key(REQUEST_ID)
+                && let Ok(id) = id()
+            {
+                response.headers_mut().insert(REQUEST_ID, id);
+            }
+            Ok(response)
+        }
+        Err(Loss::Dropped) => Err(Loss::Dropped),
+        Err(Loss::Hanging) => {
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+            Err(Loss::Hanging)
+        }
     }
 }
 

@@ -79,6 +79,9 @@ impl Shared {
         let (mut poll, wait) = {
             let mut core = self.lock();
             let now = self.clock.now();
+            // What has become receivable by now is for those who wait already.
+            core.model.advance(now);
+            core.serve_waiting(now);
             let received = core.model.receive_message(now, &request);
             let waits = match &received {
                 Ok(received) if received.result.messages.is_empty() && !core.polls_ended => {

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::model::api::Request;
 use crate::model::{ApiError, ErrorKind, Seeded};
 
-/// The faults that a server shows. The first rule that names an operation holds for it.
+/// The faults that a server shows. The first rule that is for an operation holds for it, whether it
+/// names the operation or is for all.
 ///
 /// As JSON, for `POST /_local/faults`:
 /// `{"seed": 7, "rules": [{"operation": "DeleteMessageBatch", "error_rate": 0.5, "error": "Throttling"}]}`.
@@ -49,6 +50,10 @@ pub struct FaultRule {
     /// How far it jumps, in milliseconds.
     pub clock_jump_ms: u64,
 }
+
+/// How far the clock may jump at once: fourteen days and one, after which nothing of a queue's content
+/// is left.
+pub(super) const MOST_SKIPPED: Duration = Duration::from_hours(15 * 24);
 
 /// How long a request is held up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -121,6 +126,9 @@ impl FaultRule {
             if !(0.0..=1.0).contains(&rate) {
                 return Err(format!("{name} is {rate}, which is not from 0 to 1"));
             }
+        }
+        if Duration::from_millis(self.clock_jump_ms) > MOST_SKIPPED {
+            return Err(format!("clock_jump_ms is at most {}", MOST_SKIPPED.as_millis()));
         }
         let sane = |ms: f64| (0.0..=3_600_000.0).contains(&ms);
         let good = match self.latency {

@@ -56,7 +56,12 @@ async fn operation(shared: &Arc<Shared>, request: HttpRequest<Body>) -> Answer {
     let (parts, body) = request.into_parts();
     let wire = Wire::of(&parts.method, &parts.headers);
     let request = read_body(body).await.and_then(|body| {
-        wire.read(&Incoming { uri: &parts.uri, headers: &parts.headers, body: &body })
+        wire.read(&Incoming {
+            method: &parts.method,
+            uri: &parts.uri,
+            headers: &parts.headers,
+            body: &body,
+        })
     });
     let started = Instant::now();
     let action = request.as_ref().map_or("unknown", Request::operation);

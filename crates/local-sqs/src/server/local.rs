@@ -10,21 +10,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response as HttpResponse};
 use serde::Deserialize;
-use serde_json::json;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 
 use super::core::Shared;
-use super::faults::Faults;
-
-/// Fourteen days and one, after which nothing of a queue's content is left.
-const MOST_SKIPPED: Duration = Duration::from_hours(15 * 24);
+use super::faults::{Faults, MOST_SKIPPED};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Skip {
     skip_ms: u64,
+}
+
+/// Reads a JSON object. What serde derives would take an array of the fields' values too.
+fn read_object<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    let object = serde_json::from_slice::<serde_json::Map<_, _>>(body);
+    object
+        .and_then(|object| serde_json::from_value(Value::Object(object)))
+        .map_err(|error| error.to_string())
 }
 
 pub(super) fn answer(
@@ -41,8 +47,7 @@ pub(super) fn answer(
             StatusCode::NO_CONTENT.into_response()
         }
         ("/_local/faults", "POST" | "PUT") => {
-            let faults = serde_json::from_slice::<Faults>(body).map_err(|error| error.to_string());
-            match faults.and_then(|faults| faults.check().map(|()| faults)) {
+            match read_object::<Faults>(body).and_then(|faults| faults.check().map(|()| faults)) {
                 Ok(faults) => {
                     shared.faults.set(faults);
                     StatusCode::NO_CONTENT.into_response()
@@ -51,7 +56,7 @@ pub(super) fn answer(
             }
         }
         ("/_local/clock", "GET") => Json(json!({ "now_ms": shared.clock.now().0 })).into_response(),
-        ("/_local/clock", "POST") => match serde_json::from_slice::<Skip>(body) {
+        ("/_local/clock", "POST") => match read_object::<Skip>(body) {
             Ok(Skip { skip_ms }) if Duration::from_millis(skip_ms) <= MOST_SKIPPED => {
                 shared.skip(Duration::from_millis(skip_ms));
                 StatusCode::NO_CONTENT.into_response()
@@ -59,9 +64,12 @@ pub(super) fn answer(
             Ok(_) => {
                 refused(format!("skip_ms is at most {}", MOST_SKIPPED.as_millis())).into_response()
             }
-            Err(error) => refused(error.to_string()).into_response(),
+            Err(problem) => refused(problem).into_response(),
         },
-        ("/_local/faults" | "/_local/clock", _) => StatusCode::METHOD_NOT_ALLOWED.into_response(),
+        ("/_local/faults" | "/_local/clock", _) => {
+            let allowed = [(header::ALLOW, "GET, POST, DELETE")];
+            (StatusCode::METHOD_NOT_ALLOWED, allowed, "see the Allow header\n").into_response()
+        }
         _ => {
             (StatusCode::NOT_FOUND, "there are /_local/faults and /_local/clock\n").into_response()
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prometheus::{
     Encoder as _, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder,
+    TextEncoder, core::Collector as _,
 };
 
 use super::core::Shared;
@@ -18,8 +18,6 @@ pub(super) struct Metrics {
     requests: IntCounterVec,
     durations: HistogramVec,
     faults: IntCounterVec,
-    messages: GaugeVec,
-    waiting: IntGauge,
 }
 
 impl Metrics {
@@ -41,12 +39,6 @@ impl Metrics {
             opts("local_sqs_faults_total", "Faults shown on purpose."),
             &["operation", "fault"],
         );
-        let messages = GaugeVec::new(
-            opts("local_sqs_queue_messages", "Messages in a queue, exact."),
-            &["queue", "state"],
-        );
-        let waiting =
-            IntGauge::new("local_sqs_waiting_receives", "Long polls that wait for a message.");
         let registry = Registry::new();
         // The names and labels above are valid and distinct; a test scrapes them.
         let metrics = Self {
@@ -54,15 +46,11 @@ impl Metrics {
             requests: requests.expect("valid"),
             durations: durations.expect("valid"),
             faults: faults.expect("valid"),
-            messages: messages.expect("valid"),
-            waiting: waiting.expect("valid"),
         };
-        let all: [Box<dyn prometheus::core::Collector>; 5] = [
+        let all: [Box<dyn prometheus::core::Collector>; 3] = [
             Box::new(metrics.requests.clone()),
             Box::new(metrics.durations.clone()),
             Box::new(metrics.faults.clone()),
-            Box::new(metrics.messages.clone()),
-            Box::new(metrics.waiting.clone()),
         ];
         for collector in all {
             metrics.registry.register(collector).expect("distinct");
@@ -85,19 +73,29 @@ impl Metrics {
 
     /// The text that Prometheus scrapes.
     pub(super) fn scrape(&self, shared: &Shared) -> String {
-        self.messages.reset();
+        // What is read off the queues is made anew for each scrape: queues come and go.
+        let help = "Messages in a queue, exact.";
+        let messages =
+            GaugeVec::new(Opts::new("local_sqs_queue_messages", help), &["queue", "state"]);
+        let messages = messages.expect("valid");
+        let waiting =
+            IntGauge::new("local_sqs_waiting_receives", "Long polls that wait for a message.");
+        let waiting = waiting.expect("valid");
         for (name, counts) in shared.counts() {
             let QueueCounts { visible, in_flight, delayed } = counts;
             for (state, count) in
                 [("visible", visible), ("in_flight", in_flight), ("delayed", delayed)]
             {
-                self.messages.with_label_values(&[&*name, state]).set(count as f64);
+                messages.with_label_values(&[&*name, state]).set(count as f64);
             }
         }
-        self.waiting.set(shared.waiting_receives() as i64);
+        waiting.set(shared.waiting_receives() as i64);
+        let mut families = self.registry.gather();
+        families.extend(messages.collect());
+        families.extend(waiting.collect());
         let mut text = Vec::new();
         // Writing into memory cannot fail.
-        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        let _ = TextEncoder::new().encode(&families, &mut text);
         String::from_utf8(text).unwrap_or_default()
     }
 }

@@ -8,7 +8,7 @@ mod handle;
 mod http;
 mod local;
 mod metrics;
-mod shaped;
+mod socket;
 mod status;
 mod wire;
 

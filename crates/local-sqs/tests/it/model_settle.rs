@@ -211,3 +211,14 @@ fn each_entry_of_a_delete_batch_has_its_own_fate() {
     assert_eq!(result.failed.len(), 1);
     assert_eq!(rig.counts(QUEUE), (0, 0, 0));
 }
+
+#[test]
+fn a_receive_that_is_given_back_leaves_a_released_message_released() {
+    let mut rig = Rig::standard();
+    rig.send("one");
+    let handle = rig.receive(QUEUE, 1).remove(0).receipt_handle;
+    rig.change(QUEUE, &handle, 0).unwrap();
+    let received = rig.sqs.receive_message(rig.now, &crate::rig::receive_all(QUEUE, 1)).unwrap();
+    rig.sqs.give_back(rig.now, received.lease);
+    assert_eq!(refusal(rig.change(QUEUE, &handle, 10)), ErrorKind::MessageNotInflight);
+}

@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::Instant;
 
 use crate::server_support::{Running, STANDARD, json_request, within};
 
@@ -23,13 +26,34 @@ async fn bytes_that_are_no_http_get_an_aws_shaped_error() {
 async fn a_head_longer_than_any_is_refused_and_not_waited_for() {
     let server = Running::start().await;
     let head = format!("GET / HTTP/1.1\r\nx: {}", "y".repeat(600_000));
-    let mut stream = server.connect().await;
-    // The server may answer and close before all of it is sent.
-    let _ = stream.write_all(head.as_bytes()).await;
-    let mut answer = Vec::new();
-    let _ = within(stream.read_to_end(&mut answer)).await;
-    let answer = String::from_utf8_lossy(&answer);
-    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
+    let (mut reading, mut writing) = server.connect().await.into_split();
+    // The server answers and closes before all of it is sent.
+    let sending = tokio::spawn(async move { writing.write_all(head.as_bytes()).await });
+    let mut status = [0; 12];
+    within(reading.read_exact(&mut status)).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 431");
+    drop(reading);
+    let _ = within(sending).await;
+}
+
+#[tokio::test]
+async fn a_request_of_more_parts_than_any_operation_takes_is_not_built() {
+    let server = Running::start().await;
+    let url = server.url(STANDARD);
+    let entries = format!(r#"{{"QueueUrl":"{url}","Entries":[{}{{}}]}}"#, "{},".repeat(1_000_000));
+    let names = format!(
+        r#"{{"QueueUrl":"{url}","MessageAttributeNames":[{}"a"]}}"#,
+        r#""a","#.repeat(1_000_000)
+    );
+    for (operation, body) in [("SendMessageBatch", entries), ("ReceiveMessage", names)] {
+        let answer = server.raw(json_request(operation, &body)).await;
+        assert!(answer.starts_with("HTTP/1.1 400"), "{operation}: {answer}");
+        assert!(answer.contains("SerializationException"), "{operation}: {answer}");
+    }
+    // What only looks like parts, in a text, is as good as any text.
+    let body = format!(r#"{{"QueueUrl":"{url}","MessageBody":"{}"}}"#, r#"[{\","#.repeat(100_000));
+    let answer = server.raw(json_request("SendMessage", &body)).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
 #[tokio::test]
@@ -64,13 +88,57 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_head_that_does_not_come_is_not_waited_for() {
+async fn a_head_that_does_not_go_on_gets_an_answer_within_seconds() {
+    let server = Running::start().await;
+    for part in ["POS", "POST / HTTP/1.1\r\nhost:"] {
+        let mut stream = server.connect().await;
+        stream.write_all(part.as_bytes()).await.unwrap();
+        let started = Instant::now();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400"), "{part}: {answer}");
+        assert!(answer.contains("SerializationException"), "{part}: {answer}");
+        assert!(started.elapsed() < Duration::from_secs(20), "by the paused clock");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_finished_or_another_http_gets_an_answer() {
     let server = Running::start().await;
     let mut stream = server.connect().await;
-    stream.write_all(b"POST / HTTP/1.1\r\nhost:").await.unwrap();
-    let mut answer = Vec::new();
-    // Whether it answers first does not matter: the connection ends.
-    let _ = stream.read_to_end(&mut answer).await;
+    stream.write_all(b"POST / HTT").await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = String::new();
+    within(stream.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    let http2 = server.raw("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+    assert!(http2.starts_with("HTTP/1.1 400"), "{http2}");
+    assert_eq!(http2.matches("HTTP/1.1").count(), 1, "{http2}");
+}
+
+#[tokio::test]
+async fn answers_of_the_server_s_own_are_left_as_they_are() {
+    let server = Running::start().await;
+    let request = "DELETE /_local/clock HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let answer = server.raw(request).await;
+    assert!(answer.starts_with("HTTP/1.1 405") && answer.contains("allow: GET, POST"), "{answer}");
+    assert!(!answer.contains("valid HTTP"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_connection_dropped_with_a_next_request_begun_consumes_nothing() {
+    let server = Running::start().await;
+    let body = format!(r#"{{"QueueUrl":"{}","WaitTimeSeconds":20}}"#, server.url(STANDARD));
+    let poll = json_request("ReceiveMessage", &body);
+    for next in ["P", poll.as_str()] {
+        let mut connection = server.connect().await;
+        connection.write_all(format!("{poll}{next}").as_bytes()).await.unwrap();
+        server.until_waiting(1).await;
+        drop(connection);
+        server.until_waiting(0).await;
+    }
+    server.send(STANDARD, "one").await;
+    assert_eq!(server.handle.queue_counts(STANDARD).unwrap().visible, 1);
 }
 
 #[tokio::test]

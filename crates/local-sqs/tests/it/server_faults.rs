@@ -7,6 +7,18 @@ use tokio::time::Instant;
 
 use crate::server_support::{Running, STANDARD, json_request, within};
 
+impl Running {
+    /// Waits until the metrics say that a request hangs.
+    async fn until_hanging(&self, line: &str) {
+        within(async {
+            while !self.get("/metrics").await.contains(line) {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+}
+
 fn rule(operation: &str) -> FaultRule {
     FaultRule { operation: Some(operation.to_owned()), ..FaultRule::default() }
 }
@@ -72,7 +84,9 @@ async fn faults_are_set_and_ended_by_the_admin_route() {
     server.client.list_queues().send().await.unwrap_err();
     assert!(send("DELETE", "").await.starts_with("HTTP/1.1 204"));
     server.client.list_queues().send().await.unwrap();
-    assert!(send("POST", r#"{"nonsense":1}"#).await.starts_with("HTTP/1.1 400"));
+    for bad in [r#"{"nonsense":1}"#, "[]", "", r#"{"rules":[{"error_rate":2}]}"#] {
+        assert!(send("POST", bad).await.starts_with("HTTP/1.1 400"), "{bad}");
+    }
 }
 
 #[tokio::test]
@@ -97,19 +111,37 @@ async fn some_entries_of_a_batch_can_fail_while_the_others_have_their_effect() {
 async fn a_request_can_hang_before_or_after_its_effect_until_its_sender_leaves() {
     let server = Running::start().await;
     let body = format!(r#"{{"QueueUrl":"{}","MessageBody":"one"}}"#, server.url(STANDARD));
-    for (rule, visible) in [
-        (FaultRule { hang_request_rate: 1.0, ..rule("SendMessage") }, 0),
-        (FaultRule { hang_response_rate: 1.0, ..rule("SendMessage") }, 1),
+    let mut connections = Vec::new();
+    for (rule, visible, hanging) in [
+        (
+            FaultRule { hang_request_rate: 1.0, ..rule("SendMessage") },
+            0,
+            r#"local_sqs_faults_total{fault="hang_request",operation="SendMessage"} 1"#,
+        ),
+        (
+            FaultRule { hang_response_rate: 1.0, ..rule("SendMessage") },
+            1,
+            r#"local_sqs_faults_total{fault="hang_response",operation="SendMessage"} 1"#,
+        ),
     ] {
         server.handle.set_faults(Faults { seed: 1, rules: vec![rule] });
         let mut stream = server.connect().await;
         stream.write_all(json_request("SendMessage", &body).as_bytes()).await.unwrap();
-        let mut byte = [0];
-        let answer = tokio::time::timeout(Duration::from_millis(300), stream.read(&mut byte)).await;
-        assert!(answer.is_err(), "there is no answer and the connection stays open");
+        server.until_hanging(hanging).await;
         assert_eq!(server.handle.queue_counts(STANDARD).unwrap().visible, visible);
+        let mut byte = [0];
+        let nothing = stream.try_read(&mut byte).unwrap_err();
+        assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock, "neither answer nor end");
+        connections.push(stream);
     }
     server.stop().await;
+    for mut stream in connections {
+        assert_eq!(
+            within(stream.read(&mut [0])).await.unwrap(),
+            0,
+            "the end comes with the server's"
+        );
+    }
 }
 
 #[tokio::test]
@@ -148,6 +180,10 @@ async fn the_clock_can_jump_by_a_fault_and_by_the_admin_route() {
     assert_eq!(server.handle.queue_counts(STANDARD).unwrap().visible, 1);
     assert!(server.raw(skip(r#"{"skip_ms":-1}"#)).await.starts_with("HTTP/1.1 400"));
     assert!(server.get("/_local/clock").await.contains("now_ms"));
+    server.handle.skip(Duration::MAX);
+    server.handle.skip(Duration::MAX);
+    server.send(STANDARD, "two").await;
+    assert_eq!(server.handle.queue_counts(STANDARD).unwrap().visible, 1, "the clock still works");
 }
 
 #[tokio::test]
@@ -156,6 +192,7 @@ async fn faults_that_make_no_sense_are_refused_with_what_is_wrong() {
     for (faults, problem) in [
         (bad(FaultRule { error_rate: 1.5, ..FaultRule::default() }), "error_rate is 1.5"),
         (bad(rule("Nonsense")), "no operation Nonsense"),
+        (bad(FaultRule { clock_jump_ms: u64::MAX, ..FaultRule::default() }), "clock_jump_ms"),
         (
             bad(FaultRule { latency: Latency::Fixed { ms: -1.0 }, ..FaultRule::default() }),
             "milliseconds",

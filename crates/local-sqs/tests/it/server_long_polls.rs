@@ -201,3 +201,23 @@ async fn deleting_a_queue_ends_the_polls_on_it() {
     within(connection.read_to_string(&mut answer)).await.unwrap();
     assert!(answer.contains("com.amazonaws.sqs#QueueDoesNotExist"), "{answer}");
 }
+
+#[tokio::test]
+async fn a_newcomer_does_not_overtake_those_who_wait() {
+    let server = Running::start().await;
+    server.send(STANDARD, "one").await;
+    server.receive_now(STANDARD).await;
+    let poll = server.start_poll(STANDARD).await;
+    // The clock is at the end of the visibility timeout before the server has looked at it again.
+    let url = server.url(STANDARD);
+    let newcomer = server.client.receive_message().queue_url(&url).wait_time_seconds(0);
+    let jump = local_sqs::FaultRule {
+        operation: Some("ReceiveMessage".to_owned()),
+        clock_jump_rate: 1.0,
+        clock_jump_ms: 30_000,
+        ..Default::default()
+    };
+    server.handle.set_faults(local_sqs::Faults { seed: 1, rules: vec![jump] });
+    assert_eq!(newcomer.send().await.unwrap().messages, None);
+    assert_eq!(bodies(&within(poll).await.unwrap()), ["one"]);
+}

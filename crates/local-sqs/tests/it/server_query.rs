@@ -227,3 +227,32 @@ async fn the_x_ray_header_of_a_send_becomes_a_system_attribute() {
         "{received}"
     );
 }
+
+#[tokio::test]
+async fn more_parameters_than_any_operation_takes_are_refused() {
+    let server = Running::start().await;
+    let many: String = (0..400_000).map(|n| format!("&{n}.a.a.a=")).collect();
+    let answer = server.form("/", &format!("Action=ListQueues{many}")).await;
+    assert!(answer.contains("<Code>InvalidParameterValue</Code>"), "{answer}");
+    let most: String = (0..1_900).map(|n| format!("&{n}.a.a.a=")).collect();
+    let answer = server.form("/", &format!("Action=ListQueues{most}")).await;
+    assert!(answer.contains("<ListQueuesResponse"), "{answer}");
+}
+
+#[tokio::test]
+async fn the_path_of_a_queue_can_be_percent_encoded() {
+    let server = Running::start().await;
+    let answer = server.form("/000000000000/order-queue%2Efifo", "Action=ListQueueTags").await;
+    assert!(answer.contains("<ListQueueTagsResponse"), "{answer}");
+}
+
+#[tokio::test]
+async fn only_get_and_post_ask_for_an_operation() {
+    let server = Running::start().await;
+    for method in ["HEAD", "PUT", "DELETE", "OPTIONS"] {
+        let target = format!("{}?Action=SendMessage&MessageBody=x", path(STANDARD));
+        let request = format!("{method} {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        assert!(server.raw(request).await.starts_with("HTTP/1.1 404"), "{method}");
+    }
+    assert_eq!(server.handle.queue_counts(STANDARD).unwrap().visible, 0);
+}

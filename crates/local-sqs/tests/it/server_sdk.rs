@@ -4,6 +4,7 @@ use aws_sdk_sqs::types::{
     DeleteMessageBatchRequestEntry, MessageAttributeValue, MessageSystemAttributeName,
     QueueAttributeName, SendMessageBatchRequestEntry,
 };
+use local_sqs::model::ModelSettings;
 use local_sqs::{QueueDeclaration, ServerSettings, default_queues, parse_queues};
 
 use crate::server_support::{FIFO, Running, STANDARD};
@@ -46,14 +47,24 @@ async fn queues_can_be_declared_in_toml() {
         [queue.attributes]
         VisibilityTimeout = "60"
         "#,
+        &ModelSettings::default(),
     )
     .unwrap();
     let server =
         Running::with_settings(ServerSettings { queues, ..ServerSettings::default() }).await;
     let listed = server.client.list_queues().send().await.unwrap();
     assert_eq!(listed.queue_urls().len(), 2);
-    assert!(parse_queues("[[queue]]\nname = \"a b\"").is_err());
-    assert!(parse_queues("[[queue]]\nname = \"a\"\nnonsense = 1").is_err());
+    for (bad, problem) in [
+        ("name = \"a b\"", "queue a b"),
+        ("name = \"a\"\nnonsense = 1", "nonsense"),
+        ("name = \"a\"\nmax_receive_count = 3", "max_receive_count needs a dead_letter_queue"),
+        ("name = \"a.fifo\"\nattributes = { FifoQueue = \"false\" }", "queue a.fifo"),
+    ] {
+        let refused = parse_queues(&format!("[[queue]]\n{bad}"), &ModelSettings::default());
+        let text = refused.unwrap_err().to_string();
+        assert!(text.contains(problem), "{bad}: {text}");
+    }
+    assert_eq!(parse_queues("", &ModelSettings::default()).unwrap(), []);
     let misordered: Vec<QueueDeclaration> = default_queues().into_iter().rev().collect();
     let settings = ServerSettings { queues: misordered, ..ServerSettings::default() };
     let refused = local_sqs::Server::bind("127.0.0.1:0".parse().unwrap(), settings).await;

@@ -38,7 +38,8 @@ pub(crate) fn answer(bytes: &[u8]) -> u16 {
     for queue in crate::default_queues() {
         queue.create(&mut model, Millis(1)).expect("the default queues are good");
     }
-    let request = wire.read(&Incoming { uri: &uri, headers: &headers, body: &form });
+    let request =
+        wire.read(&Incoming { method: &Method::POST, uri: &uri, headers: &headers, body: &form });
     let answer = request.and_then(|request| model.apply(Millis(2), request));
     wire.write(operation, &answer, "id").status().as_u16()
 }

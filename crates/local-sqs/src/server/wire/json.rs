@@ -4,7 +4,7 @@
 //! code travels along in `x-amzn-query-error`
 //! (<https://smithy.io/2.0/aws/protocols/aws-query-protocol.html#aws-protocols-awsquerycompatible-trait>).
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::json;
 
 use super::Incoming;
@@ -19,11 +19,40 @@ pub(super) fn read(incoming: &Incoming<'_>) -> Result<Request, ApiError> {
     let target = incoming.headers.get(TARGET).and_then(|target| target.to_str().ok());
     let target =
         target.ok_or_else(|| unknown("The request has no X-Amz-Target header.".to_owned()))?;
+    if is_too_complex(incoming.body) {
+        return Err(ApiError::new(
+            ErrorKind::Serialization,
+            "The request has more objects and values than any operation takes.",
+        ));
+    }
     target
         .strip_prefix("AmazonSQS.")
         .and_then(|operation| Request::from_json(operation, incoming.body))
         .ok_or_else(|| unknown(format!("There is no operation {target}.")))?
         .map_err(|error| ApiError::new(ErrorKind::Serialization, in_aws_words(&error)))
+}
+
+/// Commas outside of texts. A batch of ten messages with ten attributes each has some five hundred; lists
+/// of names may be longer.
+const MOST_COMMAS: usize = 20_000;
+/// Objects and arrays. The same batch has some two hundred.
+const MOST_PARTS: usize = 2_000;
+
+/// Whether reading the body would take far more memory than its bytes: nothing is built of what no
+/// operation takes.
+fn is_too_complex(body: &[u8]) -> bool {
+    let (mut commas, mut parts, mut in_text, mut escaped) = (0, 0, false, false);
+    for byte in body {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b',' if !in_text => commas += 1,
+            b'{' | b'[' if !in_text => parts += 1,
+            _ => {}
+        }
+    }
+    commas > MOST_COMMAS || parts > MOST_PARTS
 }
 
 /// An operation without output has an empty body, as AWS's examples show.
@@ -41,10 +70,6 @@ pub(super) fn add_query_error(headers: &mut HeaderMap, kind: ErrorKind) {
     let fault = if kind.sender_fault() { "Sender" } else { "Receiver" };
     if let Ok(value) = HeaderValue::from_str(&format!("{};{fault}", kind.query_code())) {
         headers.insert(QUERY_ERROR, value);
-    }
-    if kind == ErrorKind::RequestEntityTooLarge {
-        // More of the body may be under way, and is not going to be read.
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
 }
 

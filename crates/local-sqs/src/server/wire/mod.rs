@@ -33,6 +33,7 @@ pub(super) enum Wire {
 
 /// A request as it came over the wire, still to be read.
 pub(super) struct Incoming<'a> {
+    pub(super) method: &'a Method,
     pub(super) uri: &'a Uri,
     pub(super) headers: &'a HeaderMap,
     pub(super) body: &'a [u8],
@@ -90,8 +91,14 @@ impl Wire {
         if let Ok(id) = HeaderValue::from_str(request_id) {
             headers.insert(REQUEST_ID, id);
         }
-        if let (Self::Json, Err(error)) = (self, answer) {
-            json::add_query_error(headers, error.kind);
+        if let Err(error) = answer {
+            if self == Self::Json {
+                json::add_query_error(headers, error.kind);
+            }
+            if error.kind == ErrorKind::RequestEntityTooLarge {
+                // More of the body may be under way, and is not going to be read.
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
         }
         http
     }
@@ -139,6 +146,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn any_bytes_get_an_answer_and_never_a_panic(
             first in any::<[u8; 2]>(),

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use axum::http::Method;
 use serde_json::{Map, Value, json};
 
 use super::Incoming;
@@ -15,27 +16,42 @@ use crate::model::{ApiError, ErrorKind};
 /// (`SendMessageBatchRequestEntry.1.MessageAttribute.1.Value.StringListValue.1`).
 const DEPTH: usize = 8;
 
+/// A batch of ten messages with ten attributes each has some five hundred.
+const MOST_PARAMETERS: usize = 2_000;
+
 /// The operations that a queue's own URL does not take.
 const NOT_OF_A_QUEUE: [&str; 2] = ["CreateQueue", "ListQueues"];
 
 pub(super) fn read(incoming: &Incoming<'_>) -> Result<Request, ApiError> {
+    let nothing = || {
+        ApiError::new(
+            ErrorKind::UnknownOperation,
+            "The request has neither an X-Amz-Target header nor the parameter Action.",
+        )
+    };
+    if *incoming.method != Method::GET && *incoming.method != Method::POST {
+        return Err(nothing());
+    }
     let mut parameters = Tree::default();
     let query = incoming.uri.query().unwrap_or_default().as_bytes();
-    for (name, value) in form_urlencoded::parse(query).chain(form_urlencoded::parse(incoming.body))
-    {
+    let given = form_urlencoded::parse(query).chain(form_urlencoded::parse(incoming.body));
+    for (count, (name, value)) in given.enumerate() {
+        if count == MOST_PARAMETERS {
+            return Err(ApiError::new(
+                ErrorKind::InvalidParameterValue,
+                format!("The request has more than {MOST_PARAMETERS} parameters."),
+            ));
+        }
         parameters.insert(&name, value.into_owned());
     }
     let Some(action) = parameters.text("Action").map(str::to_owned) else {
-        return Err(ApiError::new(
-            ErrorKind::UnknownOperation,
-            "The request has neither an X-Amz-Target header nor the parameter Action.",
-        ));
+        return Err(nothing());
     };
     let mut fields = parameters.fields()?;
-    let path = incoming.uri.path().trim_matches('/');
-    let of_a_queue = path.contains('/');
+    let path = percent_encoding::percent_decode_str(incoming.uri.path()).decode_utf8_lossy();
+    let of_a_queue = path.trim_matches('/').contains('/');
     if of_a_queue && !fields.contains_key("QueueUrl") {
-        fields.insert("QueueUrl".to_owned(), Value::from(incoming.uri.path()));
+        fields.insert("QueueUrl".to_owned(), Value::from(path));
     }
     let invalid = || {
         let text = format!("The action {action} is not valid for this endpoint.");
