@@ -69,9 +69,12 @@ pub(super) async fn measure(
     for stage in &mut stages {
         round(stage, scale.messages / 4, "warm").await?;
     }
+    let scenarios = stages.len();
     for number in 0..scale.rounds {
         println!("round {} of {}", number + 1, scale.rounds);
-        for stage in &mut stages {
+        // Each round begins with another one, so that none always comes after the same.
+        let (later, sooner) = stages.split_at_mut(number % scenarios);
+        for stage in sooner.iter_mut().chain(later) {
             let before = stage.server.process.cpu_time()?;
             let elapsed = round(stage, scale.messages, &number.to_string()).await?;
             let cpu = stage.server.process.cpu_time()?.saturating_sub(before);

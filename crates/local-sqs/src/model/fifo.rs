@@ -30,8 +30,12 @@ struct Group {
 
 impl Groups {
     /// Takes in a message of a group.
-    pub(super) fn join(&mut self, group: &Arc<str>) -> GroupId {
+    pub(super) fn join(&mut self, group: &str) -> GroupId {
         self.by_group.join(group)
+    }
+
+    pub(super) fn name(&self, group: GroupId) -> &Arc<str> {
+        self.by_group.name(group)
     }
 
     /// Sets a message's visibility. Tells whether this made the group servable.
@@ -92,7 +96,7 @@ mod tests {
         let mut groups = Groups::default();
         let mut a = GroupId::default();
         for seq in 1..=4 {
-            a = groups.join(&"a".into());
+            a = groups.join("a");
             groups.set(a, seq, seq != 3);
         }
         assert_eq!(groups.next_run(10), [1, 2]);
@@ -105,7 +109,7 @@ mod tests {
     #[test]
     fn a_group_that_becomes_servable_again_goes_behind_the_waiting_ones() {
         let mut groups = Groups::default();
-        let (a, b) = (groups.join(&"a".into()), groups.join(&"b".into()));
+        let (a, b) = (groups.join("a"), groups.join("b"));
         groups.set(a, 1, true);
         groups.set(b, 2, true);
         groups.set(a, 1, false);

@@ -21,7 +21,7 @@ pub(super) struct ByGroup<T> {
 #[derive(Debug, Clone)]
 struct Slot<T> {
     name: Arc<str>,
-    members: usize,
+    members: u32,
     value: T,
 }
 
@@ -33,12 +33,13 @@ impl<T> Default for ByGroup<T> {
 
 impl<T: Default> ByGroup<T> {
     /// Counts one more message of a group, and tells the group's place.
-    pub(super) fn join(&mut self, name: &Arc<str>) -> GroupId {
+    pub(super) fn join(&mut self, name: &str) -> GroupId {
         if let Some(id) = self.ids.get(name) {
             self.slots[id.0 as usize].members += 1;
             return *id;
         }
-        let slot = Slot { name: Arc::clone(name), members: 1, value: T::default() };
+        let name: Arc<str> = name.into();
+        let slot = Slot { name: Arc::clone(&name), members: 1, value: T::default() };
         let id = if let Some(id) = self.free.pop() {
             self.slots[id.0 as usize] = slot;
             id
@@ -47,7 +48,7 @@ impl<T: Default> ByGroup<T> {
             // A queue holds far fewer messages than there are numbers.
             GroupId((self.slots.len() - 1) as u32)
         };
-        self.ids.insert(Arc::clone(name), id);
+        self.ids.insert(name, id);
         id
     }
 
@@ -60,6 +61,12 @@ impl<T: Default> ByGroup<T> {
             slot.value = T::default();
             self.free.push(id);
         }
+    }
+}
+
+impl<T> ByGroup<T> {
+    pub(super) fn name(&self, id: GroupId) -> &Arc<str> {
+        &self.slots[id.0 as usize].name
     }
 }
 

@@ -10,18 +10,19 @@ use std::collections::{BTreeMap, VecDeque};
 pub(super) struct Line<T> {
     /// In order; holes are never at the front.
     main: VecDeque<(u64, Option<T>)>,
-    holes: usize,
-    late: BTreeMap<u64, T>,
+    holes: u32,
+    /// Most lines have none.
+    late: Option<Box<BTreeMap<u64, T>>>,
 }
 
 impl<T> Default for Line<T> {
     fn default() -> Self {
-        Self { main: VecDeque::new(), holes: 0, late: BTreeMap::new() }
+        Self { main: VecDeque::new(), holes: 0, late: None }
     }
 }
 
 /// Holes are closed when there are more of them than of values, but not for a few.
-const FEW_HOLES: usize = 32;
+const FEW_HOLES: u32 = 32;
 
 impl<T> Line<T> {
     pub(super) fn first(&self) -> Option<(u64, &T)> {
@@ -31,7 +32,8 @@ impl<T> Line<T> {
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &T)> {
         let mut main =
             self.main.iter().filter_map(|(number, v)| Some((*number, v.as_ref()?))).peekable();
-        let mut late = self.late.iter().map(|(number, value)| (*number, value)).peekable();
+        let late = self.late.iter().flat_map(|late| late.iter());
+        let mut late = late.map(|(number, value)| (*number, value)).peekable();
         std::iter::from_fn(move || match (main.peek(), late.peek()) {
             (Some((ours, _)), Some((theirs, _))) if theirs < ours => late.next(),
             (Some(_), _) => main.next(),
@@ -41,30 +43,35 @@ impl<T> Line<T> {
 
     /// Puts a value in its place, or in the place of an earlier one of the same number.
     pub(super) fn put(&mut self, number: u64, value: T) {
-        if let Some(there) = self.late.get_mut(&number) {
+        if let Some(there) = self.late.as_mut().and_then(|late| late.get_mut(&number)) {
             *there = value;
         } else if self.main.back().is_none_or(|(last, _)| *last < number) {
             self.main.push_back((number, Some(value)));
         } else if let Some(index) = self.place(number) {
             let there = &mut self.main[index].1;
-            self.holes -= usize::from(there.is_none());
+            self.holes -= u32::from(there.is_none());
             *there = Some(value);
         } else {
-            self.late.insert(number, value);
+            self.late.get_or_insert_default().insert(number, value);
         }
     }
 
     pub(super) fn take(&mut self, number: u64) {
-        if self.late.remove(&number).is_some() {
+        if let Some(late) = &mut self.late
+            && late.remove(&number).is_some()
+        {
+            if late.is_empty() {
+                self.late = None;
+            }
             return;
         }
         let Some(index) = self.place(number) else { return };
-        self.holes += usize::from(self.main[index].1.take().is_some());
+        self.holes += u32::from(self.main[index].1.take().is_some());
         while self.main.front().is_some_and(|(_, value)| value.is_none()) {
             self.main.pop_front();
             self.holes -= 1;
         }
-        if self.holes > FEW_HOLES && self.holes * 2 > self.main.len() {
+        if self.holes > FEW_HOLES && self.holes as usize * 2 > self.main.len() {
             self.main.retain(|(_, value)| value.is_some());
             self.holes = 0;
         }
@@ -111,8 +118,9 @@ mod tests {
                 }
                 prop_assert_eq!(line.first(), map.first_key_value().map(|(n, v)| (*n, v)));
                 prop_assert!(line.iter().eq(map.iter().map(|(n, v)| (*n, v))));
-                prop_assert_eq!(line.holes, line.main.iter().filter(|(_, v)| v.is_none()).count());
-                prop_assert!(line.main.len() <= 2 * map.len() + super::FEW_HOLES + 2);
+                let holes = line.main.iter().filter(|(_, v)| v.is_none()).count();
+                prop_assert_eq!(line.holes as usize, holes);
+                prop_assert!(line.main.len() <= 2 * map.len() + super::FEW_HOLES as usize + 2);
             }
         }
     }

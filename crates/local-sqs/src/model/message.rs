@@ -43,7 +43,6 @@ pub enum MessageState {
 pub(super) struct Message {
     pub(super) id: Uuid,
     pub(super) content: Arc<Content>,
-    pub(super) group: Option<Arc<str>>,
     pub(super) deduplication_id: Option<Arc<str>>,
     /// When it came into the queue: SentTimestamp, and from when retention counts.
     pub(super) enqueued: Millis,
@@ -61,7 +60,7 @@ pub(super) struct Message {
     pub(super) visibility_changed: bool,
     /// Whether it left flight because somebody wanted so, and not because its time was over.
     pub(super) released: bool,
-    /// Where the queue that it is in keeps its group.
+    /// Where the queue that it is in keeps its group, and the group's name.
     pub(super) place: GroupId,
     /// Its turn among the visible messages of a standard queue.
     pub(super) turn: u64,

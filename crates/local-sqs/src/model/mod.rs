@@ -256,11 +256,12 @@ impl Sqs {
 
     /// The messages of a queue in the order in which they came, for observation.
     pub fn messages(&self, name: &str) -> impl Iterator<Item = MessageView> {
-        let messages = self.queues.get(name).map(|queue| queue.messages.values());
-        messages.into_iter().flatten().map(|message| MessageView {
+        let queue = self.queues.get(name).into_iter();
+        let messages = queue.flat_map(|q| q.messages.values().map(move |message| (q, message)));
+        messages.map(|(queue, message)| MessageView {
             message_id: message.id.to_string(),
             body: message.content.body.clone(),
-            group: message.group.clone(),
+            group: queue.group_of(message).cloned(),
             state: message.state,
             receive_count: message.receive_count,
             enqueued: message.enqueued,
@@ -276,7 +277,7 @@ impl Sqs {
             return groups;
         };
         for message in queue.messages.values() {
-            let Some(name) = &message.group else { continue };
+            let Some(name) = queue.group_of(message) else { continue };
             let visible = message.state == MessageState::Visible;
             let group = groups.entry(Arc::clone(name)).or_insert_with(|| GroupView {
                 // In a FIFO queue the first message that is met decides.

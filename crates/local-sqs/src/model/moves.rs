@@ -217,7 +217,7 @@ impl Sqs {
             return Some(Status::Failed("AWS.SimpleQueueService.NonExistentQueue"));
         }
         let queue = self.queues.get_mut(source)?;
-        let mut message = queue.remove(seq)?;
+        let (mut message, group) = queue.take_out(seq)?;
         let task = queue.moves.back_mut()?;
         task.moved += 1;
         let ended = (task.moved >= task.to_move).then_some(Status::Completed);
@@ -235,7 +235,7 @@ impl Sqs {
             Duration::ZERO => MessageState::Visible,
             delay => MessageState::Delayed { until: self.now + delay },
         };
-        self.queues.get_mut(&destination)?.add(message);
+        self.queues.get_mut(&destination)?.add(message, group.as_deref());
         self.close(&destination);
         ended
     }

@@ -108,15 +108,14 @@ impl Queue {
     }
 
     /// Takes a message in; its state says how it enters.
-    pub(super) fn add(&mut self, mut message: Message) -> Seq {
+    pub(super) fn add(&mut self, mut message: Message, group: Option<&str>) -> Seq {
         let seq = self.next_seq;
         self.next_seq += 1;
         self.by_age.insert((message.enqueued, seq));
-        message.place = match (&mut self.turns, &message.group) {
-            (Turns::Standard(lanes), group) => lanes.join(group.as_ref()),
-            (Turns::Fifo(groups), Some(group)) => groups.join(group),
+        message.place = match &mut self.turns {
+            Turns::Standard(lanes) => lanes.join(group),
             // Sends to a FIFO queue without a group are refused.
-            (Turns::Fifo(groups), None) => groups.join(&Arc::from("")),
+            Turns::Fifo(groups) => groups.join(group.unwrap_or_default()),
         };
         self.messages.insert(seq, message);
         self.enter(seq);
@@ -132,6 +131,19 @@ impl Queue {
             Turns::Fifo(groups) => self.became_receivable |= groups.remove(message.place, seq),
         }
         Some(message)
+    }
+
+    /// Takes a message out, to be put into another queue, with its group.
+    pub(super) fn take_out(&mut self, seq: Seq) -> Option<(Message, Option<Arc<str>>)> {
+        let group = self.group_of(self.messages.get(&seq)?).cloned();
+        Some((self.remove(seq)?, group))
+    }
+
+    pub(super) fn group_of(&self, message: &Message) -> Option<&Arc<str>> {
+        match &self.turns {
+            Turns::Standard(lanes) => lanes.name(message.place),
+            Turns::Fifo(groups) => Some(groups.name(message.place)),
+        }
     }
 
     pub(super) fn set_state(&mut self, seq: Seq, state: MessageState) {

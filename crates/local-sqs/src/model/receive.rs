@@ -112,7 +112,7 @@ impl Sqs {
                     max_receive_count.is_some_and(|m| message.is_exhausted(m))
                 });
                 if exhausted {
-                    dead.extend(queue.remove(seq));
+                    dead.extend(queue.take_out(seq));
                 } else if let Some((taken, message)) = take(queue, seq, since, until, &wanted) {
                     received.lease.taken.push(taken);
                     received.result.messages.push(message);
@@ -181,14 +181,19 @@ impl Sqs {
 
     /// Moves messages to a dead-letter queue. A standard queue keeps the time from which retention
     /// counts; a FIFO queue starts it anew and takes the message id as deduplication id.
-    fn dead_letter(&mut self, source: &str, target: &Arc<str>, dead: Vec<Message>) {
+    fn dead_letter(
+        &mut self,
+        source: &str,
+        target: &Arc<str>,
+        dead: Vec<(Message, Option<Arc<str>>)>,
+    ) {
         if dead.is_empty() {
             return;
         }
         let now = self.now;
         let source_arn: Arc<str> = self.arn(source).into();
         if let Some(queue) = self.queues.get_mut(&**target) {
-            for mut message in dead {
+            for (mut message, group) in dead {
                 if queue.is_fifo() {
                     message.enqueued = now;
                     message.deduplication_id = Some(message.id.to_string().into());
@@ -197,7 +202,7 @@ impl Sqs {
                 message.dead_letter_source = Some(Arc::clone(&source_arn));
                 message.state = MessageState::Visible;
                 message.receipt = 0;
-                queue.add(message);
+                queue.add(message, group.as_deref());
             }
         }
         self.close(target);
@@ -273,7 +278,7 @@ impl<'a> Wanted<'a> {
             ("ApproximateReceiveCount", Some(message.receive_count.to_string())),
             ("DeadLetterQueueSourceArn", message.dead_letter_source.as_deref().map(str::to_owned)),
             ("MessageDeduplicationId", message.deduplication_id.as_deref().map(str::to_owned)),
-            ("MessageGroupId", message.group.as_deref().map(str::to_owned)),
+            ("MessageGroupId", queue.group_of(message).map(ToString::to_string)),
             ("SenderId", Some(SENDER_ID.to_owned())),
             ("SentTimestamp", Some(millis(message.enqueued))),
             ("SequenceNumber", seq_number),

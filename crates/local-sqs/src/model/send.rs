@@ -146,7 +146,7 @@ impl Sqs {
             result.sequence_number = Some(sequence_number(accepted.sequence_number));
             return Ok(result);
         }
-        let seq = queue.add(Message {
+        let message = Message {
             id: message_id,
             content: Arc::new(Content {
                 body: entry.message_body,
@@ -154,7 +154,6 @@ impl Sqs {
                 attributes: entry.message_attributes,
                 trace_header,
             }),
-            group,
             deduplication_id,
             enqueued: now,
             first_received: None,
@@ -171,7 +170,8 @@ impl Sqs {
             released: false,
             place: GroupId::default(),
             turn: 0,
-        });
+        };
+        let seq = queue.add(message, group.as_deref());
         if let Some(key) = key {
             let accepted = Accepted { message_id, sequence_number: seq };
             queue.deduplication.remember(key, accepted, now, interval);
@@ -221,7 +221,7 @@ fn delay(entry: &SendMessageBatchRequestEntry, queue: &Queue) -> Result<Duration
     }
 }
 
-type Identifiers = (Option<Arc<str>>, Option<Arc<str>>);
+type Identifiers = (Option<String>, Option<Arc<str>>);
 
 /// The message group id and the deduplication id, as the queue's type wants them.
 fn identifiers(
@@ -241,7 +241,7 @@ fn identifiers(
                 "The request includes a parameter that is not valid for this queue type.",
             ));
         }
-        return Ok((group.map(Arc::from), None));
+        return Ok((group.map(str::to_owned), None));
     }
     let group = group.ok_or_else(|| ApiError::missing("MessageGroupId"))?;
     let deduplication_id = match deduplication_id {
@@ -254,7 +254,7 @@ fn identifiers(
         }
         None => return Err(deduplication_id_needed()),
     };
-    Ok((Some(Arc::from(group)), Some(deduplication_id)))
+    Ok((Some(group.to_owned()), Some(deduplication_id)))
 }
 
 fn deduplication_id_needed() -> ApiError {

@@ -6,6 +6,7 @@
 //! of its two signals of noise only the one without a clock is modelled, the share of what is in flight.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::groups::{ByGroup, GroupId};
@@ -13,53 +14,47 @@ use super::line::Line;
 use super::message::Seq;
 
 /// Messages in flight from which on a group can be noisy.
-const NOISY_IN_FLIGHT: usize = 30;
+const NOISY_IN_FLIGHT: u32 = 30;
 /// A noisy group has more than one in so many of the messages in flight.
-const NOISY_SHARE: usize = 10;
+const NOISY_SHARE: u32 = 10;
 
 /// The visible messages, by message group. Messages without a group share one that is never noisy:
 /// to AWS each of them is a tenant of its own.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Lanes {
-    groups: ByGroup<Lane>,
-    ungrouped: Arc<str>,
+    by_group: ByGroup<Lane>,
     /// Groups with visible messages, by the turn of their first one.
     order: BTreeMap<u64, GroupId>,
-    in_flight: usize,
+    in_flight: u32,
     next_turn: u64,
 }
 
 #[derive(Debug, Clone, Default)]
 struct Lane {
-    visible: Line<Seq>,
-    in_flight: usize,
+    /// By turn. Sequence numbers begin at 1, and without zero a hole takes no room of its own.
+    visible: Line<NonZeroU64>,
+    in_flight: u32,
     grouped: bool,
 }
 
-impl Default for Lanes {
-    fn default() -> Self {
-        Self {
-            groups: ByGroup::default(),
-            // No message can be sent with an empty group.
-            ungrouped: Arc::from(""),
-            order: BTreeMap::new(),
-            in_flight: 0,
-            next_turn: 0,
-        }
-    }
-}
+/// No message can be sent with an empty group.
+const UNGROUPED: &str = "";
 
 impl Lanes {
     /// Takes in a message of a group.
-    pub(super) fn join(&mut self, group: Option<&Arc<str>>) -> GroupId {
-        let id = self.groups.join(group.unwrap_or(&self.ungrouped));
-        self.groups[id].grouped = group.is_some();
+    pub(super) fn join(&mut self, group: Option<&str>) -> GroupId {
+        let id = self.by_group.join(group.unwrap_or(UNGROUPED));
+        self.by_group[id].grouped = group.is_some();
         id
+    }
+
+    pub(super) fn name(&self, group: GroupId) -> Option<&Arc<str>> {
+        Some(self.by_group.name(group)).filter(|name| &***name != UNGROUPED)
     }
 
     /// Lets a message go that is neither visible nor in flight any more.
     pub(super) fn leave(&mut self, group: GroupId) {
-        self.groups.leave(group);
+        self.by_group.leave(group);
     }
 
     /// Puts a message behind all visible ones and returns its turn.
@@ -72,9 +67,9 @@ impl Lanes {
 
     /// Puts a message back to the turn that it had.
     pub(super) fn put(&mut self, group: GroupId, seq: Seq, turn: u64) {
-        let visible = &mut self.groups[group].visible;
+        let visible = &mut self.by_group[group].visible;
         let first = visible.first().map(|(first, _)| first);
-        visible.put(turn, seq);
+        visible.put(turn, NonZeroU64::new(seq).unwrap_or(NonZeroU64::MIN));
         if first.is_none_or(|first| turn < first) {
             if let Some(first) = first {
                 self.order.remove(&first);
@@ -84,7 +79,7 @@ impl Lanes {
     }
 
     pub(super) fn take(&mut self, group: GroupId, turn: u64) {
-        let visible = &mut self.groups[group].visible;
+        let visible = &mut self.by_group[group].visible;
         visible.take(turn);
         if self.order.remove(&turn).is_some()
             && let Some((first, _)) = visible.first()
@@ -95,7 +90,7 @@ impl Lanes {
 
     /// Notes that a message of the group went into flight, or is no longer there.
     pub(super) fn count_in_flight(&mut self, group: GroupId, more: bool) {
-        for count in [&mut self.groups[group].in_flight, &mut self.in_flight] {
+        for count in [&mut self.by_group[group].in_flight, &mut self.in_flight] {
             *count = if more { *count + 1 } else { count.saturating_sub(1) };
         }
     }
@@ -103,9 +98,9 @@ impl Lanes {
     /// The message to receive next: the first of a group that is not noisy, or else of the noisy one
     /// with the fewest messages in flight. There are fewer than ten noisy groups at any time.
     pub(super) fn first(&self) -> Option<Seq> {
-        let mut least: Option<(usize, &Lane)> = None;
+        let mut least: Option<(u32, &Lane)> = None;
         for group in self.order.values() {
-            let lane = &self.groups[*group];
+            let lane = &self.by_group[*group];
             let noise = self.noise(lane);
             if least.is_none_or(|(noise_of_least, _)| noise < noise_of_least) {
                 least = Some((noise, lane));
@@ -114,10 +109,10 @@ impl Lanes {
                 break;
             }
         }
-        least?.1.visible.first().map(|(_, seq)| *seq)
+        least?.1.visible.first().map(|(_, seq)| seq.get())
     }
 
-    fn noise(&self, lane: &Lane) -> usize {
+    fn noise(&self, lane: &Lane) -> u32 {
         let noisy = lane.grouped
             && lane.in_flight >= NOISY_IN_FLIGHT
             && lane.in_flight * NOISY_SHARE > self.in_flight;
