@@ -11,7 +11,8 @@ pub(super) struct Line<T> {
     /// In order; holes are never at the front.
     main: VecDeque<(u64, Option<T>)>,
     holes: u32,
-    /// Most lines have none.
+    /// Most lines have none, and there may be a hundred thousand lines.
+    #[expect(clippy::box_collection, reason = "a box is a third of the map's size")]
     late: Option<Box<BTreeMap<u64, T>>>,
 }
 
