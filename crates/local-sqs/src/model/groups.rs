@@ -65,6 +65,11 @@ impl<T: Default> ByGroup<T> {
 }
 
 impl<T> ByGroup<T> {
+    /// How many groups have messages.
+    pub(super) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
     pub(super) fn name(&self, id: GroupId) -> &Arc<str> {
         &self.slots[id.0 as usize].name
     }

@@ -11,14 +11,12 @@ pub(super) struct Line<T> {
     /// In order; holes are never at the front.
     main: VecDeque<(u64, Option<T>)>,
     holes: u32,
-    /// Most lines have none, and there may be a hundred thousand lines.
-    #[expect(clippy::box_collection, reason = "a box is a third of the map's size")]
-    late: Option<Box<BTreeMap<u64, T>>>,
+    late: BTreeMap<u64, T>,
 }
 
 impl<T> Default for Line<T> {
     fn default() -> Self {
-        Self { main: VecDeque::new(), holes: 0, late: None }
+        Self { main: VecDeque::new(), holes: 0, late: BTreeMap::new() }
     }
 }
 
@@ -33,8 +31,7 @@ impl<T> Line<T> {
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &T)> {
         let mut main =
             self.main.iter().filter_map(|(number, v)| Some((*number, v.as_ref()?))).peekable();
-        let late = self.late.iter().flat_map(|late| late.iter());
-        let mut late = late.map(|(number, value)| (*number, value)).peekable();
+        let mut late = self.late.iter().map(|(number, value)| (*number, value)).peekable();
         std::iter::from_fn(move || match (main.peek(), late.peek()) {
             (Some((ours, _)), Some((theirs, _))) if theirs < ours => late.next(),
             (Some(_), _) => main.next(),
@@ -44,7 +41,7 @@ impl<T> Line<T> {
 
     /// Puts a value in its place, or in the place of an earlier one of the same number.
     pub(super) fn put(&mut self, number: u64, value: T) {
-        if let Some(there) = self.late.as_mut().and_then(|late| late.get_mut(&number)) {
+        if let Some(there) = self.late.get_mut(&number) {
             *there = value;
         } else if self.main.back().is_none_or(|(last, _)| *last < number) {
             self.main.push_back((number, Some(value)));
@@ -53,21 +50,20 @@ impl<T> Line<T> {
             self.holes -= u32::from(there.is_none());
             *there = Some(value);
         } else {
-            self.late.get_or_insert_default().insert(number, value);
+            self.late.insert(number, value);
         }
     }
 
-    pub(super) fn take(&mut self, number: u64) {
-        if let Some(late) = &mut self.late
-            && late.remove(&number).is_some()
-        {
-            if late.is_empty() {
-                self.late = None;
-            }
-            return;
+    /// Takes a value out, and tells whether it was there.
+    pub(super) fn take(&mut self, number: u64) -> bool {
+        if self.late.remove(&number).is_some() {
+            return true;
         }
-        let Some(index) = self.place(number) else { return };
-        self.holes += u32::from(self.main[index].1.take().is_some());
+        let Some(index) = self.place(number) else {
+            return false;
+        };
+        let taken = self.main[index].1.take().is_some();
+        self.holes += u32::from(taken);
         while self.main.front().is_some_and(|(_, value)| value.is_none()) {
             self.main.pop_front();
             self.holes -= 1;
@@ -80,6 +76,7 @@ impl<T> Line<T> {
         if self.main.capacity() > 64 && self.main.len() * 4 < self.main.capacity() {
             self.main.shrink_to(self.main.len() * 2);
         }
+        taken
     }
 
     fn place(&self, number: u64) -> Option<usize> {
@@ -114,8 +111,7 @@ mod tests {
                     line.put(number, step);
                     map.insert(number, step);
                 } else {
-                    line.take(number);
-                    map.remove(&number);
+                    prop_assert_eq!(line.take(number), map.remove(&number).is_some());
                 }
                 prop_assert_eq!(line.first(), map.first_key_value().map(|(n, v)| (*n, v)));
                 prop_assert!(line.iter().eq(map.iter().map(|(n, v)| (*n, v))));

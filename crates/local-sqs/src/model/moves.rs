@@ -199,8 +199,8 @@ impl Sqs {
     fn move_one(&mut self, source: &Arc<str>) -> Option<Status> {
         let id = self.random.next_uuid();
         let queue = self.queues.get_mut(source)?;
-        let task = queue.moves.back()?;
         let next = queue.next_run(1).first().copied();
+        let task = queue.moves.back()?;
         let Some(seq) = next.filter(|_| task.moved < task.to_move) else {
             return Some(Status::Completed);
         };

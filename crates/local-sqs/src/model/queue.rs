@@ -184,8 +184,8 @@ impl Queue {
     /// The messages to receive next, at most `limit`; empty only when none can be received.
     /// Messages of a FIFO queue come from one group, those of a standard queue one by one
     /// because each receive can change the turn.
-    pub(super) fn next_run(&self, limit: usize) -> Vec<Seq> {
-        match &self.turns {
+    pub(super) fn next_run(&mut self, limit: usize) -> Vec<Seq> {
+        match &mut self.turns {
             Turns::Standard(lanes) => lanes.first().into_iter().take(limit).collect(),
             Turns::Fifo(groups) => groups.next_run(limit),
         }
@@ -193,7 +193,7 @@ impl Queue {
 
     pub(super) fn has_receivable(&self) -> bool {
         match &self.turns {
-            Turns::Standard(lanes) => lanes.first().is_some(),
+            Turns::Standard(lanes) => !lanes.is_empty(),
             Turns::Fifo(groups) => groups.has_servable(),
         }
     }

@@ -18,12 +18,18 @@ const NOISY_IN_FLIGHT: u32 = 30;
 /// A noisy group has more than one in so many of the messages in flight.
 const NOISY_SHARE: u32 = 10;
 
-/// The visible messages, by message group. Messages without a group share one that is never noisy:
-/// to AWS each of them is a tenant of its own.
+/// Messages of noisy groups that one look for the next message sets aside at most. The next look goes
+/// on, so that a long backlog of a noisy group costs each receive the same.
+const SET_ASIDE: usize = 256;
+
+/// The visible messages. Nearly all are in one line; those of a noisy group are set aside, to their
+/// group's own line, when they come to the front and others wait. Messages without a group share one
+/// that is never noisy: to AWS each of them is a tenant of its own.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Lanes {
     by_group: ByGroup<Lane>,
-    /// Groups with visible messages, by the turn of their first one.
+    line: Line<(NonZeroU64, GroupId)>,
+    /// Groups with messages set aside, by the turn of their first one.
     order: BTreeMap<u64, GroupId>,
     in_flight: u32,
     next_turn: u64,
@@ -31,8 +37,8 @@ pub(super) struct Lanes {
 
 #[derive(Debug, Clone, Default)]
 struct Lane {
-    /// By turn. Sequence numbers begin at 1, and without zero a hole takes no room of its own.
-    visible: Line<NonZeroU64>,
+    /// What is set aside, by turn.
+    aside: Option<Box<Line<NonZeroU64>>>,
     in_flight: u32,
     grouped: bool,
 }
@@ -67,22 +73,23 @@ impl Lanes {
 
     /// Puts a message back to the turn that it had.
     pub(super) fn put(&mut self, group: GroupId, seq: Seq, turn: u64) {
-        let visible = &mut self.by_group[group].visible;
-        let first = visible.first().map(|(first, _)| first);
-        visible.put(turn, NonZeroU64::new(seq).unwrap_or(NonZeroU64::MIN));
-        if first.is_none_or(|first| turn < first) {
-            if let Some(first) = first {
-                self.order.remove(&first);
-            }
-            self.order.insert(turn, group);
-        }
+        // Sequence numbers begin at 1, and without zero a hole in a line takes no room of its own.
+        self.line.put(turn, (NonZeroU64::new(seq).unwrap_or(NonZeroU64::MIN), group));
     }
 
     pub(super) fn take(&mut self, group: GroupId, turn: u64) {
-        let visible = &mut self.by_group[group].visible;
-        visible.take(turn);
+        if self.line.take(turn) {
+            return;
+        }
+        let aside = &mut self.by_group[group].aside;
+        let Some(line) = aside else { return };
+        line.take(turn);
+        let first = line.first().map(|(first, _)| first);
+        if first.is_none() {
+            *aside = None;
+        }
         if self.order.remove(&turn).is_some()
-            && let Some((first, _)) = visible.first()
+            && let Some(first) = first
         {
             self.order.insert(first, group);
         }
@@ -95,21 +102,62 @@ impl Lanes {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.line.first().is_none() && self.order.is_empty()
+    }
+
     /// The message to receive next: the first of a group that is not noisy, or else of the noisy one
-    /// with the fewest messages in flight. There are fewer than ten noisy groups at any time.
-    pub(super) fn first(&self) -> Option<Seq> {
-        let mut least: Option<(u32, &Lane)> = None;
-        for group in self.order.values() {
+    /// with the fewest messages in flight.
+    pub(super) fn first(&mut self) -> Option<Seq> {
+        for _ in 0..SET_ASIDE {
+            let aside = self.first_aside();
+            let quiet_aside = aside.filter(|(noise, _, _)| *noise == 0);
+            let Some((turn, (seq, group))) = self.line.first().map(|(turn, at)| (turn, *at)) else {
+                break;
+            };
+            let alone = self.by_group.len() == 1;
+            if alone || self.noise(&self.by_group[group]) == 0 {
+                let earlier =
+                    aside.filter(|(noise, first, _)| (alone || *noise == 0) && *first < turn);
+                return Some(earlier.map_or(seq.get(), |(_, _, seq)| seq));
+            }
+            if let Some((_, _, seq)) = quiet_aside {
+                return Some(seq);
+            }
+            self.set_aside(turn, seq, group);
+        }
+        self.first_aside().map(|(_, _, seq)| seq)
+    }
+
+    /// Of what is set aside, the first of a group that is not noisy any more, or else of the least noisy
+    /// one: its noise, turn and number. There are fewer than ten noisy groups at any time.
+    fn first_aside(&self) -> Option<(u32, u64, Seq)> {
+        let mut least: Option<(u32, u64, Seq)> = None;
+        for (turn, group) in &self.order {
             let lane = &self.by_group[*group];
             let noise = self.noise(lane);
-            if least.is_none_or(|(noise_of_least, _)| noise < noise_of_least) {
-                least = Some((noise, lane));
+            if least.is_none_or(|(noise_of_least, _, _)| noise < noise_of_least) {
+                let (_, seq) = lane.aside.as_ref()?.first()?;
+                least = Some((noise, *turn, seq.get()));
             }
             if noise == 0 {
                 break;
             }
         }
-        least?.1.visible.first().map(|(_, seq)| seq.get())
+        least
+    }
+
+    fn set_aside(&mut self, turn: u64, seq: NonZeroU64, group: GroupId) {
+        self.line.take(turn);
+        let aside = self.by_group[group].aside.get_or_insert_default();
+        let first = aside.first().map(|(first, _)| first);
+        aside.put(turn, seq);
+        if first.is_none_or(|first| turn < first) {
+            if let Some(first) = first {
+                self.order.remove(&first);
+            }
+            self.order.insert(turn, group);
+        }
     }
 
     fn noise(&self, lane: &Lane) -> u32 {

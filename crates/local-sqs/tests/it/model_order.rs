@@ -253,3 +253,28 @@ fn quiet_groups_are_served_in_the_order_of_arrival() {
     }
     assert_eq!(bodies(&rig.receive(QUEUE, 10)), ["c", "a", "c", "b", "a"]);
 }
+
+#[test]
+fn a_quiet_message_far_behind_a_noisy_backlog_is_found_within_a_few_receives() {
+    let mut rig = Rig::standard();
+    let send = |rig: &mut Rig, group: &str, body: &str| {
+        let request = SendMessageRequest {
+            message_group_id: Some(group.to_owned()),
+            ..crate::rig::message(body)
+        };
+        rig.send_request(request).unwrap();
+    };
+    for n in 0..1_030 {
+        send(&mut rig, "noisy", &n.to_string());
+    }
+    for _ in 0..3 {
+        rig.receive(QUEUE, 10);
+    }
+    send(&mut rig, "quiet", "quiet");
+    let received: Vec<String> = (0..1_001).map(|_| rig.receive(QUEUE, 1).remove(0).body).collect();
+    let place = received.iter().position(|body| body == "quiet").unwrap();
+    assert!(place < 6, "{place}");
+    let noisy = received.iter().filter(|body| *body != "quiet");
+    assert!(noisy.eq((30..1_030).map(|n| n.to_string()).collect::<Vec<_>>().iter()));
+    assert_eq!(rig.counts(QUEUE), (0, 1_031, 0));
+}
