@@ -52,8 +52,18 @@ struct Stage {
     scenario: Scenario,
     server: Server,
     queue: String,
-    /// One per round: messages per second, and the server's processor time per message in µs.
-    figures: Vec<(f64, f64)>,
+    /// One per round.
+    figures: Vec<Figures>,
+}
+
+#[derive(Clone, Copy)]
+struct Figures {
+    /// Messages per second.
+    rate: f64,
+    /// The server's processor time per message, in µs.
+    cpu: f64,
+    /// The rate over that of the empty queue, measured right before.
+    ratio: f64,
 }
 
 pub(super) async fn measure(
@@ -69,18 +79,18 @@ pub(super) async fn measure(
     for stage in &mut stages {
         round(stage, scale.messages / 4, "warm").await?;
     }
-    let scenarios = stages.len();
     for number in 0..scale.rounds {
         println!("round {} of {}", number + 1, scale.rounds);
-        // Each round begins with another one, so that none always comes after the same.
-        let (later, sooner) = stages.split_at_mut(number % scenarios);
-        for stage in sooner.iter_mut().chain(later) {
-            let before = stage.server.process.cpu_time()?;
-            let elapsed = round(stage, scale.messages, &number.to_string()).await?;
-            let cpu = stage.server.process.cpu_time()?.saturating_sub(before);
-            let messages = scale.messages as f64;
-            let per_message = cpu.as_secs_f64() * 1e6 / messages;
-            stage.figures.push((messages / elapsed.as_secs_f64(), per_message));
+        for index in 0..stages.len() {
+            // The empty queue of the same kind is measured right before: machines change their pace.
+            let fifo = stages[index].scenario.fifo;
+            let empty = stages.iter().position(|stage| stage.scenario.fifo == fifo);
+            let empty = empty.context("each kind has its empty queue")?;
+            let label = format!("{number}-{index}");
+            let (beside, _) =
+                timed(&stages[empty], scale.messages, &format!("{label}-beside")).await?;
+            let (rate, cpu) = timed(&stages[index], scale.messages, &label).await?;
+            stages[index].figures.push(Figures { rate, cpu, ratio: rate / beside });
         }
     }
     table(&stages, scale, missed)
@@ -124,6 +134,15 @@ async fn fill(
         ended??;
     }
     Ok(())
+}
+
+/// Messages per second, and the server's processor time per message in µs.
+async fn timed(stage: &Stage, messages: usize, label: &str) -> anyhow::Result<(f64, f64)> {
+    let before = stage.server.process.cpu_time()?;
+    let elapsed = round(stage, messages, label).await?;
+    let cpu = stage.server.process.cpu_time()?.saturating_sub(before);
+    let messages = messages as f64;
+    Ok((messages / elapsed.as_secs_f64(), cpu.as_secs_f64() * 1e6 / messages))
 }
 
 /// Sends, receives and deletes so many messages, and says how long it took.
@@ -236,11 +255,8 @@ fn table(stages: &[Stage], scale: Scale, missed: &mut Vec<String>) -> anyhow::Re
     );
     for stage in stages {
         let Scenario { fifo, groups, backlog, in_flight, delayed } = stage.scenario;
-        let empty = stages.iter().find(|other| other.scenario.fifo == fifo).unwrap_or(stage);
-        let pairs = stage.figures.iter().zip(&empty.figures);
-        let ratio = median(pairs.map(|((ours, _), (theirs, _))| ours / theirs).collect())?;
-        let rate = median(stage.figures.iter().map(|(rate, _)| *rate).collect())?;
-        let cpu = median(stage.figures.iter().map(|(_, cpu)| *cpu).collect())?;
+        let of = |figure: fn(&Figures) -> f64| median(stage.figures.iter().map(figure).collect());
+        let (rate, cpu, ratio) = (of(|f| f.rate)?, of(|f| f.cpu)?, of(|f| f.ratio)?);
         if rate < RATE || ratio < RATIO {
             missed.push(format!(
                 "{rate:.0} messages/s, {ratio:.2} of the empty queue's: {:?}",
@@ -256,7 +272,7 @@ fn table(stages: &[Stage], scale: Scale, missed: &mut Vec<String>) -> anyhow::Re
     writeln!(
         text,
         "\nEach message of {BODY_BYTES} bytes is sent, received and deleted in batches of ten by a client \
-         of {SENDERS} sending and {CONSUMERS} consuming connections on the same cores. Medians of {} interleaved rounds of {} messages; the ratio is taken within each round.",
+         of {SENDERS} sending and {CONSUMERS} consuming connections on the same cores. Medians of {} interleaved rounds of {} messages; the ratio is to the empty queue, measured right before.",
         scale.rounds, scale.messages,
     )?;
     Ok(text)
