@@ -34,7 +34,7 @@ pub(crate) struct Scale {
 
 impl Scale {
     pub(crate) const FULL: Self =
-        Self { backlog: 1_000_000, rounds: 11, messages: 30_000, is_full: true };
+        Self { backlog: 1_000_000, rounds: 9, messages: 30_000, is_full: true };
     /// For checks that the measurement itself works: nothing is kept, and nothing is held to a bound.
     pub(crate) const QUICK: Self =
         Self { backlog: 100_000, rounds: 3, messages: 10_000, is_full: false };

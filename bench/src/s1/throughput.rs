@@ -11,7 +11,11 @@ use std::{
 };
 
 use anyhow::Context;
-use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time::Instant,
+};
 
 use super::{Scale, Server};
 use crate::sqs::{Connection, entry, median};
@@ -169,17 +173,27 @@ async fn round(stage: &Stage, messages: usize, label: &str) -> anyhow::Result<Du
         });
     }
     let deleted = Arc::new(AtomicUsize::new(0));
+    let (end, _) = watch::channel(false);
+    let drains = stage.scenario.backlog == 0;
     for mut connection in consuming {
         let (lead, deleted, queue) = (Arc::clone(&lead), Arc::clone(&deleted), stage.queue.clone());
+        let (end, mut ended) = (end.clone(), end.subscribe());
         consumers.spawn(async move {
             // A message left in flight would block its group in the next round, so each consumer
-            // finishes what it has received, and waits no longer than it must to see the end.
+            // finishes what it has received.
             while deleted.load(Ordering::Relaxed) < messages {
-                let received = connection.receive(&queue, 1).await?;
+                let received = tokio::select! {
+                    received = connection.receive(&queue, 20) => received?,
+                    // Then the queue is empty: the call that is given up can have received nothing.
+                    _ = ended.wait_for(|ended| *ended), if drains => break,
+                };
                 if !received.is_empty() {
                     connection.delete(&queue, &received).await?;
-                    deleted.fetch_add(received.len(), Ordering::Relaxed);
+                    let before = deleted.fetch_add(received.len(), Ordering::Relaxed);
                     lead.add_permits(received.len());
+                    if before + received.len() >= messages {
+                        end.send_replace(true);
+                    }
                 }
             }
             anyhow::Ok(Instant::now())
