@@ -80,9 +80,12 @@ impl Deliver {
         Err(match failure {
             Failure::Unavailable { retry_after, .. } => Failed {
                 not_before: retry_after,
+                shared: true,
                 ..Failed::for_now(Reason::CarrierUnavailable, error)
             },
-            Failure::TimedOut(_) => Failed::for_now(Reason::Timeout, error),
+            Failure::TimedOut(_) => {
+                Failed { shared: true, ..Failed::for_now(Reason::Timeout, error) }
+            }
             Failure::Rejected { .. } => Failed::for_good(Reason::CarrierRejected, error),
         })
     }
@@ -94,15 +97,17 @@ struct Failed {
     error: String,
     for_good: bool,
     not_before: Option<Duration>,
+    /// The carrier may be down for every order.
+    shared: bool,
 }
 
 impl Failed {
     fn for_now(reason: Reason, error: String) -> Self {
-        Self { reason, error, for_good: false, not_before: None }
+        Self { reason, error, for_good: false, not_before: None, shared: false }
     }
 
     fn for_good(reason: Reason, error: String) -> Self {
-        Self { reason, error, for_good: true, not_before: None }
+        Self { reason, error, for_good: true, not_before: None, shared: false }
     }
 
     /// What the failure makes of the delivery. After a timeout the carrier may have the order, so
@@ -245,7 +250,7 @@ impl DeliverFrom {
         if failed.for_good {
             Verdict::DeadLetter(letter)
         } else {
-            Verdict::Retry { letter, not_before: failed.not_before }
+            Verdict::Retry { letter, not_before: failed.not_before, shared: failed.shared }
         }
     }
 
@@ -300,7 +305,7 @@ fn store_failed(error: &StoreError) -> Verdict {
         StoreError::Refused(_) => {
             warn!(%error, "the attempt cannot be recorded");
             let letter = DeadLetter { reason: Reason::Invalid.as_str(), detail: error.to_string() };
-            Verdict::Retry { letter, not_before: None }
+            Verdict::Retry { letter, not_before: None, shared: false }
         }
     }
 }

@@ -31,6 +31,9 @@ pub enum Verdict {
         letter: DeadLetter,
         /// A lower bound of the backoff (for example an HTTP `Retry-After`).
         not_before: Option<Duration>,
+        /// The cause may be everyone's (what all messages are handed to is down) and not this
+        /// message's own. Attempts that fail so count only while others succeed.
+        shared: bool,
     },
     /// Will never succeed: dead-letter at once.
     DeadLetter(DeadLetter),
@@ -57,6 +60,6 @@ pub trait Handler: Send + Sync + 'static {
         letter: DeadLetter,
     ) -> impl Future<Output = Verdict> + Send {
         let _ = (message, attempt);
-        std::future::ready(Verdict::Retry { letter, not_before: None })
+        std::future::ready(Verdict::Retry { letter, not_before: None, shared: false })
     }
 }

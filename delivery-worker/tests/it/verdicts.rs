@@ -92,7 +92,7 @@ fn immediate() -> Arc<Simulated> {
 #[track_caller]
 fn retried(verdict: &Verdict) -> (&'static str, Option<Duration>) {
     match verdict {
-        Verdict::Retry { letter, not_before } => (letter.reason, *not_before),
+        Verdict::Retry { letter, not_before, .. } => (letter.reason, *not_before),
         other => panic!("not a retry: {other:?}"),
     }
 }

@@ -96,7 +96,7 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
             let remember = timeout(limit, AssertUnwindSafe(remember).catch_unwind());
             let verdict = match remember.await {
                 Ok(Ok(verdict)) => verdict,
-                _ => Verdict::Retry { letter: interrupted, not_before: None },
+                _ => Verdict::Retry { letter: interrupted, not_before: None, shared: false },
             };
             let took = started.elapsed();
             _ = facts.send(Fact::Finished { ticket, took, verdict });

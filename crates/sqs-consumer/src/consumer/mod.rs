@@ -283,10 +283,10 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
     fn finished(&mut self, now: Time, ticket: Ticket, took: Duration, verdict: Verdict) {
         let (ended, error_type) = match verdict {
             Verdict::Done => (Ended::Done, ""),
-            Verdict::Retry { letter, not_before } => {
+            Verdict::Retry { letter, not_before, shared } => {
                 let reason = letter.reason;
                 self.slots.set_letter(ticket, letter);
-                (Ended::Retry { not_before }, reason)
+                (Ended::Retry { not_before, shared }, reason)
             }
             Verdict::DeadLetter(letter) => {
                 let reason = letter.reason;
@@ -389,6 +389,7 @@ fn config(settings: &Settings, attributes: &QueueAttributes, dead_letter_queue: 
         fifo: attributes.fifo,
         visibility: attributes.visibility.max(Duration::from_secs(1)),
         concurrency: settings.concurrency.max(1),
+        group_concurrency: settings.group_concurrency.unwrap_or(settings.concurrency).max(1),
         max_attempts: attempts.unwrap_or(DEFAULT_ATTEMPTS).max(1),
         max_receive_count: attributes.max_receive_count,
         dead_letter_queue,

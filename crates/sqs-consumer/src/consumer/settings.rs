@@ -28,6 +28,9 @@ impl Activity {
 pub struct Settings {
     /// Handlers at once. Default 64.
     pub concurrency: usize,
+    /// Handlers at once for one message group of a standard queue; unset: no other limit than
+    /// `concurrency`. A FIFO group has one at a time.
+    pub group_concurrency: Option<usize>,
     /// How long one attempt may take; then its future is dropped and the attempt has failed.
     /// Default 20 s.
     pub handler_timeout: Duration,
@@ -58,6 +61,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             concurrency: 64,
+            group_concurrency: None,
             handler_timeout: Duration::from_secs(20),
             drain_timeout: Duration::from_secs(25),
             retry_backoff: Duration::from_secs(1),

@@ -11,6 +11,8 @@ pub struct Config {
     pub visibility: Duration,
     /// Handlers at once.
     pub concurrency: usize,
+    /// Handlers at once for one message group of a standard queue; a FIFO group has one.
+    pub group_concurrency: usize,
     /// The attempt in which a failure is final.
     pub max_attempts: u32,
     /// `maxReceiveCount` of the queue's own redrive policy.

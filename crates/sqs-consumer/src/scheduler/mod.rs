@@ -15,6 +15,8 @@
 mod attempts;
 mod backoff;
 mod breaker;
+#[cfg(feature = "broken-schedulers")]
+mod broken;
 mod config;
 mod drain;
 mod held;
@@ -30,6 +32,8 @@ use std::{
     time::Duration,
 };
 
+#[cfg(feature = "broken-schedulers")]
+pub use broken::Broken;
 pub use config::{Config, Timing};
 pub use types::{Action, Answer, Arrival, Ended, Fate, PollId, Stats, Ticket};
 
@@ -64,6 +68,8 @@ pub struct Scheduler {
     mean_time: Option<Duration>,
     jitter: Jitter,
     actions: Vec<Action>,
+    #[cfg(feature = "broken-schedulers")]
+    broken: Option<Broken>,
 }
 
 impl Scheduler {
@@ -85,6 +91,8 @@ impl Scheduler {
             jitter: Jitter::new(config.seed),
             actions: Vec::new(),
             config,
+            #[cfg(feature = "broken-schedulers")]
+            broken: None,
         }
     }
 
@@ -133,7 +141,7 @@ impl Scheduler {
             Ended::Done => self.acknowledge(now, ticket),
             Ended::DeadLetter => self.dead_letter_or_give_back(now, ticket),
             Ended::Unavailable => self.wait_again(ticket),
-            Ended::Retry { not_before } => self.failed_attempt(now, ticket, not_before),
+            Ended::Retry { not_before, .. } => self.failed_attempt(now, ticket, not_before),
         }
     }
 

@@ -37,6 +37,8 @@ pub enum Ended {
     Retry {
         /// A lower bound of the backoff.
         not_before: Option<Duration>,
+        /// The cause may be one that all messages share.
+        shared: bool,
     },
     /// Will never succeed.
     DeadLetter,

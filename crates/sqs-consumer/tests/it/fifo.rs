@@ -33,7 +33,7 @@ fn a_failed_head_is_retried_in_place_before_its_tail() {
 fn the_tail_stays_leased_while_the_head_waits_for_its_retry() {
     let mut f = Fixture::new(fifo());
     f.receive(&["a/1", "a/2"]);
-    f.finish("a/1", Ended::Retry { not_before: Some(45 * SECOND) });
+    f.finish("a/1", Ended::Retry { not_before: Some(45 * SECOND), shared: false });
     f.pass(21 * SECOND);
     let names = vec![("a/1".to_owned(), 30 * SECOND), ("a/2".to_owned(), 30 * SECOND)];
     assert_eq!(f.answer(Answer::Ok), Call::Extend(names));

@@ -20,6 +20,7 @@ pub(crate) fn fifo() -> Config {
         fifo: true,
         visibility: 30 * SECOND,
         concurrency: 4,
+        group_concurrency: 4,
         max_attempts: 3,
         max_receive_count: Some(3),
         dead_letter_queue: true,
@@ -112,7 +113,7 @@ impl Fixture {
     }
 
     pub(crate) fn fail(&mut self, name: &str) {
-        self.finish(name, Ended::Retry { not_before: None });
+        self.finish(name, Ended::Retry { not_before: None, shared: false });
     }
 
     pub(crate) fn drain(&mut self) {

@@ -179,7 +179,9 @@ impl Handler for Diary {
                 }
                 Verdict::Done
             }
-            Doing::Fail => Verdict::Retry { letter: letter("it failed"), not_before: None },
+            Doing::Fail => {
+                Verdict::Retry { letter: letter("it failed"), not_before: None, shared: false }
+            }
             Doing::Reject => Verdict::DeadLetter(letter("no good")),
             Doing::Panic => panic!("on purpose"),
             Doing::Hang => std::future::pending().await,

@@ -155,6 +155,7 @@ impl Simulation {
                 fifo,
                 visibility: Duration::from_secs(random.random_range(5..31)),
                 concurrency: random.random_range(1..8),
+                group_concurrency: usize::MAX,
                 max_attempts: 3,
                 max_receive_count: Some(1_000),
                 dead_letter_queue: true,

@@ -76,7 +76,8 @@ impl Worker {
     }
 
     pub(super) fn finished(&mut self, now: Time, ticket: Ticket, failed: bool) {
-        let ended = if failed { Ended::Retry { not_before: None } } else { Ended::Done };
+        let ended =
+            if failed { Ended::Retry { not_before: None, shared: false } } else { Ended::Done };
         self.scheduler.finished(now, ticket, ended);
     }
 

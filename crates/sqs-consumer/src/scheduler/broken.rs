@@ -1,0 +1,80 @@
+//! Rules that a test can break, to prove that its checks would notice.
+//!
+//! Compiled in with the feature `broken-schedulers` only, which nothing but this crate's own tests
+//! turns on.
+
+use super::Scheduler;
+
+/// A rule of the scheduler that is not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Broken {
+    /// Any waiting message of a lane starts, not only its head.
+    AnyMessageOfTheLane,
+    /// The tail of a closing lane is forgotten and not given back.
+    TailLeftBehind,
+    /// The tail of a closing lane goes back together with its head.
+    TailWithHead,
+    /// A failed head goes back to the queue with its whole lane, instead of its retry in place.
+    LaneGoesBackOnFailure,
+    /// The lane goes on while the delete of its dead-lettered head is not confirmed.
+    OnBeforeDeadLetterIsDeleted,
+    /// The lane goes on after the loss of its head's lease.
+    LaneGoesOnAfterLoss,
+    /// A message is deleted although its lease is over.
+    DeleteUnderOldLease,
+    /// Only running messages have their lease extended.
+    NoHeartbeatWhileWaiting,
+    /// A message goes back while an extension of its lease is under way.
+    ReturnDuringExtension,
+    /// A handler whose lease is lost runs on, and its lane goes on after it.
+    NoCancelOnLoss,
+    /// Messages on their way back have their lease extended.
+    HeartbeatAfterReturn,
+    /// Deadlines count from the answer and not from the request.
+    LeaseFromAnswer,
+    /// A drain does not wait for the polls under way.
+    DropPollsOnDrain,
+    /// A drain gives messages back while its own polls are outstanding.
+    ReleaseUnderOwnPolls,
+    /// A drain forgets the deletes that wait for company.
+    DropDeletesOnDrain,
+    /// A failed receive is repeated at once.
+    NoPauseAfterFailedReceive,
+    /// A message that is received again is taken for another one.
+    RunsDuplicates,
+    /// Attempts count although what all messages need is down.
+    OutageCountsAsAttempt,
+}
+
+impl Broken {
+    /// All of them.
+    pub const ALL: [Self; 18] = [
+        Self::AnyMessageOfTheLane,
+        Self::TailLeftBehind,
+        Self::TailWithHead,
+        Self::LaneGoesBackOnFailure,
+        Self::OnBeforeDeadLetterIsDeleted,
+        Self::LaneGoesOnAfterLoss,
+        Self::DeleteUnderOldLease,
+        Self::NoHeartbeatWhileWaiting,
+        Self::ReturnDuringExtension,
+        Self::NoCancelOnLoss,
+        Self::HeartbeatAfterReturn,
+        Self::LeaseFromAnswer,
+        Self::DropPollsOnDrain,
+        Self::ReleaseUnderOwnPolls,
+        Self::DropDeletesOnDrain,
+        Self::NoPauseAfterFailedReceive,
+        Self::RunsDuplicates,
+        Self::OutageCountsAsAttempt,
+    ];
+}
+
+impl Scheduler {
+    /// From now on the scheduler does not keep this rule.
+    #[must_use]
+    pub fn breaking(mut self, rule: Broken) -> Self {
+        self.broken = Some(rule);
+        self
+    }
+}
