@@ -8,11 +8,18 @@ use crate::{
     time::Time,
 };
 
+/// In flight at once in one queue, at most.
+///
+/// Source: AWS SQS developer guide, "Amazon SQS message quotas".
+const MAX_IN_FLIGHT: usize = 120_000;
+
 /// The receives that are outstanding and the pace of further ones.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Polling {
     /// How many messages each outstanding receive has asked for.
     outstanding: BTreeMap<PollId, usize>,
+    /// Their sum.
+    reserved: usize,
     /// Receives at once: more while they come back full, one as soon as one comes back empty.
     desired: usize,
     failures: u32,
@@ -25,6 +32,7 @@ impl Polling {
     pub(super) fn new(now: Time) -> Self {
         Self {
             outstanding: BTreeMap::new(),
+            reserved: 0,
             desired: 1,
             failures: 0,
             retry_at: None,
@@ -39,7 +47,7 @@ impl Polling {
 
     /// Messages that outstanding receives may still bring.
     pub(super) fn reserved(&self) -> usize {
-        self.outstanding.values().sum()
+        self.reserved
     }
 
     pub(super) fn retry_at(&self) -> Option<Time> {
@@ -59,6 +67,7 @@ impl Polling {
         let poll = PollId(self.next_id);
         self.next_id += 1;
         self.outstanding.insert(poll, max_messages);
+        self.reserved += max_messages;
         poll
     }
 
@@ -73,7 +82,8 @@ impl Polling {
         self.last_activity = self.last_activity.max(now);
     }
 
-    /// A receive that was sent at `requested_at` brought `count` messages.
+    /// A receive that was sent at `requested_at` brought `count` messages. Returns whether it came
+    /// back full.
     pub(super) fn succeeded(
         &mut self,
         now: Time,
@@ -81,9 +91,9 @@ impl Polling {
         requested_at: Time,
         count: usize,
         timing: &Timing,
-    ) {
-        let Some(asked) = self.outstanding.remove(&poll) else {
-            return;
+    ) -> bool {
+        let Some(asked) = self.ended(poll) else {
+            return false;
         };
         self.failures = 0;
         if count > 0 {
@@ -100,16 +110,31 @@ impl Polling {
         } else {
             self.desired.saturating_sub(1).max(1)
         };
+        count >= asked
     }
 
     pub(super) fn failed(&mut self, now: Time, poll: PollId, timing: &Timing, jitter: &mut Jitter) {
-        if self.outstanding.remove(&poll).is_none() {
-            return;
+        if self.ended(poll).is_some() {
+            self.pause(now, timing, jitter);
         }
+    }
+
+    /// Slows down, the more the longer it goes on.
+    pub(super) fn pause(&mut self, now: Time, timing: &Timing, jitter: &mut Jitter) {
         self.desired = 1;
         self.failures = self.failures.saturating_add(1);
         let pause = jitter.backoff(timing.poll_backoff, timing.poll_backoff_max, self.failures);
         self.retry_at = Some(now + pause);
+    }
+
+    pub(super) fn do_not_pause(&mut self) {
+        self.retry_at = None;
+    }
+
+    fn ended(&mut self, poll: PollId) -> Option<usize> {
+        let asked = self.outstanding.remove(&poll)?;
+        self.reserved -= asked;
+        Some(asked)
     }
 }
 
@@ -126,7 +151,9 @@ impl Scheduler {
     fn prefetch(&self) -> usize {
         let Some(mean) = self.mean_time else { return 0 };
         let limit = self.config.concurrency.max(MAX_BATCH);
-        let horizon = self.config.timing.prefetch_horizon.as_secs_f64();
+        // What waits has its lease extended, but none should have to be.
+        let horizon = self.config.timing.prefetch_horizon.min(self.config.visibility / 3);
+        let horizon = horizon.as_secs_f64();
         let startable = self.config.concurrency as f64 * horizon / mean.as_secs_f64().max(1e-6);
         if startable >= limit as f64 { limit } else { startable as usize }
     }
@@ -139,16 +166,12 @@ impl Scheduler {
         let timing = &self.config.timing;
         let longest = self.config.wait.min(self.config.visibility.mul_f64(2.0 / 3.0));
         let longest = Duration::from_secs(longest.as_secs());
+        let capacity = self.config.concurrency + self.prefetch();
         while self.polling.may_start(now)
             && self.settling.unacknowledged() < timing.max_unacknowledged
         {
-            let (startable, waiting) = if self.config.fifo {
-                (self.running + self.lanes.ready(), self.lanes.ready())
-            } else {
-                (self.running + self.ready.len(), self.ready.len())
-            };
-            let capacity = self.config.concurrency + self.prefetch();
-            let room = capacity.saturating_sub(startable + self.polling.reserved());
+            let waiting = self.startable();
+            let room = capacity.saturating_sub(self.running + waiting + self.polling.reserved());
             let starved = waiting == 0 && self.polling.is_idle();
             // A small receive costs as much as a full one: wait until there is room for ten, but
             // not while handlers are idle.
@@ -167,10 +190,17 @@ impl Scheduler {
         }
     }
 
+    /// Messages, on FIFO lanes, that wait for nothing but a handler.
+    pub(super) fn startable(&self) -> usize {
+        if self.config.fifo { self.lanes.startable() } else { self.turns.startable() }
+    }
+
     /// A bound on what is held in all. FIFO lanes hold up to ten messages each, and lanes blocked
     /// by a backoff must not stop the others; finished messages that wait for their delete count.
     fn most_held(&self) -> usize {
         let per_slot = if self.config.fifo { 2 * MAX_BATCH } else { 2 };
-        (self.config.concurrency + MAX_BATCH) * per_slot + self.config.timing.max_unacknowledged
+        let most = (self.config.concurrency + MAX_BATCH) * per_slot
+            + self.config.timing.max_unacknowledged;
+        most.min(MAX_IN_FLIGHT)
     }
 }
