@@ -92,7 +92,10 @@ impl Modelled {
         let connection = Connected { queue: self.clone(), worker, process: process.clone() };
         let registry = Registry::new();
         let metrics = Metrics::register(&registry, "test");
+        let without_dead_letter_queue = !self.shape().dead_letter_queue;
+        let settings = Settings { without_dead_letter_queue, ..settings };
         let consumer = Consumer::new(connection, handler, settings, metrics);
+        let consumer = consumer.expect("the settings are valid");
         let health = consumer.health();
         let mut stop = controls.stop.subscribe();
         let running = tokio::spawn(async move {

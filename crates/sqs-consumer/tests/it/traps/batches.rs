@@ -11,7 +11,7 @@ use sqs_consumer::{
 };
 
 use crate::{
-    fixture::{Call, Fixture, SECOND, fifo, standard},
+    fixture::{AT_ONCE, Call, Fixture, SECOND, fifo, standard},
     modelled::{self, Fault, Modelled, Operation, steady},
     rig::{Diary, Doing, FIFO, FIFO_DLQ, Rig, STANDARD, STANDARD_DLQ, quick, until},
 };
@@ -127,10 +127,11 @@ fn trap_15c_a_batch_of_extensions_fails_in_part_and_each_entry_has_its_own_fate(
     f.pass(5 * SECOND);
     let again = vec![("failed/1".to_owned(), 30 * SECOND)];
     assert_eq!(f.answer(Answer::Ok), Call::Extend(again), "sender faults are not repeated");
+    f.pass(4 * SECOND);
+    assert_eq!(f.cancelled(), ["refused/1"], "its lease is about to end unextended");
+    assert_eq!(f.answer(Answer::Ok), Call::Return(vec![("refused/1".to_owned(), AT_ONCE)]));
     f.pass(5 * SECOND);
-    assert_eq!(f.cancelled(), ["refused/1"], "its lease ends unextended");
-    assert_eq!(f.calls(), []);
-    assert_eq!(f.stats().running, 2);
+    assert_eq!((f.calls(), f.stats().running), (vec![], 2), "the others are not concerned");
 }
 
 #[tokio::test]

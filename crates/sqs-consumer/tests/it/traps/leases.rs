@@ -267,7 +267,8 @@ async fn trap_12b_the_queue_never_has_to_refuse_an_extension_beyond_twelve_hours
     for shape in SHAPES {
         let queue = Modelled::new(shape);
         queue.send(["g/1", "g/2"]);
-        let settings = Settings { handler_timeout: 13 * HOUR, concurrency: 1, ..steady() };
+        let handler_timeout = 11 * HOUR + 3_599 * SECOND;
+        let settings = Settings { handler_timeout, concurrency: 1, ..steady() };
         let worker = queue.work(settings, |body, attempt| match (body, attempt.number) {
             ("g/1", 1) => Doing::Hang,
             _ => Doing::Succeed(SECOND),

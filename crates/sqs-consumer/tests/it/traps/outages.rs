@@ -233,9 +233,8 @@ async fn trap_28b_ten_minutes_without_the_store_acknowledge_nothing_and_kill_no_
 async fn trap_28c_ten_minutes_without_the_carrier_kill_no_message_either() {
     for shape in SHAPES {
         let queue = Modelled::new(shape);
-        for group in ["a", "b", "c", "d"] {
-            queue.send((1..=10).map(|number| format!("{group}/{number}")));
-        }
+        // Enough groups that each worker sees several fail: one alone may fail by itself.
+        queue.send((0..20).flat_map(|group| [format!("g{group}/1"), format!("g{group}/2")]));
         let rule = |clock: Modelled| {
             move |_: &str, _| {
                 let down = clock.now() < 600 * SECOND;
