@@ -97,7 +97,12 @@ struct State {
     workers: Vec<worker::Controls>,
     observed: bool,
     sent: usize,
+    /// The time of the last call, and how many there were at this very time.
+    calls_at: (Duration, u32),
 }
+
+/// More calls at one and the same time are a hot loop.
+const MOST_CALLS_AT_ONCE: u32 = 2_000;
 
 const DEAD: [&str; 2] = ["dead", "dead.fifo"];
 const QUEUE: [&str; 2] = ["queue", "queue.fifo"];
@@ -132,6 +137,7 @@ impl Modelled {
             workers: Vec::new(),
             observed: false,
             sent: 0,
+            calls_at: (Duration::ZERO, 0),
         };
         let (started, changed) = (Instant::now(), Notify::new());
         Self(Arc::new(Shared { shape, started, state: Mutex::new(state), changed }))
@@ -347,6 +353,12 @@ impl Modelled {
             .iter()
             .map(|(handle, length)| (state.bodies[&*handle.0].clone(), *length))
             .collect();
+        let (last, count) = state.calls_at;
+        state.calls_at = (at, if last == at { count + 1 } else { 1 });
+        if state.calls_at.1 > MOST_CALLS_AT_ONCE {
+            // A hot loop would stop the virtual clock: the test is to see it, and to fail.
+            return Fault { answer_hangs: true, ..Fault::default() };
+        }
         let ask = Ask { operation, worker, at, entries };
         (state.faults)(&ask)
     }

@@ -34,6 +34,18 @@ fn trap_07_the_head_expires_mid_tail_so_the_lane_stops_and_no_stale_handle_is_us
     assert!(ended.iter().all(|(_, fate)| *fate == Fate::Lost));
 }
 
+#[test]
+fn trap_07c_a_delete_that_waited_for_company_beyond_the_lease_is_not_sent() {
+    for config in [standard(), fifo()] {
+        let mut f = Fixture::new(config);
+        f.receive(&["m/1"]);
+        f.done("m/1");
+        f.pause_process(31 * SECOND);
+        f.advance();
+        assert_eq!((f.calls(), f.ended()), (vec![], vec![("m/1".to_owned(), Fate::Lost)]));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn trap_07b_a_worker_that_was_paused_beyond_the_visibility_leaves_its_lane_to_others() {
     for pause_at in (0..30).map(|step| step * SECOND / 2) {
@@ -215,6 +227,23 @@ fn trap_11_no_heartbeat_outlives_its_message() {
     f.answer_all(Answer::Ok);
     f.pass(25 * SECOND);
     assert_eq!(f.calls(), [Call::Extend(vec![("c/1".to_owned(), 30 * SECOND)])]);
+}
+
+#[test]
+fn trap_11c_a_message_on_its_way_back_is_not_extended_however_long_that_takes() {
+    let mut f = Fixture::new(standard());
+    f.receive(&["m"]);
+    f.pass(15 * SECOND);
+    f.fail("m");
+    for _ in 0..150 {
+        while let Some(call) = f.call() {
+            assert!(matches!(call, Call::Return(_)), "{call:?}");
+            f.answer(Answer::Failed);
+        }
+        f.pass(SECOND / 10);
+    }
+    f.answer_all(Answer::Failed);
+    assert_eq!(f.ended(), [("m".to_owned(), Fate::Lost)]);
 }
 
 #[tokio::test(start_paused = true)]

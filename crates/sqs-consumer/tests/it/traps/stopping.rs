@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqs_consumer::{
     QueueError, Settings,
-    scheduler::{Answer, Config, Fate, Timing},
+    scheduler::{Answer, Config, Ended, Fate, Timing},
 };
 use tokio::time::sleep;
 
@@ -89,6 +89,26 @@ fn trap_18_nothing_is_released_while_a_poll_of_ours_could_take_it_again() {
     assert!(!f.is_drained() && f.polls().len() == 1);
     f.receive(&["b/1"]);
     assert_eq!(f.calls(), [Call::Return(vec![("b/1".to_owned(), AT_ONCE)])]);
+}
+
+#[test]
+fn trap_18c_what_waits_at_the_stop_is_released_only_when_the_last_poll_has_ended() {
+    for config in [standard(), fifo()] {
+        let mut f = Fixture::new(config);
+        f.receive(&["a/1", "b/1"]);
+        assert_eq!(f.polls().len(), 1, "it may bring more");
+        for name in f.started() {
+            f.finish(&name, Ended::Unavailable);
+        }
+        f.drain();
+        f.pass(SECOND);
+        assert_eq!(f.calls(), [], "our own poll could take them again");
+        f.receive(&["c/1"]);
+        let Call::Return(mut entries) = f.answer(Answer::Ok) else { panic!("a return") };
+        entries.sort();
+        assert_eq!(entries, ["a/1", "b/1", "c/1"].map(|name| (name.to_owned(), AT_ONCE)));
+        assert!(f.is_drained());
+    }
 }
 
 #[tokio::test(start_paused = true)]
