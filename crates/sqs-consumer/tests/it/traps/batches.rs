@@ -1,6 +1,9 @@
-//! Traps 14, 15, 25 and 26: one entry of a batch, and the others.
+//! Traps 14 to 16, 25 and 26: one entry of a batch, or one send of a group, and the others.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use aws_sdk_sqs::types::MessageAttributeValue;
 use local_sqs::{FaultRule, Faults};
@@ -191,6 +194,38 @@ async fn trap_15e_when_an_entry_of_every_batch_fails_nothing_is_lost_and_groups_
         queue.until_empty().await;
         assert_eq!((queue.effects().len(), queue.dead()), (100, vec![]), "{shape:?}");
         queue.assert_in_order_if_fifo();
+    }
+}
+
+/// A worker sends nothing but copies to a dead-letter queue, each by itself. The publisher of orders
+/// has its own tests of this name.
+#[tokio::test(start_paused = true)]
+async fn trap_16_a_groups_copies_are_sent_in_order_though_each_has_to_be_tried_again() {
+    let queue = Modelled::new(modelled::FIFO);
+    let mut tries = BTreeMap::<String, u32>::new();
+    queue.faults(move |ask| {
+        if !ask.is(Operation::DeadLetter) {
+            return Fault::default();
+        }
+        let tries = tries.entry(ask.entries[0].0.clone()).or_default();
+        *tries += 1;
+        match tries {
+            1 => Fault::unavailable(),
+            // It was accepted, and the worker cannot know.
+            2 => Fault::lost(),
+            _ => Fault::default(),
+        }
+    });
+    let groups = ["a", "b", "c"];
+    let of = |group: &str| (1..=5).map(|number| format!("{group}/{number}")).collect::<Vec<_>>();
+    queue.send(groups.iter().flat_map(|group| of(group)));
+    for _ in 0..2 {
+        queue.work(steady(), |_, _| Doing::Reject);
+    }
+    queue.until_empty().await;
+    for group in groups {
+        let dead = queue.dead().into_iter().filter(|body| body.starts_with(group));
+        assert_eq!(dead.collect::<Vec<_>>(), of(group));
     }
 }
 

@@ -136,6 +136,15 @@ async fn trap_18b_a_stop_awaits_every_poll_and_then_releases_each_message_once()
         let returns = queue.asked(Operation::ChangeVisibility);
         assert!(returns.iter().all(|at| *at >= last), "{returns:?} before {last:?}");
         assert!(sent.iter().all(|body| queue.receives(body) <= 1), "nothing was taken again");
+        let changed = timeline.iter().filter_map(|told| match &told.what {
+            What::Changed(changes) => Some(changes.iter().map(|(body, _)| body)),
+            _ => None,
+        });
+        let mut returned: Vec<_> = changed.flatten().collect();
+        let returns = returned.len();
+        returned.sort();
+        returned.dedup();
+        assert_eq!(returned.len(), returns, "each is released once");
         assert!(queue.asked(Operation::Receive).iter().all(|at| *at <= stopped_at));
     }
 }
