@@ -26,6 +26,8 @@ impl Scheduler {
             // What was received has been visible again before it was here. To go on at that pace
             // would use up the receives of everybody's messages.
             self.polling.pause(now, timing, &mut self.jitter);
+        } else {
+            self.polling.recovered();
         }
         self.drain.receive_ended(now, self.config.timing.drain_flush);
         for arrival in arrivals {
@@ -39,6 +41,7 @@ impl Scheduler {
                 None => self.hold(arrival, lease, late, full),
             }
         }
+        self.slow_down_if_full(now);
     }
 
     fn hold(&mut self, arrival: Arrival, lease: Lease, unconfirmed: bool, full: bool) {
