@@ -11,4 +11,5 @@ mod polling;
 mod rig;
 mod shell;
 mod simulation;
+mod storms;
 mod traps;
