@@ -190,13 +190,15 @@ impl Scheduler {
             if room < MAX_BATCH && !(starved && room > 0) || held >= most_held {
                 break;
             }
-            // While the breaker is open and nothing is held, one message serves as its probe.
-            let max_messages = if self.breaker.is_open() { 1 } else { room.min(MAX_BATCH) };
+            // While the breaker is open and nothing is held, one message serves as its probe; so it
+            // does while nothing can be settled.
+            let probing = self.breaker.is_open() || self.settling.fails();
+            let max_messages = if probing { 1 } else { room.min(MAX_BATCH) };
             let wait = self.polling.wait(now, timing.shortest_wait.min(longest), longest);
             let request = ReceiveRequest { max_messages, wait, visibility: self.config.visibility };
             let poll = self.polling.start(max_messages);
             self.actions.push(Action::Receive { poll, request });
-            if self.breaker.is_open() {
+            if probing {
                 break;
             }
         }
