@@ -8,8 +8,12 @@
 mod idle;
 mod process;
 mod results;
+mod role;
 mod s1;
+mod server;
 mod sqs;
+mod stage;
+mod w1;
 
 use std::process::ExitCode;
 
@@ -28,6 +32,10 @@ fn main() -> ExitCode {
         ["idle"] => idle::run(),
         ["s1"] => s1::run(s1::Scale::FULL),
         ["s1", "--quick"] => s1::run(s1::Scale::QUICK),
+        ["w1"] => on_runtime(w1::run(false)),
+        ["w1", "--quick"] => on_runtime(w1::run(true)),
+        // What the measurements start themselves.
+        ["role", spec] => role::run(spec),
         _ => {
             print!("{USAGE}");
             return ExitCode::from(64);
@@ -40,4 +48,8 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn on_runtime(measurement: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(measurement)
 }

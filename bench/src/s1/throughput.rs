@@ -17,8 +17,11 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Scale, Server};
-use crate::sqs::{Connection, entry, median};
+use super::Scale;
+use crate::{
+    server::Server,
+    sqs::{Connection, entry, median},
+};
 
 const SENDERS: usize = 2;
 const CONSUMERS: usize = 2;
@@ -103,7 +106,8 @@ pub(super) async fn measure(
 async fn set_up(binaries: &Path, scenario: Scenario) -> anyhow::Result<Stage> {
     let server = Server::start(binaries)?;
     let mut connection = server.connect().await?;
-    let queue = connection.create(if scenario.fifo { "bench.fifo" } else { "bench" }).await?;
+    let queue =
+        connection.create(if scenario.fifo { "bench.fifo" } else { "bench" }, 43_200).await?;
     fill(&server, &queue, scenario, scenario.in_flight, 0, "held").await?;
     let mut held = 0;
     while held < scenario.in_flight {
