@@ -3,6 +3,7 @@
 mod calls;
 mod settings;
 mod slots;
+mod start;
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -12,10 +13,13 @@ use tokio::{
 };
 use tracing::{debug, error, info, warn};
 
-pub use self::settings::{Activity, Settings};
 use self::{
     calls::{Calls, Fact},
     slots::Slots,
+};
+pub use self::{
+    settings::{Activity, Settings},
+    start::SettingsError,
 };
 use crate::{
     handler::{Handler, Verdict},
@@ -56,14 +60,22 @@ pub struct Consumer<Q, H> {
 
 impl<Q: Queue, H: Handler> Consumer<Q, H> {
     /// A consumer that does nothing before [`Consumer::run`].
-    pub fn new(queue: Q, handler: H, settings: Settings, metrics: Metrics) -> Self {
-        Self {
+    ///
+    /// Fails on settings that cannot be kept.
+    pub fn new(
+        queue: Q,
+        handler: H,
+        settings: Settings,
+        metrics: Metrics,
+    ) -> Result<Self, SettingsError> {
+        settings.check()?;
+        Ok(Self {
             queue: Arc::new(queue),
             handler: Arc::new(handler),
             settings,
             metrics,
             health: watch::Sender::new(Health::Starting),
-        }
+        })
     }
 
     /// Follows the consumer's health.
@@ -74,7 +86,7 @@ impl<Q: Queue, H: Handler> Consumer<Q, H> {
     /// Consumes until `shutdown` is ready, then drains: receives end, running handlers finish,
     /// everything else goes back to the queue.
     ///
-    /// Waits for the queue if it cannot be read at the start.
+    /// Waits for the queue if it cannot be read at the start, or is not what the settings expect.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Drained {
         let mut shutdown = pin!(shutdown);
         let attributes = tokio::select! {
@@ -123,19 +135,30 @@ impl<Q: Queue, H: Handler> Consumer<Q, H> {
         }
     }
 
-    /// Reads the queue's attributes, however long it takes for the queue to be there.
+    /// Reads the queue's attributes, however long it takes for the queue to be there and to be one
+    /// that can be consumed without losing anything.
     async fn wait_for_queue(&self) -> QueueAttributes {
         const BACKOFF: Duration = Duration::from_secs(1);
         const BACKOFF_MAX: Duration = Duration::from_secs(15);
         let mut backoff = BACKOFF;
         loop {
-            let error = match self.queue.attributes().await {
-                Ok(attributes) => return attributes,
-                Err(error) => error,
-            };
+            let queue = self.queue.name();
             let pause = backoff.mul_f64(rand::random_range(0.5..=1.0));
-            warn!(queue = self.queue.name(), %error, retry_in = ?pause, "the queue cannot be read");
-            self.health.send_replace(Health::Failing(error.to_string()));
+            let problem = match self.queue.attributes().await {
+                Ok(attributes) => {
+                    let can_bury = self.queue.has_dead_letter_queue();
+                    let Some(refusal) = self.settings.refusal(&attributes, can_bury) else {
+                        return attributes;
+                    };
+                    error!(queue, retry_in = ?pause, "the queue is not consumed: {refusal}");
+                    refusal
+                }
+                Err(error) => {
+                    warn!(queue, %error, retry_in = ?pause, "the queue cannot be read");
+                    error.to_string()
+                }
+            };
+            self.health.send_replace(Health::Failing(problem));
             sleep(pause).await;
             backoff = (backoff * 2).min(BACKOFF_MAX);
         }
@@ -155,6 +178,8 @@ struct Running<Q, H> {
     next_ticket: u64,
     /// A message whose copy to the dead-letter queue has failed and that is still held.
     dead_letters_failing: Option<Ticket>,
+    /// The latest failure that may be everyone's.
+    shared_cause: Option<String>,
     activity: Activity,
 }
 
@@ -166,7 +191,10 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
     ) -> Self {
         let Consumer { queue, handler, settings, metrics, health } = consumer;
         let config = config(&settings, attributes, queue.has_dead_letter_queue());
-        describe(queue.name(), attributes, &config);
+        describe(queue.name(), &config);
+        for warning in settings.warnings(attributes) {
+            warn!(queue = queue.name(), "{warning}");
+        }
         let metrics = metrics.for_queue(queue.name(), attributes.fifo);
         metrics.concurrency_limit.set(config.concurrency as i64);
         Self {
@@ -180,6 +208,7 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
             drained: Drained::default(),
             next_ticket: 0,
             dead_letters_failing: None,
+            shared_cause: None,
             activity: settings.activity,
         }
     }
@@ -212,7 +241,12 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
                     self.receive_failed(&error);
                 }
             },
-            Fact::Finished { ticket, took, verdict } => self.finished(now, ticket, took, verdict),
+            Fact::Finished { ticket, start, took, verdict } => {
+                // One that was cancelled may have ended before it could be stopped.
+                if self.slots.is_running(ticket, start) {
+                    self.finished(now, ticket, took, verdict);
+                }
+            }
             Fact::Extended { requested_at, answers } => {
                 for (_, _, answer) in &answers {
                     self.metrics.extended(match answer {
@@ -285,6 +319,9 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
             Verdict::Done => (Ended::Done, ""),
             Verdict::Retry { letter, not_before, shared } => {
                 let reason = letter.reason;
+                if shared {
+                    self.shared_cause = Some(format!("{reason}: {}", letter.detail));
+                }
                 self.slots.set_letter(ticket, letter);
                 (Ended::Retry { not_before, shared }, reason)
             }
@@ -311,8 +348,8 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
                 let Some(slot) = self.slots.get_mut(ticket) else {
                     return;
                 };
-                slot.attempts = attempt.number;
-                slot.handler = Some(self.calls.start(ticket, slot.message.clone(), attempt));
+                let start = slot.starts(attempt);
+                slot.handler = Some(self.calls.start(ticket, start, slot.message.clone(), attempt));
             }
             Action::Cancel { ticket } => self.slots.cancel(ticket),
             Action::Extend { entries } => {
@@ -342,6 +379,9 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
         let Some(slot) = self.slots.remove(ticket) else {
             return;
         };
+        if self.dead_letters_failing == Some(ticket) {
+            self.dead_letters_failing = None;
+        }
         let (queue, message_id) = (self.queue.name(), &slot.message.message_id);
         match fate {
             Fate::Deleted | Fate::BackedOff => debug!(queue, message_id, ?fate, "settled"),
@@ -371,6 +411,17 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
     fn publish(&mut self) {
         let stats = self.scheduler.stats();
         self.metrics.publish(&stats);
+        if stats.breaker_open
+            && let Some(cause) = &self.shared_cause
+        {
+            self.health.send_if_modified(|health| {
+                let changed = *health == Health::Receiving;
+                if changed {
+                    *health = Health::Failing(cause.clone());
+                }
+                changed
+            });
+        }
         let failing = stats.breaker_open || self.dead_letters_failing.is_some();
         if self.scheduler.failed_receives() == 0 && !failing {
             self.health.send_if_modified(|health| {
@@ -402,7 +453,7 @@ fn config(settings: &Settings, attributes: &QueueAttributes, dead_letter_queue: 
     }
 }
 
-fn describe(queue: &str, attributes: &QueueAttributes, config: &Config) {
+fn describe(queue: &str, config: &Config) {
     info!(
         queue,
         fifo = config.fifo,
@@ -411,11 +462,4 @@ fn describe(queue: &str, attributes: &QueueAttributes, config: &Config) {
         concurrency = config.concurrency,
         "consuming"
     );
-    if attributes.max_receive_count.is_none() && !config.dead_letter_queue {
-        warn!(
-            queue,
-            "the queue has no redrive policy and no dead-letter queue is configured: \
-             messages that always fail are retried until their retention ends"
-        );
-    }
 }

@@ -157,7 +157,7 @@ fn after_twelve_hours_the_handler_is_stopped_and_the_message_goes_back() {
 
 #[test]
 fn a_second_receive_during_a_late_confirmation_replaces_the_lease_and_does_not_spin() {
-    let mut f = Fixture::new(Config { visibility: 4 * SECOND, ..fifo() });
+    let mut f = Fixture::new(Config { visibility: 4 * SECOND, concurrency: 20, ..fifo() });
     f.pause_process(5 * SECOND);
     f.receive(&["a/1"]);
     // The confirmation hangs, and the message is handed out again meanwhile, late once more.

@@ -81,7 +81,7 @@ impl Rig {
         let dead = if queue == FIFO { FIFO_DLQ } else { STANDARD_DLQ };
         let source = self.connection.queue(&self.url(queue), Some(&self.url(dead)));
         let metrics = Metrics::register(&Registry::new(), "test");
-        let consumer = Consumer::new(source, diary.clone(), settings, metrics);
+        let consumer = Consumer::new(source, diary.clone(), settings, metrics).unwrap();
         let health = consumer.health();
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(consumer.run(async {
