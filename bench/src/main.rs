@@ -14,33 +14,51 @@ mod server;
 mod sqs;
 mod stage;
 mod w1;
+mod w2;
+mod w3;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo run --release -p bench -- <what>
+const USAGE: &str = "usage: cargo run --release -p bench -- <what> [--quick]
 
-  idle          resident memory and time from start to ready of each service, idle
-  s1 [--quick]  local-sqs: throughput by backlog and groups, wake latency, memory;
-                --quick with a tenth of the messages, to check the measurement itself:
-                nothing is written, and no bound is held
+  idle  resident memory and time from start to ready of each service, idle
+  s1    local-sqs: throughput by backlog and groups, wake latency, memory
+  w1    the consumer's cost per message against the SDK's calls alone
+  w2    FIFO: makespan against its lower bound, by groups, handler and round trip
+  w3    FIFO: one slow group among fast ones
+
+  --quick measures about a tenth, to check the measurement itself: nothing is written,
+  and no bound is held
 ";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let outcome = match words[..] {
-        ["idle"] => idle::run(),
-        ["s1"] => s1::run(s1::Scale::FULL),
-        ["s1", "--quick"] => s1::run(s1::Scale::QUICK),
-        ["w1"] => on_runtime(w1::run(false)),
-        ["w1", "--quick"] => on_runtime(w1::run(true)),
+    let (what, quick) = match words[..] {
         // What the measurements start themselves.
-        ["role", spec] => role::run(spec),
+        ["role", spec] => return ended(role::run(spec)),
+        [what] => (what, false),
+        [what, "--quick"] => (what, true),
+        _ => ("", false),
+    };
+    ended(match what {
+        "idle" if !quick => idle::run(),
+        "s1" => s1::run(if quick { s1::Scale::QUICK } else { s1::Scale::FULL }),
+        "w1" => on_runtime(w1::run(quick)),
+        "w2" => on_runtime(w2::run(quick)),
+        "w3" => on_runtime(w3::run(quick)),
         _ => {
             print!("{USAGE}");
             return ExitCode::from(64);
         }
-    };
+    })
+}
+
+fn on_runtime(measurement: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(measurement)
+}
+
+fn ended(outcome: anyhow::Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -48,8 +66,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn on_runtime(measurement: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(measurement)
 }

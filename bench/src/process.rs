@@ -60,7 +60,7 @@ pub(crate) fn leave_the_measured_core() -> anyhow::Result<()> {
 }
 
 /// How many there are, wherever this process may run.
-fn cores() -> anyhow::Result<usize> {
+pub(crate) fn cores() -> anyhow::Result<usize> {
     let info = std::fs::read_to_string("/proc/cpuinfo")?;
     Ok(info.lines().filter(|line| line.starts_with("processor")).count())
 }

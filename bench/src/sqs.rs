@@ -56,12 +56,21 @@ impl Connection {
     }
 
     /// Creates a queue and returns its URL.
-    pub(crate) async fn create(
-        &mut self,
-        name: &str,
-        visibility_seconds: u32,
-    ) -> anyhow::Result<String> {
-        let mut attributes = json!({ "VisibilityTimeout": visibility_seconds.to_string() });
+    pub(crate) async fn create(&mut self, name: &str) -> anyhow::Result<String> {
+        self.create_with(name, json!({ "VisibilityTimeout": "43200" })).await
+    }
+
+    /// Creates a queue as those of the fleet, with a dead-letter queue of the fleet's.
+    pub(crate) async fn create_for_worker(&mut self, name: &str) -> anyhow::Result<String> {
+        let fifo = name.strip_suffix(".fifo").is_some();
+        let dead = if fifo { "order-queue-dlq.fifo" } else { "order-queue-standard-dlq" };
+        let arn = format!("arn:aws:sqs:us-east-1:000000000000:{dead}");
+        let policy = json!({ "deadLetterTargetArn": arn, "maxReceiveCount": 3 }).to_string();
+        let attributes = json!({ "VisibilityTimeout": "30", "RedrivePolicy": policy });
+        self.create_with(name, attributes).await
+    }
+
+    async fn create_with(&mut self, name: &str, mut attributes: Value) -> anyhow::Result<String> {
         if name.strip_suffix(".fifo").is_some() {
             attributes["FifoQueue"] = "true".into();
         }

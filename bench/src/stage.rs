@@ -14,8 +14,6 @@ use crate::{
 
 /// Bytes of a body, about those of an order.
 const BODY_BYTES: usize = 256;
-/// As on the fleet's queues.
-const VISIBILITY_SECONDS: u32 = 30;
 const SENDERS: u64 = 4;
 
 /// In which group a message is.
@@ -72,7 +70,7 @@ impl Stage {
         let server = Server::start(binaries)?;
         let mut connection = server.connect().await?;
         let name = if fifo { "bench.fifo" } else { "bench" };
-        let queue = connection.create(name, VISIBILITY_SECONDS).await?;
+        let queue = connection.create_for_worker(name).await?;
         Ok(Self { server, connection, queue, name: name.to_owned(), fills: 0 })
     }
 

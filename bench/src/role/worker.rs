@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Context;
 use prometheus::Registry;
-use sqs_consumer::{Attempt, Consumer, Handler, Message, Metrics, Settings, Verdict, aws};
+use sqs_consumer::{Attempt, Consumer, Handler, Health, Message, Metrics, Settings, Verdict, aws};
 use tokio::{
     signal::unix::{SignalKind, signal},
     time::Instant,
@@ -80,10 +80,16 @@ pub(super) async fn run(spec: Spec) -> anyhow::Result<Option<Report>> {
     };
     let progress = Progress::towards(goal);
     let account = Arc::default();
-    let consumer = consumer(&spec, &connection, &registry, &progress, &account);
+    let consumer = consumer(&spec, &connection, &registry, &progress, &account)?;
     wait_for_go().await?;
+    let mut health = consumer.health();
     tokio::spawn(consumer.run(std::future::pending()));
-    progress.reached().await;
+    tokio::select! {
+        () = progress.reached() => {}
+        failing = health.wait_for(|health| matches!(health, Health::Failing(_))) => {
+            anyhow::bail!("the consumer does not work: {:?}", *failing?);
+        }
+    }
     say(&report(&progress, &account)?)?;
     rest().await;
     Ok(None)
@@ -97,7 +103,7 @@ async fn drain(
 ) -> anyhow::Result<Report> {
     let progress = Progress::towards(usize::MAX);
     let account = Arc::default();
-    let consumer = consumer(&spec, &connection, registry, &progress, &account);
+    let consumer = consumer(&spec, &connection, registry, &progress, &account)?;
     let mut terminated = signal(SignalKind::terminate())?;
     wait_for_go().await?;
     let drained = tokio::spawn(consumer.run(async move {
@@ -113,7 +119,7 @@ fn consumer(
     registry: &Registry,
     progress: &Arc<Progress>,
     account: &Arc<Mutex<Account>>,
-) -> Consumer<Counted, Waits> {
+) -> anyhow::Result<Consumer<Counted, Waits>> {
     let queue = Counted {
         queue: connection.queue(&spec.queue, None),
         progress: Arc::clone(progress),
@@ -127,7 +133,7 @@ fn consumer(
         counts_fast_ones: matches!(spec.until, Until::FastOnes(_)),
     };
     let settings = Settings { concurrency: spec.concurrency, seed: Some(1), ..Settings::default() };
-    Consumer::new(queue, handler, settings, Metrics::register(registry, "bench"))
+    Ok(Consumer::new(queue, handler, settings, Metrics::register(registry, "bench"))?)
 }
 
 fn report(progress: &Progress, account: &Mutex<Account>) -> anyhow::Result<Report> {

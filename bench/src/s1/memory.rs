@@ -21,7 +21,7 @@ pub(super) async fn measure(
         let server = Server::start(binaries)?;
         let mut connection = server.connect().await?;
         let fifo = name == "FIFO";
-        let queue = connection.create(if fifo { "memory.fifo" } else { "memory" }, 43_200).await?;
+        let queue = connection.create(if fifo { "memory.fifo" } else { "memory" }).await?;
         let body = "x".repeat(BODY_BYTES);
         let before = server.process.resident_kib()?;
         for batch in 0..scale.backlog / 10 {

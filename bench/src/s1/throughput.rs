@@ -106,8 +106,7 @@ pub(super) async fn measure(
 async fn set_up(binaries: &Path, scenario: Scenario) -> anyhow::Result<Stage> {
     let server = Server::start(binaries)?;
     let mut connection = server.connect().await?;
-    let queue =
-        connection.create(if scenario.fifo { "bench.fifo" } else { "bench" }, 43_200).await?;
+    let queue = connection.create(if scenario.fifo { "bench.fifo" } else { "bench" }).await?;
     fill(&server, &queue, scenario, scenario.in_flight, 0, "held").await?;
     let mut held = 0;
     while held < scenario.in_flight {

@@ -17,9 +17,9 @@ const P99_MS: f64 = 10.0;
 pub(super) async fn measure(binaries: &Path, missed: &mut Vec<String>) -> anyhow::Result<String> {
     let server = Server::start(binaries)?;
     let mut sender = server.connect().await?;
-    let queue = sender.create("wake", 43_200).await?;
+    let queue = sender.create("wake").await?;
     for number in 0..OTHERS {
-        let other = sender.create(&format!("other-{number}"), 43_200).await?;
+        let other = sender.create(&format!("other-{number}")).await?;
         let mut connection = server.connect().await?;
         tokio::spawn(async move { while connection.receive(&other, 20).await.is_ok() {} });
     }
