@@ -5,7 +5,10 @@
 
 #![expect(clippy::print_stdout, reason = "a command-line tool prints its results")]
 
+mod d1;
+mod g1;
 mod idle;
+mod load;
 mod process;
 mod results;
 mod role;
@@ -16,6 +19,7 @@ mod stage;
 mod w1;
 mod w2;
 mod w3;
+mod w4;
 
 use std::process::ExitCode;
 
@@ -26,6 +30,9 @@ const USAGE: &str = "usage: cargo run --release -p bench -- <what> [--quick]
   w1    the consumer's cost per message against the SDK's calls alone
   w2    FIFO: makespan against its lower bound, by groups, handler and round trip
   w3    FIFO: one slow group among fast ones
+  w4    calls per message, and of an idle consumer
+  g1    cost per message by backlog and groups
+  d1    SIGTERM under load: time to exit, messages left behind
 
   --quick measures about a tenth, to check the measurement itself: nothing is written,
   and no bound is held
@@ -47,6 +54,9 @@ fn main() -> ExitCode {
         "w1" => on_runtime(w1::run(quick)),
         "w2" => on_runtime(w2::run(quick)),
         "w3" => on_runtime(w3::run(quick)),
+        "w4" => on_runtime(w4::run(quick)),
+        "g1" => on_runtime(g1::run(quick)),
+        "d1" => on_runtime(d1::run(quick)),
         _ => {
             print!("{USAGE}");
             return ExitCode::from(64);

@@ -92,13 +92,6 @@ impl Process {
         Ok(Self(child))
     }
 
-    /// Asks the process to end, as Kubernetes does.
-    pub(crate) fn terminate(&self) -> anyhow::Result<()> {
-        let status = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status()?;
-        ensure!(status.success(), "the process is gone already");
-        Ok(())
-    }
-
     /// Resident memory in KiB, as Linux counts it.
     pub(crate) fn resident_kib(&self) -> anyhow::Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
@@ -117,6 +110,32 @@ impl Process {
         let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
         let ticks: u64 = ticks.sum::<Result<_, _>>()?;
         Ok(Duration::from_millis(ticks * 10))
+    }
+}
+
+impl Process {
+    /// Processor time used so far, to the nanosecond. Threads that have ended are left out, so it
+    /// suits a process whose threads live as long as it does.
+    pub(crate) fn exact_cpu_time(&self) -> anyhow::Result<Duration> {
+        let mut nanos = 0;
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.0.id()))? {
+            let Ok(stat) = std::fs::read_to_string(thread?.path().join("schedstat")) else {
+                continue;
+            };
+            let running = stat.split_whitespace().next().context("schedstat has three numbers")?;
+            nanos += running.parse::<u64>()?;
+        }
+        Ok(Duration::from_nanos(nanos))
+    }
+
+    /// Asks the process to end, as Kubernetes does, and says how long that took.
+    pub(crate) fn terminate(&mut self) -> anyhow::Result<Duration> {
+        let asked = Instant::now();
+        let status = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status()?;
+        ensure!(status.success(), "the process is gone already");
+        let status = self.0.wait()?;
+        ensure!(status.success(), "the process ended with {status}");
+        Ok(asked.elapsed())
     }
 }
 

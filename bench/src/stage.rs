@@ -1,9 +1,16 @@
 //! A queue of a server of its own, filled with messages for measured processes.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use anyhow::{Context, ensure};
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 
 use crate::{
     process::build,
@@ -19,7 +26,7 @@ const SENDERS: u64 = 4;
 /// In which group a message is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Groups {
-    /// A standard queue, and no groups.
+    /// No groups, on a standard queue.
     None,
     /// So many, in turn.
     Equal(usize),
@@ -30,10 +37,6 @@ pub(crate) enum Groups {
 }
 
 impl Groups {
-    pub(crate) fn is_fifo(self) -> bool {
-        self != Self::None
-    }
-
     /// The group of the message with this number.
     fn of(self, number: u64) -> Option<String> {
         let group = match self {
@@ -55,6 +58,13 @@ fn zipf(groups: usize, fraction: f64) -> u64 {
     ((groups as f64 + 1.0).powf(fraction) as u64).saturating_sub(1)
 }
 
+/// Calls made and messages settled up to a moment.
+pub(crate) struct Progress {
+    pub(crate) at: Instant,
+    pub(crate) calls: u64,
+    pub(crate) settled: usize,
+}
+
 /// A queue and the server that holds it.
 pub(crate) struct Stage {
     pub(crate) server: Server,
@@ -63,6 +73,7 @@ pub(crate) struct Stage {
     name: String,
     /// Fills so far: what is sent again is not what was sent before.
     fills: u64,
+    sent: Arc<AtomicUsize>,
 }
 
 impl Stage {
@@ -71,7 +82,14 @@ impl Stage {
         let mut connection = server.connect().await?;
         let name = if fifo { "bench.fifo" } else { "bench" };
         let queue = connection.create_for_worker(name).await?;
-        Ok(Self { server, connection, queue, name: name.to_owned(), fills: 0 })
+        Ok(Self {
+            server,
+            connection,
+            queue,
+            name: name.to_owned(),
+            fills: 0,
+            sent: Arc::default(),
+        })
     }
 
     /// Sends messages with numbers from 0 on.
@@ -79,13 +97,12 @@ impl Stage {
         let mut tasks = JoinSet::new();
         self.fills += 1;
         for lane in 0..SENDERS {
-            let mut connection = self.server.connect().await?;
-            let (queue, fill) = (self.queue.clone(), self.fills);
+            let mut sender = self.another_sender(groups).await?;
             let numbers: Vec<u64> =
                 (0..messages as u64).filter(|number| lane_of(*number, groups) == lane).collect();
             tasks.spawn(async move {
                 for numbers in numbers.chunks(10) {
-                    send(&mut connection, &queue, groups, fill, numbers).await?;
+                    sender.send(numbers).await?;
                 }
                 anyhow::Ok(())
             });
@@ -100,6 +117,11 @@ impl Stage {
         self.connection.counts(&self.name).await
     }
 
+    /// How many messages have ever been sent.
+    pub(crate) fn sent(&self) -> usize {
+        self.sent.load(Ordering::Relaxed)
+    }
+
     /// Waits until nothing is left, not even in flight.
     pub(crate) async fn emptied(&mut self) -> anyhow::Result<()> {
         for _ in 0..60_000 {
@@ -110,6 +132,31 @@ impl Stage {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         anyhow::bail!("messages are left after a minute: {:?}", self.counts().await?)
+    }
+
+    /// Who sends messages other than those sent before.
+    pub(crate) async fn sender(&mut self, groups: Groups) -> anyhow::Result<Sender> {
+        self.fills += 1;
+        self.another_sender(groups).await
+    }
+
+    async fn another_sender(&self, groups: Groups) -> anyhow::Result<Sender> {
+        Ok(Sender {
+            connection: self.server.connect().await?,
+            name: self.name.clone(),
+            queue: self.queue.clone(),
+            groups,
+            fill: self.fills,
+            sent: Arc::clone(&self.sent),
+        })
+    }
+
+    /// How far all has come at this moment.
+    pub(crate) async fn progress(&mut self) -> anyhow::Result<Progress> {
+        let calls = self.consumer_calls().await?.values().sum();
+        let Counts { visible, in_flight } = self.counts().await?;
+        let settled = self.sent().saturating_sub(visible + in_flight);
+        Ok(Progress { at: Instant::now(), calls, settled })
     }
 
     /// The calls that consumers have made, by operation.
@@ -133,23 +180,38 @@ fn lane_of(number: u64, groups: Groups) -> u64 {
     }
 }
 
-/// Sends up to ten messages in one call.
-pub(crate) async fn send(
-    connection: &mut Connection,
-    queue: &str,
+/// Sends messages by their numbers.
+pub(crate) struct Sender {
+    connection: Connection,
+    name: String,
+    queue: String,
     groups: Groups,
     fill: u64,
-    numbers: &[u64],
-) -> anyhow::Result<()> {
-    ensure!(numbers.len() <= 10, "SQS takes at most ten");
-    let entry = |(id, &number): (usize, &u64)| {
-        let body = format!("{number:<BODY_BYTES$}");
-        let group = groups.of(number);
-        let deduplication = format!("{fill}-{number}");
-        entry(id, &body, group.as_deref().map(|group| (group, deduplication.as_str())), 0)
-    };
-    let entries: Vec<_> = numbers.iter().enumerate().map(entry).collect();
-    connection.send(queue, &entries).await.context("sending")
+    sent: Arc<AtomicUsize>,
+}
+
+impl Sender {
+    /// Sends up to ten messages in one call.
+    pub(crate) async fn send(&mut self, numbers: &[u64]) -> anyhow::Result<()> {
+        let fifo = self.queue.strip_suffix(".fifo").is_some();
+        let entry = |(id, &number): (usize, &u64)| {
+            let body = format!("{number:<BODY_BYTES$}");
+            let deduplication =
+                if fifo { format!("{}-{number}", self.fill) } else { String::new() };
+            let group = self.groups.of(number);
+            entry(id, &body, group.as_deref().map(|group| (group, deduplication.as_str())), 0)
+        };
+        let entries: Vec<_> = numbers.iter().enumerate().map(entry).collect();
+        self.connection.send(&self.queue, &entries).await?;
+        self.sent.fetch_add(numbers.len(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// How many messages are in the queue, those in flight included.
+    pub(crate) async fn length(&mut self) -> anyhow::Result<usize> {
+        let Counts { visible, in_flight } = self.connection.counts(&self.name).await?;
+        Ok(visible + in_flight)
+    }
 }
 
 /// The folder of the server's binary, and this process moved off the measured core.

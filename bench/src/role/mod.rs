@@ -1,7 +1,7 @@
 //! What the measured processes do: this program started again, alone on the measured core.
 //!
 //! The two talk in lines of JSON. The role says that it is ready, waits for one line, works, and
-//! tells its report when the last message is deleted; then it lives on until it is stopped.
+//! tells its report when it has done what was asked; then it lives on until it is stopped.
 
 mod client;
 mod counted;
@@ -10,7 +10,7 @@ mod timers;
 mod work;
 mod worker;
 
-use std::{io::BufRead as _, time::Duration};
+use std::io::BufRead as _;
 
 use serde::{Deserialize, Serialize};
 
@@ -70,16 +70,14 @@ pub(crate) fn run(spec: &str) -> anyhow::Result<()> {
     let spec: Spec = serde_json::from_str(spec)?;
     // As service-kit makes it for the fleet's services.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let report = runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         match spec.kind {
             Kind::Worker => worker::run(spec).await,
             Kind::Raw { loops } => raw::run(spec, loops).await,
         }
-    })?;
-    if let Some(report) = report {
-        say(&report)?;
-    }
-    Ok(())
+    });
+    runtime.shutdown_background();
+    outcome
 }
 
 /// Says that all is ready, and waits for the word to begin.
@@ -87,11 +85,6 @@ async fn wait_for_go() -> anyhow::Result<()> {
     say(&"ready")?;
     tokio::task::spawn_blocking(|| std::io::stdin().lock().lines().next().transpose()).await??;
     Ok(())
-}
-
-/// The measurement is over; whoever started this process looks at it and stops it.
-async fn rest() {
-    tokio::time::sleep(Duration::from_hours(1)).await;
 }
 
 #[expect(clippy::print_stdout, reason = "the other process reads it")]

@@ -16,7 +16,7 @@ use tokio::{
 use super::{
     Report, Spec, Until, Work,
     counted::{Counted, Progress},
-    rest, say,
+    say,
     timers::Timers,
     wait_for_go,
     work::SLOW,
@@ -71,46 +71,39 @@ impl Handler for Waits {
     }
 }
 
-pub(super) async fn run(spec: Spec) -> anyhow::Result<Option<Report>> {
+/// Works until SIGTERM and through the drain; reports when the goal is reached, if there is one, else
+/// at the end.
+pub(super) async fn run(spec: Spec) -> anyhow::Result<()> {
     let registry = Registry::new();
     let calls = aws::CallMetrics::register(&registry);
     let connection = aws::Connection::open(aws::Options::default(), Some(&spec.queue), calls).await;
-    let (Until::Deleted(goal) | Until::FastOnes(goal)) = spec.until else {
-        return drain(spec, connection, &registry).await.map(Some);
+    let goal = match spec.until {
+        Until::Deleted(goal) | Until::FastOnes(goal) => goal,
+        Until::Terminated => usize::MAX,
     };
     let progress = Progress::towards(goal);
     let account = Arc::default();
     let consumer = consumer(&spec, &connection, &registry, &progress, &account)?;
-    wait_for_go().await?;
     let mut health = consumer.health();
-    tokio::spawn(consumer.run(std::future::pending()));
-    tokio::select! {
-        () = progress.reached() => {}
-        failing = health.wait_for(|health| matches!(health, Health::Failing(_))) => {
-            anyhow::bail!("the consumer does not work: {:?}", *failing?);
-        }
-    }
-    say(&report(&progress, &account)?)?;
-    rest().await;
-    Ok(None)
-}
-
-/// Works until SIGTERM, and reports when the drain is over.
-async fn drain(
-    spec: Spec,
-    connection: aws::Connection,
-    registry: &Registry,
-) -> anyhow::Result<Report> {
-    let progress = Progress::towards(usize::MAX);
-    let account = Arc::default();
-    let consumer = consumer(&spec, &connection, registry, &progress, &account)?;
     let mut terminated = signal(SignalKind::terminate())?;
     wait_for_go().await?;
-    let drained = tokio::spawn(consumer.run(async move {
+    let shutdown = async move {
         terminated.recv().await;
-    }));
-    let stranded = drained.await?.stranded;
-    Ok(Report { stranded, ..report(&progress, &account)? })
+    };
+    let mut consumer = tokio::spawn(consumer.run(shutdown));
+    tokio::select! {
+        () = progress.reached() => {
+            say(&report(&progress, &account)?)?;
+            consumer.await?;
+        }
+        drained = &mut consumer => {
+            say(&Report { stranded: drained?.stranded, ..report(&progress, &account)? })?;
+        }
+        Ok(failing) = health.wait_for(|health| matches!(health, Health::Failing(_))) => {
+            anyhow::bail!("the consumer does not work: {:?}", *failing);
+        }
+    }
+    Ok(())
 }
 
 fn consumer(
