@@ -23,6 +23,10 @@ mod w4;
 
 use std::process::ExitCode;
 
+/// As in the measured services.
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const USAGE: &str = "usage: cargo run --release -p bench -- <what> [--quick]
 
   idle  resident memory and time from start to ready of each service, idle

@@ -14,11 +14,11 @@ use crate::{
 /// At least so much of the raw loop's messages per processor second.
 const RATIO: f64 = 0.9;
 const CONTENDERS: [(&str, Kind); 2] =
-    [("raw receive and delete loop", Kind::Raw { loops: 4 }), ("sqs-consumer", Kind::Worker)];
+    [("raw receive and delete loop", Kind::Raw { loops: 16 }), ("sqs-consumer", Kind::Worker)];
 
 pub(crate) async fn run(quick: bool) -> anyhow::Result<()> {
     let binaries = prepare()?;
-    let (messages, rounds) = if quick { (10_000, 3) } else { (100_000, 7) };
+    let (messages, rounds) = if quick { (20_000, 3) } else { (100_000, 7) };
     let mut stage = Stage::set_up(&binaries, false).await?;
     let mut figures = [const { Vec::new() }; CONTENDERS.len()];
     for round in 0..rounds {
@@ -54,7 +54,7 @@ pub(crate) async fn run(quick: bool) -> anyhow::Result<()> {
     writeln!(
         text,
         "\nA standard queue with a backlog of {messages} messages of 256 bytes, a handler that does nothing, \
-         the consumer alone on a core, the server on the other. The raw loop is four concurrent loops of \
+         the consumer alone on a core, the server on the other. The raw loop is 16 concurrent loops of \
          receive(10) and DeleteMessageBatch(10) with the consumer's own clients. Medians of {rounds} \
          interleaved rounds; the ratio is that of each round. Wanted: {RATIO}."
     )?;
