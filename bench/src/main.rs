@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stdout, reason = "a command-line tool prints its results")]
 
+mod chaos;
 mod idle;
 mod process;
 mod results;
@@ -19,6 +20,10 @@ const USAGE: &str = "usage: cargo run --release -p bench -- <what>
   s1 [--quick]  local-sqs: throughput by backlog and groups, wake latency, memory;
                 --quick with a tenth of the messages, to check the measurement itself:
                 nothing is written, and no bound is held
+  chaos [--orders N] [--seed S] [--keep]
+                the whole fleet as processes that are killed, stopped and paused at random while N
+                orders (1000000) go through it, then an audit of queues, store and dead letters;
+                with fewer orders nothing is written; --keep keeps the folder with logs and store
 ";
 
 fn main() -> ExitCode {
@@ -28,10 +33,11 @@ fn main() -> ExitCode {
         ["idle"] => idle::run(),
         ["s1"] => s1::run(s1::Scale::FULL),
         ["s1", "--quick"] => s1::run(s1::Scale::QUICK),
-        _ => {
-            print!("{USAGE}");
-            return ExitCode::from(64);
-        }
+        ["chaos", ref options @ ..] => match chaos::Options::parse(options) {
+            Some(options) => chaos::run(options),
+            None => return usage(),
+        },
+        _ => return usage(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -40,4 +46,9 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn usage() -> ExitCode {
+    print!("{USAGE}");
+    ExitCode::from(64)
 }
