@@ -5,7 +5,7 @@ use std::{future::Future, time::Duration};
 use crate::queue::{DeadLetter, Message};
 
 /// One attempt at a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Attempt {
     /// Counts from 1: the receive count plus the retries in place since that receive.
     pub number: u32,

@@ -17,7 +17,7 @@ pub const MAX_LEASE: Duration = Duration::from_hours(12);
 const CAP_MARGIN: Duration = Duration::from_mins(1);
 
 /// The lease of one message under one receipt handle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lease {
     visibility: Duration,
     deadline: Time,

@@ -1,32 +1,101 @@
-//! What becomes of a message whose attempt did not succeed.
+//! What becomes of a message after an attempt.
 
 use std::time::Duration;
 
 use super::{
-    Action, Fate, Scheduler, Ticket,
-    held::{Call, Held, Phase},
+    Action, Ended, Fate, Scheduler, Ticket,
+    breaker::{Shared, SharedFailure},
+    broken::Broken,
+    held::{Call, Held, Phase, Place},
 };
 use crate::{handler::Attempt, time::Time};
 
 impl Scheduler {
+    /// A handler has ended. Ignored for a message that is not running any more.
+    pub fn finished(&mut self, now: Time, ticket: Ticket, ended: Ended) {
+        let Some(held) = self.held.get(&ticket) else {
+            return;
+        };
+        let Phase::Running { since, attempt } = held.phase else {
+            return;
+        };
+        let over = held.lease.is_over(now);
+        self.polling.active(now);
+        let shared = self.tell_breaker(now, ticket, attempt, ended);
+        if shared.is_none() && ended != Ended::Unavailable {
+            self.learn(now.saturating_since(since));
+        }
+        if over && !self.breaks(Broken::DeleteUnderOldLease) {
+            // Somebody else may be working on it by now: say nothing to SQS, and stop the lane.
+            self.lost(ticket);
+            return;
+        }
+        match (ended, shared) {
+            (Ended::Done, _) => self.acknowledge(now, ticket),
+            (Ended::DeadLetter, _) => self.dead_letter_or_give_back(now, ticket),
+            (Ended::Unavailable, _) | (_, Some(Shared::Waits)) => {
+                self.set_phase(ticket, Phase::Waiting);
+            }
+            (Ended::Retry { not_before, .. }, Some(Shared::DoesNotCount)) => {
+                self.try_again_in_place(now, ticket, not_before);
+            }
+            (Ended::Retry { not_before, .. }, _) => {
+                self.failed_attempt(now, ticket, attempt, not_before);
+            }
+        }
+    }
+
+    /// Tells the breaker how it went; returns what a failure that may be everyone's means.
+    fn tell_breaker(
+        &mut self,
+        now: Time,
+        ticket: Ticket,
+        attempt: Attempt,
+        ended: Ended,
+    ) -> Option<Shared> {
+        let jitter = &mut self.jitter;
+        match ended {
+            Ended::Done => self.breaker.succeeded(now),
+            Ended::DeadLetter | Ended::Retry { shared: false, .. } => {
+                self.breaker.failed_by_itself(ticket);
+            }
+            Ended::Unavailable => self.breaker.unavailable(now, ticket, jitter),
+            Ended::Retry { shared: true, not_before } => {
+                let held = self.held.get_mut(&ticket).expect("looked up by the caller");
+                let since = *held.suspect_since.get_or_insert(now);
+                let failure = SharedFailure {
+                    ticket,
+                    since,
+                    is_last_attempt: attempt.is_last(),
+                    pause: not_before.unwrap_or_default().min(LONGEST_BACKOFF),
+                };
+                let shared = self.breaker.failed_by_shared_cause(now, failure, jitter);
+                let counts = self.breaks(Broken::OutageCountsAsAttempt);
+                return Some(if counts { Shared::Counts } else { shared });
+            }
+        }
+        None
+    }
+
     /// The attempt that a start now would be.
     pub(super) fn attempt(&self, held: &Held) -> Attempt {
         Attempt { number: held.receive_count + held.retries, max: self.config.max_attempts }
     }
 
-    pub(super) fn failed_attempt(
+    fn failed_attempt(
         &mut self,
         now: Time,
         ticket: Ticket,
+        attempt: Attempt,
         not_before: Option<Duration>,
     ) {
-        let held = &self.held[&ticket];
-        let attempt = self.attempt(held);
+        let held = self.held.get_mut(&ticket).expect("looked up by the caller");
         let receive_count = held.receive_count;
+        let in_lane = matches!(held.place, Place::Lane { .. });
         if attempt.is_last() {
             let queue_redrives =
                 self.config.max_receive_count.is_some_and(|max| receive_count >= max);
-            if !self.config.fifo && queue_redrives {
+            if !in_lane && queue_redrives {
                 // Visible at once: the next receive makes SQS move it.
                 self.give_back(ticket, Duration::ZERO, Fate::BackedOff);
             } else {
@@ -34,20 +103,37 @@ impl Scheduler {
             }
             return;
         }
+        if in_lane {
+            held.retries += 1;
+        }
         let backoff = self.backoff(attempt.number, not_before);
-        if self.config.fifo {
-            self.held.get_mut(&ticket).expect("held").retries += 1;
-            self.set_phase(ticket, Phase::Backoff { until: now + backoff });
-        } else {
+        if !in_lane {
             self.give_back(ticket, backoff, Fate::BackedOff);
+        } else if self.breaks(Broken::LaneGoesBackOnFailure) {
+            self.give_back_or_close(now, ticket, backoff);
+        } else {
+            self.set_phase(ticket, Phase::Backoff { until: now + backoff });
+        }
+    }
+
+    /// The attempt does not count: the message keeps its lease, and its receives are not used up.
+    fn try_again_in_place(&mut self, now: Time, ticket: Ticket, not_before: Option<Duration>) {
+        let held = self.held.get_mut(&ticket).expect("looked up by the caller");
+        held.uncounted += 1;
+        let failures = held.receive_count + held.retries + held.uncounted;
+        let in_lane = matches!(held.place, Place::Lane { .. });
+        let backoff = self.backoff(failures, not_before);
+        if self.drain.begun() && !in_lane {
+            self.give_back(ticket, backoff, Fate::Released);
+        } else {
+            self.set_phase(ticket, Phase::Backoff { until: now + backoff });
         }
     }
 
     pub(super) fn backoff(&mut self, failures: u32, not_before: Option<Duration>) -> Duration {
         let drawn =
             self.jitter.backoff(self.config.retry_backoff, self.config.retry_backoff_max, failures);
-        // Beyond an hour a "retry later" is an operator's matter; the cap keeps it inside a lease.
-        drawn.max(not_before.unwrap_or_default()).min(Duration::from_hours(1))
+        drawn.max(not_before.unwrap_or_default()).min(LONGEST_BACKOFF)
     }
 
     /// Copies the message to the dead-letter queue; without one, gives it back to the queue, whose
@@ -62,12 +148,7 @@ impl Scheduler {
         let backoff = self.backoff(number, None);
         self.give_back_or_close(now, ticket, backoff);
     }
-
-    /// The attempt did not count: the message keeps its place and its lease.
-    pub(super) fn wait_again(&mut self, ticket: Ticket) {
-        self.set_phase(ticket, Phase::Waiting);
-        if self.held[&ticket].group.is_none() {
-            self.ready.push_front(ticket);
-        }
-    }
 }
+
+/// Beyond an hour a "retry later" is an operator's matter; the cap keeps it inside a lease.
+const LONGEST_BACKOFF: Duration = Duration::from_hours(1);

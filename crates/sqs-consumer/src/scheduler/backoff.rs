@@ -5,12 +5,15 @@ use std::time::Duration;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
 /// Draws backoffs; the same seed draws the same ones.
-#[derive(Clone, Debug)]
-pub(super) struct Jitter(SmallRng);
+#[derive(Clone, Debug, Hash)]
+pub(super) struct Jitter {
+    seed: u64,
+    drawn: u64,
+}
 
 impl Jitter {
     pub(super) fn new(seed: u64) -> Self {
-        Self(SmallRng::seed_from_u64(seed))
+        Self { seed, drawn: 0 }
     }
 
     /// `first` doubled `failures - 1` times, at most `max`, then between half of that and all of
@@ -18,7 +21,11 @@ impl Jitter {
     pub(super) fn backoff(&mut self, first: Duration, max: Duration, failures: u32) -> Duration {
         let doublings = failures.saturating_sub(1).min(31);
         let full = first.saturating_mul(1 << doublings).min(max);
-        full.mul_f64(self.0.random_range(0.5..=1.0))
+        // Failures are rare: a generator for each draw costs nothing and leaves two numbers as the
+        // whole state.
+        let mut random = SmallRng::seed_from_u64(self.seed.wrapping_add(self.drawn));
+        self.drawn += 1;
+        full.mul_f64(random.random_range(0.5..=1.0))
     }
 }
 
@@ -35,5 +42,12 @@ mod tests {
             let full = Duration::from_secs(full);
             assert!(backoff >= full / 2 && backoff <= full, "{failures}: {backoff:?}");
         }
+    }
+
+    #[test]
+    fn two_draws_differ() {
+        let mut jitter = Jitter::new(7);
+        let mut draw = || jitter.backoff(Duration::from_secs(1), Duration::from_mins(1), 3);
+        assert_ne!(draw(), draw());
     }
 }

@@ -1,66 +1,152 @@
 //! Stops starting work while something that every message needs is down.
+//!
+//! Two things open it: a handler that says so (`Unavailable`), and a run of failures that may be
+//! everyone's, by several messages, with no success in between. While it is open one message at a
+//! time is tried, after a pause that grows; nothing that fails meanwhile counts as an attempt.
+
+use std::time::Duration;
 
 use super::{Ticket, Timing, backoff::Jitter};
 use crate::time::Time;
 
 /// Closed: work starts freely. Open: nothing starts until the pause is over, then one message is
 /// tried; its outcome closes the breaker or doubles the pause.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Breaker {
+    timing: Timing,
+    open: Option<Open>,
+    run: Option<Run>,
+    last_success: Option<Time>,
+}
+
+#[derive(Clone, Copy, Debug, Hash)]
+struct Open {
+    until: Time,
+    /// Openings in a row, for the pause.
     failures: u32,
-    open_until: Option<Time>,
     probe: Option<Ticket>,
+    /// By failures that may be everyone's; else a handler has said so.
+    suspected: bool,
+}
+
+/// Failures since the last success that may be everyone's.
+#[derive(Clone, Copy, Debug, Hash)]
+struct Run {
+    length: u32,
+    first: Ticket,
+    several: bool,
+}
+
+/// A failure that may be everyone's.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SharedFailure {
+    pub(super) ticket: Ticket,
+    /// When the message first failed so.
+    pub(super) since: Time,
+    pub(super) is_last_attempt: bool,
+    /// For how long the cause asks to be left alone.
+    pub(super) pause: Duration,
+}
+
+/// What such a failure means for its message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shared {
+    /// An attempt like any other.
+    Counts,
+    /// Nothing has succeeded since the message first failed: it is not to be given up for it.
+    DoesNotCount,
+    /// The breaker is open: the message waits for it.
+    Waits,
 }
 
 impl Breaker {
+    pub(super) fn new(timing: Timing) -> Self {
+        Self { timing, open: None, run: None, last_success: None }
+    }
+
     pub(super) fn is_open(&self) -> bool {
-        self.open_until.is_some()
+        self.open.is_some()
     }
 
     /// When a probe may be started; none while closed or while one is running.
     pub(super) fn probe_at(&self) -> Option<Time> {
-        self.open_until.filter(|_| self.probe.is_none())
+        self.open.filter(|open| open.probe.is_none()).map(|open| open.until)
     }
 
     pub(super) fn allows(&self, now: Time) -> bool {
-        match self.open_until {
-            None => true,
-            Some(until) => now >= until && self.probe.is_none(),
-        }
+        self.open.is_none_or(|open| now >= open.until && open.probe.is_none())
     }
 
     pub(super) fn started(&mut self, ticket: Ticket) {
-        if self.is_open() {
-            self.probe = Some(ticket);
+        if let Some(open) = &mut self.open {
+            open.probe = Some(ticket);
         }
     }
 
-    pub(super) fn closed(&mut self) {
-        *self = Self::default();
+    pub(super) fn succeeded(&mut self, now: Time) {
+        *self = Self { last_success: Some(now), ..Self::new(self.timing) };
     }
 
-    /// The message's outcome says that a common need is down.
-    pub(super) fn tripped(
+    /// The message failed, or was refused, by itself. That says that what reports an outage works,
+    /// and nothing of what is suspected to be down: then another message is tried.
+    pub(super) fn failed_by_itself(&mut self, ticket: Ticket) {
+        let Some(open) = &mut self.open else { return };
+        if open.probe == Some(ticket) {
+            open.probe = None;
+            if !open.suspected {
+                self.open = None;
+            }
+        }
+    }
+
+    /// The handler says that a common need is down.
+    pub(super) fn unavailable(&mut self, now: Time, ticket: Ticket, jitter: &mut Jitter) {
+        self.opened(now, ticket, Duration::ZERO, jitter, false);
+    }
+
+    pub(super) fn failed_by_shared_cause(
+        &mut self,
+        now: Time,
+        failure: SharedFailure,
+        jitter: &mut Jitter,
+    ) -> Shared {
+        let SharedFailure { ticket, since, is_last_attempt, pause } = failure;
+        let run = self.run.get_or_insert(Run { length: 0, first: ticket, several: false });
+        run.length = run.length.saturating_add(1);
+        run.several |= run.first != ticket;
+        let is_run = run.several && run.length >= self.timing.shared_failures;
+        if self.is_open() || is_run {
+            self.opened(now, ticket, pause, jitter, true);
+            return Shared::Waits;
+        }
+        let others_succeed = self.last_success.is_some_and(|last| last > since);
+        if is_last_attempt && !others_succeed { Shared::DoesNotCount } else { Shared::Counts }
+    }
+
+    /// Opens the breaker, or, after a probe that failed, for longer.
+    fn opened(
         &mut self,
         now: Time,
         ticket: Ticket,
-        timing: &Timing,
+        pause: Duration,
         jitter: &mut Jitter,
+        suspected: bool,
     ) {
         // Handlers that were already running when it opened say nothing new.
-        if self.is_open() && self.probe != Some(ticket) {
+        if self.open.is_some_and(|open| open.probe != Some(ticket)) {
             return;
         }
-        self.failures = self.failures.saturating_add(1);
-        let pause =
-            jitter.backoff(timing.breaker_backoff, timing.breaker_backoff_max, self.failures);
-        self.open_until = Some(now + pause);
-        self.probe = None;
+        let failures = self.open.map_or(0, |open| open.failures).saturating_add(1);
+        let (first, longest) = (self.timing.breaker_backoff, self.timing.breaker_backoff_max);
+        let pause = jitter.backoff(first, longest, failures).max(pause);
+        self.open = Some(Open { until: now + pause, failures, probe: None, suspected });
     }
 
     pub(super) fn forgotten(&mut self, ticket: Ticket) {
-        if self.probe == Some(ticket) {
-            self.probe = None;
+        if let Some(open) = &mut self.open
+            && open.probe == Some(ticket)
+        {
+            open.probe = None;
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Rules that a test can break, to prove that its checks would notice.
 //!
-//! Compiled in with the feature `broken-schedulers` only, which nothing but this crate's own tests
-//! turns on.
+//! Nothing is broken without the feature `broken-schedulers`, which this crate's own tests turn on.
 
 use super::Scheduler;
 
@@ -46,6 +45,7 @@ pub enum Broken {
     OutageCountsAsAttempt,
 }
 
+#[cfg(feature = "broken-schedulers")]
 impl Broken {
     /// All of them.
     pub const ALL: [Self; 18] = [
@@ -72,9 +72,21 @@ impl Broken {
 
 impl Scheduler {
     /// From now on the scheduler does not keep this rule.
+    #[cfg(feature = "broken-schedulers")]
     #[must_use]
     pub fn breaking(mut self, rule: Broken) -> Self {
         self.broken = Some(rule);
         self
+    }
+
+    #[cfg(feature = "broken-schedulers")]
+    pub(super) fn breaks(&self, rule: Broken) -> bool {
+        self.broken == Some(rule)
+    }
+
+    #[cfg(not(feature = "broken-schedulers"))]
+    #[expect(clippy::unused_self, reason = "the same call as with the feature")]
+    pub(super) const fn breaks(&self, _rule: Broken) -> bool {
+        false
     }
 }

@@ -40,7 +40,9 @@ pub struct Timing {
     pub prefetch_horizon: Duration,
     /// How long a finished message may wait for nine others to share its delete call.
     pub acknowledge_linger: Duration,
-    /// The same where the delete unblocks a FIFO group and handlers are idle.
+    /// The same on FIFO while handlers are idle: an empty lane's group may have more.
+    pub idle_linger: Duration,
+    /// The same where the group is known to have more, since its receive came back full.
     pub urgent_linger: Duration,
     /// The shortest long poll. A poll waits as long as the queue has been quiet, from this to
     /// [`Config::wait`], so that a drain under load never waits long for an outstanding poll.
@@ -53,6 +55,8 @@ pub struct Timing {
     pub breaker_backoff: Duration,
     /// Longest such pause.
     pub breaker_backoff_max: Duration,
+    /// Failures in a row, by several messages, that are taken for everyone's.
+    pub shared_failures: u32,
     /// First pause before a failed delete, visibility change or extension is repeated; doubles.
     pub settle_retry: Duration,
     /// Longest such pause; short against a visibility timeout.
@@ -70,12 +74,14 @@ impl Default for Timing {
         Self {
             prefetch_horizon: Duration::from_secs(1),
             acknowledge_linger: Duration::from_millis(100),
+            idle_linger: Duration::from_millis(10),
             urgent_linger: Duration::from_millis(1),
             shortest_wait: Duration::from_secs(1),
             poll_backoff: Duration::from_millis(500),
             poll_backoff_max: Duration::from_secs(30),
             breaker_backoff: Duration::from_millis(500),
             breaker_backoff_max: Duration::from_secs(30),
+            shared_failures: 5,
             settle_retry: Duration::from_millis(500),
             settle_retry_max: Duration::from_secs(5),
             drain_flush: Duration::from_secs(5),

@@ -7,19 +7,22 @@ use std::time::Duration;
 
 use super::{
     Action, Config, Fate, Scheduler, Ticket,
-    held::{Call, Phase},
+    broken::Broken,
+    held::{Call, Held, Phase, Place},
 };
 use crate::time::Time;
 
-#[derive(Clone, Debug, Default)]
-pub(super) struct Drain(Option<Times>);
+#[derive(Clone, Debug, Default, Hash)]
+pub(super) struct Drain(Option<Progress>);
 
-#[derive(Clone, Copy, Debug)]
-struct Times {
+#[derive(Clone, Copy, Debug, Hash)]
+struct Progress {
     /// Handlers that still run are stopped here.
     handlers: Time,
     /// What is still held is given up here.
     flush: Time,
+    /// No receive is outstanding any more: what waited has been given back.
+    released: bool,
     handlers_stopped: bool,
     given_up: bool,
 }
@@ -27,9 +30,10 @@ struct Times {
 impl Drain {
     pub(super) fn begin(&mut self, now: Time, config: &Config) {
         let handlers = now + config.drain_timeout;
-        self.0.get_or_insert(Times {
+        self.0.get_or_insert(Progress {
             handlers,
             flush: handlers + config.timing.drain_flush,
+            released: false,
             handlers_stopped: false,
             given_up: false,
         });
@@ -40,78 +44,88 @@ impl Drain {
     }
 
     pub(super) fn is_over(&self, nothing_left: bool) -> bool {
-        self.0.is_some_and(|times| nothing_left || times.given_up)
+        self.0.is_some_and(|progress| nothing_left || progress.given_up)
     }
 
     /// A receive ended at `now`: what it brought has time to go back, however late it is.
     pub(super) fn receive_ended(&mut self, now: Time, flush: Duration) {
-        if let Some(times) = &mut self.0 {
-            times.flush = times.flush.max(now + flush);
+        if let Some(progress) = &mut self.0 {
+            progress.flush = progress.flush.max(now + flush);
         }
     }
 
     pub(super) fn next_wakeup(&self, receiving: bool) -> Option<Time> {
-        let times = self.0.filter(|times| !times.given_up)?;
-        if !times.handlers_stopped {
-            return Some(times.handlers);
+        let progress = self.0.filter(|progress| !progress.given_up)?;
+        if !progress.handlers_stopped {
+            return Some(progress.handlers);
         }
         // An outstanding receive is waited for; it has a time limit of its own.
-        (!receiving).then_some(times.flush)
+        (!receiving).then_some(progress.flush)
     }
 }
 
 impl Scheduler {
     pub(super) fn advance_drain(&mut self, now: Time) {
-        let Some(times) = self.drain.0 else { return };
-        if self.polling.is_idle() {
+        let Some(mut progress) = self.drain.0 else { return };
+        let may_release = self.polls_have_ended() || self.breaks(Broken::ReleaseUnderOwnPolls);
+        let stop_handlers = now >= progress.handlers && !progress.handlers_stopped;
+        if (may_release || stop_handlers) && !progress.released {
+            progress.released = true;
+            self.release_all(now);
+        }
+        if progress.released {
             self.release_waiting();
         }
-        if now >= times.handlers && !times.handlers_stopped {
-            self.drain.0 = Some(Times { handlers_stopped: true, ..times });
+        if stop_handlers {
+            progress.handlers_stopped = true;
             self.stop_handlers(now);
-            self.release_waiting();
         }
-        if now >= times.flush && !times.given_up && self.polling.is_idle() {
-            self.drain.0 = Some(Times { given_up: true, handlers_stopped: true, ..times });
-            let mut left: Vec<Ticket> = self.held.keys().copied().collect();
-            left.sort_unstable();
-            for ticket in left {
+        if now >= progress.flush && !progress.given_up && self.polls_have_ended() {
+            progress.given_up = true;
+            for ticket in self.tickets_of(|_| true) {
                 self.forget(ticket, Fate::Stranded);
             }
+        }
+        self.drain.0 = Some(progress);
+    }
+
+    /// What waits goes back, and what will wait from now on.
+    fn release_all(&mut self, now: Time) {
+        self.lanes.close_all();
+        let backing_off = |held: &Held| {
+            let waits = matches!(
+                held.phase,
+                Phase::Backoff { .. } | Phase::DeadLettering { call: Call::RetryAt(_), .. }
+            );
+            waits && matches!(held.place, Place::Turn(_))
+        };
+        for ticket in self.tickets_of(backing_off) {
+            let until = self.held[&ticket].phase.wakeup().unwrap_or(now);
+            self.give_back(ticket, until.saturating_since(now), Fate::Released);
         }
     }
 
     fn release_waiting(&mut self) {
-        if self.config.fifo {
-            self.lanes.close_all();
-            return;
-        }
-        while let Some(ticket) = self.ready.pop_front() {
-            if self.held.get(&ticket).is_some_and(|held| held.phase == Phase::Waiting) {
+        if self.turns.waiting() > 0 {
+            for ticket in self.all_waiting() {
                 self.give_back(ticket, Duration::ZERO, Fate::Released);
             }
         }
     }
 
     fn stop_handlers(&mut self, now: Time) {
-        let mut stopped: Vec<Ticket> = self
-            .held
-            .iter()
-            .filter(|(_, held)| {
-                held.phase.is_running()
-                    || matches!(held.phase, Phase::DeadLettering { call: Call::RetryAt(_), .. })
-            })
-            .map(|(&ticket, _)| ticket)
-            .collect();
-        stopped.sort_unstable();
-        for ticket in stopped {
-            if self.held[&ticket].phase.is_running() {
-                self.actions.push(Action::Cancel { ticket });
-            }
-            match self.held[&ticket].group.clone() {
-                Some(_) => self.give_back_or_close(now, ticket, Duration::ZERO),
-                None => self.give_back(ticket, Duration::ZERO, Fate::Released),
-            }
+        for ticket in self.tickets_of(|held| held.phase.is_running()) {
+            self.actions.push(Action::Cancel { ticket });
+            self.give_back_or_close(now, ticket, Duration::ZERO);
         }
+    }
+
+    /// Those of the held messages, in order of their receive. Looks at all of them: for the few
+    /// moments of a drain.
+    fn tickets_of(&self, which: impl Fn(&Held) -> bool) -> Vec<Ticket> {
+        let those = self.held.iter().filter(|(_, held)| which(held));
+        let mut tickets: Vec<Ticket> = those.map(|(&ticket, _)| ticket).collect();
+        tickets.sort_unstable();
+        tickets
     }
 }

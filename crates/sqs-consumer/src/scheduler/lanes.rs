@@ -1,40 +1,86 @@
 //! FIFO lanes: the held messages of each group, in order.
+//!
+//! A lane that cannot go on in order is closed: the messages in it leave, the head before its tail,
+//! and what is received meanwhile waits behind them as a new generation.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
 
-use super::{Action, Fate, Scheduler, Ticket, held::Phase};
+use slab::Slab;
+
+use super::{
+    Action, Fate, Scheduler, Ticket,
+    broken::Broken,
+    held::{Call, Phase, Place},
+};
 use crate::time::Time;
+
+/// A group's lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct LaneId(usize);
 
 /// All lanes, and which of them can start their head.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lanes {
-    by_group: HashMap<Arc<str>, Lane>,
+    by_group: HashMap<Arc<str>, LaneId>,
+    slab: Slab<Lane>,
     /// Lanes whose head can start, first come first served: no group waits for ever.
-    ready: VecDeque<Arc<str>>,
-    /// Lanes that are giving their messages back and may be able to take a further step.
-    closing: Vec<Arc<str>>,
+    ready: VecDeque<LaneId>,
+    /// Closed lanes that may be able to take a further step.
+    closing: VecDeque<LaneId>,
+    next_seat: u64,
+    startable: usize,
     blocked: usize,
+    /// A drain releases everything: what arrives from now on leaves too.
+    all_closed: bool,
 }
 
 /// A group's held messages.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Lane {
+    group: Arc<str>,
     /// Not yet succeeded, in order; the first one is the head.
-    waiting: VecDeque<Ticket>,
-    /// Succeeded or dead-lettered, being deleted.
+    waiting: BTreeMap<u64, Ticket>,
+    /// Those of a closed lane: no further start, they go back to the queue, the head first.
+    leaving: BTreeMap<u64, Ticket>,
+    /// Succeeded, being deleted.
     acknowledging: usize,
+    closed: bool,
+    /// Closed, and the queue has confirmed that it has the head again.
+    head_is_back: bool,
     /// In [`Lanes::ready`].
     queued: bool,
+    /// In [`Lanes::closing`].
+    listed: bool,
+    /// Counted in [`Lanes::startable`].
+    startable: bool,
     /// Counted in [`Lanes::blocked`].
     blocked: bool,
-    /// No further start: what is left goes back to the queue, the head before its tail.
-    closing: bool,
-    /// Closing, and the queue has confirmed that it has the head again.
-    head_is_back: bool,
+}
+
+impl Lane {
+    fn new(group: Arc<str>) -> Self {
+        Self {
+            group,
+            waiting: BTreeMap::new(),
+            leaving: BTreeMap::new(),
+            acknowledging: 0,
+            closed: false,
+            head_is_back: false,
+            queued: false,
+            listed: false,
+            startable: false,
+            blocked: false,
+        }
+    }
+
+    fn head(&self) -> Option<Ticket> {
+        let head = self.leaving.first_key_value().or_else(|| self.waiting.first_key_value());
+        head.map(|(_, &ticket)| ticket)
+    }
 }
 
 impl Lanes {
@@ -42,138 +88,194 @@ impl Lanes {
         self.by_group.len()
     }
 
-    pub(super) fn ready(&self) -> usize {
-        self.ready.len()
+    /// Lanes whose head waits for a handler, or for the confirmation of its lease.
+    pub(super) fn startable(&self) -> usize {
+        self.startable
     }
 
     pub(super) fn blocked(&self) -> usize {
         self.blocked
     }
 
-    pub(super) fn push(&mut self, group: Arc<str>, ticket: Ticket) {
-        self.by_group.entry(group).or_default().waiting.push_back(ticket);
+    pub(super) fn join(&mut self, group: Option<&Arc<str>>, ticket: Ticket) -> Place {
+        // A FIFO message always has a group. Should a server leave it out, all such messages share
+        // one lane: slow, but in order.
+        let group = group.cloned().unwrap_or_else(|| Arc::from(""));
+        let lane = *self
+            .by_group
+            .entry(group.clone())
+            .or_insert_with(|| LaneId(self.slab.insert(Lane::new(group))));
+        let seat = self.sit(lane, ticket);
+        Place::Lane { lane, seat }
     }
 
-    pub(super) fn close(&mut self, group: &Arc<str>) {
-        if let Some(lane) = self.by_group.get_mut(group) {
-            lane.closing = true;
-            self.closing.push(group.clone());
+    /// The last seat of the lane.
+    fn sit(&mut self, id: LaneId, ticket: Ticket) -> u64 {
+        let seat = self.next_seat;
+        self.next_seat += 1;
+        let lane = &mut self.slab[id.0];
+        if self.all_closed {
+            lane.closed = true;
+            lane.leaving.insert(seat, ticket);
+        } else {
+            lane.waiting.insert(seat, ticket);
         }
+        seat
+    }
+
+    /// What is in the lane now leaves; what comes later waits for that.
+    pub(super) fn close(&mut self, id: LaneId) {
+        let lane = &mut self.slab[id.0];
+        lane.closed = true;
+        lane.head_is_back = false;
+        lane.leaving.append(&mut lane.waiting);
+        self.list(id);
     }
 
     pub(super) fn close_all(&mut self) {
-        for (group, lane) in &mut self.by_group {
-            lane.closing = true;
-            self.closing.push(group.clone());
+        self.all_closed = true;
+        let all: Vec<LaneId> = self.slab.iter().map(|(id, _)| LaneId(id)).collect();
+        for id in all {
+            self.close(id);
         }
     }
 
-    /// The queue has the head of a closing lane again; its tail may follow.
-    pub(super) fn head_is_back(&mut self, group: &Arc<str>) {
-        if let Some(lane) = self.by_group.get_mut(group) {
-            lane.head_is_back = true;
+    fn list(&mut self, id: LaneId) {
+        let lane = &mut self.slab[id.0];
+        if !std::mem::replace(&mut lane.listed, true) {
+            self.closing.push_back(id);
         }
     }
 
-    /// The head is done with; the next message may start while the delete is under way.
-    pub(super) fn acknowledged(&mut self, group: &Arc<str>, ticket: Ticket) {
-        let Some(lane) = self.by_group.get_mut(group) else {
-            return;
-        };
-        if let Some(position) = lane.waiting.iter().position(|&waiting| waiting == ticket) {
-            lane.waiting.remove(position);
-            lane.acknowledging += 1;
+    pub(super) fn some_are_closing(&self) -> bool {
+        !self.closing.is_empty()
+    }
+
+    /// Whether the message is one of a closed lane that leave.
+    pub(super) fn is_leaving(&self, id: LaneId, seat: u64) -> bool {
+        self.slab[id.0].leaving.contains_key(&seat)
+    }
+
+    /// The queue has the head of a closed lane again; its tail may follow.
+    pub(super) fn head_is_back(&mut self, id: LaneId) {
+        self.slab[id.0].head_is_back = true;
+    }
+
+    /// The message is done with; the next one may start while the delete is under way.
+    pub(super) fn acknowledged(&mut self, id: LaneId, seat: u64) {
+        if self.vacate(id, seat) {
+            self.slab[id.0].acknowledging += 1;
         }
+    }
+
+    /// Whether nothing but deletes is left of the lane.
+    pub(super) fn is_done(&self, id: LaneId) -> bool {
+        let lane = &self.slab[id.0];
+        lane.waiting.is_empty() && lane.leaving.is_empty()
     }
 
     /// The message has left this worker.
-    pub(super) fn remove(&mut self, group: &Arc<str>, ticket: Ticket) {
-        let Some(lane) = self.by_group.get_mut(group) else {
-            return;
-        };
-        match lane.waiting.iter().position(|&waiting| waiting == ticket) {
-            Some(position) => {
-                lane.waiting.remove(position);
-            }
-            None => lane.acknowledging -= 1,
+    pub(super) fn remove(&mut self, id: LaneId, seat: u64) {
+        if !self.vacate(id, seat) {
+            self.slab[id.0].acknowledging -= 1;
         }
+    }
+
+    fn vacate(&mut self, id: LaneId, seat: u64) -> bool {
+        let lane = &mut self.slab[id.0];
+        lane.waiting.remove(&seat).or_else(|| lane.leaving.remove(&seat)).is_some()
+    }
+
+    /// One that was to leave has been received again: it waits for its turn anew.
+    fn stays(&mut self, id: LaneId, seat: u64, ticket: Ticket) -> u64 {
+        self.slab[id.0].leaving.remove(&seat);
+        self.sit(id, ticket)
     }
 }
 
 impl Scheduler {
-    pub(super) fn lane_changed(&mut self, ticket: Ticket) {
-        if let Some(group) = self.held.get(&ticket).and_then(|held| held.group.clone()) {
-            self.lane_of_group_changed(&group);
-        }
-    }
-
-    /// Brings the lane's standing (ready, blocked, closing, gone) up to date with its head.
-    pub(super) fn lane_of_group_changed(&mut self, group: &Arc<str>) {
+    /// Brings the lane's standing (closed, startable, blocked, gone) up to date with its head.
+    pub(super) fn lane_changed(&mut self, id: LaneId) {
         let lanes = &mut self.lanes;
-        let Some(lane) = lanes.by_group.get_mut(group) else {
-            return;
-        };
-        let head = lane.waiting.front().map(|ticket| &self.held[ticket]);
-        let blocked =
-            head.is_some_and(|head| !matches!(head.phase, Phase::Waiting | Phase::Running { .. }));
-        if blocked != lane.blocked {
-            lanes.blocked = if blocked { lanes.blocked + 1 } else { lanes.blocked - 1 };
-            lane.blocked = blocked;
+        let lane = &mut lanes.slab[id.0];
+        if lane.closed && lane.leaving.is_empty() && lane.acknowledging == 0 {
+            lane.closed = false;
+            lane.head_is_back = false;
         }
-        if lane.closing {
-            lanes.closing.push(group.clone());
-        } else if !lane.queued
-            && head.is_some_and(|head| head.phase == Phase::Waiting && !head.unconfirmed)
-        {
+        let head = lane.head().map(|ticket| &self.held[&ticket]);
+        let blocked = head.is_some_and(|head| !head.phase.is_waiting() && !head.phase.is_running());
+        lanes.blocked -= usize::from(std::mem::replace(&mut lane.blocked, blocked));
+        lanes.blocked += usize::from(blocked);
+        let waits = !lane.closed && head.is_some_and(|head| head.phase.is_waiting());
+        lanes.startable -= usize::from(std::mem::replace(&mut lane.startable, waits));
+        lanes.startable += usize::from(waits);
+        if waits && !lane.queued && head.is_some_and(|head| !head.unconfirmed) {
             lane.queued = true;
-            lanes.ready.push_back(group.clone());
+            lanes.ready.push_back(id);
         }
-        if lane.waiting.is_empty() && lane.acknowledging == 0 && !lane.queued {
-            lanes.by_group.remove(group);
+        if lane.closed {
+            lanes.list(id);
+        } else if lane.acknowledging == 0 && lane.head().is_none() && !lane.queued && !lane.listed {
+            let lane = lanes.slab.remove(id.0);
+            lanes.by_group.remove(&lane.group);
         }
     }
 
     pub(super) fn next_ready_lane(&mut self) -> Option<Ticket> {
         loop {
-            let group = self.lanes.ready.pop_front()?;
-            let Some(lane) = self.lanes.by_group.get_mut(&group) else {
-                continue;
-            };
-            lane.queued = false;
+            let id = self.lanes.ready.pop_front()?;
+            self.lanes.slab[id.0].queued = false;
+            let lane = &self.lanes.slab[id.0];
+            if self.breaks(Broken::AnyMessageOfTheLane) {
+                let held = &self.held;
+                let waits = |ticket: &&Ticket| held[*ticket].phase.is_waiting();
+                if let Some(&ticket) = lane.waiting.values().rev().find(waits) {
+                    return Some(ticket);
+                }
+            }
             // The head may have been lost, or the lane closed, since it was queued.
-            let head = lane.waiting.front().copied().filter(|_| !lane.closing);
+            let head = lane.head().filter(|_| !lane.closed);
             let startable = head.filter(|ticket| {
                 let held = &self.held[ticket];
-                held.phase == Phase::Waiting && !held.unconfirmed
+                held.phase.is_waiting() && !held.unconfirmed
             });
             if startable.is_some() {
                 return startable;
             }
-            self.lane_of_group_changed(&group);
+            self.lane_changed(id);
         }
     }
 
-    /// Takes closing lanes as far as they can go now: a running head is waited for, then the head
+    /// Takes closed lanes as far as they can go now: a running head is waited for, then the head
     /// goes back, then, once that is confirmed, its tail. Nobody sees the tail before the head.
     pub(super) fn close_lanes(&mut self, now: Time) {
-        // A step may itself put the lane on the list again, for the next round.
-        for group in std::mem::take(&mut self.lanes.closing) {
-            let Some(lane) = self.lanes.by_group.get(&group) else {
-                continue;
-            };
+        while let Some(id) = self.lanes.closing.pop_front() {
+            let lane = &mut self.lanes.slab[id.0];
+            lane.listed = false;
             // Earlier messages first: what was done with must be deleted before others see later.
-            if lane.acknowledging > 0 {
-                continue;
-            }
-            let Some(&head) = lane.waiting.front() else {
+            let head = lane.leaving.first_key_value().map(|(_, &ticket)| ticket);
+            let Some(head) = head.filter(|_| lane.acknowledging == 0) else {
+                self.drop_if_empty(id);
                 continue;
             };
+            if self.breaks(Broken::TailLeftBehind) {
+                self.leave_tail_behind(id);
+            }
+            let draining = self.drain.begun();
             match self.held[&head].phase {
-                Phase::Waiting => self.give_back_in_order(head, Duration::ZERO, Fate::Released),
+                // The answer that is to confirm the lease decides.
+                Phase::Waiting if self.held[&head].unconfirmed => {}
+                Phase::Waiting => self.give_back_in_order(id, head, Duration::ZERO, Fate::Released),
+                Phase::Backoff { until }
+                | Phase::DeadLettering { call: Call::RetryAt(until), .. }
+                    if draining =>
+                {
+                    let left = until.saturating_since(now);
+                    self.give_back_in_order(id, head, left, Fate::Released);
+                }
                 Phase::Backoff { until } => {
                     let left = until.saturating_since(now);
-                    let fate = if self.drain.begun() { Fate::Released } else { Fate::BackedOff };
-                    self.give_back_in_order(head, left, fate);
+                    self.give_back_in_order(id, head, left, Fate::BackedOff);
                 }
                 Phase::Running { .. }
                 | Phase::DeadLettering { .. }
@@ -183,39 +285,70 @@ impl Scheduler {
         }
     }
 
+    /// A lane that is closed with nothing in it is open again, or gone.
+    fn drop_if_empty(&mut self, id: LaneId) {
+        let lane = &self.lanes.slab[id.0];
+        if lane.leaving.is_empty() && lane.acknowledging == 0 {
+            self.lane_changed(id);
+        }
+    }
+
     /// Gives the head back; if a head of this lane has gone back before it, its whole tail with it.
-    fn give_back_in_order(&mut self, head: Ticket, visibility: Duration, fate: Fate) {
-        let group = self.held[&head].group.clone().expect("lanes hold grouped messages");
+    fn give_back_in_order(&mut self, id: LaneId, head: Ticket, visibility: Duration, fate: Fate) {
         self.give_back(head, visibility, fate);
-        let lane = &self.lanes.by_group[&group];
-        if !lane.head_is_back {
+        let lane = &self.lanes.slab[id.0];
+        if !lane.head_is_back && !self.breaks(Broken::TailWithHead) {
             return;
         }
-        let tail: Vec<Ticket> = lane.waiting.iter().skip(1).copied().collect();
+        let tail: Vec<Ticket> = lane.leaving.values().skip(1).copied().collect();
         for ticket in tail {
-            if self.held[&ticket].phase == Phase::Waiting {
+            let held = &self.held[&ticket];
+            if held.phase.is_waiting() && !held.unconfirmed {
                 self.give_back(ticket, Duration::ZERO, Fate::Released);
             }
         }
     }
 
+    fn leave_tail_behind(&mut self, id: LaneId) {
+        let tail: Vec<Ticket> = self.lanes.slab[id.0].leaving.values().skip(1).copied().collect();
+        for ticket in tail {
+            self.forget(ticket, Fate::Released);
+        }
+    }
+
+    /// One that leaves was received again, so the queue has given it to this worker anew.
+    pub(super) fn stay(&mut self, ticket: Ticket) {
+        let Place::Lane { lane, seat } = self.held[&ticket].place else {
+            return;
+        };
+        let seat = self.lanes.stays(lane, seat, ticket);
+        self.held.get_mut(&ticket).expect("held").place = Place::Lane { lane, seat };
+        self.set_phase(ticket, Phase::Waiting);
+    }
+
     /// The lease of a message is over. In a lane nothing later may run any more: the message will
     /// come back, to this worker or another, before it.
     pub(super) fn lost(&mut self, ticket: Ticket) {
-        let Some(group) = self.held.get(&ticket).and_then(|held| held.group.clone()) else {
+        let Some(Place::Lane { lane: id, seat }) = self.held.get(&ticket).map(|held| held.place)
+        else {
             self.forget(ticket, Fate::Lost);
             return;
         };
-        let lane = &self.lanes.by_group[&group];
-        let earlier_than_head = !lane.waiting.contains(&ticket);
-        let head = lane.waiting.front().copied();
-        self.lanes.close(&group);
-        self.forget(ticket, Fate::Lost);
+        if self.breaks(Broken::LaneGoesOnAfterLoss) {
+            self.forget(ticket, Fate::Lost);
+            return;
+        }
+        let lane = &self.lanes.slab[id.0];
+        let earlier_than_head =
+            !lane.waiting.contains_key(&seat) && !lane.leaving.contains_key(&seat);
+        let head = lane.head();
+        self.lanes.close(id);
         if let Some(head) = head.filter(|_| earlier_than_head)
             && self.held[&head].phase.is_running()
         {
             self.actions.push(Action::Cancel { ticket: head });
             self.set_phase(head, Phase::Waiting);
         }
+        self.forget(ticket, Fate::Lost);
     }
 }

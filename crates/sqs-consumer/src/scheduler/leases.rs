@@ -1,12 +1,57 @@
 //! Keeping leases: extended in time, given up when over.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     Action, Answer, Scheduler, Ticket,
-    held::{Call, Phase},
+    broken::Broken,
+    held::{Call, Phase, VisibilityCall},
 };
 use crate::time::Time;
+
+/// What must next be done about a lease, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Timer {
+    /// Ask for more time.
+    Renewal(Time),
+    /// The end, unless an answer comes before.
+    Expiry(Time),
+}
+
+/// The timers of all held messages, one each. Those that can share a call are apart from those
+/// that wait for an answer, so that neither is looked at for the other's sake.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LeaseTimers {
+    renewals: BTreeSet<(Time, Ticket)>,
+    expiries: BTreeSet<(Time, Ticket)>,
+}
+
+impl LeaseTimers {
+    pub(super) fn first(&self) -> Option<Time> {
+        let first = |set: &BTreeSet<(Time, Ticket)>| set.first().map(|&(at, _)| at);
+        first(&self.renewals).into_iter().chain(first(&self.expiries)).min()
+    }
+
+    pub(super) fn remove(&mut self, ticket: Ticket, timer: Option<Timer>) {
+        match timer {
+            Some(Timer::Renewal(at)) => self.renewals.remove(&(at, ticket)),
+            Some(Timer::Expiry(at)) => self.expiries.remove(&(at, ticket)),
+            None => false,
+        };
+    }
+
+    fn insert(&mut self, ticket: Ticket, timer: Timer) {
+        match timer {
+            Timer::Renewal(at) => self.renewals.insert((at, ticket)),
+            Timer::Expiry(at) => self.expiries.insert((at, ticket)),
+        };
+    }
+}
+
+fn pop_due(set: &mut BTreeSet<(Time, Ticket)>, until: Time) -> Option<Ticket> {
+    set.first().filter(|&&(at, _)| at <= until)?;
+    set.pop_first().map(|(_, ticket)| ticket)
+}
 
 impl Scheduler {
     /// Extensions were requested at `requested_at`, each by the given time.
@@ -21,138 +66,152 @@ impl Scheduler {
             let Some(held) = self.held.get_mut(&ticket) else {
                 continue;
             };
-            held.extending = false;
-            let is_old = std::mem::take(&mut held.extension_is_old);
-            match answer {
+            let call = std::mem::replace(&mut held.visibility_call, VisibilityCall::None);
+            if call == VisibilityCall::Extension {
+                self.extension_answered(now, ticket, (requested_at, length), answer, pause);
+            } else {
                 // The newer receive's lease is looked after in its own time.
-                _ if is_old => {
-                    let renew_at = held.lease.renew_at();
-                    self.arm_lease_timer(ticket, renew_at);
-                }
-                Answer::Ok => {
-                    held.lease.extended(requested_at, length);
-                    let renew_at = held.lease.renew_at();
-                    if std::mem::take(&mut held.unconfirmed) {
-                        self.confirmed(ticket);
-                    }
-                    self.arm_lease_timer(ticket, renew_at);
-                }
-                // On its way back already; that call's answer decides.
-                _ if !held.phase.needs_lease() => {}
-                // A delete may have taken effect without its answer: the next one's decides.
-                Answer::LeaseOver if matches!(held.phase, Phase::Acknowledging { .. }) => {
-                    let deadline = held.lease.deadline();
-                    self.arm_lease_timer(ticket, deadline);
-                }
-                Answer::LeaseOver => self.lost(ticket),
-                Answer::Failed | Answer::Refused if held.unconfirmed => self.lost(ticket),
-                Answer::Failed | Answer::Refused => {
-                    let retry = (now + pause).min(held.lease.deadline());
-                    self.arm_lease_timer(ticket, retry);
-                }
+                self.look_after_lease(ticket);
             }
-            // A return that had to wait for the extension's answer.
-            if let Some(Phase::Returning { call: Call::Queued, .. }) =
-                self.held.get(&ticket).map(|held| held.phase)
-            {
-                self.settling.returns.push_back(ticket);
+            self.return_if_queued(ticket);
+        }
+    }
+
+    fn extension_answered(
+        &mut self,
+        now: Time,
+        ticket: Ticket,
+        (requested_at, length): (Time, Duration),
+        answer: Answer,
+        pause: Duration,
+    ) {
+        // A standard queue says yes to any handle. Only while the lease held by our own clock does
+        // that mean that it was extended.
+        let proves = self.config.fifo || !self.held[&ticket].lease.is_over(now);
+        let requested_at = if self.breaks(Broken::LeaseFromAnswer) { now } else { requested_at };
+        let held = self.held.get_mut(&ticket).expect("looked up by the caller");
+        match answer {
+            Answer::Ok if proves => {
+                held.lease.extended(requested_at, length);
+                if std::mem::take(&mut held.unconfirmed) {
+                    self.moved(ticket);
+                }
+                self.look_after_lease(ticket);
+            }
+            // A delete may have taken effect without its answer: the next one's decides.
+            Answer::LeaseOver if matches!(held.phase, Phase::Acknowledging { .. }) => {
+                self.arm(ticket, Timer::Expiry(self.held[&ticket].lease.deadline()));
+            }
+            Answer::Ok | Answer::LeaseOver => self.lost(ticket),
+            Answer::Failed | Answer::Refused if held.unconfirmed => self.lost(ticket),
+            _ if !held.phase.needs_lease() => self.look_after_lease(ticket),
+            Answer::Failed => {
+                let again = Timer::Renewal((now + pause).min(held.lease.deadline()));
+                self.arm(ticket, again);
+            }
+            Answer::Refused => {
+                // The lease ends where it ends. Most of what is left may still be used.
+                held.extension_refused = true;
+                let left = held.lease.deadline().saturating_since(now);
+                self.arm(ticket, Timer::Renewal(now + left.mul_f64(0.7)));
             }
         }
+    }
+
+    /// Arms the timer that fits the message's phase and lease.
+    pub(super) fn look_after_lease(&mut self, ticket: Ticket) {
+        let held = &self.held[&ticket];
+        let timer = if held.phase.needs_lease() || self.breaks(Broken::HeartbeatAfterReturn) {
+            Timer::Renewal(held.lease.renew_at())
+        } else {
+            Timer::Expiry(held.lease.deadline())
+        };
+        self.arm(ticket, timer);
     }
 
     pub(super) fn fire_lease_timers(&mut self, now: Time) {
-        let before = self.settling.extensions.len();
-        while let Some(&(at, ticket)) = self.lease_timers.first() {
-            if at > now {
-                break;
-            }
-            self.lease_timers.remove(&(at, ticket));
+        while let Some(ticket) = pop_due(&mut self.lease_timers.expiries, now) {
             let held = self.held.get_mut(&ticket).expect("timers belong to held messages");
             held.lease_timer = None;
-            if !held.phase.needs_lease() {
-                continue;
-            }
-            if held.lease.is_over(now) && !held.unconfirmed {
+            // A return under way may have been in time: its answer decides. So does the answer of
+            // the extension that is to confirm a lease.
+            let decides = held.unconfirmed || held.visibility_call == VisibilityCall::Return;
+            if !decides && !self.breaks(Broken::DeleteUnderOldLease) {
                 self.lost(ticket);
-            } else if held.extending {
-                // An unconfirmed lease stands or falls with the answer under way.
-                if !held.unconfirmed {
-                    let deadline = held.lease.deadline();
-                    self.arm_lease_timer(ticket, deadline);
-                }
-            } else {
-                self.extend(now, ticket);
             }
         }
-        if self.settling.extensions.len() > before {
-            self.extend_those_due_soon(now);
+        let mut any = false;
+        while let Some(ticket) = pop_due(&mut self.lease_timers.renewals, now) {
+            any |= self.renew(now, ticket);
+        }
+        // Leases that are due soon share the call.
+        let soon = now + self.config.visibility / 10;
+        while any && let Some(ticket) = pop_due(&mut self.lease_timers.renewals, soon) {
+            self.renew(now, ticket);
         }
     }
 
-    /// Leases that are due soon share the call.
-    fn extend_those_due_soon(&mut self, now: Time) {
-        let horizon = now + self.config.visibility / 10;
-        let soon: Vec<Ticket> = self
-            .lease_timers
-            .iter()
-            .take_while(|&&(at, _)| at <= horizon)
-            .map(|&(_, ticket)| ticket)
-            .filter(|ticket| {
-                let held = &self.held[ticket];
-                held.phase.needs_lease() && !held.extending && !held.lease.is_over(now)
-            })
-            .collect();
-        for ticket in soon {
-            self.extend(now, ticket);
+    /// Whether an extension is on its way now. The message's timer is not armed.
+    fn renew(&mut self, now: Time, ticket: Ticket) -> bool {
+        let beats_for_waiting = !self.breaks(Broken::NoHeartbeatWhileWaiting);
+        let beats_for_returning = self.breaks(Broken::HeartbeatAfterReturn);
+        let held = self.held.get_mut(&ticket).expect("timers belong to held messages");
+        held.lease_timer = None;
+        if held.lease.is_over(now) && !held.unconfirmed {
+            self.lost(ticket);
+            return false;
         }
-    }
-
-    fn extend(&mut self, now: Time, ticket: Ticket) {
-        let held = self.held.get_mut(&ticket).expect("only held messages are extended");
         let deadline = held.lease.deadline();
-        let Some(length) = held.lease.extension(now) else {
-            // The twelve hours are over. What runs is stopped while the lease still holds, so that
-            // the message goes back under our own handle.
-            self.give_up_lease(now, ticket);
-            return;
+        let busy = match held.visibility_call {
+            VisibilityCall::None => false,
+            VisibilityCall::Return => !beats_for_returning,
+            VisibilityCall::Extension | VisibilityCall::Stale => true,
         };
-        held.extending = true;
-        let unconfirmed = held.unconfirmed;
-        self.settling.extensions.push((ticket, length));
-        // An unconfirmed lease stands or falls with the answer.
-        if !unconfirmed {
-            self.arm_lease_timer(ticket, deadline);
+        if busy || !beats_for_waiting && held.phase.is_waiting() {
+            // An unconfirmed lease stands or falls with the answer under way.
+            if !held.unconfirmed {
+                self.arm(ticket, Timer::Expiry(deadline));
+            }
+            return false;
         }
+        match held.lease.extension(now).filter(|_| !held.extension_refused) {
+            None => self.give_up_lease(now, ticket),
+            Some(length) => {
+                held.visibility_call = VisibilityCall::Extension;
+                let unconfirmed = held.unconfirmed;
+                self.settling.extensions.push((ticket, length));
+                if !unconfirmed {
+                    self.arm(ticket, Timer::Expiry(deadline));
+                }
+                return true;
+            }
+        }
+        false
     }
 
+    /// The twelve hours are over, or SQS refuses to extend. What runs is stopped while the lease
+    /// still holds, so that the message goes back under our own handle.
     fn give_up_lease(&mut self, now: Time, ticket: Ticket) {
-        if self.held[&ticket].phase.is_running() {
-            self.actions.push(Action::Cancel { ticket });
-        }
+        let deadline = self.held[&ticket].lease.deadline();
+        self.arm(ticket, Timer::Expiry(deadline));
         match self.held[&ticket].phase {
-            Phase::Waiting | Phase::Running { .. } | Phase::Backoff { .. } => {
+            Phase::Running { .. } => {
+                self.actions.push(Action::Cancel { ticket });
                 self.give_back_or_close(now, ticket, Duration::ZERO);
             }
+            Phase::Waiting => self.give_back_or_close(now, ticket, Duration::ZERO),
+            Phase::Backoff { until } | Phase::DeadLettering { call: Call::RetryAt(until), .. } => {
+                self.give_back_or_close(now, ticket, until.saturating_since(now));
+            }
             Phase::DeadLettering { .. } | Phase::Acknowledging { .. } | Phase::Returning { .. } => {
-                let deadline = self.held[&ticket].lease.deadline();
-                self.arm_lease_timer(ticket, deadline);
             }
         }
     }
 
-    pub(super) fn arm_lease_timer(&mut self, ticket: Ticket, at: Time) {
+    pub(super) fn arm(&mut self, ticket: Ticket, timer: Timer) {
         let held = self.held.get_mut(&ticket).expect("only held messages have a lease");
-        if let Some(old) = held.lease_timer.replace(at) {
-            self.lease_timers.remove(&(old, ticket));
-        }
-        self.lease_timers.insert((at, ticket));
-    }
-
-    /// The lease of a message that arrived late is known to hold: it may start.
-    pub(super) fn confirmed(&mut self, ticket: Ticket) {
-        match &self.held[&ticket].group {
-            Some(_) => self.lane_changed(ticket),
-            None => self.ready.push_back(ticket),
-        }
+        let old = held.lease_timer.replace(timer);
+        self.lease_timers.remove(ticket, old);
+        self.lease_timers.insert(ticket, timer);
     }
 }

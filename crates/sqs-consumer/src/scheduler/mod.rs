@@ -12,10 +12,10 @@
 //! * Each ticket ends with exactly one [`Action::Forget`].
 //! * At most one call about a message's visibility is under way.
 
+mod arrivals;
 mod attempts;
 mod backoff;
 mod breaker;
-#[cfg(feature = "broken-schedulers")]
 mod broken;
 mod config;
 mod drain;
@@ -24,10 +24,11 @@ mod lanes;
 mod leases;
 mod polling;
 mod settling;
+mod turns;
 mod types;
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -37,16 +38,20 @@ pub use broken::Broken;
 pub use config::{Config, Timing};
 pub use types::{Action, Answer, Arrival, Ended, Fate, PollId, Stats, Ticket};
 
+#[cfg(not(feature = "broken-schedulers"))]
+use self::broken::Broken;
 use self::{
     backoff::Jitter,
     breaker::Breaker,
     drain::Drain,
-    held::{Call, Held, Phase},
+    held::{Call, Held, Phase, Place},
     lanes::Lanes,
+    leases::LeaseTimers,
     polling::Polling,
     settling::Settling,
+    turns::Turns,
 };
-use crate::{lease::Lease, queue::MAX_BATCH, time::Time};
+use crate::{queue::MAX_BATCH, time::Time};
 
 /// The state of one queue's consumer. See the module's documentation.
 #[derive(Clone, Debug)]
@@ -54,16 +59,17 @@ pub struct Scheduler {
     config: Config,
     held: HashMap<Ticket, Held>,
     by_message: HashMap<Arc<str>, Ticket>,
-    /// Standard queue: messages that can start, in order of arrival.
-    ready: VecDeque<Ticket>,
+    /// FIFO queue: what waits, in order.
     lanes: Lanes,
+    /// Standard queue: what waits, group by group in turn.
+    turns: Turns,
     running: usize,
     polling: Polling,
     breaker: Breaker,
     settling: Settling,
     drain: Drain,
     wakeups: BTreeSet<(Time, Ticket)>,
-    lease_timers: BTreeSet<(Time, Ticket)>,
+    lease_timers: LeaseTimers,
     /// Moving mean of a handler's time; none before the first.
     mean_time: Option<Duration>,
     jitter: Jitter,
@@ -78,15 +84,15 @@ impl Scheduler {
         Self {
             held: HashMap::new(),
             by_message: HashMap::new(),
-            ready: VecDeque::new(),
             lanes: Lanes::default(),
+            turns: Turns::default(),
             running: 0,
             polling: Polling::new(now),
-            breaker: Breaker::default(),
+            breaker: Breaker::new(config.timing),
             settling: Settling::default(),
             drain: Drain::default(),
             wakeups: BTreeSet::new(),
-            lease_timers: BTreeSet::new(),
+            lease_timers: LeaseTimers::default(),
             mean_time: None,
             jitter: Jitter::new(config.seed),
             actions: Vec::new(),
@@ -96,53 +102,13 @@ impl Scheduler {
         }
     }
 
-    /// A receive that was sent at `requested_at` has brought messages, perhaps none.
-    pub fn received(
-        &mut self,
-        now: Time,
-        poll: PollId,
-        requested_at: Time,
-        arrivals: Vec<Arrival>,
-    ) {
-        self.polling.succeeded(now, poll, requested_at, arrivals.len(), &self.config.timing);
-        self.drain.receive_ended(now, self.config.timing.drain_flush);
-        for arrival in arrivals {
-            self.arrived(now, requested_at, arrival);
-        }
-    }
-
     /// A receive has failed as a whole.
     pub fn receive_failed(&mut self, now: Time, poll: PollId) {
         self.polling.failed(now, poll, &self.config.timing, &mut self.jitter);
+        if self.breaks(Broken::NoPauseAfterFailedReceive) {
+            self.polling.do_not_pause();
+        }
         self.drain.receive_ended(now, self.config.timing.drain_flush);
-    }
-
-    /// A handler has ended. Ignored for a message that is not running any more.
-    pub fn finished(&mut self, now: Time, ticket: Ticket, ended: Ended) {
-        let Some(held) = self.held.get(&ticket) else {
-            return;
-        };
-        let Phase::Running { since } = held.phase else {
-            return;
-        };
-        self.polling.active(now);
-        self.learn(now.saturating_since(since));
-        if ended == Ended::Unavailable {
-            self.breaker.tripped(now, ticket, &self.config.timing, &mut self.jitter);
-        } else {
-            self.breaker.closed();
-        }
-        if self.held[&ticket].lease.is_over(now) {
-            // Somebody else may be working on it by now: say nothing to SQS, and stop the lane.
-            self.lost(ticket);
-            return;
-        }
-        match ended {
-            Ended::Done => self.acknowledge(now, ticket),
-            Ended::DeadLetter => self.dead_letter_or_give_back(now, ticket),
-            Ended::Unavailable => self.wait_again(ticket),
-            Ended::Retry { not_before, .. } => self.failed_attempt(now, ticket, not_before),
-        }
     }
 
     /// Another consumer of this process was busy at `at`: polls are short as if this one had been.
@@ -157,7 +123,7 @@ impl Scheduler {
 
     /// Whether a drain has come to its end: nothing is held, nothing is under way.
     pub fn is_drained(&self) -> bool {
-        self.drain.is_over(self.held.is_empty() && self.polling.is_idle())
+        self.drain.is_over(self.held.is_empty() && self.polls_have_ended())
     }
 
     /// Does what is due and returns what the caller must do.
@@ -168,19 +134,23 @@ impl Scheduler {
         self.start_ready(now);
         self.close_lanes(now);
         self.flush(now);
+        // What turned out to be lost while it was to be sent has closed its lane.
+        while self.lanes.some_are_closing() {
+            self.close_lanes(now);
+            self.flush(now);
+        }
         self.poll(now);
         std::mem::take(&mut self.actions)
     }
 
     /// When [`Scheduler::advance`] has something to do next if no fact comes before.
     pub fn next_wakeup(&self, now: Time) -> Option<Time> {
-        let first = |set: &BTreeSet<(Time, Ticket)>| set.first().map(|&(at, _)| at);
         let poll =
             self.polling.retry_at().filter(|_| !self.drain.begun() && self.polling.is_idle());
         let probe = self.breaker.probe_at().filter(|_| !self.drain.begun());
         [
-            first(&self.wakeups),
-            first(&self.lease_timers),
+            self.wakeups.first().map(|&(at, _)| at),
+            self.lease_timers.first(),
             self.settling.flush_at(self.linger()),
             self.drain.next_wakeup(!self.polling.is_idle()),
             poll.filter(|at| *at > now),
@@ -208,65 +178,9 @@ impl Scheduler {
         self.polling.failures()
     }
 
-    fn arrived(&mut self, now: Time, requested_at: Time, arrival: Arrival) {
-        let lease = Lease::new(requested_at, self.config.visibility);
-        if let Some(&held) = self.by_message.get(&arrival.message_id) {
-            self.adopt(now, held, &arrival, lease);
-            return;
-        }
-        let ticket = arrival.ticket;
-        // A FIFO message always has a group. Should a server leave it out, all such messages share
-        // one lane: slow, but in order.
-        let shared = || Arc::from("");
-        let group = self.config.fifo.then(|| arrival.group.clone().unwrap_or_else(shared));
-        let unconfirmed = lease.is_over(now);
-        self.by_message.insert(arrival.message_id.clone(), ticket);
-        self.held.insert(
-            ticket,
-            Held {
-                message_id: arrival.message_id,
-                group: group.clone(),
-                receive_count: arrival.receive_count,
-                retries: 0,
-                lease,
-                phase: Phase::Waiting,
-                extending: false,
-                extension_is_old: false,
-                unconfirmed,
-                received_again: false,
-                dead_lettered: false,
-                lease_timer: None,
-                wakeup: None,
-            },
-        );
-        self.arm_lease_timer(ticket, lease.renew_at());
-        match group {
-            Some(group) => self.lanes.push(group, ticket),
-            None if !unconfirmed => self.ready.push_back(ticket),
-            None => {}
-        }
-        self.lane_changed(ticket);
-    }
-
-    /// SQS has handed out a message that is still held here. Nobody else has it, and the newest
-    /// handle is the one that counts; the work goes on.
-    fn adopt(&mut self, now: Time, held: Ticket, arrival: &Arrival, lease: Lease) {
-        let message = self.held.get_mut(&held).expect("indexed messages are held");
-        message.lease = lease;
-        message.extension_is_old = message.extending;
-        let was_unconfirmed = std::mem::replace(&mut message.unconfirmed, lease.is_over(now));
-        let confirmed = was_unconfirmed && !message.unconfirmed;
-        message.receive_count = message.receive_count.max(arrival.receive_count);
-        message.received_again = matches!(
-            message.phase,
-            Phase::Acknowledging { call: Call::UnderWay }
-                | Phase::Returning { call: Call::UnderWay, .. }
-        );
-        self.arm_lease_timer(held, lease.renew_at());
-        if confirmed {
-            self.confirmed(held);
-        }
-        self.actions.push(Action::Adopt { held, newer: arrival.ticket });
+    /// Whether no receive is outstanding.
+    fn polls_have_ended(&self) -> bool {
+        self.polling.is_idle() || self.breaks(Broken::DropPollsOnDrain)
     }
 
     fn start_ready(&mut self, now: Time) {
@@ -284,21 +198,13 @@ impl Scheduler {
             }
             let attempt = self.attempt(held);
             self.breaker.started(ticket);
-            self.set_phase(ticket, Phase::Running { since: now });
+            self.set_phase(ticket, Phase::Running { since: now, attempt });
             self.actions.push(Action::Start { ticket, attempt });
         }
     }
 
     fn next_ready(&mut self) -> Option<Ticket> {
-        if self.config.fifo {
-            return self.next_ready_lane();
-        }
-        loop {
-            let ticket = self.ready.pop_front()?;
-            if self.held.get(&ticket).is_some_and(|held| held.phase == Phase::Waiting) {
-                return Some(ticket);
-            }
-        }
+        if self.config.fifo { self.next_ready_lane() } else { self.next_turn() }
     }
 
     fn fire_wakeups(&mut self, now: Time) {
@@ -308,12 +214,7 @@ impl Scheduler {
             }
             let held = &self.held[&ticket];
             match held.phase {
-                Phase::Backoff { .. } => {
-                    self.set_phase(ticket, Phase::Waiting);
-                    if self.held[&ticket].group.is_none() {
-                        self.ready.push_back(ticket);
-                    }
-                }
+                Phase::Backoff { .. } => self.set_phase(ticket, Phase::Waiting),
                 Phase::DeadLettering { failures, .. } => {
                     self.set_phase(ticket, Phase::DeadLettering { call: Call::UnderWay, failures });
                     self.actions.push(Action::DeadLetter { ticket });
@@ -332,9 +233,7 @@ impl Scheduler {
     /// The one place where a phase changes: counters and timers follow it.
     fn set_phase(&mut self, ticket: Ticket, phase: Phase) {
         let held = self.held.get_mut(&ticket).expect("only held messages change phase");
-        self.running -= usize::from(held.phase.is_running());
-        self.running += usize::from(phase.is_running());
-        held.phase = phase;
+        let before = std::mem::replace(&mut held.phase, phase);
         if let Some(at) = held.wakeup.take() {
             self.wakeups.remove(&(at, ticket));
         }
@@ -342,7 +241,33 @@ impl Scheduler {
         if let Some(at) = held.wakeup {
             self.wakeups.insert((at, ticket));
         }
-        self.lane_changed(ticket);
+        let place = held.place;
+        self.phase_moved(ticket, place, Some(before), Some(phase));
+    }
+
+    /// Something else about a message has changed that decides whether it can start.
+    fn moved(&mut self, ticket: Ticket) {
+        if let Place::Lane { lane, .. } = self.held[&ticket].place {
+            self.lane_changed(lane);
+        }
+    }
+
+    fn phase_moved(
+        &mut self,
+        ticket: Ticket,
+        place: Place,
+        before: Option<Phase>,
+        after: Option<Phase>,
+    ) {
+        self.running -= usize::from(before.is_some_and(Phase::is_running));
+        self.running += usize::from(after.is_some_and(Phase::is_running));
+        match place {
+            Place::Lane { lane, .. } => self.lane_changed(lane),
+            Place::Turn(turn) => {
+                let limit = self.config.group_concurrency;
+                self.turns.moved(turn, ticket, (before, after), limit);
+            }
+        }
     }
 
     /// The message's end.
@@ -351,21 +276,21 @@ impl Scheduler {
             return;
         };
         self.by_message.remove(&held.message_id);
-        self.running -= usize::from(held.phase.is_running());
-        if held.phase.is_running() {
+        if held.phase.is_running() && !self.breaks(Broken::NoCancelOnLoss) {
             self.actions.push(Action::Cancel { ticket });
         }
         if let Some(at) = held.wakeup {
             self.wakeups.remove(&(at, ticket));
         }
-        if let Some(at) = held.lease_timer {
-            self.lease_timers.remove(&(at, ticket));
-        }
+        self.lease_timers.remove(ticket, held.lease_timer);
         self.breaker.forgotten(ticket);
         self.settling.forgotten(&held.phase);
-        if let Some(group) = &held.group {
-            self.lanes.remove(group, ticket);
-            self.lane_of_group_changed(group);
+        if let Place::Lane { lane, seat } = held.place {
+            self.lanes.remove(lane, seat);
+        }
+        self.phase_moved(ticket, held.place, Some(held.phase), None);
+        if let Place::Turn(turn) = held.place {
+            self.turns.leave(turn);
         }
         self.actions.push(Action::Forget { ticket, fate });
     }

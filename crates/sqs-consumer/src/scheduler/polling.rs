@@ -8,11 +8,18 @@ use crate::{
     time::Time,
 };
 
+/// In flight at once in one queue, at most.
+///
+/// Source: AWS SQS developer guide, "Amazon SQS message quotas".
+const MAX_IN_FLIGHT: usize = 120_000;
+
 /// The receives that are outstanding and the pace of further ones.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(super) struct Polling {
     /// How many messages each outstanding receive has asked for.
     outstanding: BTreeMap<PollId, usize>,
+    /// Their sum.
+    reserved: usize,
     /// Receives at once: more while they come back full, one as soon as one comes back empty.
     desired: usize,
     failures: u32,
@@ -25,6 +32,7 @@ impl Polling {
     pub(super) fn new(now: Time) -> Self {
         Self {
             outstanding: BTreeMap::new(),
+            reserved: 0,
             desired: 1,
             failures: 0,
             retry_at: None,
@@ -39,7 +47,7 @@ impl Polling {
 
     /// Messages that outstanding receives may still bring.
     pub(super) fn reserved(&self) -> usize {
-        self.outstanding.values().sum()
+        self.reserved
     }
 
     pub(super) fn retry_at(&self) -> Option<Time> {
@@ -59,6 +67,7 @@ impl Polling {
         let poll = PollId(self.next_id);
         self.next_id += 1;
         self.outstanding.insert(poll, max_messages);
+        self.reserved += max_messages;
         poll
     }
 
@@ -73,7 +82,8 @@ impl Polling {
         self.last_activity = self.last_activity.max(now);
     }
 
-    /// A receive that was sent at `requested_at` brought `count` messages.
+    /// A receive that was sent at `requested_at` brought `count` messages. Returns whether it came
+    /// back full.
     pub(super) fn succeeded(
         &mut self,
         now: Time,
@@ -81,11 +91,10 @@ impl Polling {
         requested_at: Time,
         count: usize,
         timing: &Timing,
-    ) {
-        let Some(asked) = self.outstanding.remove(&poll) else {
-            return;
+    ) -> bool {
+        let Some(asked) = self.ended(poll) else {
+            return false;
         };
-        self.failures = 0;
         if count > 0 {
             self.active(now);
             self.retry_at = None;
@@ -100,16 +109,41 @@ impl Polling {
         } else {
             self.desired.saturating_sub(1).max(1)
         };
+        count >= asked
     }
 
     pub(super) fn failed(&mut self, now: Time, poll: PollId, timing: &Timing, jitter: &mut Jitter) {
-        if self.outstanding.remove(&poll).is_none() {
-            return;
+        if self.ended(poll).is_some() {
+            self.pause(now, timing, jitter);
         }
+    }
+
+    /// Slows down, the more the longer it goes on.
+    pub(super) fn pause(&mut self, now: Time, timing: &Timing, jitter: &mut Jitter) {
         self.desired = 1;
         self.failures = self.failures.saturating_add(1);
         let pause = jitter.backoff(timing.poll_backoff, timing.poll_backoff_max, self.failures);
         self.retry_at = Some(now + pause);
+    }
+
+    pub(super) fn do_not_pause(&mut self) {
+        self.retry_at = None;
+    }
+
+    /// The receive was of use.
+    pub(super) fn recovered(&mut self) {
+        self.failures = 0;
+    }
+
+    /// No further receive before `at`.
+    pub(super) fn not_before(&mut self, at: Time) {
+        self.retry_at = self.retry_at.max(Some(at));
+    }
+
+    fn ended(&mut self, poll: PollId) -> Option<usize> {
+        let asked = self.outstanding.remove(&poll)?;
+        self.reserved -= asked;
+        Some(asked)
     }
 }
 
@@ -126,7 +160,9 @@ impl Scheduler {
     fn prefetch(&self) -> usize {
         let Some(mean) = self.mean_time else { return 0 };
         let limit = self.config.concurrency.max(MAX_BATCH);
-        let horizon = self.config.timing.prefetch_horizon.as_secs_f64();
+        // What waits has its lease extended, but none should have to be.
+        let horizon = self.config.timing.prefetch_horizon.min(self.config.visibility / 3);
+        let horizon = horizon.as_secs_f64();
         let startable = self.config.concurrency as f64 * horizon / mean.as_secs_f64().max(1e-6);
         if startable >= limit as f64 { limit } else { startable as usize }
     }
@@ -139,38 +175,54 @@ impl Scheduler {
         let timing = &self.config.timing;
         let longest = self.config.wait.min(self.config.visibility.mul_f64(2.0 / 3.0));
         let longest = Duration::from_secs(longest.as_secs());
+        let capacity = self.config.concurrency + self.prefetch();
         while self.polling.may_start(now)
             && self.settling.unacknowledged() < timing.max_unacknowledged
         {
-            let (startable, waiting) = if self.config.fifo {
-                (self.running + self.lanes.ready(), self.lanes.ready())
-            } else {
-                (self.running + self.ready.len(), self.ready.len())
-            };
-            let capacity = self.config.concurrency + self.prefetch();
-            let room = capacity.saturating_sub(startable + self.polling.reserved());
+            let waiting = self.startable();
+            let room = capacity.saturating_sub(self.running + waiting + self.polling.reserved());
             let starved = waiting == 0 && self.polling.is_idle();
             // A small receive costs as much as a full one: wait until there is room for ten, but
-            // not while handlers are idle.
-            if room < MAX_BATCH && !(starved && room > 0) || self.held.len() >= self.most_held() {
+            // not while handlers are idle. What is held and cannot start, behind a limit or a
+            // backoff of its group, must not keep others from idle handlers either.
+            let held = self.held.len();
+            let most_held = if starved { MAX_IN_FLIGHT } else { self.most_held() };
+            if room < MAX_BATCH && !(starved && room > 0) || held >= most_held {
                 break;
             }
-            // While the breaker is open and nothing is held, one message serves as its probe.
-            let max_messages = if self.breaker.is_open() { 1 } else { room.min(MAX_BATCH) };
+            // While the breaker is open and nothing is held, one message serves as its probe; so it
+            // does while nothing can be settled.
+            let probing = self.breaker.is_open() || self.settling.fails();
+            let max_messages = if probing { 1 } else { room.min(MAX_BATCH) };
             let wait = self.polling.wait(now, timing.shortest_wait.min(longest), longest);
             let request = ReceiveRequest { max_messages, wait, visibility: self.config.visibility };
             let poll = self.polling.start(max_messages);
             self.actions.push(Action::Receive { poll, request });
-            if self.breaker.is_open() {
+            if probing {
                 break;
             }
         }
     }
 
-    /// A bound on what is held in all. FIFO lanes hold up to ten messages each, and lanes blocked
-    /// by a backoff must not stop the others; finished messages that wait for their delete count.
+    /// Messages, on FIFO lanes, that wait for nothing but a handler.
+    pub(super) fn startable(&self) -> usize {
+        if self.config.fifo { self.lanes.startable() } else { self.turns.startable() }
+    }
+
+    /// Receives go on slowly once as much is held as should be.
+    pub(super) fn slow_down_if_full(&mut self, now: Time) {
+        if self.held.len() >= self.most_held() {
+            self.polling.not_before(now + self.config.timing.shortest_wait);
+        }
+    }
+
+    /// A bound on what is held while handlers are busy. FIFO lanes hold up to ten messages each, and
+    /// lanes blocked by a backoff must not stop the others; finished messages that wait for their
+    /// delete count.
     fn most_held(&self) -> usize {
         let per_slot = if self.config.fifo { 2 * MAX_BATCH } else { 2 };
-        (self.config.concurrency + MAX_BATCH) * per_slot + self.config.timing.max_unacknowledged
+        let most = (self.config.concurrency + MAX_BATCH) * per_slot
+            + self.config.timing.max_unacknowledged;
+        most.min(MAX_IN_FLIGHT)
     }
 }

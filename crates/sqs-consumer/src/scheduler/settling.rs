@@ -1,23 +1,28 @@
-//! Calls that settle messages or keep them: deletes, visibility changes, extensions.
+//! Calls that settle messages: deletes, and visibility changes that give messages back.
 
 use std::{collections::VecDeque, time::Duration};
 
 use super::{
     Action, Answer, Fate, Scheduler, Ticket,
-    held::{Call, Phase},
+    broken::Broken,
+    held::{Call, Phase, Place, VisibilityCall},
 };
 use crate::{queue::MAX_BATCH, time::Time};
 
 /// After so many failed copies to the dead-letter queue a standard message is given back.
 const DEAD_LETTER_TRIES: u32 = 3;
 
+/// So many calls that fail in a row are no accident.
+const MANY_FAILURES: u32 = 5;
+
 /// What waits for the next batch.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Settling {
-    deletes: VecDeque<Ticket>,
-    /// Since when the oldest of `deletes` waits for company.
-    deletes_since: Option<Time>,
-    pub(super) returns: VecDeque<Ticket>,
+    /// Each with the time from which on it waits for company.
+    deletes: VecDeque<(Ticket, Time)>,
+    /// Since when a delete waits that lets a group give out more messages.
+    urgent_since: Option<Time>,
+    returns: VecDeque<Ticket>,
     pub(super) extensions: Vec<(Ticket, Duration)>,
     /// Messages done with whose delete is not confirmed.
     unacknowledged: usize,
@@ -25,13 +30,27 @@ pub(super) struct Settling {
     failures: u32,
 }
 
+/// How long deletes may wait for company now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Linger {
+    any: Duration,
+    urgent: Duration,
+}
+
 impl Settling {
     pub(super) fn unacknowledged(&self) -> usize {
         self.unacknowledged
     }
 
-    pub(super) fn flush_at(&self, linger: Duration) -> Option<Time> {
-        self.deletes_since.map(|since| since + linger)
+    /// Whether calls have failed for so long that what is received now may not be settled in time.
+    pub(super) fn fails(&self) -> bool {
+        self.failures >= MANY_FAILURES
+    }
+
+    pub(super) fn flush_at(&self, linger: Linger) -> Option<Time> {
+        let oldest = self.deletes.front().map(|&(_, since)| since + linger.any);
+        let urgent = self.urgent_since.map(|since| since + linger.urgent);
+        oldest.into_iter().chain(urgent).min()
     }
 
     pub(super) fn forgotten(&mut self, phase: &Phase) {
@@ -80,28 +99,37 @@ impl Scheduler {
             let Some(held) = self.held.get_mut(&ticket) else {
                 continue;
             };
-            let Phase::Returning { visibility, fate, .. } = held.phase else {
-                continue;
-            };
-            if std::mem::take(&mut held.received_again) {
-                self.give_back(ticket, visibility, fate);
-                continue;
+            let call = std::mem::replace(&mut held.visibility_call, VisibilityCall::None);
+            if call == VisibilityCall::Return {
+                self.return_answered(now, ticket, answer, pause);
+            } else {
+                // Received again meanwhile: the answer is about the older handle.
+                self.look_after_lease(ticket);
             }
-            let over = held.lease.is_over(now);
-            let group = held.group.clone();
-            match answer {
-                Answer::Failed if !over => {
-                    let call = Call::RetryAt(now + pause);
-                    self.set_phase(ticket, Phase::Returning { visibility, fate, call });
+            self.return_if_queued(ticket);
+        }
+    }
+
+    fn return_answered(&mut self, now: Time, ticket: Ticket, answer: Answer, pause: Duration) {
+        let held = &self.held[&ticket];
+        let Phase::Returning { visibility, fate, .. } = held.phase else {
+            return;
+        };
+        let over = held.lease.is_over(now);
+        match answer {
+            // A standard queue says yes to any handle, and proves nothing once the lease is over.
+            Answer::Ok if self.config.fifo || !over => {
+                if let Place::Lane { lane, .. } = held.place {
+                    self.lanes.head_is_back(lane);
                 }
-                Answer::Ok => {
-                    if let Some(group) = &group {
-                        self.lanes.head_is_back(group);
-                    }
-                    self.forget(ticket, fate);
-                }
-                Answer::LeaseOver | Answer::Refused | Answer::Failed => self.lost(ticket),
+                self.forget(ticket, fate);
             }
+            Answer::Failed if !over => {
+                let call = Call::RetryAt(now + pause);
+                self.set_phase(ticket, Phase::Returning { visibility, fate, call });
+                self.look_after_lease(ticket);
+            }
+            _ => self.lost(ticket),
         }
     }
 
@@ -147,7 +175,11 @@ impl Scheduler {
         }
         self.settling.failures += u32::from(failed);
         let (first, max) = (timing.settle_retry, timing.settle_retry_max);
-        self.jitter.backoff(first, max, self.settling.failures)
+        if failed {
+            self.jitter.backoff(first, max, self.settling.failures)
+        } else {
+            Duration::ZERO
+        }
     }
 
     /// The message is done with and to be deleted. After a success its lane goes on at once; after
@@ -156,79 +188,85 @@ impl Scheduler {
     pub(super) fn acknowledge(&mut self, now: Time, ticket: Ticket) {
         self.settling.unacknowledged += 1;
         let held = &self.held[&ticket];
-        if let Some(group) = held.group.clone().filter(|_| !held.dead_lettered) {
-            self.lanes.acknowledged(&group, ticket);
+        let goes_on = !held.dead_lettered || self.breaks(Broken::OnBeforeDeadLetterIsDeleted);
+        if let Place::Lane { lane, seat } = held.place
+            && goes_on
+        {
+            let full = held.from_full_receive;
+            self.lanes.acknowledged(lane, seat);
+            // A group gives out its next messages only when its last ones are deleted.
+            if full && self.lanes.is_done(lane) {
+                self.settling.urgent_since.get_or_insert(now);
+            }
         }
         self.queue_delete(now, ticket);
     }
 
     pub(super) fn queue_delete(&mut self, now: Time, ticket: Ticket) {
         self.set_phase(ticket, Phase::Acknowledging { call: Call::Queued });
-        self.settling.deletes.push_back(ticket);
-        self.settling.deletes_since.get_or_insert(now);
+        self.settling.deletes.push_back((ticket, now));
     }
 
     /// The attempt is over without success: the message is to be visible again after `visibility`.
     pub(super) fn give_back(&mut self, ticket: Ticket, visibility: Duration, fate: Fate) {
         self.set_phase(ticket, Phase::Returning { visibility, fate, call: Call::Queued });
-        // An extension under way goes first; its answer queues the return.
-        if !self.held[&ticket].extending {
+        self.look_after_lease(ticket);
+        self.return_if_queued(ticket);
+    }
+
+    /// A call about the message's visibility that is under way goes first; its answer comes here.
+    pub(super) fn return_if_queued(&mut self, ticket: Ticket) {
+        let Some(held) = self.held.get(&ticket) else {
+            return;
+        };
+        let free = held.visibility_call == VisibilityCall::None
+            || self.breaks(Broken::ReturnDuringExtension);
+        if free && matches!(held.phase, Phase::Returning { call: Call::Queued, .. }) {
             self.settling.returns.push_back(ticket);
         }
     }
 
     /// The same for one whose lane, if any, must go back with it.
     pub(super) fn give_back_or_close(&mut self, now: Time, ticket: Ticket, backoff: Duration) {
-        match self.held[&ticket].group.clone() {
-            Some(group) => {
+        match self.held[&ticket].place {
+            Place::Lane { lane, .. } => {
                 self.set_phase(ticket, Phase::Backoff { until: now + backoff });
-                self.lanes.close(&group);
+                self.lanes.close(lane);
+                self.lane_changed(lane);
             }
-            None => self.give_back(ticket, backoff, Fate::BackedOff),
+            Place::Turn(_) => {
+                let fate = if self.drain.begun() { Fate::Released } else { Fate::BackedOff };
+                self.give_back(ticket, backoff, fate);
+            }
         }
     }
 
-    /// How long a delete may wait for company now.
-    pub(super) fn linger(&self) -> Duration {
+    /// How long deletes may wait for company now.
+    pub(super) fn linger(&self) -> Linger {
         let timing = &self.config.timing;
-        let idle = self.running < self.config.concurrency && self.lanes.ready() == 0;
+        let idle = self.running < self.config.concurrency && self.startable() == 0;
         if self.drain.begun() {
-            Duration::ZERO
+            Linger { any: Duration::ZERO, urgent: Duration::ZERO }
         } else if self.config.fifo && idle {
-            // A group gives out its next messages only when its last ones are deleted.
-            timing.urgent_linger
+            Linger { any: timing.idle_linger, urgent: timing.urgent_linger }
         } else {
-            timing.acknowledge_linger
+            Linger { any: timing.acknowledge_linger, urgent: timing.acknowledge_linger }
         }
     }
 
     /// Sends what is due, in as few calls as possible.
     pub(super) fn flush(&mut self, now: Time) {
-        while self.settling.deletes.len() >= MAX_BATCH {
-            self.send_deletes(now);
-        }
-        while self.settling.flush_at(self.linger()).is_some_and(|at| now >= at) {
+        let linger = self.linger();
+        while self.settling.deletes.len() >= MAX_BATCH
+            || self.settling.flush_at(linger).is_some_and(|at| now >= at)
+        {
+            if self.drain.begun() && self.breaks(Broken::DropDeletesOnDrain) {
+                self.drop_deletes();
+            }
             self.send_deletes(now);
         }
         while !self.settling.returns.is_empty() {
-            let mut entries = Vec::with_capacity(MAX_BATCH);
-            while let Some(ticket) = self.settling.returns.pop_front() {
-                let Some(held) = self.held.get(&ticket) else {
-                    continue;
-                };
-                let Phase::Returning { visibility, fate, call: Call::Queued } = held.phase else {
-                    continue;
-                };
-                let call = Call::UnderWay;
-                self.set_phase(ticket, Phase::Returning { visibility, fate, call });
-                entries.push((ticket, visibility));
-                if entries.len() == MAX_BATCH {
-                    break;
-                }
-            }
-            if !entries.is_empty() {
-                self.actions.push(Action::Return { entries });
-            }
+            self.send_returns(now);
         }
         let extensions = std::mem::take(&mut self.settling.extensions);
         for entries in extensions.chunks(MAX_BATCH) {
@@ -236,10 +274,36 @@ impl Scheduler {
         }
     }
 
+    fn send_returns(&mut self, now: Time) {
+        let mut entries = Vec::with_capacity(MAX_BATCH.min(self.settling.returns.len()));
+        while entries.len() < MAX_BATCH {
+            let Some(ticket) = self.settling.returns.pop_front() else {
+                break;
+            };
+            let Some(held) = self.held.get_mut(&ticket) else {
+                continue;
+            };
+            let Phase::Returning { visibility, fate, call: Call::Queued } = held.phase else {
+                continue;
+            };
+            if held.lease.is_over(now) {
+                self.lost(ticket);
+                continue;
+            }
+            held.visibility_call = VisibilityCall::Return;
+            let call = Call::UnderWay;
+            self.set_phase(ticket, Phase::Returning { visibility, fate, call });
+            entries.push((ticket, visibility));
+        }
+        if !entries.is_empty() {
+            self.actions.push(Action::Return { entries });
+        }
+    }
+
     fn send_deletes(&mut self, now: Time) {
-        let mut tickets = Vec::with_capacity(MAX_BATCH);
+        let mut tickets = Vec::with_capacity(MAX_BATCH.min(self.settling.deletes.len()));
         while tickets.len() < MAX_BATCH {
-            let Some(ticket) = self.settling.deletes.pop_front() else {
+            let Some((ticket, _)) = self.settling.deletes.pop_front() else {
                 break;
             };
             let Some(held) = self.held.get(&ticket) else {
@@ -248,7 +312,7 @@ impl Scheduler {
             if held.phase != (Phase::Acknowledging { call: Call::Queued }) {
                 continue;
             }
-            if held.lease.is_over(now) {
+            if held.lease.is_over(now) && !self.breaks(Broken::DeleteUnderOldLease) {
                 self.lost(ticket);
                 continue;
             }
@@ -256,10 +320,16 @@ impl Scheduler {
             tickets.push(ticket);
         }
         if self.settling.deletes.is_empty() {
-            self.settling.deletes_since = None;
+            self.settling.urgent_since = None;
         }
         if !tickets.is_empty() {
             self.actions.push(Action::Delete { tickets });
+        }
+    }
+
+    fn drop_deletes(&mut self) {
+        for (ticket, _) in std::mem::take(&mut self.settling.deletes) {
+            self.forget(ticket, Fate::Deleted);
         }
     }
 }

@@ -131,7 +131,7 @@ pub enum Action {
 }
 
 /// How a held message left this worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fate {
     /// Deleted after its work was done.
     Deleted,

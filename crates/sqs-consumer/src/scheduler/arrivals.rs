@@ -1,0 +1,113 @@
+//! Messages that a receive has brought, new ones and ones that are held already.
+
+use super::{
+    Action, Arrival, Fate, PollId, Scheduler, Ticket,
+    broken::Broken,
+    held::{Call, Held, Phase, Place, VisibilityCall},
+    leases::Timer,
+};
+use crate::{lease::Lease, time::Time};
+
+impl Scheduler {
+    /// A receive that was sent at `requested_at` has brought messages, perhaps none.
+    pub fn received(
+        &mut self,
+        now: Time,
+        poll: PollId,
+        requested_at: Time,
+        arrivals: Vec<Arrival>,
+    ) {
+        let requested_at = if self.breaks(Broken::LeaseFromAnswer) { now } else { requested_at };
+        let lease = Lease::new(requested_at, self.config.visibility);
+        let late = lease.is_over(now) && !arrivals.is_empty();
+        let timing = &self.config.timing;
+        let full = self.polling.succeeded(now, poll, requested_at, arrivals.len(), timing);
+        if late || self.settling.fails() && !arrivals.is_empty() {
+            // What was received has been visible again before it was here, or can probably not be
+            // settled. To go on at that pace would use up the receives of everybody's messages.
+            self.polling.pause(now, timing, &mut self.jitter);
+        } else {
+            self.polling.recovered();
+        }
+        self.drain.receive_ended(now, self.config.timing.drain_flush);
+        for arrival in arrivals {
+            let held = self.by_message.get(&arrival.message_id).copied();
+            match held.filter(|_| !self.breaks(Broken::RunsDuplicates)) {
+                _ if late && !self.config.fifo => {
+                    // A standard queue confirms no lease. Somebody else will have it.
+                    self.actions.push(Action::Forget { ticket: arrival.ticket, fate: Fate::Lost });
+                }
+                Some(held) => self.adopt(held, &arrival, lease, late),
+                None => self.hold(arrival, lease, late, full),
+            }
+        }
+        self.slow_down_if_full(now);
+    }
+
+    fn hold(&mut self, arrival: Arrival, lease: Lease, unconfirmed: bool, full: bool) {
+        let Arrival { ticket, message_id, group, receive_count } = arrival;
+        let place = if self.config.fifo {
+            self.lanes.join(group.as_ref(), ticket)
+        } else {
+            Place::Turn(self.turns.join(group.as_ref()))
+        };
+        self.by_message.insert(message_id.clone(), ticket);
+        let held = Held {
+            message_id,
+            place,
+            receive_count,
+            retries: 0,
+            uncounted: 0,
+            suspect_since: None,
+            lease,
+            phase: Phase::Waiting,
+            visibility_call: VisibilityCall::None,
+            unconfirmed,
+            extension_refused: false,
+            received_again: false,
+            dead_lettered: false,
+            from_full_receive: full,
+            lease_timer: None,
+            wakeup: None,
+        };
+        self.held.insert(ticket, held);
+        self.arm(ticket, Timer::Renewal(lease.renew_at()));
+        self.phase_moved(ticket, place, None, Some(Phase::Waiting));
+    }
+
+    /// SQS has handed out a message that is still held here. Nobody else has it, and the newest
+    /// handle is the one that counts; the work goes on.
+    fn adopt(&mut self, ticket: Ticket, arrival: &Arrival, lease: Lease, unconfirmed: bool) {
+        let held = self.held.get_mut(&ticket).expect("indexed messages are held");
+        if arrival.receive_count < held.receive_count {
+            // An answer that was overtaken by that of a later receive.
+            self.actions.push(Action::Forget { ticket: arrival.ticket, fate: Fate::Lost });
+            return;
+        }
+        held.receive_count = arrival.receive_count;
+        held.lease = lease;
+        held.unconfirmed = unconfirmed;
+        held.extension_refused = false;
+        if held.visibility_call != VisibilityCall::None {
+            held.visibility_call = VisibilityCall::Stale;
+        }
+        let phase = held.phase;
+        let place = held.place;
+        held.received_again |= matches!(phase, Phase::Acknowledging { call: Call::UnderWay });
+        self.actions.push(Action::Adopt { held: ticket, newer: arrival.ticket });
+        self.arm(ticket, Timer::Renewal(lease.renew_at()));
+        if let Place::Lane { lane, seat } = place
+            && self.lanes.is_leaving(lane, seat)
+            && !self.drain.begun()
+            && matches!(phase, Phase::Waiting | Phase::Backoff { .. } | Phase::Returning { .. })
+        {
+            // A handle of a FIFO queue has no effect any more once there is a newer one: whatever
+            // is under way, the message is here.
+            self.stay(ticket);
+        } else if let Phase::Returning { visibility, fate, .. } = phase {
+            self.give_back(ticket, visibility, fate);
+        } else {
+            self.moved(ticket);
+        }
+    }
+}

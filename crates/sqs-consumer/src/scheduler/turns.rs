@@ -1,0 +1,159 @@
+//! Standard queue: what can start, group by group in turn.
+//!
+//! A message group of a standard queue has no order, but a group with many messages must not keep
+//! the others waiting: groups take turns, and none has more handlers than its share. Messages
+//! without a group are one group.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use slab::Slab;
+
+use super::{Scheduler, Ticket, held::Phase};
+
+/// A group of a standard queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct TurnId(usize);
+
+/// The groups with a message held, and whose turn it is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Turns {
+    by_group: HashMap<Arc<str>, TurnId>,
+    groups: Slab<Turn>,
+    /// Groups with a message that can start, first come first served.
+    order: VecDeque<TurnId>,
+    waiting: usize,
+    startable: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Turn {
+    group: Arc<str>,
+    members: usize,
+    /// In order of arrival; those that wait no longer are skipped when their turn comes.
+    queue: VecDeque<Ticket>,
+    waiting: usize,
+    running: usize,
+    /// In [`Turns::order`].
+    queued: bool,
+}
+
+impl Turn {
+    fn startable(&self, limit: usize) -> usize {
+        self.waiting.min(limit.saturating_sub(self.running))
+    }
+}
+
+impl Turns {
+    /// Messages that wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Messages that could start now if handlers were free.
+    pub(super) fn startable(&self) -> usize {
+        self.startable
+    }
+
+    pub(super) fn join(&mut self, group: Option<&Arc<str>>) -> TurnId {
+        let group = group.cloned().unwrap_or_else(|| Arc::from(""));
+        let id = *self.by_group.entry(group.clone()).or_insert_with(|| {
+            let (members, waiting, running) = (0, 0, 0);
+            let turn =
+                Turn { group, members, queue: VecDeque::new(), waiting, running, queued: false };
+            TurnId(self.groups.insert(turn))
+        });
+        self.groups[id.0].members += 1;
+        id
+    }
+
+    /// A member is held no more. Its phase was told as left before.
+    pub(super) fn leave(&mut self, id: TurnId) {
+        let turn = &mut self.groups[id.0];
+        turn.members -= 1;
+        self.remove_if_unused(id);
+    }
+
+    fn remove_if_unused(&mut self, id: TurnId) {
+        let turn = &self.groups[id.0];
+        if turn.members == 0 && !turn.queued {
+            let turn = self.groups.remove(id.0);
+            self.by_group.remove(&turn.group);
+        }
+    }
+
+    /// A member's phase is another one now; none before its arrival and after its end.
+    pub(super) fn moved(
+        &mut self,
+        id: TurnId,
+        ticket: Ticket,
+        (from, to): (Option<Phase>, Option<Phase>),
+        limit: usize,
+    ) {
+        let is = |phase: Option<Phase>, which: fn(Phase) -> bool| phase.is_some_and(which);
+        let (was_waiting, waits) = (is(from, Phase::is_waiting), is(to, Phase::is_waiting));
+        let (was_running, runs) = (is(from, Phase::is_running), is(to, Phase::is_running));
+        let turn = &mut self.groups[id.0];
+        let before = turn.startable(limit);
+        if waits && !was_waiting {
+            turn.waiting += 1;
+            self.waiting += 1;
+            turn.queue.push_back(ticket);
+        } else if was_waiting && !waits {
+            turn.waiting -= 1;
+            self.waiting -= 1;
+        }
+        turn.running += usize::from(runs);
+        turn.running -= usize::from(was_running);
+        let after = turn.startable(limit);
+        self.startable = self.startable + after - before;
+        if after > 0 && !turn.queued {
+            turn.queued = true;
+            self.order.push_back(id);
+        }
+    }
+
+    /// The group whose turn it is. It comes again when its next message is known to be startable.
+    fn next(&mut self, limit: usize) -> Option<TurnId> {
+        loop {
+            let id = self.order.pop_front()?;
+            let turn = &mut self.groups[id.0];
+            turn.queued = false;
+            if turn.startable(limit) > 0 {
+                return Some(id);
+            }
+            self.remove_if_unused(id);
+        }
+    }
+}
+
+impl Scheduler {
+    /// The message that starts next. It must be started: its place in the order is given up.
+    pub(super) fn next_turn(&mut self) -> Option<Ticket> {
+        let id = self.turns.next(self.config.group_concurrency)?;
+        self.first_waiting(id)
+    }
+
+    fn first_waiting(&mut self, id: TurnId) -> Option<Ticket> {
+        loop {
+            let ticket = self.turns.groups[id.0].queue.pop_front()?;
+            if self.held.get(&ticket).is_some_and(|held| held.phase.is_waiting()) {
+                return Some(ticket);
+            }
+        }
+    }
+
+    /// All that wait, group by group.
+    pub(super) fn all_waiting(&mut self) -> Vec<Ticket> {
+        let groups: Vec<TurnId> = self.turns.groups.iter().map(|(id, _)| TurnId(id)).collect();
+        let mut all = Vec::with_capacity(self.turns.waiting);
+        for id in groups {
+            while let Some(ticket) = self.first_waiting(id) {
+                all.push(ticket);
+            }
+        }
+        all
+    }
+}
