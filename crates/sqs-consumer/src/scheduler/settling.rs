@@ -17,15 +17,15 @@ const DEAD_LETTER_TRIES: u32 = 3;
 #[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Settling {
     /// Each with the time from which on it waits for company.
-    deletes: VecDeque<(Ticket, Time)>,
+    pub(super) deletes: VecDeque<(Ticket, Time)>,
     /// Since when a delete waits that lets a group give out more messages.
-    urgent_since: Option<Time>,
-    returns: VecDeque<Ticket>,
+    pub(super) urgent_since: Option<Time>,
+    pub(super) returns: VecDeque<Ticket>,
     pub(super) extensions: Vec<(Ticket, Duration)>,
     /// Messages done with whose delete is not confirmed.
-    unacknowledged: usize,
+    pub(super) unacknowledged: usize,
     /// Calls that failed in a row.
-    failures: u32,
+    pub(super) failures: u32,
 }
 
 /// How long deletes may wait for company now.
