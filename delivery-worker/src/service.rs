@@ -61,7 +61,7 @@ impl Service {
             worker_name(),
         );
         let sources = sources(&settings, &registry).await;
-        let consumers = consumers(&settings, sources, &deliver, &registry, &readiness);
+        let consumers = consumers(&settings, sources, &deliver, &registry, &readiness)?;
         let shown = Shown {
             store: store.clone(),
             worker: deliver.worker,
@@ -175,7 +175,7 @@ fn consumers(
     deliver: &Deliver,
     registry: &Registry,
     readiness: &Readiness,
-) -> Vec<Named> {
+) -> anyhow::Result<Vec<Named>> {
     let (own, common) =
         (Metrics::register(registry), sqs_consumer::Metrics::register(registry, "delivery"));
     if sources.is_empty() {
@@ -183,13 +183,16 @@ fn consumers(
             .latch("queues")
             .unready("no queue: set SQS_QUEUE_URL_STANDARD, SQS_QUEUE_URL_FIFO or both");
     }
-    let consumer_settings = consumer_settings(settings);
+    let shared_settings = consumer_settings(settings);
     let consumer = |Source { queue, fifo }: Source| {
         let name = queue.name().to_owned();
         let latch = readiness.latch(if fifo { "fifo queue" } else { "standard queue" });
         let handler = deliver.for_queue(&name, fifo, own.for_queue(&name));
-        let consumer = Consumer::new(queue, handler, consumer_settings.clone(), common.clone());
-        (name, consumer, latch)
+        let consumer_settings =
+            sqs_consumer::Settings { expect_fifo: Some(fifo), ..shared_settings.clone() };
+        let consumer = Consumer::new(queue, handler, consumer_settings, common.clone())
+            .with_context(|| format!("{name} cannot be consumed with these settings"))?;
+        Ok((name, consumer, latch))
     };
     sources.into_iter().map(consumer).collect()
 }

@@ -55,6 +55,8 @@ const DATABASES: &str = "sqlite://<path of a file>, which is created if it does 
 const SIMULATED_TIMES: &str = "a duration up to 1h such as 50ms, or lognormal(50ms, 0.5, seed=7): median, sigma of 0 to 3, optional seed";
 /// SQS hides a message for 12 hours at most.
 const LONGEST: Duration = Duration::from_hours(12);
+/// A message is handled within the 12 hours, with time to settle it.
+const LONGEST_HANDLER: Duration = Duration::from_hours(11);
 const SHORTEST: Duration = Duration::from_millis(1);
 
 impl Settings {
@@ -78,7 +80,7 @@ impl Settings {
             Setting::new(
                 "HANDLER_TIMEOUT",
                 "20s",
-                "1ms to 12h, longer than CARRIER_TIMEOUT",
+                "1ms to 11h, longer than CARRIER_TIMEOUT",
                 "Time for one attempt at an order, carrier and store together",
             ),
             Setting::new(
@@ -113,7 +115,7 @@ impl Settings {
             Setting::new(
                 "CARRIER_TIMEOUT",
                 "10s",
-                "1ms to 12h, shorter than HANDLER_TIMEOUT",
+                "1ms to 10h, shorter than HANDLER_TIMEOUT",
                 "Time for the carrier to take one order; when not set, at most three quarters of HANDLER_TIMEOUT",
             ),
             Setting::new(
@@ -138,17 +140,19 @@ impl Settings {
             parsed(reader, "DATABASE_URL", DATABASES, || DatabaseUrl::Sqlite("unset".into()));
         let mut consumer = ConsumerSettings {
             concurrency: reader.number("WORKER_CONCURRENCY", 1..=10_000),
-            handler_timeout: reader.duration("HANDLER_TIMEOUT", SHORTEST..=LONGEST),
+            handler_timeout: reader.duration("HANDLER_TIMEOUT", SHORTEST..=LONGEST_HANDLER),
             drain_timeout: reader.duration("DRAIN_TIMEOUT", Duration::ZERO..=LONGEST),
             retry_backoff: reader.duration("RETRY_BACKOFF", SHORTEST..=LONGEST),
             retry_backoff_max: reader.duration("RETRY_BACKOFF_MAX", SHORTEST..=LONGEST),
         };
-        let mut carrier_timeout = reader.duration("CARRIER_TIMEOUT", SHORTEST..=LONGEST);
+        let mut carrier_timeout =
+            reader.duration("CARRIER_TIMEOUT", SHORTEST..=Duration::from_hours(10));
         // A default gives way to what is set; only two settings can contradict each other.
         if !reader.is_set("CARRIER_TIMEOUT") {
             carrier_timeout = carrier_timeout.min(consumer.handler_timeout.mul_f64(0.75));
         } else if !reader.is_set("HANDLER_TIMEOUT") {
-            consumer.handler_timeout = consumer.handler_timeout.max(carrier_timeout.mul_f64(1.5));
+            consumer.handler_timeout =
+                consumer.handler_timeout.max(carrier_timeout.mul_f64(1.5)).min(LONGEST_HANDLER);
         }
         if !reader.is_set("RETRY_BACKOFF_MAX") {
             consumer.retry_backoff_max = consumer.retry_backoff_max.max(consumer.retry_backoff);

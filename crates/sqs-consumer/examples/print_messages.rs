@@ -8,7 +8,7 @@
 #![expect(clippy::print_stdout, reason = "it prints messages")]
 
 use sqs_consumer::{
-    Attempt, Consumer, Handler, Message, Metrics, Settings, Verdict,
+    Attempt, Consumer, Handler, Message, Metrics, Settings, SettingsError, Verdict,
     aws::{CallMetrics, Connection, Options},
 };
 
@@ -23,7 +23,7 @@ impl Handler for Print {
 }
 
 #[tokio::main]
-async fn main() {
+async fn main() -> Result<(), SettingsError> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let url = std::env::args().nth(1).expect("the queue's URL as the argument");
     let registry = prometheus::Registry::new();
@@ -31,10 +31,11 @@ async fn main() {
     let connection = Connection::open(Options::default(), Some(&url), calls).await;
     let queue = connection.queue(&url, None);
     let metrics = Metrics::register(&registry, "example");
-    let consumer = Consumer::new(queue, Print, Settings::default(), metrics);
+    let consumer = Consumer::new(queue, Print, Settings::default(), metrics)?;
     let interrupted = async {
         _ = tokio::signal::ctrl_c().await;
     };
     let drained = consumer.run(interrupted).await;
     println!("given back: {}, stranded: {}", drained.released, drained.stranded);
+    Ok(())
 }

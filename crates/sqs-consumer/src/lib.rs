@@ -44,14 +44,16 @@
 //!     }
 //! }
 //!
-//! # async fn example(url: &str, shutdown: impl Future<Output = ()>) {
+//! # use sqs_consumer::SettingsError;
+//! # async fn example(url: &str, stop: impl Future<Output = ()>) -> Result<(), SettingsError> {
 //! let registry = prometheus::Registry::new();
 //! let calls = aws::CallMetrics::register(&registry);
 //! let connection = aws::Connection::open(aws::Options::default(), Some(url), calls).await;
 //! let metrics = Metrics::register(&registry, "example");
-//! let consumer = Consumer::new(connection.queue(url, None), Print, Settings::default(), metrics);
-//! let drained = consumer.run(shutdown).await;
+//! let consumer = Consumer::new(connection.queue(url, None), Print, Settings::default(), metrics)?;
+//! let drained = consumer.run(stop).await;
 //! assert_eq!(drained.stranded, 0);
+//! # Ok(())
 //! # }
 //! ```
 
@@ -64,7 +66,7 @@ mod queue;
 pub mod scheduler;
 mod time;
 
-pub use consumer::{Activity, Consumer, Drained, Health, Settings};
+pub use consumer::{Activity, Consumer, Drained, Health, Settings, SettingsError};
 pub use handler::{Attempt, Handler, Verdict};
 pub use metrics::{Metrics, QueueMetrics};
 pub use queue::{

@@ -6,13 +6,19 @@
 //! Two bounds hold: so many calls are under way at once, and so many orders wait for one; the next is
 //! turned away at once. Each send is a task of its own, so that a client which goes away, and takes
 //! its request's future with it, does not stop a call half way.
+//!
+//! Orders of one customer go to a FIFO queue in the order in which they were admitted: the next one is
+//! sent when the one before it is confirmed or has finally failed. That holds within one replica; a
+//! client that needs an order across replicas sends its next order when the last one is answered.
 
+mod lanes;
 mod send;
 mod watch;
 
 pub(crate) use watch::watch;
 
 use crate::{metrics::Metrics, settings::PublishSettings};
+use lanes::{Lanes, Place};
 use send::Sender;
 use service_kit::settings::QueueUrls;
 use sqs_consumer::{QueueError, aws::Connection};
@@ -103,6 +109,8 @@ impl PublishError {
 pub(crate) struct Publisher {
     standard: Option<Arc<Sender>>,
     fifo: Option<Arc<Sender>>,
+    /// The FIFO queue's message groups.
+    lanes: Lanes,
     bounds: Bounds,
     outcomes: Arc<Outcomes>,
     metrics: Metrics,
@@ -142,6 +150,7 @@ impl Publisher {
         Self {
             standard: sender(&queues.standard, QueueType::Standard),
             fifo: sender(&queues.fifo, QueueType::Fifo),
+            lanes: Lanes::default(),
             bounds: Bounds {
                 calls: Arc::new(Semaphore::new(settings.concurrency)),
                 admitted: Arc::new(Semaphore::new(most_admitted)),
@@ -165,7 +174,10 @@ impl Publisher {
         let admitted = Arc::clone(&self.bounds.admitted)
             .try_acquire_owned()
             .map_err(|_| PublishError::Overloaded)?;
-        let sending = self.clone().send(Arc::clone(sender), order, admitted);
+        // Here and not in the task, since tasks begin in any order.
+        let place =
+            (order.queue == QueueType::Fifo).then(|| self.lanes.take_place(&order.group_id));
+        let sending = self.clone().send(Arc::clone(sender), order, place, admitted);
         let sent = tokio::spawn(sending.instrument(Span::current())).await;
         // The task neither panics nor is cancelled but with the whole runtime.
         sent.unwrap_or(Err(PublishError::Unconfirmed))
@@ -175,11 +187,19 @@ impl Publisher {
         self,
         sender: Arc<Sender>,
         order: PreparedOrder,
+        place: Option<Place>,
         _admitted: OwnedSemaphorePermit,
     ) -> Result<Confirmed, PublishError> {
         let deadline = Instant::now() + self.bounds.timeout;
-        let Ok(Ok(_call)) = tokio::time::timeout_at(deadline, self.bounds.calls.acquire()).await
-        else {
+        let leave = async {
+            // The turn comes first: a call's permit is not held while waiting for another order.
+            let turn = match place {
+                Some(place) => Some(place.turn().await),
+                None => None,
+            };
+            (turn, self.bounds.calls.acquire().await)
+        };
+        let Ok((_turn, Ok(_call))) = tokio::time::timeout_at(deadline, leave).await else {
             return Err(PublishError::Overloaded);
         };
         let started = Instant::now();

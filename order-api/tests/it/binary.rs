@@ -154,7 +154,9 @@ async fn a_message_carries_the_trace_of_its_request_and_the_spans_are_flushed_at
     let answer = call(running.addr, "POST /api/orders", &headers, ORDER.as_bytes()).await;
     assert_eq!(answer.status, 202, "{answer:?}");
     let sends = sqs.sends.lock().expect("no panic").clone();
-    let attribute = &sends[0]["MessageAttributes"]["traceparent"];
+    let attributes = &sends[0]["MessageAttributes"];
+    assert_eq!(attributes.as_object().map(serde_json::Map::len), Some(1), "of the ten allowed");
+    let attribute = &attributes["traceparent"];
     assert_eq!(attribute["DataType"], "String");
     let carried = attribute["StringValue"].as_str().expect("a text");
     assert_eq!(carried[..36], parent[..36], "the trace is the request's");

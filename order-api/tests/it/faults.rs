@@ -4,7 +4,7 @@ use crate::harness::{
 use axum::http::StatusCode;
 use serde_json::json;
 
-fn assert_unavailable(answer: &Answer, slug: &str) {
+pub(crate) fn assert_unavailable(answer: &Answer, slug: &str) {
     assert_eq!((answer.status, answer.problem().as_str()), (503, slug), "{answer:?}");
     let seconds = answer.header("retry-after").and_then(|value| value.parse::<u32>().ok());
     assert!(seconds.is_some_and(|seconds| seconds >= 1), "{answer:?}");

@@ -4,4 +4,5 @@ mod accepting;
 mod binary;
 mod faults;
 mod harness;
+mod order;
 mod validation;

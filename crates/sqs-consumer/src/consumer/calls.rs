@@ -20,7 +20,7 @@ use crate::{
 /// What has happened, for the scheduler.
 pub(super) enum Fact {
     Received { poll: PollId, requested_at: Instant, result: Result<Vec<Message>, QueueError> },
-    Finished { ticket: Ticket, took: Duration, verdict: Verdict },
+    Finished { ticket: Ticket, start: u32, took: Duration, verdict: Verdict },
     Extended { requested_at: Instant, answers: Vec<(Ticket, Duration, Answer)> },
     Returned { answers: Vec<(Ticket, Answer)> },
     Deleted { answers: Vec<(Ticket, Answer)> },
@@ -60,6 +60,7 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
     pub(super) fn start(
         &self,
         ticket: Ticket,
+        start: u32,
         message: Arc<Message>,
         attempt: Attempt,
     ) -> AbortHandle {
@@ -69,11 +70,13 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
         let facts = self.facts.clone();
         let task = tokio::spawn(async move {
             let started = Instant::now();
-            let work = AssertUnwindSafe(handler.handle(&message, attempt)).catch_unwind();
+            // A handler may panic before it has made its future.
+            let work = async { handler.handle(&message, attempt).await };
+            let work = AssertUnwindSafe(work).catch_unwind();
             let interrupted = match timeout(limit, work).await {
                 Ok(Ok(verdict)) => {
                     let took = started.elapsed();
-                    _ = facts.send(Fact::Finished { ticket, took, verdict });
+                    _ = facts.send(Fact::Finished { ticket, start, took, verdict });
                     return;
                 }
                 Ok(Err(panic)) => {
@@ -92,14 +95,21 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
                 detail,
                 "the handler was interrupted"
             );
-            let remember = handler.interrupted(&message, attempt, interrupted.clone());
+            let letter = interrupted.clone();
+            let remember = async { handler.interrupted(&message, attempt, letter).await };
             let remember = timeout(limit, AssertUnwindSafe(remember).catch_unwind());
             let verdict = match remember.await {
                 Ok(Ok(verdict)) => verdict,
-                _ => Verdict::Retry { letter: interrupted, not_before: None, shared: false },
+                Ok(Err(_)) => {
+                    Verdict::Retry { letter: interrupted, not_before: None, shared: false }
+                }
+                Err(_) => {
+                    let what = "what is to remember an interrupted attempt";
+                    Verdict::Unavailable(format!("{what} did not answer for {limit:?}"))
+                }
             };
             let took = started.elapsed();
-            _ = facts.send(Fact::Finished { ticket, took, verdict });
+            _ = facts.send(Fact::Finished { ticket, start, took, verdict });
         });
         task.abort_handle()
     }

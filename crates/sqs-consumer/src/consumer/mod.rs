@@ -1,28 +1,25 @@
 //! The shell around the scheduler: one task that turns answers into facts and actions into calls.
 
 mod calls;
+mod running;
 mod settings;
 mod slots;
+mod start;
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use tokio::{
-    sync::{mpsc, watch},
-    time::{Instant, sleep},
-};
-use tracing::{debug, error, info, warn};
+use tokio::{sync::watch, time::sleep};
+use tracing::{error, warn};
 
-pub use self::settings::{Activity, Settings};
-use self::{
-    calls::{Calls, Fact},
-    slots::Slots,
+use self::running::Running;
+pub use self::{
+    settings::{Activity, Settings},
+    start::SettingsError,
 };
 use crate::{
-    handler::{Handler, Verdict},
-    metrics::{Metrics, QueueMetrics},
-    queue::{Message, Queue, QueueAttributes, QueueError},
-    scheduler::{Action, Answer, Arrival, Config, Ended, Fate, Scheduler, Ticket},
-    time::Time,
+    handler::Handler,
+    metrics::Metrics,
+    queue::{Queue, QueueAttributes},
 };
 
 /// Whether a consumer gets messages from its queue.
@@ -56,14 +53,22 @@ pub struct Consumer<Q, H> {
 
 impl<Q: Queue, H: Handler> Consumer<Q, H> {
     /// A consumer that does nothing before [`Consumer::run`].
-    pub fn new(queue: Q, handler: H, settings: Settings, metrics: Metrics) -> Self {
-        Self {
+    ///
+    /// Fails on settings that cannot be kept.
+    pub fn new(
+        queue: Q,
+        handler: H,
+        settings: Settings,
+        metrics: Metrics,
+    ) -> Result<Self, SettingsError> {
+        settings.check()?;
+        Ok(Self {
             queue: Arc::new(queue),
             handler: Arc::new(handler),
             settings,
             metrics,
             health: watch::Sender::new(Health::Starting),
-        }
+        })
     }
 
     /// Follows the consumer's health.
@@ -74,7 +79,7 @@ impl<Q: Queue, H: Handler> Consumer<Q, H> {
     /// Consumes until `shutdown` is ready, then drains: receives end, running handlers finish,
     /// everything else goes back to the queue.
     ///
-    /// Waits for the queue if it cannot be read at the start.
+    /// Waits for the queue if it cannot be read at the start, or is not what the settings expect.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Drained {
         let mut shutdown = pin!(shutdown);
         let attributes = tokio::select! {
@@ -83,339 +88,35 @@ impl<Q: Queue, H: Handler> Consumer<Q, H> {
             attributes = self.wait_for_queue() => attributes,
         };
         self.health.send_replace(Health::Receiving);
-        let (facts_tx, mut facts_rx) = mpsc::unbounded_channel();
-        let mut running = Running::new(self, &attributes, facts_tx);
-        let mut facts = Vec::new();
-        let mut draining = false;
-        let mut timer = pin!(sleep(Duration::ZERO));
-        loop {
-            let now = running.now();
-            running.notice_activity();
-            for action in running.scheduler.advance(now) {
-                running.execute(action);
-            }
-            running.publish();
-            if running.scheduler.is_drained() {
-                return running.drained();
-            }
-            let wakeup = running.scheduler.next_wakeup(now);
-            if let Some(at) = wakeup {
-                let at = running.instant(at);
-                if timer.deadline() != at || timer.is_elapsed() {
-                    timer.as_mut().reset(at);
-                }
-            }
-            // Nothing is lost by the branch not taken: calls and handlers are tasks of their own.
-            tokio::select! {
-                () = &mut shutdown, if !draining => {
-                    draining = true;
-                    let now = running.now();
-                    running.scheduler.drain(now);
-                    info!(queue = running.queue.name(), held = running.scheduler.stats().held, "draining");
-                }
-                _ = facts_rx.recv_many(&mut facts, 256) => {
-                    for fact in facts.drain(..) {
-                        running.apply(fact);
-                    }
-                }
-                () = &mut timer, if wakeup.is_some() => {}
-            }
-        }
+        Running::new(self, &attributes).until_drained(shutdown).await
     }
 
-    /// Reads the queue's attributes, however long it takes for the queue to be there.
+    /// Reads the queue's attributes, however long it takes for the queue to be there and to be one
+    /// that can be consumed without losing anything.
     async fn wait_for_queue(&self) -> QueueAttributes {
         const BACKOFF: Duration = Duration::from_secs(1);
         const BACKOFF_MAX: Duration = Duration::from_secs(15);
         let mut backoff = BACKOFF;
         loop {
-            let error = match self.queue.attributes().await {
-                Ok(attributes) => return attributes,
-                Err(error) => error,
-            };
+            let queue = self.queue.name();
             let pause = backoff.mul_f64(rand::random_range(0.5..=1.0));
-            warn!(queue = self.queue.name(), %error, retry_in = ?pause, "the queue cannot be read");
-            self.health.send_replace(Health::Failing(error.to_string()));
+            let problem = match self.queue.attributes().await {
+                Ok(attributes) => {
+                    let can_bury = self.queue.has_dead_letter_queue();
+                    let Some(refusal) = self.settings.refusal(&attributes, can_bury) else {
+                        return attributes;
+                    };
+                    error!(queue, retry_in = ?pause, "the queue is not consumed: {refusal}");
+                    refusal
+                }
+                Err(error) => {
+                    warn!(queue, %error, retry_in = ?pause, "the queue cannot be read");
+                    error.to_string()
+                }
+            };
+            self.health.send_replace(Health::Failing(problem));
             sleep(pause).await;
             backoff = (backoff * 2).min(BACKOFF_MAX);
         }
-    }
-}
-
-/// The state of a consumer that runs.
-struct Running<Q, H> {
-    queue: Arc<Q>,
-    scheduler: Scheduler,
-    slots: Slots,
-    calls: Calls<Q, H>,
-    metrics: QueueMetrics,
-    health: watch::Sender<Health>,
-    started: Instant,
-    drained: Drained,
-    next_ticket: u64,
-    /// A message whose copy to the dead-letter queue has failed and that is still held.
-    dead_letters_failing: Option<Ticket>,
-    activity: Activity,
-}
-
-impl<Q: Queue, H: Handler> Running<Q, H> {
-    fn new(
-        consumer: Consumer<Q, H>,
-        attributes: &QueueAttributes,
-        facts: mpsc::UnboundedSender<Fact>,
-    ) -> Self {
-        let Consumer { queue, handler, settings, metrics, health } = consumer;
-        let config = config(&settings, attributes, queue.has_dead_letter_queue());
-        describe(queue.name(), attributes, &config);
-        let metrics = metrics.for_queue(queue.name(), attributes.fifo);
-        metrics.concurrency_limit.set(config.concurrency as i64);
-        Self {
-            scheduler: Scheduler::new(config, Time::ZERO),
-            slots: Slots::default(),
-            calls: Calls::new(queue.clone(), handler, &settings, facts),
-            queue,
-            metrics,
-            health,
-            started: Instant::now(),
-            drained: Drained::default(),
-            next_ticket: 0,
-            dead_letters_failing: None,
-            activity: settings.activity,
-        }
-    }
-
-    fn now(&self) -> Time {
-        Time::new(self.started.elapsed())
-    }
-
-    fn instant(&self, time: Time) -> Instant {
-        self.started + time.since_origin()
-    }
-
-    fn drained(self) -> Drained {
-        let Drained { released, stranded } = self.drained;
-        info!(queue = self.queue.name(), released, stranded, "drained");
-        self.drained
-    }
-
-    fn apply(&mut self, fact: Fact) {
-        let now = self.now();
-        match fact {
-            Fact::Received { poll, requested_at, result } => match result {
-                Ok(messages) => {
-                    let arrivals = self.arrived(messages);
-                    let requested_at = Time::new(requested_at - self.started);
-                    self.scheduler.received(now, poll, requested_at, arrivals);
-                }
-                Err(error) => {
-                    self.scheduler.receive_failed(now, poll);
-                    self.receive_failed(&error);
-                }
-            },
-            Fact::Finished { ticket, took, verdict } => self.finished(now, ticket, took, verdict),
-            Fact::Extended { requested_at, answers } => {
-                for (_, _, answer) in &answers {
-                    self.metrics.extended(match answer {
-                        Answer::Ok => "ok",
-                        Answer::LeaseOver => "lost",
-                        _ => "failed",
-                    });
-                }
-                let requested_at = Time::new(requested_at - self.started);
-                self.scheduler.extended(now, requested_at, &answers);
-            }
-            Fact::Returned { answers } => self.scheduler.returned(now, &answers),
-            Fact::Deleted { answers } => self.scheduler.deleted(now, &answers),
-            Fact::DeadLettered { ticket, result } => {
-                self.scheduler.dead_lettered(now, ticket, Answer::from(&result));
-                self.dead_letters_failing = result.err().map(|error| {
-                    let queue = self.queue.name();
-                    error!(queue, %error, "the dead-letter queue cannot be written");
-                    self.health
-                        .send_replace(Health::Failing(format!("dead-letter queue: {error}")));
-                    ticket
-                });
-            }
-        }
-    }
-
-    /// Lets the scheduler know when another consumer of this process was last busy.
-    fn notice_activity(&mut self) {
-        if let Some(last) = self.activity.last() {
-            let last = last.saturating_duration_since(self.started);
-            self.scheduler.active_elsewhere(Time::new(last));
-        }
-    }
-
-    fn arrived(&mut self, messages: Vec<Message>) -> Vec<Arrival> {
-        if !messages.is_empty() {
-            self.activity.mark();
-            info!(queue = self.queue.name(), messages = messages.len(), "received a batch");
-        }
-        self.metrics.consumed.inc_by(messages.len() as u64);
-        let wall_clock_ms = slots::wall_clock_ms();
-        let mut arrivals = Vec::with_capacity(messages.len());
-        for message in messages {
-            self.metrics.receive_count.observe(f64::from(message.receive_count));
-            if let Some(sent_at) = message.sent_at_ms {
-                let waited = wall_clock_ms.saturating_sub(sent_at);
-                self.metrics.queue_wait.observe(waited as f64 / 1000.0);
-            }
-            let ticket = Ticket(self.next_ticket);
-            self.next_ticket += 1;
-            arrivals.push(Arrival {
-                ticket,
-                message_id: message.message_id.as_str().into(),
-                group: message.group_id.as_deref().map(Into::into),
-                receive_count: message.receive_count,
-            });
-            self.slots.insert(ticket, message);
-        }
-        arrivals
-    }
-
-    fn receive_failed(&mut self, error: &QueueError) {
-        let failures = self.scheduler.failed_receives();
-        warn!(queue = self.queue.name(), %error, failures, "receiving failed");
-        self.health.send_replace(Health::Failing(error.to_string()));
-    }
-
-    fn finished(&mut self, now: Time, ticket: Ticket, took: Duration, verdict: Verdict) {
-        let (ended, error_type) = match verdict {
-            Verdict::Done => (Ended::Done, ""),
-            Verdict::Retry { letter, not_before, shared } => {
-                let reason = letter.reason;
-                self.slots.set_letter(ticket, letter);
-                (Ended::Retry { not_before, shared }, reason)
-            }
-            Verdict::DeadLetter(letter) => {
-                let reason = letter.reason;
-                self.slots.set_letter(ticket, letter);
-                (Ended::DeadLetter, reason)
-            }
-            Verdict::Unavailable(reason) => {
-                warn!(queue = self.queue.name(), %reason, "pausing: a common need is down");
-                self.health.send_replace(Health::Failing(reason));
-                (Ended::Unavailable, "unavailable")
-            }
-        };
-        self.activity.mark();
-        self.metrics.processed(took.as_secs_f64(), error_type);
-        self.scheduler.finished(now, ticket, ended);
-    }
-
-    fn execute(&mut self, action: Action) {
-        match action {
-            Action::Receive { poll, request } => self.calls.receive(poll, request),
-            Action::Start { ticket, attempt } => {
-                let Some(slot) = self.slots.get_mut(ticket) else {
-                    return;
-                };
-                slot.attempts = attempt.number;
-                slot.handler = Some(self.calls.start(ticket, slot.message.clone(), attempt));
-            }
-            Action::Cancel { ticket } => self.slots.cancel(ticket),
-            Action::Extend { entries } => {
-                let handles = self.slots.handles(&entries);
-                self.calls.extend(entries, handles);
-            }
-            Action::Return { entries } => {
-                let handles = self.slots.handles(&entries);
-                self.calls.give_back(entries, handles);
-            }
-            Action::Delete { tickets } => {
-                let handles = tickets.iter().map(|ticket| self.slots.handle(*ticket)).collect();
-                self.calls.delete(tickets, handles);
-            }
-            Action::DeadLetter { ticket } => {
-                let Some(slot) = self.slots.get_mut(ticket) else {
-                    return;
-                };
-                self.calls.dead_letter(ticket, slot.message.clone(), slot.letter(), slot.attempts);
-            }
-            Action::Adopt { held, newer } => self.slots.adopt(held, newer),
-            Action::Forget { ticket, fate } => self.forget(ticket, fate),
-        }
-    }
-
-    fn forget(&mut self, ticket: Ticket, fate: Fate) {
-        let Some(slot) = self.slots.remove(ticket) else {
-            return;
-        };
-        let (queue, message_id) = (self.queue.name(), &slot.message.message_id);
-        match fate {
-            Fate::Deleted | Fate::BackedOff => debug!(queue, message_id, ?fate, "settled"),
-            Fate::DeadLettered => {
-                let letter = slot.letter();
-                self.metrics.dead_lettered(letter.reason);
-                warn!(queue, message_id, reason = letter.reason, "dead-lettered");
-            }
-            Fate::Released => {
-                self.drained.released += 1;
-                self.metrics.released.inc();
-                debug!(queue, message_id, "released");
-            }
-            Fate::Lost => {
-                self.metrics.leases_lost.inc();
-                warn!(queue, message_id, "the visibility timeout ended while the message was held");
-            }
-            Fate::Stranded => {
-                self.drained.stranded += 1;
-                self.metrics.stranded.inc();
-                error!(queue, message_id, "stranded: leased until its visibility timeout");
-            }
-        }
-    }
-
-    /// Gauges, and the way back to healthy.
-    fn publish(&mut self) {
-        let stats = self.scheduler.stats();
-        self.metrics.publish(&stats);
-        let failing = stats.breaker_open || self.dead_letters_failing.is_some();
-        if self.scheduler.failed_receives() == 0 && !failing {
-            self.health.send_if_modified(|health| {
-                let changed = *health != Health::Receiving;
-                *health = Health::Receiving;
-                changed
-            });
-        }
-    }
-}
-
-fn config(settings: &Settings, attributes: &QueueAttributes, dead_letter_queue: bool) -> Config {
-    const DEFAULT_ATTEMPTS: u32 = 3;
-    let attempts = settings.max_attempts.or(attributes.max_receive_count);
-    Config {
-        fifo: attributes.fifo,
-        visibility: attributes.visibility.max(Duration::from_secs(1)),
-        concurrency: settings.concurrency.max(1),
-        group_concurrency: settings.group_concurrency.unwrap_or(settings.concurrency).max(1),
-        max_attempts: attempts.unwrap_or(DEFAULT_ATTEMPTS).max(1),
-        max_receive_count: attributes.max_receive_count,
-        dead_letter_queue,
-        wait: settings.wait.min(Duration::from_secs(20)),
-        retry_backoff: settings.retry_backoff,
-        retry_backoff_max: settings.retry_backoff_max,
-        drain_timeout: settings.drain_timeout,
-        seed: settings.seed.unwrap_or_else(rand::random),
-        timing: settings.timing,
-    }
-}
-
-fn describe(queue: &str, attributes: &QueueAttributes, config: &Config) {
-    info!(
-        queue,
-        fifo = config.fifo,
-        visibility = ?config.visibility,
-        max_attempts = config.max_attempts,
-        concurrency = config.concurrency,
-        "consuming"
-    );
-    if attributes.max_receive_count.is_none() && !config.dead_letter_queue {
-        warn!(
-            queue,
-            "the queue has no redrive policy and no dead-letter queue is configured: \
-             messages that always fail are retried until their retention ends"
-        );
     }
 }

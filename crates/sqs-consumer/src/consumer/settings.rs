@@ -42,6 +42,11 @@ pub struct Settings {
     pub retry_backoff_max: Duration,
     /// Attempts before a message is given up; unset: the queue's `maxReceiveCount`, else 3.
     pub max_attempts: Option<u32>,
+    /// Whether the queue is expected to be FIFO; another one is not consumed. Unset: any.
+    pub expect_fifo: Option<bool>,
+    /// Consume a queue without redrive policy and dead-letter queue: messages that always fail are
+    /// retried until their retention ends, and lost then. Default: such a queue is not consumed.
+    pub without_dead_letter_queue: bool,
     /// Longest wait of a long poll, at most 20 s. Default 20 s.
     pub wait: Duration,
     /// The reason that a message is dead-lettered with when its last attempt ran out of time.
@@ -67,6 +72,8 @@ impl Default for Settings {
             retry_backoff: Duration::from_secs(1),
             retry_backoff_max: Duration::from_mins(1),
             max_attempts: None,
+            expect_fifo: None,
+            without_dead_letter_queue: false,
             wait: Duration::from_secs(20),
             timeout_reason: "timeout",
             panic_reason: "crash",

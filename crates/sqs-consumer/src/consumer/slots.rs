@@ -9,6 +9,7 @@ use std::{
 use tokio::task::AbortHandle;
 
 use crate::{
+    handler::Attempt,
     queue::{DeadLetter, Message, ReceiptHandle},
     scheduler::Ticket,
 };
@@ -25,9 +26,18 @@ pub(super) struct Slot {
     pub(super) handler: Option<AbortHandle>,
     /// The latest attempt's number; 0 before the first.
     pub(super) attempts: u32,
+    /// How often a handler was started; names the latest start.
+    started: u32,
 }
 
 impl Slot {
+    /// Notes a start and names it.
+    pub(super) fn starts(&mut self, attempt: Attempt) -> u32 {
+        self.attempts = attempt.number;
+        self.started += 1;
+        self.started
+    }
+
     pub(super) fn letter(&self) -> DeadLetter {
         let unknown = || DeadLetter { reason: "unknown", detail: String::new() };
         self.letter.clone().unwrap_or_else(unknown)
@@ -38,7 +48,8 @@ impl Slots {
     pub(super) fn insert(&mut self, ticket: Ticket, message: Message) {
         let handle = message.receipt_handle.clone();
         let message = Arc::new(message);
-        self.0.insert(ticket, Slot { message, handle, letter: None, handler: None, attempts: 0 });
+        let slot = Slot { message, handle, letter: None, handler: None, attempts: 0, started: 0 };
+        self.0.insert(ticket, slot);
     }
 
     pub(super) fn get_mut(&mut self, ticket: Ticket) -> Option<&mut Slot> {
@@ -62,6 +73,11 @@ impl Slots {
         if let Some(slot) = self.0.get_mut(&ticket) {
             slot.letter = Some(letter);
         }
+    }
+
+    /// Whether this start of the handler is the latest and was not cancelled.
+    pub(super) fn is_running(&self, ticket: Ticket, start: u32) -> bool {
+        self.0.get(&ticket).is_some_and(|slot| slot.started == start && slot.handler.is_some())
     }
 
     pub(super) fn cancel(&mut self, ticket: Ticket) {

@@ -22,10 +22,12 @@ impl Scheduler {
         let late = lease.is_over(now) && !arrivals.is_empty();
         let timing = &self.config.timing;
         let full = self.polling.succeeded(now, poll, requested_at, arrivals.len(), timing);
-        if late {
-            // What was received has been visible again before it was here. To go on at that pace
-            // would use up the receives of everybody's messages.
+        if late || self.settling.fails() && !arrivals.is_empty() {
+            // What was received has been visible again before it was here, or can probably not be
+            // settled. To go on at that pace would use up the receives of everybody's messages.
             self.polling.pause(now, timing, &mut self.jitter);
+        } else {
+            self.polling.recovered();
         }
         self.drain.receive_ended(now, self.config.timing.drain_flush);
         for arrival in arrivals {
@@ -39,6 +41,7 @@ impl Scheduler {
                 None => self.hold(arrival, lease, late, full),
             }
         }
+        self.slow_down_if_full(now);
     }
 
     fn hold(&mut self, arrival: Arrival, lease: Lease, unconfirmed: bool, full: bool) {

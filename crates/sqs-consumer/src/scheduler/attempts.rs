@@ -25,7 +25,7 @@ impl Scheduler {
         if shared.is_none() && ended != Ended::Unavailable {
             self.learn(now.saturating_since(since));
         }
-        if over {
+        if over && !self.breaks(Broken::DeleteUnderOldLease) {
             // Somebody else may be working on it by now: say nothing to SQS, and stop the lane.
             self.lost(ticket);
             return;

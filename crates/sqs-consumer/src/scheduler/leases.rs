@@ -135,7 +135,8 @@ impl Scheduler {
             held.lease_timer = None;
             // A return under way may have been in time: its answer decides. So does the answer of
             // the extension that is to confirm a lease.
-            if !held.unconfirmed && held.visibility_call != VisibilityCall::Return {
+            let decides = held.unconfirmed || held.visibility_call == VisibilityCall::Return;
+            if !decides && !self.breaks(Broken::DeleteUnderOldLease) {
                 self.lost(ticket);
             }
         }
@@ -153,6 +154,7 @@ impl Scheduler {
     /// Whether an extension is on its way now. The message's timer is not armed.
     fn renew(&mut self, now: Time, ticket: Ticket) -> bool {
         let beats_for_waiting = !self.breaks(Broken::NoHeartbeatWhileWaiting);
+        let beats_for_returning = self.breaks(Broken::HeartbeatAfterReturn);
         let held = self.held.get_mut(&ticket).expect("timers belong to held messages");
         held.lease_timer = None;
         if held.lease.is_over(now) && !held.unconfirmed {
@@ -160,7 +162,11 @@ impl Scheduler {
             return false;
         }
         let deadline = held.lease.deadline();
-        let busy = held.visibility_call != VisibilityCall::None;
+        let busy = match held.visibility_call {
+            VisibilityCall::None => false,
+            VisibilityCall::Return => !beats_for_returning,
+            VisibilityCall::Extension | VisibilityCall::Stale => true,
+        };
         if busy || !beats_for_waiting && held.phase.is_waiting() {
             // An unconfirmed lease stands or falls with the answer under way.
             if !held.unconfirmed {

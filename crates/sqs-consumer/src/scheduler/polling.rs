@@ -95,7 +95,6 @@ impl Polling {
         let Some(asked) = self.ended(poll) else {
             return false;
         };
-        self.failures = 0;
         if count > 0 {
             self.active(now);
             self.retry_at = None;
@@ -129,6 +128,16 @@ impl Polling {
 
     pub(super) fn do_not_pause(&mut self) {
         self.retry_at = None;
+    }
+
+    /// The receive was of use.
+    pub(super) fn recovered(&mut self) {
+        self.failures = 0;
+    }
+
+    /// No further receive before `at`.
+    pub(super) fn not_before(&mut self, at: Time) {
+        self.retry_at = self.retry_at.max(Some(at));
     }
 
     fn ended(&mut self, poll: PollId) -> Option<usize> {
@@ -174,17 +183,22 @@ impl Scheduler {
             let room = capacity.saturating_sub(self.running + waiting + self.polling.reserved());
             let starved = waiting == 0 && self.polling.is_idle();
             // A small receive costs as much as a full one: wait until there is room for ten, but
-            // not while handlers are idle.
-            if room < MAX_BATCH && !(starved && room > 0) || self.held.len() >= self.most_held() {
+            // not while handlers are idle. What is held and cannot start, behind a limit or a
+            // backoff of its group, must not keep others from idle handlers either.
+            let held = self.held.len();
+            let most_held = if starved { MAX_IN_FLIGHT } else { self.most_held() };
+            if room < MAX_BATCH && !(starved && room > 0) || held >= most_held {
                 break;
             }
-            // While the breaker is open and nothing is held, one message serves as its probe.
-            let max_messages = if self.breaker.is_open() { 1 } else { room.min(MAX_BATCH) };
+            // While the breaker is open and nothing is held, one message serves as its probe; so it
+            // does while nothing can be settled.
+            let probing = self.breaker.is_open() || self.settling.fails();
+            let max_messages = if probing { 1 } else { room.min(MAX_BATCH) };
             let wait = self.polling.wait(now, timing.shortest_wait.min(longest), longest);
             let request = ReceiveRequest { max_messages, wait, visibility: self.config.visibility };
             let poll = self.polling.start(max_messages);
             self.actions.push(Action::Receive { poll, request });
-            if self.breaker.is_open() {
+            if probing {
                 break;
             }
         }
@@ -195,8 +209,16 @@ impl Scheduler {
         if self.config.fifo { self.lanes.startable() } else { self.turns.startable() }
     }
 
-    /// A bound on what is held in all. FIFO lanes hold up to ten messages each, and lanes blocked
-    /// by a backoff must not stop the others; finished messages that wait for their delete count.
+    /// Receives go on slowly once as much is held as should be.
+    pub(super) fn slow_down_if_full(&mut self, now: Time) {
+        if self.held.len() >= self.most_held() {
+            self.polling.not_before(now + self.config.timing.shortest_wait);
+        }
+    }
+
+    /// A bound on what is held while handlers are busy. FIFO lanes hold up to ten messages each, and
+    /// lanes blocked by a backoff must not stop the others; finished messages that wait for their
+    /// delete count.
     fn most_held(&self) -> usize {
         let per_slot = if self.config.fifo { 2 * MAX_BATCH } else { 2 };
         let most = (self.config.concurrency + MAX_BATCH) * per_slot

@@ -6,12 +6,14 @@ use super::{
     Action, Answer, Fate, Scheduler, Ticket,
     broken::Broken,
     held::{Call, Phase, Place, VisibilityCall},
-    leases::Timer,
 };
 use crate::{queue::MAX_BATCH, time::Time};
 
 /// After so many failed copies to the dead-letter queue a standard message is given back.
 const DEAD_LETTER_TRIES: u32 = 3;
+
+/// So many calls that fail in a row are no accident.
+const MANY_FAILURES: u32 = 5;
 
 /// What waits for the next batch.
 #[derive(Clone, Debug, Default, Hash)]
@@ -38,6 +40,11 @@ pub(super) struct Linger {
 impl Settling {
     pub(super) fn unacknowledged(&self) -> usize {
         self.unacknowledged
+    }
+
+    /// Whether calls have failed for so long that what is received now may not be settled in time.
+    pub(super) fn fails(&self) -> bool {
+        self.failures >= MANY_FAILURES
     }
 
     pub(super) fn flush_at(&self, linger: Linger) -> Option<Time> {
@@ -120,7 +127,7 @@ impl Scheduler {
             Answer::Failed if !over => {
                 let call = Call::RetryAt(now + pause);
                 self.set_phase(ticket, Phase::Returning { visibility, fate, call });
-                self.arm(ticket, Timer::Expiry(self.held[&ticket].lease.deadline()));
+                self.look_after_lease(ticket);
             }
             _ => self.lost(ticket),
         }
@@ -203,9 +210,7 @@ impl Scheduler {
     /// The attempt is over without success: the message is to be visible again after `visibility`.
     pub(super) fn give_back(&mut self, ticket: Ticket, visibility: Duration, fate: Fate) {
         self.set_phase(ticket, Phase::Returning { visibility, fate, call: Call::Queued });
-        if !self.breaks(Broken::HeartbeatAfterReturn) {
-            self.arm(ticket, Timer::Expiry(self.held[&ticket].lease.deadline()));
-        }
+        self.look_after_lease(ticket);
         self.return_if_queued(ticket);
     }
 

@@ -5,49 +5,6 @@ use sqs_consumer::scheduler::{Answer, Config, Fate};
 use crate::fixture::{AT_ONCE, Call, Fixture, SECOND, fifo, standard};
 
 #[test]
-fn an_outstanding_receive_is_awaited_and_its_messages_go_back() {
-    let mut f = Fixture::new(standard());
-    f.drain();
-    assert!(!f.is_drained());
-    f.receive(&["m", "n"]);
-    assert_eq!(f.started(), [""; 0]);
-    f.answer_all(Answer::Ok);
-    assert_eq!(f.ended(), [("m".to_owned(), Fate::Released), ("n".to_owned(), Fate::Released)]);
-    assert!(f.is_drained());
-    assert!(f.polls().is_empty());
-}
-
-#[test]
-fn nothing_goes_back_while_a_receive_of_ours_could_take_it_again() {
-    let mut f = Fixture::new(Config { concurrency: 1, ..fifo() });
-    f.receive(&["a/1", "a/2"]);
-    f.done("a/1");
-    f.pass(SECOND);
-    f.answer_all(Answer::Ok);
-    f.drain();
-    f.done("a/2");
-    f.answer_all(Answer::Ok);
-    assert!(!f.is_drained() && f.polls().len() == 1);
-    f.receive(&["b/1"]);
-    assert_eq!(f.calls(), [Call::Return(vec![("b/1".to_owned(), AT_ONCE)])]);
-}
-
-#[test]
-fn buffered_acknowledgements_are_flushed_at_once() {
-    for finished in 1..=9 {
-        let mut f = Fixture::new(Config { concurrency: 10, ..standard() });
-        let names: Vec<String> = (0..finished).map(|i| i.to_string()).collect();
-        f.receive(&names.iter().map(String::as_str).collect::<Vec<_>>());
-        for name in &names {
-            f.done(name);
-        }
-        assert_eq!(f.calls(), [], "they wait for company");
-        f.drain();
-        assert_eq!(f.calls(), [Call::Delete(names)]);
-    }
-}
-
-#[test]
 fn a_running_head_finishes_and_is_deleted_before_its_tail_goes_back() {
     let mut f = Fixture::new(Config { concurrency: 1, ..fifo() });
     f.receive(&["a/1", "a/2", "a/3"]);

@@ -42,59 +42,6 @@ fn a_permanent_failure_is_dead_lettered_in_its_first_attempt() {
 }
 
 #[test]
-fn a_duplicate_that_arrives_while_the_first_copy_runs_has_no_second_effect() {
-    let mut f = Fixture::new(standard());
-    f.receive(&["m"]);
-    f.pass(2 * SECOND);
-    f.receive_again(&["m", "n"], 2);
-    assert_eq!(f.started(), ["m", "n"]);
-    f.done("m");
-    f.pass(SECOND);
-    assert_eq!(f.answer(Answer::Ok), Call::Delete(vec!["m".to_owned()]));
-}
-
-#[test]
-fn a_message_received_again_while_its_delete_is_under_way_is_deleted_once_more() {
-    let mut f = Fixture::new(standard());
-    f.receive(&["m"]);
-    f.done("m");
-    f.pass(SECOND);
-    f.receive_again(&["m"], 2);
-    assert_eq!(f.answer(Answer::Ok), Call::Delete(vec!["m".to_owned()]));
-    assert_eq!(f.ended(), []);
-    f.pass(SECOND);
-    assert_eq!(f.answer(Answer::Ok), Call::Delete(vec!["m".to_owned()]));
-    assert_eq!(f.ended(), [("m".to_owned(), Fate::Deleted)]);
-    assert_eq!(f.started(), ["m"]);
-}
-
-#[test]
-fn while_a_common_need_is_down_nothing_is_acknowledged_and_no_receive_is_burnt() {
-    for config in [fifo(), standard()] {
-        let mut f = Fixture::new(config);
-        f.receive(&["a/1", "a/2", "b/1"]);
-        f.started();
-        f.finish("a/1", Ended::Unavailable);
-        assert!(f.stats().breaker_open);
-        let mut attempts = 0;
-        for _ in 0..600 {
-            f.pass(SECOND);
-            while let Some(Call::Extend(_)) = f.call() {
-                f.answer(Answer::Ok);
-            }
-            for (name, attempt) in f.started_attempts() {
-                assert_eq!(attempt, 1, "an attempt without the store does not count");
-                attempts += 1;
-                f.finish(&name, Ended::Unavailable);
-            }
-        }
-        assert!((10..60).contains(&attempts), "{attempts} probes in ten minutes");
-        assert_eq!((f.calls(), f.ended()), (vec![], vec![]), "all stay leased");
-        assert!(f.polls().len() <= 1, "no further receives");
-    }
-}
-
-#[test]
 fn work_resumes_when_the_probe_succeeds() {
     let mut f = Fixture::new(fifo());
     f.receive(&["a/1", "a/2"]);
@@ -105,22 +52,6 @@ fn work_resumes_when_the_probe_succeeds() {
     f.done("a/1");
     assert!(!f.stats().breaker_open);
     assert_eq!(f.started(), ["a/2"]);
-}
-
-#[test]
-fn a_dead_letter_queue_that_refuses_does_not_use_up_the_receives_of_innocent_messages() {
-    let mut f = Fixture::new(fifo());
-    f.receive(&["a/1", "a/2"]);
-    f.finish("a/1", Ended::DeadLetter);
-    f.started();
-    for _ in 0..300 {
-        f.pass(SECOND);
-        while let Some(call) = f.call() {
-            let refused = matches!(call, Call::DeadLetter(_));
-            f.answer(if refused { Answer::Refused } else { Answer::Ok });
-        }
-    }
-    assert_eq!((f.started(), f.ended()), (vec![], vec![]), "both stay leased, in their places");
 }
 
 #[test]

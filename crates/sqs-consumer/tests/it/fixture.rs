@@ -54,8 +54,16 @@ pub(crate) struct Fixture {
     polls: VecDeque<(PollId, ReceiveRequest, Time)>,
     started: Vec<(String, u32)>,
     cancelled: Vec<String>,
-    calls: VecDeque<(Call, Time)>,
+    calls: VecDeque<UnderWay>,
+    adopted: Vec<String>,
     ended: Vec<(String, Fate)>,
+}
+
+/// A call, its tickets in the order of its entries, and when it was asked for.
+struct UnderWay {
+    call: Call,
+    tickets: Vec<Ticket>,
+    requested_at: Time,
 }
 
 impl Fixture {
@@ -69,6 +77,7 @@ impl Fixture {
             started: Vec::new(),
             cancelled: Vec::new(),
             calls: VecDeque::new(),
+            adopted: Vec::new(),
             ended: Vec::new(),
         };
         fixture.advance();
@@ -81,7 +90,12 @@ impl Fixture {
     }
 
     pub(crate) fn receive_again(&mut self, names: &[&str], receive_count: u32) {
-        let (poll, _, requested_at) = self.polls.pop_front().expect("a receive is outstanding");
+        self.receive_on(0, names, receive_count);
+    }
+
+    /// Answers one of the outstanding receives, counted from the oldest.
+    pub(crate) fn receive_on(&mut self, poll: usize, names: &[&str], receive_count: u32) {
+        let (poll, _, requested_at) = self.polls.remove(poll).expect("a receive is outstanding");
         let arrivals = names
             .iter()
             .map(|name| {
@@ -143,77 +157,96 @@ impl Fixture {
 
     pub(crate) fn advance(&mut self) {
         for action in self.scheduler.advance(self.now) {
-            match action {
-                Action::Receive { poll, request } => {
-                    self.polls.push_back((poll, request, self.now));
-                }
-                Action::Start { ticket, attempt } => {
-                    self.started.push((self.name(ticket), attempt.number));
-                }
-                Action::Cancel { ticket } => self.cancelled.push(self.name(ticket)),
-                Action::Extend { entries } => {
-                    let entries = self.named(entries);
-                    self.calls.push_back((Call::Extend(entries), self.now));
-                }
-                Action::Return { entries } => {
-                    let entries = self.named(entries);
-                    self.calls.push_back((Call::Return(entries), self.now));
-                }
-                Action::Delete { tickets } => {
-                    let names = tickets.into_iter().map(|t| self.name(t)).collect();
-                    self.calls.push_back((Call::Delete(names), self.now));
-                }
-                Action::DeadLetter { ticket } => {
-                    let name = self.name(ticket);
-                    self.calls.push_back((Call::DeadLetter(name), self.now));
-                }
-                Action::Adopt { newer, .. } => {
-                    self.names.remove(&newer);
-                }
-                Action::Forget { ticket, fate } => {
-                    let name = self.names.remove(&ticket).expect("forgotten once");
-                    self.ended.push((name, fate));
-                }
+            self.act(action);
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Receive { poll, request } => {
+                self.polls.push_back((poll, request, self.now));
+            }
+            Action::Start { ticket, attempt } => {
+                self.started.push((self.name(ticket), attempt.number));
+            }
+            Action::Cancel { ticket } => self.cancelled.push(self.name(ticket)),
+            Action::Extend { entries } => {
+                let named = self.named(&entries);
+                self.ask(Call::Extend(named), entries.iter().map(|(ticket, _)| *ticket));
+            }
+            Action::Return { entries } => {
+                let named = self.named(&entries);
+                self.ask(Call::Return(named), entries.iter().map(|(ticket, _)| *ticket));
+            }
+            Action::Delete { tickets } => {
+                let names = tickets.iter().map(|ticket| self.name(*ticket)).collect();
+                self.ask(Call::Delete(names), tickets.into_iter());
+            }
+            Action::DeadLetter { ticket } => {
+                self.ask(Call::DeadLetter(self.name(ticket)), std::iter::once(ticket));
+            }
+            Action::Adopt { newer, .. } => {
+                self.adopted.push(self.names.remove(&newer).expect("just received"));
+            }
+            Action::Forget { ticket, fate } => {
+                let name = self.names.remove(&ticket).expect("forgotten once");
+                self.ended.push((name, fate));
             }
         }
     }
 
+    fn ask(&mut self, call: Call, tickets: impl Iterator<Item = Ticket>) {
+        let (tickets, requested_at) = (tickets.collect(), self.now);
+        self.calls.push_back(UnderWay { call, tickets, requested_at });
+    }
+
     /// The oldest unanswered call.
     pub(crate) fn call(&self) -> Option<Call> {
-        self.calls.front().map(|(call, _)| call.clone())
+        self.calls.front().map(|under_way| under_way.call.clone())
     }
 
     pub(crate) fn calls(&self) -> Vec<Call> {
-        self.calls.iter().map(|(call, _)| call.clone()).collect()
+        self.calls.iter().map(|under_way| under_way.call.clone()).collect()
     }
 
     /// Answers the oldest call, each entry with the same answer, and returns the call.
     pub(crate) fn answer(&mut self, answer: Answer) -> Call {
-        let (call, requested_at) = self.calls.pop_front().expect("a call is under way");
+        self.answer_each(|_| answer)
+    }
+
+    /// Answers the oldest call, each entry by its message's name, and returns the call.
+    pub(crate) fn answer_each(&mut self, answer: impl Fn(&str) -> Answer) -> Call {
+        self.answer_at(0, answer)
+    }
+
+    /// The same with one of the unanswered calls, counted from the oldest.
+    pub(crate) fn answer_at(&mut self, call: usize, answer: impl Fn(&str) -> Answer) -> Call {
+        let UnderWay { call, tickets, requested_at } =
+            self.calls.remove(call).expect("a call is under way");
         match &call {
             Call::Extend(entries) => {
-                let answers: Vec<_> = entries
+                let answers: Vec<_> = tickets
                     .iter()
-                    .filter_map(|(name, length)| Some((self.find(name)?, *length, answer)))
+                    .zip(entries)
+                    .map(|(ticket, (name, length))| (*ticket, *length, answer(name)))
                     .collect();
                 self.scheduler.extended(self.now, requested_at, &answers);
             }
             Call::Return(entries) => {
-                let answers: Vec<_> = entries
+                let answers: Vec<_> = tickets
                     .iter()
-                    .filter_map(|(name, _)| Some((self.find(name)?, answer)))
+                    .zip(entries)
+                    .map(|(ticket, (name, _))| (*ticket, answer(name)))
                     .collect();
                 self.scheduler.returned(self.now, &answers);
             }
             Call::Delete(names) => {
-                let answers: Vec<_> =
-                    names.iter().filter_map(|name| Some((self.find(name)?, answer))).collect();
+                let named = tickets.iter().zip(names);
+                let answers: Vec<_> = named.map(|(ticket, name)| (*ticket, answer(name))).collect();
                 self.scheduler.deleted(self.now, &answers);
             }
             Call::DeadLetter(name) => {
-                if let Some(ticket) = self.find(name) {
-                    self.scheduler.dead_lettered(self.now, ticket, answer);
-                }
+                self.scheduler.dead_lettered(self.now, tickets[0], answer(name));
             }
         }
         self.advance();
@@ -237,6 +270,11 @@ impl Fixture {
 
     pub(crate) fn cancelled(&mut self) -> Vec<String> {
         std::mem::take(&mut self.cancelled)
+    }
+
+    /// Messages that were received again while held, whose newer handle counts, since the last look.
+    pub(crate) fn adopted(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.adopted)
     }
 
     /// What was settled since the last look, and how.
@@ -272,7 +310,7 @@ impl Fixture {
         self.names[&ticket].clone()
     }
 
-    fn named(&self, entries: Vec<(Ticket, Duration)>) -> Vec<(String, Duration)> {
-        entries.into_iter().map(|(t, length)| (self.name(t), length)).collect()
+    fn named(&self, entries: &[(Ticket, Duration)]) -> Vec<(String, Duration)> {
+        entries.iter().map(|(t, length)| (self.name(*t), *length)).collect()
     }
 }

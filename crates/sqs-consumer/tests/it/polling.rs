@@ -40,23 +40,6 @@ fn a_server_that_answers_empty_at_once_is_not_asked_in_a_hot_loop() {
 }
 
 #[test]
-fn a_minute_of_errors_costs_few_receives_with_growing_pauses() {
-    let mut f = Fixture::new(standard());
-    let mut receives = 0;
-    for _ in 0..600 {
-        while !f.polls().is_empty() {
-            f.fail_receive();
-            receives += 1;
-        }
-        f.pass(SECOND / 10);
-    }
-    assert!((5..=15).contains(&receives), "{receives} receives in a minute");
-    f.pass(30 * SECOND);
-    f.receive(&["m"]);
-    assert_eq!(f.started(), ["m"], "it recovers");
-}
-
-#[test]
 fn no_more_is_received_than_can_start_soon() {
     let mut f = Fixture::new(Config { concurrency: 4, ..standard() });
     assert_eq!(f.polls()[0].max_messages, 4, "nothing is known of the handler's time yet");

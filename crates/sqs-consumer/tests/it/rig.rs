@@ -81,7 +81,7 @@ impl Rig {
         let dead = if queue == FIFO { FIFO_DLQ } else { STANDARD_DLQ };
         let source = self.connection.queue(&self.url(queue), Some(&self.url(dead)));
         let metrics = Metrics::register(&Registry::new(), "test");
-        let consumer = Consumer::new(source, diary.clone(), settings, metrics);
+        let consumer = Consumer::new(source, diary.clone(), settings, metrics).unwrap();
         let health = consumer.health();
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(consumer.run(async {
@@ -120,9 +120,34 @@ pub(crate) type Rule = fn(&str, Attempt) -> Doing;
 pub(crate) enum Doing {
     Succeed(Duration),
     Fail,
+    /// Fails for a cause that all messages may share.
+    FailShared,
+    Unavailable,
     Reject,
     Panic,
     Hang,
+}
+
+impl Doing {
+    pub(crate) async fn perform(self) -> Verdict {
+        let letter = |detail: &str| DeadLetter { reason: "test", detail: detail.to_owned() };
+        let retry =
+            |shared| Verdict::Retry { letter: letter("it failed"), not_before: None, shared };
+        match self {
+            Self::Succeed(time) => {
+                if !time.is_zero() {
+                    tokio::time::sleep(time).await;
+                }
+                Verdict::Done
+            }
+            Self::Fail => retry(false),
+            Self::FailShared => retry(true),
+            Self::Unavailable => Verdict::Unavailable("the store is down".to_owned()),
+            Self::Reject => Verdict::DeadLetter(letter("no good")),
+            Self::Panic => panic!("on purpose"),
+            Self::Hang => std::future::pending().await,
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -167,25 +192,14 @@ impl Handler for Diary {
     async fn handle(&self, message: &Message, attempt: Attempt) -> Verdict {
         let body = message.body.clone();
         self.attempts.lock().unwrap().entry(body.clone()).or_default().push(attempt.number);
-        let letter = |detail: &str| DeadLetter { reason: "test", detail: detail.to_owned() };
-        match (self.rule)(&body, attempt) {
-            Doing::Succeed(time) => {
-                if !time.is_zero() {
-                    tokio::time::sleep(time).await;
-                }
-                let mut effects = self.effects.lock().unwrap();
-                if !effects.contains(&body) {
-                    effects.push(body);
-                }
-                Verdict::Done
+        let verdict = (self.rule)(&body, attempt).perform().await;
+        if verdict == Verdict::Done {
+            let mut effects = self.effects.lock().unwrap();
+            if !effects.contains(&body) {
+                effects.push(body);
             }
-            Doing::Fail => {
-                Verdict::Retry { letter: letter("it failed"), not_before: None, shared: false }
-            }
-            Doing::Reject => Verdict::DeadLetter(letter("no good")),
-            Doing::Panic => panic!("on purpose"),
-            Doing::Hang => std::future::pending().await,
         }
+        verdict
     }
 }
 

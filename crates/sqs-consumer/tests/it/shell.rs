@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use local_sqs::{FaultRule, Faults};
-use sqs_consumer::{Drained, Health, Settings, aws::DEAD_LETTER_REASON};
+use sqs_consumer::{Drained, Health, Settings};
 
 use crate::rig::{Diary, Doing, FIFO, FIFO_DLQ, Rig, STANDARD, STANDARD_DLQ, quick, until};
 
@@ -58,38 +58,6 @@ async fn groups_keep_their_order_through_failures_and_failed_deletes() {
 }
 
 #[tokio::test]
-async fn a_head_that_always_fails_is_dead_lettered_with_its_reason_and_burns_no_later_message() {
-    let rig = Rig::start().await;
-    rig.send(FIFO, numbered("g", 5)).await;
-    let diary =
-        Diary::new(|body, _| if body == "g/1" { Doing::Fail } else { Doing::Succeed(AT_ONCE) });
-    let consumer = rig.consume(FIFO, &diary, quick());
-    rig.until_empty(FIFO).await;
-    consumer.stop().await;
-    assert_eq!(diary.attempts("g/1"), [1, 2, 3]);
-    assert_eq!(diary.effects(), ["g/2", "g/3", "g/4", "g/5"]);
-    for body in diary.effects() {
-        assert_eq!(diary.attempts(&body), [1]);
-    }
-    let dead = rig
-        .connection
-        .receiving()
-        .receive_message()
-        .queue_url(rig.url(FIFO_DLQ))
-        .max_number_of_messages(10)
-        .message_attribute_names("All")
-        .send()
-        .await
-        .unwrap()
-        .messages
-        .unwrap();
-    assert_eq!(dead.len(), 1);
-    assert_eq!(dead[0].body.as_deref(), Some("g/1"));
-    let reason = &dead[0].message_attributes.as_ref().unwrap()[DEAD_LETTER_REASON];
-    assert_eq!(reason.string_value.as_deref(), Some("test"));
-}
-
-#[tokio::test]
 async fn a_standard_message_that_always_fails_dies_by_the_queues_own_policy_after_three_receives() {
     let rig = Rig::start().await;
     rig.send(STANDARD, ["bad/1".to_owned(), "good/1".to_owned()]).await;
@@ -141,22 +109,6 @@ async fn a_stop_under_load_leaves_nothing_in_flight() {
         assert_eq!(visible as usize + diary.effects().len(), 600, "{queue}: nothing is lost");
         assert!(visible > 0, "{queue}: it was stopped in the middle");
     }
-}
-
-#[tokio::test]
-async fn messages_that_arrive_for_the_last_poll_are_given_back() {
-    let rig = Rig::start().await;
-    let diary = Diary::new(|_, _| Doing::Succeed(AT_ONCE));
-    let consumer = rig.consume(STANDARD, &diary, quick());
-    until("a poll is waiting", || rig.server.waiting_receives() == 1).await;
-    let stopping = tokio::spawn(consumer.stop());
-    // Lets the consumer see the stop while its poll is outstanding.
-    tokio::task::yield_now().await;
-    rig.send(STANDARD, ["m/1".to_owned()]).await;
-    let drained = stopping.await.unwrap();
-    assert_eq!(drained.stranded, 0);
-    let (visible, in_flight) = rig.counts(STANDARD);
-    assert_eq!((visible as usize + diary.effects().len(), in_flight), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

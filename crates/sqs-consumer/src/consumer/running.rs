@@ -1,0 +1,368 @@
+//! A consumer that runs: what has happened goes to the scheduler, its actions become calls.
+
+use std::{
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep},
+};
+use tracing::{debug, error, info, warn};
+
+use super::{
+    Activity, Consumer, Drained, Health, Settings,
+    calls::{Calls, Fact},
+    slots::{self, Slots},
+};
+use crate::{
+    handler::{Handler, Verdict},
+    metrics::QueueMetrics,
+    queue::{Message, Queue, QueueAttributes, QueueError},
+    scheduler::{Action, Answer, Arrival, Config, Ended, Fate, Scheduler, Ticket},
+    time::Time,
+};
+
+/// The state of a consumer that runs.
+pub(super) struct Running<Q, H> {
+    facts: mpsc::UnboundedReceiver<Fact>,
+    queue: Arc<Q>,
+    scheduler: Scheduler,
+    slots: Slots,
+    calls: Calls<Q, H>,
+    metrics: QueueMetrics,
+    health: watch::Sender<Health>,
+    started: Instant,
+    drained: Drained,
+    next_ticket: u64,
+    /// A message whose copy to the dead-letter queue has failed and that is still held.
+    dead_letters_failing: Option<Ticket>,
+    /// The latest failure that may be everyone's.
+    shared_cause: Option<String>,
+    activity: Activity,
+}
+
+impl<Q: Queue, H: Handler> Running<Q, H> {
+    pub(super) fn new(consumer: Consumer<Q, H>, attributes: &QueueAttributes) -> Self {
+        let (sender, facts) = mpsc::unbounded_channel();
+        let Consumer { queue, handler, settings, metrics, health } = consumer;
+        let config = config(&settings, attributes, queue.has_dead_letter_queue());
+        describe(queue.name(), &config);
+        for warning in settings.warnings(attributes) {
+            warn!(queue = queue.name(), "{warning}");
+        }
+        let metrics = metrics.for_queue(queue.name(), attributes.fifo);
+        metrics.concurrency_limit.set(config.concurrency as i64);
+        Self {
+            facts,
+            scheduler: Scheduler::new(config, Time::ZERO),
+            slots: Slots::default(),
+            calls: Calls::new(queue.clone(), handler, &settings, sender),
+            queue,
+            metrics,
+            health,
+            started: Instant::now(),
+            drained: Drained::default(),
+            next_ticket: 0,
+            dead_letters_failing: None,
+            shared_cause: None,
+            activity: settings.activity,
+        }
+    }
+
+    /// Consumes until `shutdown` is ready, then drains to the end.
+    pub(super) async fn until_drained(
+        mut self,
+        mut shutdown: Pin<&mut impl Future<Output = ()>>,
+    ) -> Drained {
+        let mut facts = Vec::new();
+        let mut draining = false;
+        let mut timer = pin!(sleep(Duration::ZERO));
+        loop {
+            let now = self.now();
+            self.notice_activity();
+            for action in self.scheduler.advance(now) {
+                self.execute(action);
+            }
+            self.publish();
+            if self.scheduler.is_drained() {
+                return self.drained();
+            }
+            let wakeup = self.scheduler.next_wakeup(now);
+            if let Some(at) = wakeup {
+                let at = self.instant(at);
+                if timer.deadline() != at || timer.is_elapsed() {
+                    timer.as_mut().reset(at);
+                }
+            }
+            // Nothing is lost by the branch not taken: calls and handlers are tasks of their own.
+            tokio::select! {
+                () = &mut shutdown, if !draining => {
+                    draining = true;
+                    let now = self.now();
+                    self.scheduler.drain(now);
+                    let held = self.scheduler.stats().held;
+                    info!(queue = self.queue.name(), held, "draining");
+                }
+                _ = self.facts.recv_many(&mut facts, 256) => {
+                    for fact in facts.drain(..) {
+                        self.apply(fact);
+                    }
+                }
+                () = &mut timer, if wakeup.is_some() => {}
+            }
+        }
+    }
+
+    fn now(&self) -> Time {
+        Time::new(self.started.elapsed())
+    }
+
+    fn instant(&self, time: Time) -> Instant {
+        self.started + time.since_origin()
+    }
+
+    fn drained(self) -> Drained {
+        let Drained { released, stranded } = self.drained;
+        info!(queue = self.queue.name(), released, stranded, "drained");
+        self.drained
+    }
+
+    fn apply(&mut self, fact: Fact) {
+        let now = self.now();
+        match fact {
+            Fact::Received { poll, requested_at, result } => match result {
+                Ok(messages) => {
+                    let arrivals = self.arrived(messages);
+                    let requested_at = Time::new(requested_at - self.started);
+                    self.scheduler.received(now, poll, requested_at, arrivals);
+                }
+                Err(error) => {
+                    self.scheduler.receive_failed(now, poll);
+                    self.receive_failed(&error);
+                }
+            },
+            Fact::Finished { ticket, start, took, verdict } => {
+                // One that was cancelled may have ended before it could be stopped.
+                if self.slots.is_running(ticket, start) {
+                    self.finished(now, ticket, took, verdict);
+                }
+            }
+            Fact::Extended { requested_at, answers } => {
+                for (_, _, answer) in &answers {
+                    self.metrics.extended(match answer {
+                        Answer::Ok => "ok",
+                        Answer::LeaseOver => "lost",
+                        _ => "failed",
+                    });
+                }
+                let requested_at = Time::new(requested_at - self.started);
+                self.scheduler.extended(now, requested_at, &answers);
+            }
+            Fact::Returned { answers } => self.scheduler.returned(now, &answers),
+            Fact::Deleted { answers } => self.scheduler.deleted(now, &answers),
+            Fact::DeadLettered { ticket, result } => {
+                self.scheduler.dead_lettered(now, ticket, Answer::from(&result));
+                self.dead_letters_failing = result.err().map(|error| {
+                    let queue = self.queue.name();
+                    error!(queue, %error, "the dead-letter queue cannot be written");
+                    self.health
+                        .send_replace(Health::Failing(format!("dead-letter queue: {error}")));
+                    ticket
+                });
+            }
+        }
+    }
+
+    /// Lets the scheduler know when another consumer of this process was last busy.
+    fn notice_activity(&mut self) {
+        if let Some(last) = self.activity.last() {
+            let last = last.saturating_duration_since(self.started);
+            self.scheduler.active_elsewhere(Time::new(last));
+        }
+    }
+
+    fn arrived(&mut self, messages: Vec<Message>) -> Vec<Arrival> {
+        if !messages.is_empty() {
+            self.activity.mark();
+            info!(queue = self.queue.name(), messages = messages.len(), "received a batch");
+        }
+        self.metrics.consumed.inc_by(messages.len() as u64);
+        let wall_clock_ms = slots::wall_clock_ms();
+        let mut arrivals = Vec::with_capacity(messages.len());
+        for message in messages {
+            self.metrics.receive_count.observe(f64::from(message.receive_count));
+            if let Some(sent_at) = message.sent_at_ms {
+                let waited = wall_clock_ms.saturating_sub(sent_at);
+                self.metrics.queue_wait.observe(waited as f64 / 1000.0);
+            }
+            let ticket = Ticket(self.next_ticket);
+            self.next_ticket += 1;
+            arrivals.push(Arrival {
+                ticket,
+                message_id: message.message_id.as_str().into(),
+                group: message.group_id.as_deref().map(Into::into),
+                receive_count: message.receive_count,
+            });
+            self.slots.insert(ticket, message);
+        }
+        arrivals
+    }
+
+    fn receive_failed(&mut self, error: &QueueError) {
+        let failures = self.scheduler.failed_receives();
+        warn!(queue = self.queue.name(), %error, failures, "receiving failed");
+        self.health.send_replace(Health::Failing(error.to_string()));
+    }
+
+    fn finished(&mut self, now: Time, ticket: Ticket, took: Duration, verdict: Verdict) {
+        let (ended, error_type) = match verdict {
+            Verdict::Done => (Ended::Done, ""),
+            Verdict::Retry { letter, not_before, shared } => {
+                let reason = letter.reason;
+                if shared {
+                    self.shared_cause = Some(format!("{reason}: {}", letter.detail));
+                }
+                self.slots.set_letter(ticket, letter);
+                (Ended::Retry { not_before, shared }, reason)
+            }
+            Verdict::DeadLetter(letter) => {
+                let reason = letter.reason;
+                self.slots.set_letter(ticket, letter);
+                (Ended::DeadLetter, reason)
+            }
+            Verdict::Unavailable(reason) => {
+                warn!(queue = self.queue.name(), %reason, "pausing: a common need is down");
+                self.health.send_replace(Health::Failing(reason));
+                (Ended::Unavailable, "unavailable")
+            }
+        };
+        self.activity.mark();
+        self.metrics.processed(took.as_secs_f64(), error_type);
+        self.scheduler.finished(now, ticket, ended);
+    }
+
+    fn execute(&mut self, action: Action) {
+        match action {
+            Action::Receive { poll, request } => self.calls.receive(poll, request),
+            Action::Start { ticket, attempt } => {
+                let Some(slot) = self.slots.get_mut(ticket) else {
+                    return;
+                };
+                let start = slot.starts(attempt);
+                slot.handler = Some(self.calls.start(ticket, start, slot.message.clone(), attempt));
+            }
+            Action::Cancel { ticket } => self.slots.cancel(ticket),
+            Action::Extend { entries } => {
+                let handles = self.slots.handles(&entries);
+                self.calls.extend(entries, handles);
+            }
+            Action::Return { entries } => {
+                let handles = self.slots.handles(&entries);
+                self.calls.give_back(entries, handles);
+            }
+            Action::Delete { tickets } => {
+                let handles = tickets.iter().map(|ticket| self.slots.handle(*ticket)).collect();
+                self.calls.delete(tickets, handles);
+            }
+            Action::DeadLetter { ticket } => {
+                let Some(slot) = self.slots.get_mut(ticket) else {
+                    return;
+                };
+                self.calls.dead_letter(ticket, slot.message.clone(), slot.letter(), slot.attempts);
+            }
+            Action::Adopt { held, newer } => self.slots.adopt(held, newer),
+            Action::Forget { ticket, fate } => self.forget(ticket, fate),
+        }
+    }
+
+    fn forget(&mut self, ticket: Ticket, fate: Fate) {
+        let Some(slot) = self.slots.remove(ticket) else {
+            return;
+        };
+        if self.dead_letters_failing == Some(ticket) {
+            self.dead_letters_failing = None;
+        }
+        let (queue, message_id) = (self.queue.name(), &slot.message.message_id);
+        match fate {
+            Fate::Deleted | Fate::BackedOff => debug!(queue, message_id, ?fate, "settled"),
+            Fate::DeadLettered => {
+                let letter = slot.letter();
+                self.metrics.dead_lettered(letter.reason);
+                warn!(queue, message_id, reason = letter.reason, "dead-lettered");
+            }
+            Fate::Released => {
+                self.drained.released += 1;
+                self.metrics.released.inc();
+                debug!(queue, message_id, "released");
+            }
+            Fate::Lost => {
+                self.metrics.leases_lost.inc();
+                warn!(queue, message_id, "the visibility timeout ended while the message was held");
+            }
+            Fate::Stranded => {
+                self.drained.stranded += 1;
+                self.metrics.stranded.inc();
+                error!(queue, message_id, "stranded: leased until its visibility timeout");
+            }
+        }
+    }
+
+    /// Gauges, and the way back to healthy.
+    fn publish(&mut self) {
+        let stats = self.scheduler.stats();
+        self.metrics.publish(&stats);
+        if stats.breaker_open
+            && let Some(cause) = &self.shared_cause
+        {
+            self.health.send_if_modified(|health| {
+                let changed = *health == Health::Receiving;
+                if changed {
+                    *health = Health::Failing(cause.clone());
+                }
+                changed
+            });
+        }
+        let failing = stats.breaker_open || self.dead_letters_failing.is_some();
+        if self.scheduler.failed_receives() == 0 && !failing {
+            self.health.send_if_modified(|health| {
+                let changed = *health != Health::Receiving;
+                *health = Health::Receiving;
+                changed
+            });
+        }
+    }
+}
+
+fn config(settings: &Settings, attributes: &QueueAttributes, dead_letter_queue: bool) -> Config {
+    const DEFAULT_ATTEMPTS: u32 = 3;
+    let attempts = settings.max_attempts.or(attributes.max_receive_count);
+    Config {
+        fifo: attributes.fifo,
+        visibility: attributes.visibility.max(Duration::from_secs(1)),
+        concurrency: settings.concurrency.max(1),
+        group_concurrency: settings.group_concurrency.unwrap_or(settings.concurrency).max(1),
+        max_attempts: attempts.unwrap_or(DEFAULT_ATTEMPTS).max(1),
+        max_receive_count: attributes.max_receive_count,
+        dead_letter_queue,
+        wait: settings.wait.min(Duration::from_secs(20)),
+        retry_backoff: settings.retry_backoff,
+        retry_backoff_max: settings.retry_backoff_max,
+        drain_timeout: settings.drain_timeout,
+        seed: settings.seed.unwrap_or_else(rand::random),
+        timing: settings.timing,
+    }
+}
+
+fn describe(queue: &str, config: &Config) {
+    info!(
+        queue,
+        fifo = config.fifo,
+        visibility = ?config.visibility,
+        max_attempts = config.max_attempts,
+        concurrency = config.concurrency,
+        "consuming"
+    );
+}

@@ -1,0 +1,161 @@
+//! What is found out before the first receive: whether the settings make sense, and whether the
+//! queue is what they assume.
+
+use std::time::Duration;
+
+use super::Settings;
+use crate::{lease::MAX_LEASE, queue::QueueAttributes};
+
+/// The least time for an extension of a lease, and for a second one should the first fail.
+const TIME_TO_EXTEND: Duration = Duration::from_secs(2);
+
+/// Settings that contradict each other, or that SQS does not allow.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct SettingsError(String);
+
+impl Settings {
+    /// Whether the settings can be kept.
+    pub fn check(&self) -> Result<(), SettingsError> {
+        let problem = if self.concurrency == 0 {
+            "concurrency is 0; at least 1 is needed".to_owned()
+        } else if self.group_concurrency.is_some_and(|limit| limit == 0 || limit > self.concurrency)
+        {
+            format!("group_concurrency must be 1 to concurrency ({})", self.concurrency)
+        } else if self.handler_timeout.is_zero() || self.handler_timeout >= MAX_LEASE {
+            let timeout = self.handler_timeout;
+            format!(
+                "handler_timeout is {timeout:?}; allowed is more than 0 and less than 12 h, the longest that SQS keeps a message from others"
+            )
+        } else if self.max_attempts == Some(0) {
+            "max_attempts is 0; at least 1 is needed".to_owned()
+        } else if self.wait > Duration::from_secs(20) {
+            format!("wait is {:?}; SQS allows at most 20 s", self.wait)
+        } else if self.retry_backoff > self.retry_backoff_max {
+            let (first, max) = (self.retry_backoff, self.retry_backoff_max);
+            format!("retry_backoff ({first:?}) is longer than retry_backoff_max ({max:?})")
+        } else {
+            return Ok(());
+        };
+        Err(SettingsError(problem))
+    }
+
+    /// Why a queue with these attributes is not consumed with these settings; none if it is.
+    pub(super) fn refusal(&self, queue: &QueueAttributes, can_bury: bool) -> Option<String> {
+        let kind = |fifo| if fifo { "a FIFO queue" } else { "a standard queue" };
+        if let Some(expected) = self.expect_fifo
+            && expected != queue.fifo
+        {
+            let (is, should) = (kind(queue.fifo), kind(expected));
+            return Some(format!(
+                "the queue is {is}, and {should} is expected: give the URL of {should}"
+            ));
+        }
+        let visibility = queue.visibility;
+        let extends = self.handler_timeout > visibility.mul_f64(2.0 / 3.0);
+        if extends && visibility / 3 < TIME_TO_EXTEND {
+            return Some(format!(
+                "the queue's visibility timeout is {visibility:?}: too short to be extended in time for handlers that may take {:?}. Set VisibilityTimeout to {:?} or more, or the handlers' timeout to at most two thirds of it",
+                self.handler_timeout,
+                TIME_TO_EXTEND * 3
+            ));
+        }
+        if queue.max_receive_count.is_none() && !can_bury && !self.without_dead_letter_queue {
+            return Some(
+                "the queue has no redrive policy and no dead-letter queue is configured: a message that always fails would be retried until its retention ends and then be lost. Give the queue a RedrivePolicy, or configure a dead-letter queue".to_owned(),
+            );
+        }
+        None
+    }
+
+    /// What is allowed and rarely meant.
+    pub(super) fn warnings(&self, queue: &QueueAttributes) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if queue.max_receive_count == Some(1) {
+            warnings.push("maxReceiveCount is 1: SQS may count a receive that nobody got, and then dead-letters the message untried; 3 or more is usual".to_owned());
+        }
+        if let (Some(attempts), Some(receives)) = (self.max_attempts, queue.max_receive_count)
+            && receives < attempts
+        {
+            warnings.push(format!("the queue's redrive policy allows {receives} receives and the settings {attempts} attempts: on a standard queue SQS dead-letters first"));
+        }
+        if self.drain_timeout < self.handler_timeout {
+            let (drain, handler) = (self.drain_timeout, self.handler_timeout);
+            warnings.push(format!("a stop waits {drain:?} and a handler may take {handler:?}: handlers that are stopped are tried again"));
+        }
+        warnings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queue() -> QueueAttributes {
+        let visibility = Duration::from_secs(30);
+        QueueAttributes { visibility, max_receive_count: Some(3), fifo: true }
+    }
+
+    fn refused(settings: &Settings, queue: &QueueAttributes) -> String {
+        settings.refusal(queue, false).expect("refused")
+    }
+
+    #[test]
+    fn the_defaults_fit_a_usual_queue() {
+        let settings = Settings::default();
+        assert_eq!(settings.check(), Ok(()));
+        assert_eq!(settings.refusal(&queue(), false), None);
+        assert_eq!(settings.warnings(&queue()), [""; 0]);
+    }
+
+    #[test]
+    fn settings_that_contradict_each_other_are_named() {
+        let problem = |change: fn(&mut Settings)| {
+            let mut settings = Settings::default();
+            change(&mut settings);
+            settings.check().expect_err("refused").to_string()
+        };
+        assert!(problem(|s| s.concurrency = 0).contains("at least 1"));
+        assert!(problem(|s| s.group_concurrency = Some(65)).contains("1 to concurrency (64)"));
+        assert!(
+            problem(|s| s.handler_timeout = Duration::from_hours(12)).contains("less than 12 h")
+        );
+        assert!(problem(|s| s.max_attempts = Some(0)).contains("at least 1"));
+        assert!(problem(|s| s.wait = Duration::from_secs(21)).contains("at most 20 s"));
+        assert!(problem(|s| s.retry_backoff = Duration::from_mins(2)).contains("longer than"));
+    }
+
+    #[test]
+    fn a_visibility_timeout_too_short_for_the_handlers_is_refused_with_what_to_change() {
+        let short = QueueAttributes { visibility: Duration::from_secs(5), ..queue() };
+        let text = refused(&Settings::default(), &short);
+        assert!(text.contains("visibility timeout is 5s") && text.contains("6s or more"), "{text}");
+        let quick = Settings { handler_timeout: Duration::from_secs(3), ..Settings::default() };
+        assert_eq!(quick.refusal(&short, false), None, "no extension is needed");
+    }
+
+    #[test]
+    fn a_queue_that_would_lose_messages_or_their_order_is_refused() {
+        let bare = QueueAttributes { max_receive_count: None, ..queue() };
+        assert!(refused(&Settings::default(), &bare).contains("RedrivePolicy"));
+        assert_eq!(Settings::default().refusal(&bare, true), None);
+        let knowing = Settings { without_dead_letter_queue: true, ..Settings::default() };
+        assert_eq!(knowing.refusal(&bare, false), None);
+        let standard = QueueAttributes { fifo: false, ..queue() };
+        let expecting = Settings { expect_fifo: Some(true), ..Settings::default() };
+        assert!(refused(&expecting, &standard).contains("a FIFO queue is expected"));
+    }
+
+    #[test]
+    fn what_is_rarely_meant_is_warned_of() {
+        let warned = |settings: Settings, receives| {
+            let queue = QueueAttributes { max_receive_count: Some(receives), ..queue() };
+            settings.warnings(&queue).concat()
+        };
+        assert!(warned(Settings::default(), 1).contains("maxReceiveCount is 1"));
+        let stubborn = Settings { max_attempts: Some(5), ..Settings::default() };
+        assert!(warned(stubborn, 3).contains("3 receives"));
+        let hasty = Settings { drain_timeout: Duration::from_secs(1), ..Settings::default() };
+        assert!(warned(hasty, 3).contains("a stop waits 1s"));
+    }
+}
