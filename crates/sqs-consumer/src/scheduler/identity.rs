@@ -292,7 +292,7 @@ impl<H: Hasher> Identity<'_, H> {
             length.hash(self.state);
         }
         unacknowledged.hash(self.state);
-        full_backoff(timing.settle_retry, timing.settle_retry_max, failures + 1).hash(self.state);
+        failures.hash(self.state);
     }
 
     fn drain(&mut self, drain: &Drain) {

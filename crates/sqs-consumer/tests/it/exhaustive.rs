@@ -31,6 +31,7 @@ const FIFO: Scene = Scene {
     workers: 2,
     groups: &[2, 2],
     concurrency: 2,
+    empty_polls: false,
     linger: 0,
     troubles: NONE,
     broken: None,
@@ -38,6 +39,7 @@ const FIFO: Scene = Scene {
 
 fn quick() -> Vec<Scene> {
     vec![
+        Scene { name: "one handler", concurrency: 1, ..FIFO },
         FIFO,
         Scene { name: "a crash", groups: &[2], troubles: Troubles { crashes: 1, ..NONE }, ..FIFO },
         Scene { name: "a loss", groups: &[2], troubles: Troubles { losses: 1, ..NONE }, ..FIFO },

@@ -19,9 +19,6 @@ use sqs_consumer::{Time, scheduler::Answer};
 
 use super::scene::{Mail, Receipt, Scene};
 
-/// Requests are on their way for this long, so that a lease is over at its worker first.
-const ON_THE_WAY: Duration = Duration::from_millis(1);
-
 /// Deadlines that are further away than this are not waited for.
 const FAR: Duration = Duration::from_hours(1);
 
@@ -82,7 +79,7 @@ impl Queue {
             wait_time_seconds: Some(0),
             ..Default::default()
         };
-        let received = self.sqs.receive_message(arrival(now), &request).expect("valid");
+        let received = self.sqs.receive_message(millis(now), &request).expect("valid");
         let mut receipts = Vec::new();
         for message in received.result.messages {
             let mail = Mail::of_body(&message.body);
@@ -111,7 +108,7 @@ impl Queue {
         let count = entries.len();
         let queue_url = self.name.to_owned();
         let request = ChangeMessageVisibilityBatchRequest { queue_url, entries };
-        let result = self.sqs.change_message_visibility_batch(arrival(now), request);
+        let result = self.sqs.change_message_visibility_batch(millis(now), request);
         self.look();
         answers(count, &result.expect("valid"))
     }
@@ -131,7 +128,7 @@ impl Queue {
         let count = entries.len();
         let queue_url = self.name.to_owned();
         let request = DeleteMessageBatchRequest { queue_url, entries };
-        let result = self.sqs.delete_message_batch(arrival(now), request);
+        let result = self.sqs.delete_message_batch(millis(now), request);
         self.look();
         answers(count, &result.expect("valid"))
     }
@@ -189,8 +186,4 @@ fn answers(count: usize, result: &BatchResult<BatchResultEntry>) -> Vec<Answer> 
 
 fn millis(time: Time) -> Millis {
     Millis(time.since_origin().as_millis() as u64)
-}
-
-fn arrival(sent_at: Time) -> Millis {
-    millis(sent_at + ON_THE_WAY)
 }

@@ -16,6 +16,8 @@ pub(super) struct Scene {
     pub(super) groups: &'static [u8],
     /// Handlers at once in one worker.
     pub(super) concurrency: usize,
+    /// Whether long polls end with nothing when their time is up.
+    pub(super) empty_polls: bool,
     /// For how many seconds deletes wait for company.
     pub(super) linger: u64,
     pub(super) troubles: Troubles,

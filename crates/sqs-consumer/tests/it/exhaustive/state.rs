@@ -117,7 +117,7 @@ impl State {
         let mut workers: Vec<u64> = (0..self.workers.len())
             .map(|at| {
                 let calls = self.calls.iter().filter(|call| call.worker == at);
-                self.workers[at].digest(self.now, calls)
+                self.workers[at].digest(self.now, calls, self.truth.empty_polls)
             })
             .collect();
         workers.sort_unstable();
@@ -130,20 +130,26 @@ impl State {
         if self.truth.is_violated() || self.is_at_rest() {
             return steps;
         }
+        // Leases end at their workers first, since nothing takes no time on its way: what is due there
+        // comes before what the queue does at the same moment.
+        let first = |w: &Arc<Worker>| w.process == Process::Runs && w.is_due(self.now);
+        let queue_may_act = !self.workers.iter().any(first);
         let mut must_wait = false;
         for (at, call) in self.calls.iter().enumerate() {
             let paused = self.workers[call.worker].is_paused();
             match &call.way {
                 Way::ToQueue(_) => {
                     must_wait = true;
-                    steps.push(Step::Reaches(at));
+                    if queue_may_act {
+                        steps.push(Step::Reaches(at));
+                    }
                     if self.left.losses > 0 && !call.abandoned {
                         steps.push(Step::IsLost(at));
                         steps.push(Step::GivesUp(at));
                     }
                 }
                 Way::Waits(_, until) => {
-                    if self.queue.has_receivable() || self.now >= *until {
+                    if queue_may_act && self.can_be_served(call.worker, *until) {
                         must_wait = true;
                         steps.push(Step::Serves(at));
                     }
@@ -184,6 +190,13 @@ impl State {
         steps
     }
 
+    /// Whether a poll has waited long enough. One that finds nothing waits on, as if it were sent
+    /// again at once, unless its worker's end depends on it.
+    fn can_be_served(&self, worker: usize, until: Time) -> bool {
+        let ends_empty = self.truth.empty_polls || self.workers[worker].draining;
+        self.queue.has_receivable() || ends_empty && self.now >= until
+    }
+
     fn steps_of_handlers(&self, at: usize, steps: &mut Vec<Step>) {
         let retry = |shared| Ended::Retry { not_before: None, shared };
         let endings = [
@@ -218,7 +231,8 @@ impl State {
     fn next_deadline(&self) -> Option<Time> {
         let workers = self.workers.iter().filter_map(|w| w.scheduler.next_wakeup(self.now));
         let polls = self.calls.iter().filter_map(|call| match call.way {
-            Way::Waits(_, until) => Some(until),
+            Way::Waits(_, until) => Some(until)
+                .filter(|_| self.truth.empty_polls || self.workers[call.worker].draining),
             _ => None,
         });
         let queue = self.queue.next_deadline(self.now);
@@ -281,6 +295,11 @@ impl State {
                 let worker = self.worker(at);
                 worker.draining = true;
                 worker.scheduler.drain(now);
+                for call in self.calls.iter_mut().filter(|call| call.worker == at) {
+                    if let Way::Waits(poll, until) = &mut Arc::make_mut(call).way {
+                        *until = (*until).max(now + poll.wait);
+                    }
+                }
                 self.advance(scene, at);
             }
             Step::Pauses(at) => {
@@ -296,7 +315,7 @@ impl State {
         let moving = |call: &&Arc<Call>| match call.way {
             Way::ToQueue(_) => true,
             Way::ToWorker(_) => !self.workers[call.worker].is_paused(),
-            Way::Waits(_, until) => self.queue.has_receivable() || self.now >= until,
+            Way::Waits(_, until) => self.can_be_served(call.worker, until),
         };
         if self.calls.iter().any(|call| moving(&call)) {
             self.left.delays -= 1;
@@ -326,7 +345,8 @@ impl State {
         let queue = Arc::make_mut(&mut self.queue);
         let told = match asked {
             Asked::Receive(poll) => {
-                let call = Call { way: Way::Waits(*poll, now + poll.wait), ..(*call).clone() };
+                let until = if self.truth.empty_polls { now + poll.wait } else { START };
+                let call = Call { way: Way::Waits(*poll, until), ..(*call).clone() };
                 if self.queue.has_receivable() {
                     self.serve(&call);
                 } else if !call.abandoned {
@@ -365,8 +385,11 @@ impl State {
     }
 
     fn serve(&mut self, call: &Call) {
-        let Way::Waits(poll, _) = call.way else { return };
+        let Way::Waits(mut poll, _) = call.way else { return };
         let now = self.now;
+        if !self.truth.empty_polls {
+            poll.requested_at = now;
+        }
         let queue = Arc::make_mut(&mut self.queue);
         let receipts = queue.receive(now, poll.max, super::scene::VISIBILITY);
         self.answer(call, Told::Received(poll, receipts));
@@ -558,12 +581,13 @@ impl State {
             && self.workers.iter().all(|w| w.slots.is_empty() && !w.draining && !w.is_paused())
     }
 
-    /// Handlers that may run at the moment: those of a process that stands still do not, and one
-    /// that has just come back to life finds out at once what it has lost.
+    /// Handlers that run under a lease. Not those of a process that stands still: they do not run.
+    /// Not those of one that has stood still, until it has looked at its clock, or, for a message
+    /// that it has received again meanwhile, until it has asked whether the lease still holds.
     pub(super) fn running(&self) -> impl Iterator<Item = (usize, Mail)> {
         let awake = self.workers.iter().enumerate().filter(|(_, w)| w.process == Process::Runs);
         awake.flat_map(|(at, worker)| {
-            let running = worker.slots.values().filter(|slot| slot.running);
+            let running = worker.slots.values().filter(|s| s.running && !s.unconfirmed);
             running.map(move |slot| (at, slot.receipt.mail))
         })
     }

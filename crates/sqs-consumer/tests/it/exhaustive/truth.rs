@@ -14,6 +14,7 @@ use super::{
 #[derive(Clone, Debug)]
 pub(super) struct Truth {
     pub(super) fifo: bool,
+    pub(super) empty_polls: bool,
     facts: Vec<Facts>,
     violation: Option<String>,
 }
@@ -45,7 +46,8 @@ impl Truth {
             deleted: false,
             given_back: 0,
         });
-        Self { fifo: scene.fifo, facts: facts.collect(), violation: None }
+        let Scene { fifo, empty_polls, .. } = *scene;
+        Self { fifo, empty_polls, facts: facts.collect(), violation: None }
     }
 
     pub(super) fn is_violated(&self) -> bool {

@@ -102,6 +102,7 @@ impl Worker {
         &self,
         now: Time,
         calls: impl Iterator<Item = &'c Arc<Call>> + Clone,
+        empty_polls: bool,
     ) -> u64 {
         let mut state = DefaultHasher::new();
         self.scheduler.identify(now, &mut state);
@@ -116,7 +117,7 @@ impl Worker {
             .clone()
             .map(|call| {
                 let mut state = DefaultHasher::new();
-                Names { worker: self, now, polls: polls().collect() }.call(call, &mut state);
+                Names { worker: self, now, polls: polls().collect(), empty_polls }.call(call, &mut state);
                 state.finish()
             })
             .collect();
@@ -131,6 +132,7 @@ struct Names<'a> {
     worker: &'a Worker,
     now: Time,
     polls: Vec<PollId>,
+    empty_polls: bool,
 }
 
 impl Names<'_> {
@@ -140,7 +142,11 @@ impl Names<'_> {
         match &call.way {
             Way::ToQueue(asked) => self.asked(asked, state),
             Way::Waits(poll, until) => {
-                self.poll(poll, state);
+                if self.empty_polls {
+                    self.poll(poll, state);
+                } else {
+                    (poll.max, poll.wait).hash(state);
+                }
                 until.saturating_since(self.now).hash(state);
             }
             Way::ToWorker(told) => self.told(told, state),
