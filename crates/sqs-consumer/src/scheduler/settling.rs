@@ -268,7 +268,9 @@ impl Scheduler {
         while !self.settling.returns.is_empty() {
             self.send_returns(now);
         }
-        let extensions = std::mem::take(&mut self.settling.extensions);
+        let mut extensions = std::mem::take(&mut self.settling.extensions);
+        // Some may have turned out to be lost when they were to be deleted or given back.
+        extensions.retain(|(ticket, _)| self.held.contains_key(ticket));
         for entries in extensions.chunks(MAX_BATCH) {
             self.actions.push(Action::Extend { entries: entries.to_vec() });
         }
