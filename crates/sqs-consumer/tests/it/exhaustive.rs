@@ -20,41 +20,211 @@ mod state;
 mod truth;
 mod worker;
 
+use sqs_consumer::scheduler::Broken;
+
 use self::{
     scene::{NONE, Scene, Troubles},
     search::{Found, Search},
 };
 
 const FIFO: Scene = Scene {
-    name: "two groups of two",
+    name: "",
     fifo: true,
     workers: 2,
     groups: &[2, 2],
     concurrency: 2,
     empty_polls: false,
+    long_pauses: true,
     linger: 0,
     troubles: NONE,
     broken: None,
 };
 
+/// Searched in every `cargo test`.
 fn quick() -> Vec<Scene> {
+    let one = Scene { groups: &[2], ..FIFO };
+    let standard = Scene { fifo: false, ..FIFO };
     vec![
-        Scene { name: "one handler", concurrency: 1, ..FIFO },
-        FIFO,
-        Scene { name: "a crash", groups: &[2], troubles: Troubles { crashes: 1, ..NONE }, ..FIFO },
-        Scene { name: "a loss", groups: &[2], troubles: Troubles { losses: 1, ..NONE }, ..FIFO },
-        Scene { name: "a pause", groups: &[2], troubles: Troubles { pauses: 1, ..NONE }, ..FIFO },
-        Scene { name: "a drain", groups: &[2], troubles: Troubles { drains: 1, ..NONE }, ..FIFO },
-        Scene { name: "a delay", groups: &[2], troubles: Troubles { delays: 1, ..NONE }, ..FIFO },
-        Scene { name: "retries", groups: &[2], troubles: Troubles { retries: 2, ..NONE }, ..FIFO },
+        Scene { name: "two groups of two", ..FIFO },
+        Scene { name: "two groups of two, one handler each", concurrency: 1, ..FIFO },
+        Scene {
+            name: "a crash",
+            groups: &[2, 1],
+            troubles: Troubles { crashes: 1, ..NONE },
+            ..FIFO
+        },
+        Scene {
+            name: "a crash and a loss",
+            troubles: Troubles { crashes: 1, losses: 1, ..NONE },
+            ..one
+        },
+        Scene {
+            name: "a pause of any length",
+            long_pauses: false,
+            troubles: Troubles { pauses: 1, ..NONE },
+            ..one
+        },
+        Scene {
+            name: "a pause and a loss",
+            troubles: Troubles { pauses: 1, losses: 1, ..NONE },
+            ..one
+        },
+        Scene {
+            name: "two losses",
+            workers: 1,
+            troubles: Troubles { losses: 2, ..NONE },
+            ..one
+        },
+        Scene {
+            name: "a drain and a loss",
+            troubles: Troubles { drains: 1, losses: 1, ..NONE },
+            ..one
+        },
+        Scene {
+            name: "a drain and a retry",
+            groups: &[3],
+            troubles: Troubles { drains: 1, retries: 1, ..NONE },
+            ..one
+        },
+        Scene {
+            name: "a loss and a delay",
+            troubles: Troubles { losses: 1, delays: 1, ..NONE },
+            ..one
+        },
+        Scene {
+            name: "retries up to the dead-letter queue, and a loss",
+            troubles: Troubles { retries: 2, losses: 1, ..NONE },
+            ..one
+        },
+        Scene {
+            name: "a refusal, a loss and a crash",
+            workers: 1,
+            troubles: Troubles { refusals: 1, losses: 1, crashes: 1, ..NONE },
+            ..one
+        },
+        Scene {
+            name: "an outage",
+            workers: 1,
+            groups: &[1, 1],
+            troubles: Troubles { outages: 1, shared: 3, retries: 1, ..NONE },
+            ..FIFO
+        },
+        Scene {
+            name: "deletes that wait for company, and a drain",
+            linger: 1,
+            troubles: Troubles { drains: 1, ..NONE },
+            ..one
+        },
+        Scene {
+            name: "polls that find nothing",
+            empty_polls: true,
+            troubles: Troubles { crashes: 1, ..NONE },
+            ..one
+        },
+        Scene { name: "standard", ..standard },
+        Scene {
+            name: "standard, a crash and a loss",
+            groups: &[2],
+            troubles: Troubles { crashes: 1, losses: 1, ..NONE },
+            ..standard
+        },
+        Scene {
+            name: "standard, a pause and a retry",
+            groups: &[2],
+            troubles: Troubles { pauses: 1, retries: 1, ..NONE },
+            ..standard
+        },
+    ]
+}
+
+/// Searched on request.
+fn full() -> Vec<Scene> {
+    let one = Scene { groups: &[2], ..FIFO };
+    let three = Scene { groups: &[2, 1], ..FIFO };
+    let standard = Scene { fifo: false, ..FIFO };
+    vec![
+        Scene {
+            name: "four messages, a crash and a loss",
+            troubles: Troubles { crashes: 1, losses: 1, ..NONE },
+            ..FIFO
+        },
+        Scene {
+            name: "four messages, a crash and a pause",
+            troubles: Troubles { crashes: 1, pauses: 1, ..NONE },
+            ..FIFO
+        },
+        Scene {
+            name: "four messages, a loss and a pause",
+            troubles: Troubles { losses: 1, pauses: 1, ..NONE },
+            ..FIFO
+        },
+        Scene {
+            name: "four messages, a drain and a retry",
+            troubles: Troubles { drains: 1, retries: 1, ..NONE },
+            ..FIFO
+        },
+        Scene {
+            name: "two losses and a delay",
+            troubles: Troubles { losses: 2, delays: 1, ..NONE },
+            ..one
+        },
+        Scene {
+            name: "an outage in two groups",
+            workers: 1,
+            troubles: Troubles { outages: 1, shared: 2, retries: 1, ..NONE },
+            ..FIFO
+        },
+        Scene {
+            name: "three messages, a refusal, a retry, a loss and a delay",
+            troubles: Troubles { refusals: 1, retries: 1, losses: 1, delays: 1, ..NONE },
+            ..three
+        },
+        Scene {
+            name: "standard, four messages, a crash and a loss",
+            troubles: Troubles { crashes: 1, losses: 1, ..NONE },
+            ..standard
+        },
+        Scene {
+            name: "four messages, a crash, a loss and a pause",
+            troubles: Troubles { crashes: 1, losses: 1, pauses: 1, ..NONE },
+            ..FIFO
+        },
     ]
 }
 
 #[test]
 fn no_interleaving_of_a_small_configuration_breaks_a_rule() {
-    for scene in quick() {
-        assert_holds(&scene, &Search::run(scene, 1));
+    let (scenes, threads) = if is_full() { (full(), 2) } else { (quick(), 1) };
+    let only = switch("EXHAUSTIVE_SCENE");
+    for scene in scenes {
+        if only.as_ref().is_none_or(|only| scene.name.contains(only)) {
+            assert_holds(&scene, &Search::run(scene, threads));
+        }
     }
+}
+
+#[test]
+fn a_broken_scheduler_is_found() {
+    for rule in Broken::ALL.into_iter().filter(|r| switch("EXHAUSTIVE_RULE").is_none_or(|only| format!("{r:?}") == only)) {
+        let mut hit = None;
+        for scene in quick() {
+            let found = Search::run(Scene { broken: Some(rule), ..scene }, 1);
+            if let Some((what, _)) = found.violation {
+                hit = Some((scene.name, found.states, found.depth, found.took, what));
+                break;
+            }
+        }
+        println!("{rule:?}: {hit:?}");
+    }
+}
+
+fn is_full() -> bool {
+    switch("EXHAUSTIVE").is_some_and(|what| what == "full")
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test's own switch, not a setting")]
+fn switch(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 #[expect(clippy::print_stdout, reason = "how much was searched is part of the result")]

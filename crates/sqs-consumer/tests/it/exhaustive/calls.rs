@@ -53,6 +53,15 @@ pub(super) enum Told {
 }
 
 impl Asked {
+    /// How many of them can fail one by one.
+    pub(super) fn entries(&self) -> usize {
+        match self {
+            Self::Receive(_) | Self::DeadLetter(..) => 1,
+            Self::Extend { entries, .. } | Self::Return(entries) => entries.len(),
+            Self::Delete(entries) => entries.len(),
+        }
+    }
+
     /// What the caller learns when no answer comes.
     pub(super) fn failure(&self) -> Told {
         match self {

@@ -18,6 +18,8 @@ pub(super) struct Scene {
     pub(super) concurrency: usize,
     /// Whether long polls end with nothing when their time is up.
     pub(super) empty_polls: bool,
+    /// Whether what stands still goes on only when all its leases are over; else at any time.
+    pub(super) long_pauses: bool,
     /// For how many seconds deletes wait for company.
     pub(super) linger: u64,
     pub(super) troubles: Troubles,
@@ -29,9 +31,10 @@ pub(super) struct Scene {
 pub(super) struct Troubles {
     /// A worker is killed. A new one takes its place.
     pub(super) crashes: u8,
-    /// A request or its answer is lost, or the caller gives up a request that is still on its way.
+    /// A request or its answer is lost, or its caller gives it up while it is on its way, or the
+    /// first entry of a batch fails.
     pub(super) losses: u8,
-    /// A process stands still, for as long as it may be.
+    /// A process stands still. See [`Scene::long_pauses`].
     pub(super) pauses: u8,
     /// A worker drains and ends. A new one takes its place.
     pub(super) drains: u8,

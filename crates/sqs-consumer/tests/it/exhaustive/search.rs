@@ -18,6 +18,9 @@ use super::{
 /// A fair run without further trouble is at rest after so many steps.
 const STEPS_TO_REST: usize = 1_000;
 
+/// So many of them are shown if it is not.
+const LAST_STEPS: usize = 60;
+
 pub(super) struct Search {
     scene: Scene,
     /// States from which a fair run is known to come to rest.
@@ -92,6 +95,7 @@ impl Search {
     fn check_rest(&self, state: &mut State) {
         let mut seen = Vec::new();
         let mut run = state.clone();
+        let mut way = Vec::new();
         for _ in 0..STEPS_TO_REST {
             let known = self.comes_to_rest.lock().expect("no panic").contains(&run.digest());
             if known || run.is_at_rest() || run.truth.is_violated() {
@@ -102,10 +106,13 @@ impl Search {
             let Some(step) = run.steps().into_iter().find(|step| !step.is_trouble()) else {
                 break;
             };
-            run = run.after(&self.scene, step);
+            let next = run.after(&self.scene, step);
+            way.push((std::mem::replace(&mut run, next), Some(step)));
         }
-        let now = run.now.saturating_since(state.now);
-        state.truth.violate(format!("does not come to rest, even within {now:?}"));
+        let (steps, now) = (way.len(), run.now.saturating_since(state.now));
+        way.drain(..way.len().saturating_sub(LAST_STEPS));
+        let way = describe(&way);
+        state.truth.violate(format!("not at rest after {steps} more steps and {now:?}:\n{way}"));
     }
 }
 
@@ -128,6 +135,7 @@ fn describe(path: &[(State, Option<Step>)]) -> String {
             Step::Reaches(at) | Step::Serves(at) | Step::Answers(at) => call(at),
             Step::IsLost(at) => format!("LOST: {}", call(at)),
             Step::GivesUp(at) => format!("GIVEN UP: {}", call(at)),
+            Step::HalfFails(at) => format!("FIRST ENTRY FAILS: {}", call(at)),
             Step::Ends(at, ticket, ended) => {
                 let receipt = state.workers[at].slots[&ticket].receipt;
                 format!("worker {at}: the handler of {receipt:?} ends: {ended:?}")

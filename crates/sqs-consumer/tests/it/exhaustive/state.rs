@@ -30,7 +30,14 @@ pub(super) struct State {
     pub(super) calls: Vec<Arc<Call>>,
     pub(super) left: Troubles,
     pub(super) truth: Truth,
-    digest: u64,
+    digests: Digests,
+}
+
+/// Numbers that are the same for what goes on in the same way.
+#[derive(Clone, Debug)]
+struct Digests {
+    whole: u64,
+    workers: Vec<u64>,
 }
 
 /// What can happen next.
@@ -46,6 +53,8 @@ pub(super) enum Step {
     IsLost(usize),
     /// The caller gives up a request that is still on its way.
     GivesUp(usize),
+    /// A batch reaches the queue, and its first entry fails.
+    HalfFails(usize),
     Ends(usize, Ticket, Ended),
     /// A worker's timer goes off.
     Wakes(usize),
@@ -63,6 +72,7 @@ impl Step {
             Self::Ends(_, _, ended) => ended != Ended::Done,
             Self::IsLost(_)
             | Self::GivesUp(_)
+            | Self::HalfFails(_)
             | Self::Crashes(_)
             | Self::Drains(_)
             | Self::Pauses(_) => true,
@@ -74,13 +84,13 @@ impl Step {
 /// States with the same digest go on in the same way.
 impl Hash for State {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.digest.hash(state);
+        self.digests.whole.hash(state);
     }
 }
 
 impl PartialEq for State {
     fn eq(&self, other: &Self) -> bool {
-        self.digest == other.digest
+        self.digests.whole == other.digests.whole
     }
 }
 
@@ -96,33 +106,35 @@ impl State {
             calls: Vec::new(),
             left: scene.troubles,
             truth: Truth::new(scene),
-            digest: 0,
+            digests: Digests { whole: 0, workers: vec![0; scene.workers] },
         };
         for worker in 0..scene.workers {
             state.advance(scene, worker);
         }
-        state.sign();
+        state.sign(None);
         state
     }
 
     pub(super) fn digest(&self) -> u64 {
-        self.digest
+        self.digests.whole
     }
 
-    /// Workers are alike: which one is in which state makes no difference.
-    fn sign(&mut self) {
+    /// Workers are alike: which one is in which state makes no difference. Only what has changed is
+    /// looked at: one worker with its calls, or everything.
+    fn sign(&mut self, changed: Option<usize>) {
+        for at in 0..self.workers.len() {
+            if changed.is_none_or(|changed| changed == at) {
+                let calls = self.calls.iter().filter(|call| call.worker == at);
+                let empty_polls = self.truth.empty_polls;
+                self.digests.workers[at] = self.workers[at].digest(self.now, calls, empty_polls);
+            }
+        }
+        let mut workers = self.digests.workers.clone();
+        workers.sort_unstable();
         let mut state = DefaultHasher::new();
         self.queue.identify(self.now, &mut state);
-        (self.left, &self.truth).hash(&mut state);
-        let mut workers: Vec<u64> = (0..self.workers.len())
-            .map(|at| {
-                let calls = self.calls.iter().filter(|call| call.worker == at);
-                self.workers[at].digest(self.now, calls, self.truth.empty_polls)
-            })
-            .collect();
-        workers.sort_unstable();
-        workers.hash(&mut state);
-        self.digest = state.finish();
+        (self.left, &self.truth, workers).hash(&mut state);
+        self.digests.whole = state.finish();
     }
 
     pub(super) fn steps(&self) -> Vec<Step> {
@@ -138,8 +150,11 @@ impl State {
         for (at, call) in self.calls.iter().enumerate() {
             let paused = self.workers[call.worker].is_paused();
             match &call.way {
-                Way::ToQueue(_) => {
+                Way::ToQueue(asked) => {
                     must_wait = true;
+                    if queue_may_act && self.left.losses > 0 && asked.entries() > 1 {
+                        steps.push(Step::HalfFails(at));
+                    }
                     if queue_may_act {
                         steps.push(Step::Reaches(at));
                     }
@@ -169,7 +184,7 @@ impl State {
         for (at, worker) in self.workers.iter().enumerate() {
             match worker.process {
                 Process::Paused { for_long } => {
-                    if for_long {
+                    if for_long && (!self.truth.long_pauses || worker.has_no_lease(self.now)) {
                         steps.push(Step::Resumes(at));
                     }
                     continue;
@@ -229,26 +244,52 @@ impl State {
 
     /// When something happens by itself.
     fn next_deadline(&self) -> Option<Time> {
-        let workers = self.workers.iter().filter_map(|w| w.scheduler.next_wakeup(self.now));
+        let workers = self.workers.iter().filter_map(|worker| worker.wakes_at);
         let polls = self.calls.iter().filter_map(|call| match call.way {
             Way::Waits(_, until) => Some(until)
                 .filter(|_| self.truth.empty_polls || self.workers[call.worker].draining),
             _ => None,
         });
         let queue = self.queue.next_deadline(self.now);
-        workers.chain(polls).chain(queue).filter(|at| *at > self.now).min()
+        let paused = self.workers.iter().filter(|worker| worker.is_paused());
+        let leases = paused.flat_map(|w| w.slots.values().map(|slot| slot.leased_until));
+        workers.chain(polls).chain(queue).chain(leases).filter(|at| *at > self.now).min()
     }
 
     pub(super) fn after(&self, scene: &Scene, step: Step) -> Self {
         let mut next = self.clone();
+        let changed = self.worker_of(step);
         next.take(scene, step);
-        next.sign();
+        next.sign(changed);
         next
+    }
+
+    /// The one worker that a step concerns, itself or by its calls.
+    fn worker_of(&self, step: Step) -> Option<usize> {
+        match step {
+            Step::Reaches(at)
+            | Step::Serves(at)
+            | Step::Answers(at)
+            | Step::IsLost(at)
+            | Step::GivesUp(at)
+            | Step::HalfFails(at) => Some(self.calls[at].worker),
+            Step::Ends(at, ..)
+            | Step::Wakes(at)
+            | Step::Crashes(at)
+            | Step::Drains(at)
+            | Step::Pauses(at)
+            | Step::Resumes(at) => Some(at),
+            Step::TimePasses => None,
+        }
     }
 
     fn take(&mut self, scene: &Scene, step: Step) {
         match step {
-            Step::Reaches(at) => self.reaches(at),
+            Step::Reaches(at) => self.reaches(at, 0),
+            Step::HalfFails(at) => {
+                self.left.losses -= 1;
+                self.reaches(at, 1);
+            }
             Step::Serves(at) => {
                 let call = self.calls.remove(at);
                 self.serve(&call);
@@ -338,7 +379,7 @@ impl State {
         self.advance(scene, at);
     }
 
-    fn reaches(&mut self, at: usize) {
+    fn reaches(&mut self, at: usize, failing: usize) {
         let call = self.calls.remove(at);
         let Way::ToQueue(asked) = &call.way else { return };
         let now = self.now;
@@ -355,12 +396,16 @@ impl State {
                 return;
             }
             Asked::Extend { entries, requested_at } => {
-                let answers = queue.change(now, entries.iter().map(|&(_, r, length)| (r, length)));
+                let rest = entries[failing..].iter();
+                let answers = queue.change(now, rest.map(|&(_, r, length)| (r, length)));
+                let answers = std::iter::repeat_n(Answer::Failed, failing).chain(answers);
                 let answers = entries.iter().zip(answers).map(|(&(t, r, l), a)| (t, r, l, a));
                 Told::Extended { answers: answers.collect(), requested_at: *requested_at }
             }
             Asked::Return(entries) => {
-                let answers = queue.change(now, entries.iter().map(|&(_, r, length)| (r, length)));
+                let rest = entries[failing..].iter();
+                let answers = queue.change(now, rest.map(|&(_, r, length)| (r, length)));
+                let answers = std::iter::repeat_n(Answer::Failed, failing).chain(answers);
                 let answers: Vec<_> =
                     entries.iter().zip(answers).map(|(&(t, r, _), a)| (t, r, a)).collect();
                 for (_, receipt, answer) in &answers {
@@ -371,8 +416,9 @@ impl State {
                 Told::Returned(answers)
             }
             Asked::Delete(entries) => {
-                let answers = queue.delete(now, entries.iter().map(|&(_, r)| r));
+                let answers = queue.delete(now, entries[failing..].iter().map(|&(_, r)| r));
                 self.truth.look(queue);
+                let answers = std::iter::repeat_n(Answer::Failed, failing).chain(answers);
                 let answers = entries.iter().zip(answers).map(|(&(t, r), a)| (t, r, a));
                 Told::Deleted(answers.collect())
             }
@@ -404,6 +450,9 @@ impl State {
 
     fn tell(&mut self, at: usize, told: &Told) {
         let now = self.now;
+        if let Told::Received(_, receipts) = told {
+            receipts.iter().for_each(|receipt| self.check_receipt(at, receipt.mail));
+        }
         let worker = self.worker(at);
         match told {
             Told::Received(poll, receipts) => {
@@ -411,7 +460,10 @@ impl State {
                     receipts.iter().map(|&receipt| worker.arrival(now, poll, receipt)).collect();
                 worker.scheduler.received(now, poll.id, poll.requested_at, arrivals);
             }
-            Told::ReceiveFailed(poll) => worker.scheduler.receive_failed(now, poll.id),
+            Told::ReceiveFailed(poll) => {
+                worker.receive_failed_at = Some(now);
+                worker.scheduler.receive_failed(now, poll.id);
+            }
             Told::Extended { answers, requested_at } => {
                 for &(ticket, receipt, length, answer) in answers {
                     self.truth_of_extension(at, ticket, receipt, *requested_at + length, answer);
@@ -505,6 +557,7 @@ impl State {
         let worker = self.worker(at);
         worker.process = Process::Runs;
         let actions = worker.scheduler.advance(now);
+        worker.wakes_at = worker.scheduler.next_wakeup(now);
         for action in actions {
             self.act(at, action);
         }
@@ -536,7 +589,11 @@ impl State {
             }
             Action::Return { entries } => {
                 let entries = entries.iter().map(|&(t, length)| (t, receipt(&t), length));
-                Asked::Return(entries.collect())
+                let entries: Vec<_> = entries.collect();
+                if worker.draining {
+                    worker.gave_back_in_drain.extend(entries.iter().map(|(_, r, _)| r.mail));
+                }
+                Asked::Return(entries)
             }
             Action::Delete { tickets } => {
                 Asked::Delete(tickets.iter().map(|&t| (t, receipt(&t))).collect())

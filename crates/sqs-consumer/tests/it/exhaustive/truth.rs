@@ -15,6 +15,7 @@ use super::{
 pub(super) struct Truth {
     pub(super) fifo: bool,
     pub(super) empty_polls: bool,
+    pub(super) long_pauses: bool,
     facts: Vec<Facts>,
     violation: Option<String>,
 }
@@ -46,8 +47,8 @@ impl Truth {
             deleted: false,
             given_back: 0,
         });
-        let Scene { fifo, empty_polls, .. } = *scene;
-        Self { fifo, empty_polls, facts: facts.collect(), violation: None }
+        let Scene { fifo, empty_polls, long_pauses, .. } = *scene;
+        Self { fifo, empty_polls, long_pauses, facts: facts.collect(), violation: None }
     }
 
     pub(super) fn is_violated(&self) -> bool {
@@ -74,12 +75,13 @@ impl Truth {
         self.facts.iter_mut().find(|facts| facts.mail == mail).expect("sent")
     }
 
-    /// An earlier message of the group that has neither taken effect nor been dead-lettered.
+    /// An earlier message of the group that has neither taken effect nor moved to the dead-letter
+    /// queue for good.
     fn unsettled_before(&self, mail: Mail) -> Option<Mail> {
         let earlier = |facts: &&Facts| {
             facts.mail.group == mail.group && facts.mail.number < mail.number
         };
-        let unsettled = |facts: &&Facts| !facts.effect && !facts.copied;
+        let unsettled = |facts: &&Facts| !facts.effect && !(facts.copied && facts.deleted);
         self.facts.iter().filter(earlier).find(unsettled).map(|facts| facts.mail)
     }
 
@@ -119,7 +121,7 @@ impl State {
     /// The rules for what a worker does.
     pub(super) fn check_action(&mut self, at: usize, action: &Action) {
         if let Err(what) = self.judge(at, action) {
-            self.truth.violate(format!("worker {at}: {what}"));
+            self.truth.violate(format!("worker {at} {what} ({action:?})"));
         }
     }
 
@@ -127,6 +129,9 @@ impl State {
         match action {
             Action::Receive { .. } if self.workers[at].draining => {
                 Err("receives in a drain".to_owned())
+            }
+            Action::Receive { .. } if self.workers[at].receive_failed_at == Some(self.now) => {
+                Err("receives again at once after a failure".to_owned())
             }
             Action::Receive { .. } => Ok(()),
             Action::Start { ticket, .. } => self.judge_start(at, *ticket),
@@ -271,6 +276,13 @@ impl State {
             self.truth.violate(format!("worker {at} asks to be woken at once, again and again"));
         } else if worker.scheduler.stats().held != worker.slots.len() && !self.truth.is_violated() {
             self.truth.violate(format!("worker {at} holds tickets that have no slot, or the other way"));
+        }
+    }
+
+    /// A drain that gave back under its own polls would get the messages again.
+    pub(super) fn check_receipt(&mut self, at: usize, mail: Mail) {
+        if self.workers[at].gave_back_in_drain.contains(&mail) {
+            self.truth.violate(format!("worker {at} receives {mail} after it gave it back to end"));
         }
     }
 

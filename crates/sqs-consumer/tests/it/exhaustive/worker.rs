@@ -13,7 +13,7 @@ use sqs_consumer::{
 
 use super::{
     calls::{Asked, Call, Poll, Told, Way},
-    scene::{Receipt, Scene, VISIBILITY},
+    scene::{Mail, Receipt, Scene, VISIBILITY},
 };
 
 #[derive(Clone, Debug)]
@@ -21,9 +21,14 @@ pub(super) struct Worker {
     pub(super) scheduler: Scheduler,
     pub(super) draining: bool,
     pub(super) process: Process,
+    /// When its timer goes off.
+    pub(super) wakes_at: Option<Time>,
     pub(super) slots: BTreeMap<Ticket, Slot>,
     /// Groups of which a message has gone back and others are still held.
     pub(super) head_is_back: Vec<u8>,
+    /// What it has given back since its drain began.
+    pub(super) gave_back_in_drain: Vec<Mail>,
+    pub(super) receive_failed_at: Option<Time>,
     next_ticket: u64,
 }
 
@@ -61,8 +66,11 @@ impl Worker {
             scheduler,
             draining: false,
             process: Process::Runs,
+            wakes_at: None,
             slots: BTreeMap::new(),
             head_is_back: Vec::new(),
+            gave_back_in_drain: Vec::new(),
+            receive_failed_at: None,
             next_ticket: 0,
         }
     }
@@ -71,9 +79,14 @@ impl Worker {
         matches!(self.process, Process::Paused { .. })
     }
 
-    /// Whether its clock says that something is due.
+    /// Whether it holds nothing any more that it could still be sure of.
+    pub(super) fn has_no_lease(&self, now: Time) -> bool {
+        self.slots.values().all(|slot| now >= slot.leased_until)
+    }
+
+    /// Whether its timer has gone off.
     pub(super) fn is_due(&self, now: Time) -> bool {
-        self.scheduler.next_wakeup(now).is_some_and(|at| at <= now)
+        self.wakes_at.is_some_and(|at| at <= now)
     }
 
     pub(super) fn arrival(&mut self, now: Time, poll: &Poll, receipt: Receipt) -> Arrival {
@@ -107,6 +120,8 @@ impl Worker {
         let mut state = DefaultHasher::new();
         self.scheduler.identify(now, &mut state);
         (self.draining, self.process, &self.head_is_back).hash(&mut state);
+        (&self.gave_back_in_drain, self.receive_failed_at == Some(now)).hash(&mut state);
+        self.wakes_at.map(|at| at.saturating_since(now)).hash(&mut state);
         for slot in self.slots.values() {
             let Slot { receipt, running, leased_until, unconfirmed, failed, suspect } = slot;
             (receipt, running, unconfirmed, failed, suspect).hash(&mut state);
