@@ -2,9 +2,9 @@
 
 use std::hash::{Hash, Hasher};
 
+use super::Sqs;
 use super::message::{Message, MessageState};
 use super::time::Millis;
-use super::Sqs;
 
 impl Sqs {
     /// Hashes what decides how a queue answers receives, deletes and changes of visibility from the

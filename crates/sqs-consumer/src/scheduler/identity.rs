@@ -274,8 +274,7 @@ impl<H: Hasher> Identity<'_, H> {
         let Settling { deletes, urgent_since, returns, extensions, unacknowledged, failures } =
             settling;
         let timing = &self.scheduler.config.timing;
-        let longest =
-            timing.acknowledge_linger.max(timing.idle_linger).max(timing.urgent_linger);
+        let longest = timing.acknowledge_linger.max(timing.idle_linger).max(timing.urgent_linger);
         deletes.len().hash(self.state);
         for &(ticket, since) in deletes {
             self.ticket(ticket);

@@ -16,6 +16,7 @@ mod calls;
 mod queue;
 mod scene;
 mod search;
+mod shared;
 mod state;
 mod truth;
 mod worker;
@@ -46,7 +47,7 @@ fn quick() -> Vec<Scene> {
     let standard = Scene { fifo: false, ..FIFO };
     vec![
         Scene { name: "two groups of two", ..FIFO },
-        Scene { name: "two groups of two, one handler each", concurrency: 1, ..FIFO },
+        Scene { name: "one handler each", groups: &[2, 1], concurrency: 1, ..FIFO },
         Scene {
             name: "a crash",
             groups: &[2, 1],
@@ -69,12 +70,7 @@ fn quick() -> Vec<Scene> {
             troubles: Troubles { pauses: 1, losses: 1, ..NONE },
             ..one
         },
-        Scene {
-            name: "two losses",
-            workers: 1,
-            troubles: Troubles { losses: 2, ..NONE },
-            ..one
-        },
+        Scene { name: "two losses", workers: 1, troubles: Troubles { losses: 2, ..NONE }, ..one },
         Scene {
             name: "a drain and a loss",
             troubles: Troubles { drains: 1, losses: 1, ..NONE },
@@ -130,6 +126,7 @@ fn quick() -> Vec<Scene> {
         },
         Scene {
             name: "standard, a pause and a retry",
+            workers: 1,
             groups: &[2],
             troubles: Troubles { pauses: 1, retries: 1, ..NONE },
             ..standard
@@ -203,18 +200,40 @@ fn no_interleaving_of_a_small_configuration_breaks_a_rule() {
     }
 }
 
+/// Broken schedulers, each with a scene in which that shows.
+///
+/// `RunsDuplicates` is not among them: it takes a message that is received again while its lease
+/// still holds, and the queue gives that to nobody.
+const BROKEN: [(Broken, &str); 17] = [
+    (Broken::AnyMessageOfTheLane, "two groups of two"),
+    (Broken::TailLeftBehind, "a drain and a loss"),
+    (Broken::TailWithHead, "a drain and a loss"),
+    (Broken::LaneGoesBackOnFailure, "a drain and a retry"),
+    (Broken::OnBeforeDeadLetterIsDeleted, "a refusal, a loss and a crash"),
+    (Broken::LaneGoesOnAfterLoss, "a pause and a loss"),
+    (Broken::DeleteUnderOldLease, "a pause of any length"),
+    (Broken::NoHeartbeatWhileWaiting, "a pause of any length"),
+    (Broken::ReturnDuringExtension, "a drain and a loss"),
+    (Broken::NoCancelOnLoss, "a pause of any length"),
+    (Broken::HeartbeatAfterReturn, "a drain and a loss"),
+    (Broken::LeaseFromAnswer, "a pause of any length"),
+    (Broken::DropPollsOnDrain, "a drain and a loss"),
+    (Broken::ReleaseUnderOwnPolls, "a drain and a loss"),
+    (Broken::DropDeletesOnDrain, "a drain and a loss"),
+    (Broken::NoPauseAfterFailedReceive, "a crash and a loss"),
+    (Broken::OutageCountsAsAttempt, "an outage"),
+];
+
 #[test]
+#[expect(clippy::print_stdout, reason = "how much it takes is part of the result")]
 fn a_broken_scheduler_is_found() {
-    for rule in Broken::ALL.into_iter().filter(|r| switch("EXHAUSTIVE_RULE").is_none_or(|only| format!("{r:?}") == only)) {
-        let mut hit = None;
-        for scene in quick() {
-            let found = Search::run(Scene { broken: Some(rule), ..scene }, 1);
-            if let Some((what, _)) = found.violation {
-                hit = Some((scene.name, found.states, found.depth, found.took, what));
-                break;
-            }
-        }
-        println!("{rule:?}: {hit:?}");
+    for (rule, name) in BROKEN {
+        let scene = quick().into_iter().find(|scene| scene.name == name).expect("it is there");
+        let found = Search::run(Scene { broken: Some(rule), ..scene }, 1);
+        let (states, depth) = (found.states, found.depth);
+        let (what, _) = found.violation.unwrap_or_else(|| panic!("{rule:?} is not found"));
+        let what = what.lines().next().unwrap_or_default();
+        println!("{rule:?}: after {states} states, at depth {depth}, in {name:?}: {what}");
     }
 }
 
@@ -232,7 +251,9 @@ fn assert_holds(scene: &Scene, found: &Found) {
     let Found { states, steps, depth, took, violation, rests } = found;
     let name = scene.name;
     let rate = *states as f64 / took.as_secs_f64();
-    println!("{name}: {states} states, {steps} steps, depth {depth}, {took:.1?}, {rate:.0} states/s");
+    println!(
+        "{name}: {states} states, {steps} steps, depth {depth}, {took:.1?}, {rate:.0} states/s"
+    );
     if let Some((what, path)) = violation {
         panic!("{name}: {what}\n{path}");
     }

@@ -98,7 +98,9 @@ impl Told {
             Self::Deleted(answers) => {
                 Self::Deleted(answers.iter().map(|&(t, r, _)| (t, r, Answer::Failed)).collect())
             }
-            Self::DeadLettered(ticket, mail, _) => Self::DeadLettered(*ticket, *mail, Answer::Failed),
+            Self::DeadLettered(ticket, mail, _) => {
+                Self::DeadLettered(*ticket, *mail, Answer::Failed)
+            }
             Self::ReceiveFailed(_) => return None,
         };
         (!self.is_failure()).then_some(told)

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    hash::Hasher,
+    hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
     time::Duration,
 };
@@ -161,6 +161,14 @@ impl Queue {
 
     pub(super) fn identify(&self, now: Time, state: &mut impl Hasher) {
         self.sqs.identify(millis(now), self.name, state);
+    }
+
+    /// A number for the queue, given its identity and with all that this leaves out.
+    pub(super) fn key(&self, now: Time, identity: u64) -> u64 {
+        let mut state = DefaultHasher::new();
+        (now, identity).hash(&mut state);
+        self.handles.keys().for_each(|receipt| receipt.hash(&mut state));
+        state.finish()
     }
 
     fn look(&mut self) {

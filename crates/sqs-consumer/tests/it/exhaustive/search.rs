@@ -12,6 +12,7 @@ use stateright::{Checker, HasDiscoveries, Model, Property};
 use super::{
     calls::Way,
     scene::Scene,
+    shared::Shared,
     state::{START, State, Step},
 };
 
@@ -25,6 +26,7 @@ pub(super) struct Search {
     scene: Scene,
     /// States from which a fair run is known to come to rest.
     comes_to_rest: Mutex<HashSet<u64>>,
+    shared: Shared,
 }
 
 impl Model for Search {
@@ -40,7 +42,7 @@ impl Model for Search {
     }
 
     fn next_state(&self, state: &State, step: Step) -> Option<State> {
-        let mut next = state.after(&self.scene, step);
+        let mut next = state.after(&self.scene, step, &self.shared);
         if step == Step::TimePasses {
             self.check_rest(&mut next);
         }
@@ -73,7 +75,7 @@ pub(super) struct Found {
 impl Search {
     pub(super) fn run(scene: Scene, threads: usize) -> Found {
         let began = Instant::now();
-        let search = Self { scene, comes_to_rest: Mutex::default() };
+        let search = Self { scene, comes_to_rest: Mutex::default(), shared: Shared::default() };
         let builder = search.checker().threads(threads);
         let checker = builder.finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
         let violation = checker.discovery(RULES).map(|path| {
@@ -106,7 +108,7 @@ impl Search {
             let Some(step) = run.steps().into_iter().find(|step| !step.is_trouble()) else {
                 break;
             };
-            let next = run.after(&self.scene, step);
+            let next = run.after(&self.scene, step, &self.shared);
             way.push((std::mem::replace(&mut run, next), Some(step)));
         }
         let (steps, now) = (way.len(), run.now.saturating_since(state.now));

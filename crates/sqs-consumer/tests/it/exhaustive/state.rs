@@ -12,9 +12,10 @@ use sqs_consumer::{
 };
 
 use super::{
-    calls::{Asked, Call, Told, Way},
+    calls::{Asked, Call, Poll, Told, Way},
     queue::Queue,
-    scene::{Mail, Receipt, Scene, Troubles},
+    scene::{Mail, Receipt, Scene, Troubles, VISIBILITY},
+    shared::Shared,
     truth::Truth,
     worker::{Process, Worker},
 };
@@ -111,7 +112,7 @@ impl State {
         for worker in 0..scene.workers {
             state.advance(scene, worker);
         }
-        state.sign(None);
+        state.sign(None, &Shared::default());
         state
     }
 
@@ -121,18 +122,22 @@ impl State {
 
     /// Workers are alike: which one is in which state makes no difference. Only what has changed is
     /// looked at: one worker with its calls, or everything.
-    fn sign(&mut self, changed: Option<usize>) {
+    fn sign(&mut self, changed: Option<usize>, shared: &Shared) {
         for at in 0..self.workers.len() {
             if changed.is_none_or(|changed| changed == at) {
                 let calls = self.calls.iter().filter(|call| call.worker == at);
                 let empty_polls = self.truth.empty_polls;
-                self.digests.workers[at] = self.workers[at].digest(self.now, calls, empty_polls);
+                let digest = self.workers[at].digest(self.now, calls, empty_polls);
+                self.digests.workers[at] = digest;
+                let key = self.workers[at].key(self.now, digest);
+                shared.worker(key, &mut self.workers[at]);
             }
         }
         let mut workers = self.digests.workers.clone();
         workers.sort_unstable();
         let mut state = DefaultHasher::new();
         self.queue.identify(self.now, &mut state);
+        shared.queue(self.queue.key(self.now, state.finish()), &mut self.queue);
         (self.left, &self.truth, workers).hash(&mut state);
         self.digests.whole = state.finish();
     }
@@ -246,8 +251,9 @@ impl State {
     fn next_deadline(&self) -> Option<Time> {
         let workers = self.workers.iter().filter_map(|worker| worker.wakes_at);
         let polls = self.calls.iter().filter_map(|call| match call.way {
-            Way::Waits(_, until) => Some(until)
-                .filter(|_| self.truth.empty_polls || self.workers[call.worker].draining),
+            Way::Waits(_, until) => {
+                Some(until).filter(|_| self.truth.empty_polls || self.workers[call.worker].draining)
+            }
             _ => None,
         });
         let queue = self.queue.next_deadline(self.now);
@@ -256,11 +262,11 @@ impl State {
         workers.chain(polls).chain(queue).chain(leases).filter(|at| *at > self.now).min()
     }
 
-    pub(super) fn after(&self, scene: &Scene, step: Step) -> Self {
+    pub(super) fn after(&self, scene: &Scene, step: Step, shared: &Shared) -> Self {
         let mut next = self.clone();
         let changed = self.worker_of(step);
         next.take(scene, step);
-        next.sign(changed);
+        next.sign(changed, shared);
         next
     }
 
@@ -437,7 +443,7 @@ impl State {
             poll.requested_at = now;
         }
         let queue = Arc::make_mut(&mut self.queue);
-        let receipts = queue.receive(now, poll.max, super::scene::VISIBILITY);
+        let receipts = queue.receive(now, poll.max, VISIBILITY);
         self.answer(call, Told::Received(poll, receipts));
     }
 
@@ -577,12 +583,11 @@ impl State {
         let worker = self.worker(at);
         let receipt = |ticket: &Ticket| worker.slots[ticket].receipt;
         let asked = match action {
-            Action::Receive { poll, request } => Asked::Receive(super::calls::Poll {
-                id: poll,
-                max: request.max_messages,
-                wait: request.wait,
-                requested_at: now,
-            }),
+            Action::Receive { poll, request } => {
+                worker.polls += 1;
+                let (max, wait) = (request.max_messages, request.wait);
+                Asked::Receive(Poll { id: poll, max, wait, requested_at: now })
+            }
             Action::Extend { entries } => {
                 let entries = entries.iter().map(|&(t, length)| (t, receipt(&t), length));
                 Asked::Extend { entries: entries.collect(), requested_at: now }

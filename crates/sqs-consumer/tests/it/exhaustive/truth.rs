@@ -78,9 +78,8 @@ impl Truth {
     /// An earlier message of the group that has neither taken effect nor moved to the dead-letter
     /// queue for good.
     fn unsettled_before(&self, mail: Mail) -> Option<Mail> {
-        let earlier = |facts: &&Facts| {
-            facts.mail.group == mail.group && facts.mail.number < mail.number
-        };
+        let earlier =
+            |facts: &&Facts| facts.mail.group == mail.group && facts.mail.number < mail.number;
         let unsettled = |facts: &&Facts| !facts.effect && !(facts.copied && facts.deleted);
         self.facts.iter().filter(earlier).find(unsettled).map(|facts| facts.mail)
     }
@@ -136,15 +135,13 @@ impl State {
             Action::Receive { .. } => Ok(()),
             Action::Start { ticket, .. } => self.judge_start(at, *ticket),
             Action::Cancel { ticket } => self.known(at, *ticket).map(drop),
-            Action::Extend { entries } => {
-                entries.iter().try_for_each(|&(ticket, _)| {
-                    if self.known(at, ticket)?.unconfirmed {
-                        return self.judge_change(at, ticket);
-                    }
-                    self.judge_lease(at, ticket, "extends")?;
-                    self.judge_change(at, ticket)
-                })
-            }
+            Action::Extend { entries } => entries.iter().try_for_each(|&(ticket, _)| {
+                if self.known(at, ticket)?.unconfirmed {
+                    return self.judge_change(at, ticket);
+                }
+                self.judge_lease(at, ticket, "extends")?;
+                self.judge_change(at, ticket)
+            }),
             Action::Return { entries } => entries.iter().try_for_each(|&(ticket, _)| {
                 self.judge_lease(at, ticket, "gives back")?;
                 self.judge_change(at, ticket)?;
@@ -165,7 +162,8 @@ impl State {
                 }
             }
             Action::Adopt { held, newer } => {
-                let (held, newer) = (self.known(at, *held)?.receipt, self.known(at, *newer)?.receipt);
+                let (held, newer) =
+                    (self.known(at, *held)?.receipt, self.known(at, *newer)?.receipt);
                 if held.mail != newer.mail || held.receive >= newer.receive {
                     return Err(format!("takes {newer:?} for a newer {held:?}"));
                 }
@@ -202,7 +200,10 @@ impl State {
             return Ok(());
         }
         if !self.queue.is_leased(slot.receipt) {
-            return Err(format!("starts {:?}, which the queue has leased to nobody or to another", slot.receipt));
+            return Err(format!(
+                "starts {:?}, which the queue has leased to nobody or to another",
+                slot.receipt
+            ));
         }
         if let Some(earlier) = self.truth.unsettled_before(mail) {
             return Err(format!("starts {mail} before {earlier} is settled"));
@@ -218,9 +219,8 @@ impl State {
     /// At most one change of a message's visibility is under way.
     fn judge_change(&self, at: usize, ticket: Ticket) -> Result<(), String> {
         let receipt = self.known(at, ticket)?.receipt;
-        let under_way = |call: &Call| {
-            call.worker == at && !call.abandoned && call.changes(ticket, receipt)
-        };
+        let under_way =
+            |call: &Call| call.worker == at && !call.abandoned && call.changes(ticket, receipt);
         if self.calls.iter().any(|call| under_way(call)) {
             return Err(format!("changes {receipt:?} while another change is under way"));
         }
@@ -247,7 +247,8 @@ impl State {
             return Err(format!("forgets {receipt:?} with its handler running"));
         }
         let fifo = self.truth.fifo;
-        let is_newest = self.queue.seen(receipt.mail).is_some_and(|s| s.receives == receipt.receive);
+        let is_newest =
+            self.queue.seen(receipt.mail).is_some_and(|s| s.receives == receipt.receive);
         let true_to_word = match fate {
             Fate::Deleted => facts.deleted && facts.effect || !fifo,
             Fate::DeadLettered => facts.copied && (facts.deleted || !fifo),
@@ -275,7 +276,8 @@ impl State {
         } else if worker.is_due(self.now) {
             self.truth.violate(format!("worker {at} asks to be woken at once, again and again"));
         } else if worker.scheduler.stats().held != worker.slots.len() && !self.truth.is_violated() {
-            self.truth.violate(format!("worker {at} holds tickets that have no slot, or the other way"));
+            self.truth
+                .violate(format!("worker {at} holds tickets that have no slot, or the other way"));
         }
     }
 

@@ -30,13 +30,17 @@ pub(super) struct Worker {
     pub(super) gave_back_in_drain: Vec<Mail>,
     pub(super) receive_failed_at: Option<Time>,
     next_ticket: u64,
+    /// Receives that it has sent.
+    pub(super) polls: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Process {
     Runs,
     /// Stands still; whether time has passed since.
-    Paused { for_long: bool },
+    Paused {
+        for_long: bool,
+    },
     /// Runs again, and has not looked at its clock since.
     Resumed,
 }
@@ -72,6 +76,7 @@ impl Worker {
             gave_back_in_drain: Vec::new(),
             receive_failed_at: None,
             next_ticket: 0,
+            polls: 0,
         }
     }
 
@@ -110,6 +115,15 @@ impl Worker {
         }
     }
 
+    /// A number for the worker itself, given its digest and with all that the digest leaves out:
+    /// the same for one that can take its place in the middle of its calls.
+    pub(super) fn key(&self, now: Time, digest: u64) -> u64 {
+        let mut state = DefaultHasher::new();
+        (now, digest, self.next_ticket, self.polls).hash(&mut state);
+        self.slots.keys().for_each(|ticket| ticket.hash(&mut state));
+        state.finish()
+    }
+
     /// A number for the worker with its calls: the same for one that will do the same.
     pub(super) fn digest<'c>(
         &self,
@@ -132,7 +146,8 @@ impl Worker {
             .clone()
             .map(|call| {
                 let mut state = DefaultHasher::new();
-                Names { worker: self, now, polls: polls().collect(), empty_polls }.call(call, &mut state);
+                Names { worker: self, now, polls: polls().collect(), empty_polls }
+                    .call(call, &mut state);
                 state.finish()
             })
             .collect();
