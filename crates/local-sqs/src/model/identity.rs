@@ -29,7 +29,9 @@ impl Sqs {
         };
         queue.messages.len().hash(state);
         if queue.is_fifo() {
-            queue.messages.values().for_each(|message| identify(message, state));
+            for message in queue.messages.values() {
+                identify(message, state);
+            }
             for group in queue.groups_in_turn() {
                 group.hash(state);
             }
@@ -37,7 +39,9 @@ impl Sqs {
             // A message that becomes visible again has its turn from before.
             let mut in_turn: Vec<&Message> = queue.messages.values().collect();
             in_turn.sort_by_key(|message| message.turn);
-            in_turn.into_iter().for_each(|message| identify(message, state));
+            for message in in_turn {
+                identify(message, state);
+            }
         }
     }
 }

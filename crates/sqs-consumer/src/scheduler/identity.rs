@@ -244,7 +244,9 @@ impl<H: Hasher> Identity<'_, H> {
         let config = &self.scheduler.config;
         let timing = &config.timing;
         outstanding.len().hash(self.state);
-        outstanding.values().for_each(|asked| asked.hash(self.state));
+        for asked in outstanding.values() {
+            asked.hash(self.state);
+        }
         desired.hash(self.state);
         full_backoff(timing.poll_backoff, timing.poll_backoff_max, failures + 1).hash(self.state);
         self.until(retry_at.unwrap_or_default());

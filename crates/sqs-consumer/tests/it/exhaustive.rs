@@ -17,7 +17,9 @@ mod queue;
 mod scene;
 mod search;
 mod shared;
+mod shell;
 mod state;
+mod steps;
 mod truth;
 mod worker;
 

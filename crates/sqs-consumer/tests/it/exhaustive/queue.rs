@@ -167,7 +167,9 @@ impl Queue {
     pub(super) fn key(&self, now: Time, identity: u64) -> u64 {
         let mut state = DefaultHasher::new();
         (now, identity).hash(&mut state);
-        self.handles.keys().for_each(|receipt| receipt.hash(&mut state));
+        for receipt in self.handles.keys() {
+            receipt.hash(&mut state);
+        }
         state.finish()
     }
 

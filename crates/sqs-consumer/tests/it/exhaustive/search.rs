@@ -1,19 +1,16 @@
 //! The search itself, by stateright, and its report.
 
-use std::{
-    collections::HashSet,
-    fmt::Write as _,
-    sync::Mutex,
-    time::{Duration, Instant},
-};
+use std::{collections::HashSet, fmt::Write as _, sync::Mutex, time::Duration};
 
 use stateright::{Checker, HasDiscoveries, Model, Property};
+use tokio::time::Instant;
 
 use super::{
     calls::Way,
     scene::Scene,
     shared::Shared,
-    state::{START, State, Step},
+    state::{START, State},
+    steps::Step,
 };
 
 /// A fair run without further trouble is at rest after so many steps.

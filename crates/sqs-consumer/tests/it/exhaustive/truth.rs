@@ -80,7 +80,7 @@ impl Truth {
     fn unsettled_before(&self, mail: Mail) -> Option<Mail> {
         let earlier =
             |facts: &&Facts| facts.mail.group == mail.group && facts.mail.number < mail.number;
-        let unsettled = |facts: &&Facts| !facts.effect && !(facts.copied && facts.deleted);
+        let unsettled = |facts: &&Facts| !(facts.effect || facts.copied && facts.deleted);
         self.facts.iter().filter(earlier).find(unsettled).map(|facts| facts.mail)
     }
 

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
 };
 
 use sqs_consumer::{
@@ -120,17 +119,14 @@ impl Worker {
     pub(super) fn key(&self, now: Time, digest: u64) -> u64 {
         let mut state = DefaultHasher::new();
         (now, digest, self.next_ticket, self.polls).hash(&mut state);
-        self.slots.keys().for_each(|ticket| ticket.hash(&mut state));
+        for ticket in self.slots.keys() {
+            ticket.hash(&mut state);
+        }
         state.finish()
     }
 
     /// A number for the worker with its calls: the same for one that will do the same.
-    pub(super) fn digest<'c>(
-        &self,
-        now: Time,
-        calls: impl Iterator<Item = &'c Arc<Call>> + Clone,
-        empty_polls: bool,
-    ) -> u64 {
+    pub(super) fn digest(&self, now: Time, calls: &[&Call], empty_polls: bool) -> u64 {
         let mut state = DefaultHasher::new();
         self.scheduler.identify(now, &mut state);
         (self.draining, self.process, &self.head_is_back).hash(&mut state);
@@ -141,16 +137,14 @@ impl Worker {
             (receipt, running, unconfirmed, failed, suspect).hash(&mut state);
             leased_until.saturating_since(now).hash(&mut state);
         }
-        let polls = || calls.clone().filter_map(|call| call.poll()).map(|poll| poll.id);
-        let mut digests: Vec<u64> = calls
-            .clone()
-            .map(|call| {
-                let mut state = DefaultHasher::new();
-                Names { worker: self, now, polls: polls().collect(), empty_polls }
-                    .call(call, &mut state);
-                state.finish()
-            })
-            .collect();
+        let polls = calls.iter().filter_map(|call| call.poll()).map(|poll| poll.id).collect();
+        let names = Names { worker: self, now, polls, empty_polls };
+        let digest = |call: &&Call| {
+            let mut state = DefaultHasher::new();
+            names.call(call, &mut state);
+            state.finish()
+        };
+        let mut digests: Vec<u64> = calls.iter().map(digest).collect();
         digests.sort_unstable();
         digests.hash(&mut state);
         state.finish()
