@@ -5,34 +5,83 @@
 
 #![expect(clippy::print_stdout, reason = "a command-line tool prints its results")]
 
+mod chaos;
+mod d1;
+mod g1;
 mod idle;
+mod load;
 mod process;
 mod results;
+mod role;
 mod s1;
+mod server;
 mod sqs;
+mod stage;
+mod w1;
+mod w2;
+mod w3;
+mod w4;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo run --release -p bench -- <what>
+/// As in the measured services.
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-  idle          resident memory and time from start to ready of each service, idle
-  s1 [--quick]  local-sqs: throughput by backlog and groups, wake latency, memory;
-                --quick with a tenth of the messages, to check the measurement itself:
-                nothing is written, and no bound is held
+const USAGE: &str = "usage: cargo run --release -p bench -- <what> [--quick]
+
+  idle  resident memory and time from start to ready of each service, idle
+  s1    local-sqs: throughput by backlog and groups, wake latency, memory
+  w1    the consumer's cost per message against the SDK's calls alone
+  w2    FIFO: makespan against its lower bound, by groups, handler and round trip
+  w3    FIFO: one slow group among fast ones
+  w4    calls per message, and of an idle consumer
+  g1    cost per message by backlog and groups
+  d1    SIGTERM under load: time to exit, messages left behind
+
+  chaos [--orders N] [--seed S] [--keep]
+        the whole fleet as processes that are killed, stopped and paused at random while N
+        orders (1000000) go through it, then an audit of queues, store and dead letters;
+        with fewer orders nothing is written; --keep keeps the folder with logs and store
+
+  --quick measures about a tenth, to check the measurement itself: nothing is written,
+  and no bound is held
 ";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let outcome = match words[..] {
-        ["idle"] => idle::run(),
-        ["s1"] => s1::run(s1::Scale::FULL),
-        ["s1", "--quick"] => s1::run(s1::Scale::QUICK),
-        _ => {
-            print!("{USAGE}");
-            return ExitCode::from(64);
+    let (what, quick) = match words[..] {
+        // What the measurements start themselves.
+        ["role", spec] => return ended(role::run(spec)),
+        ["chaos", ref options @ ..] => {
+            let Some(options) = chaos::Options::parse(options) else { return usage() };
+            return ended(chaos::run(options));
         }
+        [what] => (what, false),
+        [what, "--quick"] => (what, true),
+        _ => ("", false),
     };
+    ended(match what {
+        "idle" if !quick => idle::run(),
+        "s1" => s1::run(if quick { s1::Scale::QUICK } else { s1::Scale::FULL }),
+        "w1" => on_runtime(w1::run(quick)),
+        "w2" => on_runtime(w2::run(quick)),
+        "w3" => on_runtime(w3::run(quick)),
+        "w4" => on_runtime(w4::run(quick)),
+        "g1" => on_runtime(g1::run(quick)),
+        "d1" => on_runtime(d1::run(quick)),
+        _ => {
+            return usage();
+        }
+    })
+}
+
+fn on_runtime(measurement: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(measurement)
+}
+
+fn ended(outcome: anyhow::Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -40,4 +89,9 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn usage() -> ExitCode {
+    print!("{USAGE}");
+    ExitCode::from(64)
 }

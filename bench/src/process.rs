@@ -11,7 +11,7 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -37,18 +37,84 @@ pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
 }
 
 /// A process that is stopped when it goes out of scope.
-pub(crate) struct Process(Child);
+pub(crate) struct Process(pub(crate) Child);
+
+/// The processor that measured processes have to themselves: the last one.
+pub(crate) fn measured_core() -> anyhow::Result<usize> {
+    let cores = cores()?;
+    ensure!(cores >= 2, "the measured process and the server each need a core");
+    Ok(cores - 1)
+}
+
+/// Keeps this process, and those that it starts, off the core of the measured ones.
+pub(crate) fn leave_the_measured_core() -> anyhow::Result<()> {
+    let others = format!("0-{}", measured_core()? - 1);
+    let own = std::process::id().to_string();
+    let status = Command::new("taskset")
+        .args(["--all-tasks", "--cpu-list", "--pid", &others, &own])
+        .stdout(Stdio::null())
+        .status()
+        .context("taskset, of util-linux, is needed")?;
+    ensure!(status.success(), "taskset cannot pin this process");
+    Ok(())
+}
+
+/// How many there are, wherever this process may run.
+pub(crate) fn cores() -> anyhow::Result<usize> {
+    let info = std::fs::read_to_string("/proc/cpuinfo")?;
+    Ok(info.lines().filter(|line| line.starts_with("processor")).count())
+}
 
 impl Process {
     pub(crate) fn start(binary: &Path, env: &BTreeMap<&str, String>) -> anyhow::Result<Self> {
+        Self::start_with_log(binary, env, Stdio::null())
+    }
+
+    /// Starts with the log, which a service writes to standard error, going somewhere.
+    pub(crate) fn start_with_log(
+        binary: &Path,
+        env: &BTreeMap<&str, String>,
+        log: impl Into<Stdio>,
+    ) -> anyhow::Result<Self> {
         let child = Command::new(binary)
             .env_clear()
             .envs(env.iter().map(|(name, value)| (*name, value)))
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .with_context(|| format!("cannot start {}", binary.display()))?;
         Ok(Self(child))
+    }
+
+    /// Starts this very program in another role, alone on the measured core, with a conversation over its
+    /// standard input and output.
+    pub(crate) fn start_measured(arguments: &[&str]) -> anyhow::Result<Self> {
+        let child = Command::new("taskset")
+            .args(["--cpu-list", &measured_core()?.to_string()])
+            .arg(std::env::current_exe()?)
+            .args(arguments)
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("taskset, of util-linux, is needed")?;
+        Ok(Self(child))
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Sends a signal by its name, such as `TERM`, to a process that has not been waited for.
+    pub(crate) fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let sent = Command::new("kill").args([format!("-{name}"), self.id().to_string()]).status();
+        ensure!(sent.context("cannot run kill")?.success(), "cannot send SIG{name}");
+        Ok(())
+    }
+
+    /// How the process ended; nothing while it runs.
+    pub(crate) fn exited(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        Ok(self.0.try_wait()?)
     }
 
     /// Resident memory in KiB, as Linux counts it.
@@ -69,6 +135,32 @@ impl Process {
         let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
         let ticks: u64 = ticks.sum::<Result<_, _>>()?;
         Ok(Duration::from_millis(ticks * 10))
+    }
+}
+
+impl Process {
+    /// Processor time used so far, to the nanosecond. Threads that have ended are left out, so it
+    /// suits a process whose threads live as long as it does.
+    pub(crate) fn exact_cpu_time(&self) -> anyhow::Result<Duration> {
+        let mut nanos = 0;
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.0.id()))? {
+            let Ok(stat) = std::fs::read_to_string(thread?.path().join("schedstat")) else {
+                continue;
+            };
+            let running = stat.split_whitespace().next().context("schedstat has three numbers")?;
+            nanos += running.parse::<u64>()?;
+        }
+        Ok(Duration::from_nanos(nanos))
+    }
+
+    /// Asks the process to end, as Kubernetes does, and says how long that took.
+    pub(crate) fn terminate(&mut self) -> anyhow::Result<Duration> {
+        let asked = Instant::now();
+        let status = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status()?;
+        ensure!(status.success(), "the process is gone already");
+        let status = self.0.wait()?;
+        ensure!(status.success(), "the process ended with {status}");
+        Ok(asked.elapsed())
     }
 }
 

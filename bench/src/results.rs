@@ -38,7 +38,7 @@ impl Section<'_> {
 }
 
 fn machine() -> String {
-    let cpus = std::thread::available_parallelism().map_or(0, usize::from);
+    let cpus = crate::process::cores().unwrap_or_default();
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find_map(|line| line.strip_prefix("model name"));
     let model = model.map_or("an unknown processor", |line| line.trim_matches([' ', '\t', ':']));

@@ -1,7 +1,7 @@
 //! A lean SQS client: one connection, the calls that measurements make, and nothing that would be
 //! measured along with the server.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use anyhow::{Context, ensure};
 use http_body_util::{BodyExt, Full};
@@ -27,6 +27,13 @@ pub(crate) struct Message {
     pub(crate) receipt_handle: String,
 }
 
+/// The messages in a queue.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub(crate) struct Counts {
+    pub(crate) visible: usize,
+    pub(crate) in_flight: usize,
+}
+
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 struct Received {
@@ -50,7 +57,20 @@ impl Connection {
 
     /// Creates a queue and returns its URL.
     pub(crate) async fn create(&mut self, name: &str) -> anyhow::Result<String> {
-        let mut attributes = json!({ "VisibilityTimeout": "43200" });
+        self.create_with(name, json!({ "VisibilityTimeout": "43200" })).await
+    }
+
+    /// Creates a queue as those of the fleet, with a dead-letter queue of the fleet's.
+    pub(crate) async fn create_for_worker(&mut self, name: &str) -> anyhow::Result<String> {
+        let fifo = name.strip_suffix(".fifo").is_some();
+        let dead = if fifo { "order-queue-dlq.fifo" } else { "order-queue-standard-dlq" };
+        let arn = format!("arn:aws:sqs:us-east-1:000000000000:{dead}");
+        let policy = json!({ "deadLetterTargetArn": arn, "maxReceiveCount": 3 }).to_string();
+        let attributes = json!({ "VisibilityTimeout": "30", "RedrivePolicy": policy });
+        self.create_with(name, attributes).await
+    }
+
+    async fn create_with(&mut self, name: &str, mut attributes: Value) -> anyhow::Result<String> {
         if name.strip_suffix(".fifo").is_some() {
             attributes["FifoQueue"] = "true".into();
         }
@@ -94,16 +114,50 @@ impl Connection {
 
     /// How many receives wait at the server, which only local-sqs tells.
     pub(crate) async fn waiting_receives(&mut self) -> anyhow::Result<usize> {
-        let request = Request::get("/")
+        let page: Value = serde_json::from_slice(&self.page("/").await?)?;
+        let waiting = page["waiting_receives"].as_u64();
+        Ok(waiting.context("the status page tells waiting_receives")? as usize)
+    }
+
+    /// What is in a queue, exactly, which only local-sqs tells.
+    pub(crate) async fn counts(&mut self, name: &str) -> anyhow::Result<Counts> {
+        let mut page: Value = serde_json::from_slice(&self.page("/").await?)?;
+        Ok(serde_json::from_value(page["queues"][name].take())?)
+    }
+
+    /// The requests that the server has answered, by operation.
+    pub(crate) async fn requests(&mut self) -> anyhow::Result<BTreeMap<String, u64>> {
+        let text = String::from_utf8(self.page("/metrics").await?.to_vec())?;
+        let mut requests = BTreeMap::new();
+        for line in text.lines().filter(|line| line.starts_with("local_sqs_requests_total{")) {
+            let operation =
+                line.split_once("operation=\"").and_then(|(_, rest)| rest.split('"').next());
+            let operation = operation.context("the counter has an operation")?;
+            let (_, count) = line.rsplit_once(' ').context("a metric has a value")?;
+            *requests.entry(operation.to_owned()).or_default() += count.parse::<f64>()? as u64;
+        }
+        Ok(requests)
+    }
+
+    /// Holds up each call that a consumer makes by so much.
+    pub(crate) async fn hold_up(&mut self, latency: Duration) -> anyhow::Result<()> {
+        let ms = latency.as_secs_f64() * 1e3;
+        let operations = ["ReceiveMessage", "DeleteMessageBatch", "ChangeMessageVisibilityBatch"];
+        let rule =
+            |operation| json!({ "operation": operation, "latency": { "kind": "fixed", "ms": ms } });
+        let faults = json!({ "seed": 1, "rules": operations.map(rule) });
+        let request = Request::post("/_local/faults")
+            .header("host", self.addr.to_string())
+            .body(Full::new(Bytes::from(faults.to_string())))?;
+        self.answer(request).await.map(drop)
+    }
+
+    async fn page(&mut self, path: &str) -> anyhow::Result<Bytes> {
+        let request = Request::get(path)
             .header("host", self.addr.to_string())
             .header("accept", "application/json")
             .body(Full::default())?;
-        self.sender.ready().await?;
-        let response = self.sender.send_request(request).await?;
-        let page: Value =
-            serde_json::from_slice(&response.into_body().collect().await?.to_bytes())?;
-        let waiting = page["waiting_receives"].as_u64();
-        Ok(waiting.context("the status page tells waiting_receives")? as usize)
+        self.answer(request).await
     }
 
     async fn call(&mut self, operation: &str, body: String) -> anyhow::Result<Bytes> {
@@ -112,11 +166,15 @@ impl Connection {
             .header("content-type", "application/x-amz-json-1.0")
             .header("x-amz-target", format!("AmazonSQS.{operation}"))
             .body(Full::new(Bytes::from(body)))?;
+        self.answer(request).await.with_context(|| operation.to_owned())
+    }
+
+    async fn answer(&mut self, request: Request<Full<Bytes>>) -> anyhow::Result<Bytes> {
         self.sender.ready().await?;
         let response = self.sender.send_request(request).await?;
         let status = response.status();
         let answer = response.into_body().collect().await?.to_bytes();
-        ensure!(status.is_success(), "{operation} answered {status}: {answer:?}");
+        ensure!(status.is_success(), "{status}: {answer:?}");
         Ok(answer)
     }
 }

@@ -5,6 +5,11 @@ use std::process::ExitCode;
 use delivery_worker::{Service, Settings};
 use service_kit::Program;
 
+/// A message is some dozens of small pieces of memory, most of them the SDK's: a fifth less processor
+/// time than with the system's allocator (`bench w1`).
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     service_kit::run(Program {
         name: "delivery-worker",

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{Scale, Server};
+use super::Scale;
+use crate::server::Server;
 use crate::sqs::entry;
 
 const BODY_BYTES: usize = 1024;

@@ -5,19 +5,9 @@ mod memory;
 mod throughput;
 mod wake;
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
-
 use anyhow::ensure;
 
-use crate::{
-    process::{Process, build, free_address, wait_until_ready},
-    results::Section,
-    sqs::Connection,
-};
+use crate::{process::build, results::Section};
 
 /// How much is measured.
 #[derive(Clone, Copy)]
@@ -58,25 +48,4 @@ pub(crate) fn run(scale: Scale) -> anyhow::Result<()> {
         .write()?;
     ensure!(missed.is_empty(), "a bound is missed: {}", missed.join("; "));
     Ok(())
-}
-
-/// A server of its own, and where it is.
-struct Server {
-    process: Process,
-    addr: SocketAddr,
-}
-
-impl Server {
-    fn start(binaries: &Path) -> anyhow::Result<Self> {
-        let addr = free_address()?;
-        let env = BTreeMap::from([("LOCAL_SQS_ADDR", addr.to_string())]);
-        let binary: PathBuf = binaries.join("local-sqs");
-        let process = Process::start(&binary, &env)?;
-        wait_until_ready(addr, "/health")?;
-        Ok(Self { process, addr })
-    }
-
-    async fn connect(&self) -> anyhow::Result<Connection> {
-        Connection::open(self.addr).await
-    }
 }

@@ -17,8 +17,11 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Scale, Server};
-use crate::sqs::{Connection, entry, median};
+use super::Scale;
+use crate::{
+    server::Server,
+    sqs::{Connection, entry, median},
+};
 
 const SENDERS: usize = 2;
 const CONSUMERS: usize = 2;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tokio::{sync::oneshot, time::Instant};
 
-use super::Server;
+use crate::server::Server;
 use crate::sqs::{Connection, entry};
 
 const SAMPLES: usize = 1_000;

@@ -20,7 +20,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
             "local-fleet",
             &["delivery-worker", "dlq-monitor", "local-sqs", "order-api", "service-kit"],
         ),
-        ("bench", &[]),
+        ("bench", &["sqs-consumer"]),
     ])
 }
 

@@ -1,6 +1,9 @@
 //! One connection pool, three clients, and every SDK setting that a consumer needs to differ.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_sqs::{
@@ -83,11 +86,17 @@ pub(super) const TIMEOUTS: CallTimeouts = CallTimeouts {
 /// Idle connections kept: pollers and settling calls of two queues at full load.
 const POOL_MAX_IDLE: usize = 64;
 
+/// The longest wait of a long poll, in seconds (AWS SQS API reference, `ReceiveMessage`).
+const LONGEST_WAIT: usize = 20;
+
 /// One shared connection pool and three clients on it, each with a retry budget of its own. The
 /// SDK's default budget is shared process-wide per service and region.
 #[derive(Clone, Debug)]
 pub struct Connection {
     receiving: Client,
+    /// The same with the time limits of long polls, by their wait in seconds. Limits that are given
+    /// with each call would have the SDK build its configuration anew for each.
+    polling: Arc<[OnceLock<Client>; LONGEST_WAIT + 1]>,
     settling: Client,
     sending: Client,
 }
@@ -149,6 +158,7 @@ impl Connection {
             // A receive is not retried inside the SDK: the consumer's loop does it, with its own
             // backoff, and each answer that got lost keeps messages leased for nothing.
             receiving: client("receive", RetryConfig::disabled()),
+            polling: Arc::default(),
             settling: client("settle", RetryConfig::standard()),
             sending: client("send", RetryConfig::standard()),
         }
@@ -159,9 +169,23 @@ impl Connection {
         AwsQueue::new(self.clone(), url, dead_letter_url)
     }
 
-    /// For receives. Give each its own attempt timeout: its wait time and a margin.
+    /// For receives that do not wait, or that bring their own attempt timeout.
     pub fn receiving(&self) -> &Client {
         &self.receiving
+    }
+
+    /// For receives that wait so long: the time limit is the wait, in whole seconds, and a margin.
+    pub(super) fn receiving_for(&self, wait: Duration) -> &Client {
+        let seconds = (wait.as_secs() as usize).min(LONGEST_WAIT);
+        self.polling[seconds].get_or_init(|| {
+            let limit = Duration::from_secs(seconds as u64) + TIMEOUTS.receive_margin;
+            let limits = TimeoutConfig::builder()
+                .connect_timeout(TIMEOUTS.connect)
+                .operation_attempt_timeout(limit)
+                .operation_timeout(limit)
+                .build();
+            Client::from_conf(self.receiving.config().to_builder().timeout_config(limits).build())
+        })
     }
 
     /// For deletes, visibility changes and attributes.

@@ -6,15 +6,12 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_sqs::{
-    config::timeout::TimeoutConfig,
-    types::{
-        BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry,
-        DeleteMessageBatchRequestEntry, MessageSystemAttributeName, QueueAttributeName,
-    },
+use aws_sdk_sqs::types::{
+    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry,
+    DeleteMessageBatchRequestEntry, MessageSystemAttributeName, QueueAttributeName,
 };
 
-use super::{Connection, classify, connection::TIMEOUTS, convert, error::from_code};
+use super::{Connection, classify, convert, error::from_code};
 use crate::queue::{
     AttributeValue, BatchResult, DeadLetter, Message, Queue, QueueAttributes, QueueError,
     ReceiptHandle, ReceiveRequest,
@@ -28,6 +25,13 @@ pub const DEAD_LETTER_DETAIL: &str = "dead-letter-detail";
 pub const DEAD_LETTER_ATTEMPTS: &str = "dead-letter-attempts";
 /// The id that the message had in its source queue: SQS gives the copy a new one.
 pub const DEAD_LETTER_SOURCE_ID: &str = "dead-letter-source-id";
+
+/// What a consumer must know of a message beside its body.
+const NEEDED: [MessageSystemAttributeName; 3] = [
+    MessageSystemAttributeName::MessageGroupId,
+    MessageSystemAttributeName::ApproximateReceiveCount,
+    MessageSystemAttributeName::SentTimestamp,
+];
 
 /// SQS takes at most this many message attributes.
 const MAX_ATTRIBUTES: usize = 10;
@@ -99,29 +103,23 @@ impl Queue for AwsQueue {
     }
 
     async fn receive(&self, request: ReceiveRequest) -> Result<Vec<Message>, QueueError> {
-        let limit = TimeoutConfig::builder()
-            .operation_attempt_timeout(request.wait + TIMEOUTS.receive_margin)
-            .operation_timeout(request.wait + TIMEOUTS.receive_margin)
-            .build();
         let call = self
             .connection
-            .receiving()
+            .receiving_for(request.wait)
             .receive_message()
             .queue_url(&*self.url)
             .max_number_of_messages(whole(request.max_messages as u64))
             .wait_time_seconds(whole(request.wait.as_secs()))
             .visibility_timeout(whole(request.visibility.as_secs()))
             .message_attribute_names("All")
-            .message_system_attribute_names(MessageSystemAttributeName::MessageGroupId)
-            .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
-            .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp);
+            .set_message_system_attribute_names(Some(NEEDED.to_vec()));
         // Some servers know only the older name of the field; without the group there is no order.
+        // No more than is needed is asked for: each attribute is sent and parsed for each message.
         #[expect(deprecated, reason = "for other SQS servers; AWS takes both")]
-        let call = call.attribute_names(QueueAttributeName::All);
-        let call = call
-            .customize()
-            .config_override(aws_sdk_sqs::config::Builder::new().timeout_config(limit))
-            .send();
+        let call = call.set_attribute_names(Some(
+            NEEDED.iter().map(|name| QueueAttributeName::from(name.as_str())).collect(),
+        ));
+        let call = call.send();
         let answer = Box::pin(call).await.map_err(|error| classify(&error))?;
         Ok(answer.messages.unwrap_or_default().into_iter().filter_map(convert::message).collect())
     }

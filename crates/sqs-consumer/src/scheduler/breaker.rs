@@ -132,9 +132,17 @@ impl Breaker {
         jitter: &mut Jitter,
         suspected: bool,
     ) {
-        // Handlers that were already running when it opened say nothing new.
-        if self.open.is_some_and(|open| open.probe != Some(ticket)) {
-            return;
+        // Handlers that were already running when it opened say nothing new, but for how long.
+        if let Some(open) = &mut self.open
+            && open.probe != Some(ticket)
+        {
+            // Unless it was only suspected so far, or the pause was over and nothing had been tried.
+            let is_certain_now = open.suspected && !suspected;
+            let is_pausing = open.probe.is_some() || now < open.until;
+            if is_pausing && !is_certain_now {
+                open.until = open.until.max(now + pause);
+                return;
+            }
         }
         let failures = self.open.map_or(0, |open| open.failures).saturating_add(1);
         let (first, longest) = (self.timing.breaker_backoff, self.timing.breaker_backoff_max);
@@ -142,7 +150,8 @@ impl Breaker {
         self.open = Some(Open { until: now + pause, failures, probe: None, suspected });
     }
 
-    pub(super) fn forgotten(&mut self, ticket: Ticket) {
+    /// A handler runs no more. If nothing was told of how it went, another message is tried.
+    pub(super) fn ended(&mut self, ticket: Ticket) {
         if let Some(open) = &mut self.open
             && open.probe == Some(ticket)
         {

@@ -220,7 +220,7 @@ impl<H: Hasher> Identity<'_, H> {
         groups.sort_unstable_by_key(|&(group, _)| group);
         groups.len().hash(self.state);
         for (group, id) in groups {
-            let Turn { group: _, members: _, queue, waiting: _, running: _, queued: _ } =
+            let Turn { group: _, members: _, queue, waiting: _, running: _, limit: _, queued: _ } =
                 &slab[id.0];
             group.hash(self.state);
             self.tickets(queue.iter());
@@ -273,8 +273,16 @@ impl<H: Hasher> Identity<'_, H> {
     }
 
     fn settling(&mut self, settling: &Settling) {
-        let Settling { deletes, urgent_since, returns, extensions, unacknowledged, failures } =
-            settling;
+        let Settling {
+            deletes,
+            urgent_since,
+            returns,
+            extensions,
+            unacknowledged,
+            failed_calls,
+            failed_tries,
+            retry_at,
+        } = settling;
         let timing = &self.scheduler.config.timing;
         let longest = timing.acknowledge_linger.max(timing.idle_linger).max(timing.urgent_linger);
         deletes.len().hash(self.state);
@@ -292,8 +300,8 @@ impl<H: Hasher> Identity<'_, H> {
             self.ticket(ticket);
             length.hash(self.state);
         }
-        unacknowledged.hash(self.state);
-        failures.hash(self.state);
+        (unacknowledged, failed_calls, failed_tries).hash(self.state);
+        self.until(*retry_at);
     }
 
     fn drain(&mut self, drain: &Drain) {

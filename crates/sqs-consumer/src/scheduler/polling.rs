@@ -209,9 +209,10 @@ impl Scheduler {
         if self.config.fifo { self.lanes.startable() } else { self.turns.startable() }
     }
 
-    /// Receives go on slowly once as much is held as should be.
+    /// Receives go on slowly once as much is held as should be, or waits for its own group.
     pub(super) fn slow_down_if_full(&mut self, now: Time) {
-        if self.held.len() >= self.most_held() {
+        let most_blocked = self.config.concurrency + 2 * MAX_BATCH;
+        if self.held.len() >= self.most_held() || self.turns.blocked() >= most_blocked {
             self.polling.not_before(now + self.config.timing.shortest_wait);
         }
     }

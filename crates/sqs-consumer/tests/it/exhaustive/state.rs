@@ -303,13 +303,12 @@ impl State {
             && self.workers.iter().all(|w| w.slots.is_empty() && !w.draining && !w.is_paused())
     }
 
-    /// Handlers that run under a lease. Not those of a process that stands still: they do not run.
-    /// Not those of one that has stood still, until it has looked at its clock, or, for a message
-    /// that it has received again meanwhile, until it has asked whether the lease still holds.
+    /// Handlers that run, but for those of a process that stands still, which do not, or of one that
+    /// has stood still and has not looked at its clock since, as it will do at once.
     pub(super) fn running(&self) -> impl Iterator<Item = (usize, Mail)> {
         let awake = self.workers.iter().enumerate().filter(|(_, w)| w.process == Process::Runs);
         awake.flat_map(|(at, worker)| {
-            let running = worker.slots.values().filter(|s| s.running && !s.unconfirmed);
+            let running = worker.slots.values().filter(|slot| slot.running);
             running.map(move |slot| (at, slot.receipt.mail))
         })
     }

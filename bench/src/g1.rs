@@ -1,0 +1,166 @@
+//! G1: whether a message costs more when there are many.
+
+use std::{fmt::Write as _, path::Path};
+
+use anyhow::ensure;
+
+use crate::{
+    load::Load,
+    results::Section,
+    role::{Client, Kind, Spec, Until, Work},
+    sqs::median,
+    stage::{Groups, Stage, prepare},
+};
+
+/// At most so much of what a message costs with a short queue.
+const RATIO: f64 = 1.1;
+
+/// What is in the queue, all the time.
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    backlog: usize,
+    groups: usize,
+}
+
+/// A shape with the one that it is compared with.
+#[derive(Clone, Copy, Debug)]
+struct Cell {
+    fifo: bool,
+    small: Shape,
+    large: Shape,
+}
+
+struct Staged {
+    cell: Cell,
+    small: Stage,
+    large: Stage,
+    figures: Vec<[Costs; 2]>,
+}
+
+/// Processor time per message, in µs.
+#[derive(Clone, Copy, Debug)]
+struct Costs {
+    consumer: f64,
+    server: f64,
+}
+
+fn cells(most: usize) -> Vec<Cell> {
+    let cell = |fifo, small_groups, large_groups| Cell {
+        fifo,
+        small: Shape { backlog: most / 1_000, groups: small_groups },
+        large: Shape { backlog: most, groups: large_groups },
+    };
+    let many = most / 10;
+    vec![
+        cell(false, 1, 1),
+        cell(false, 1, many),
+        cell(true, 1, 1),
+        cell(true, 1, many),
+        cell(true, many / 1_000, many),
+    ]
+}
+
+pub(crate) async fn run(quick: bool) -> anyhow::Result<()> {
+    let binaries = prepare()?;
+    let (most, rounds, messages) = if quick { (100_000, 2, 5_000) } else { (1_000_000, 7, 40_000) };
+    let mut stages = Vec::new();
+    for cell in cells(most) {
+        println!("setting up {cell:?}");
+        let small = set_up(&binaries, cell.fifo, cell.small).await?;
+        let large = set_up(&binaries, cell.fifo, cell.large).await?;
+        stages.push(Staged { cell, small, large, figures: Vec::new() });
+    }
+    for round in 0..=rounds {
+        for staged in &mut stages {
+            // One right after the other: machines change their pace.
+            let Staged { cell, small, large, figures } = staged;
+            // A group alone goes message by message, which takes long.
+            let few = |shape: Shape| if cell.fifo && shape.groups == 1 { 4 } else { 1 };
+            let messages = messages / few(cell.small).max(few(cell.large));
+            let costs = [
+                measure(small, cell.small, messages).await?,
+                measure(large, cell.large, messages).await?,
+            ];
+            println!("round {round}: {cell:?}: {costs:?}");
+            // The first round warms up.
+            if round > 0 {
+                figures.push(costs);
+            }
+        }
+    }
+    let mut missed = Vec::new();
+    let text = table(&stages, messages, &mut missed)?;
+    if quick {
+        println!("{text}");
+        return Ok(());
+    }
+    let command = "cargo run --release -p bench -- g1";
+    Section { title: "G1: cost by backlog and groups", command, text }.write()?;
+    ensure!(missed.is_empty(), "a bound is missed: {}", missed.join("; "));
+    Ok(())
+}
+
+async fn set_up(binaries: &Path, fifo: bool, shape: Shape) -> anyhow::Result<Stage> {
+    let mut stage = Stage::set_up(binaries, fifo).await?;
+    stage.fill(shape.backlog, Groups::Equal(shape.groups)).await?;
+    Ok(stage)
+}
+
+/// What so many messages cost while others take their places.
+async fn measure(stage: &mut Stage, shape: Shape, messages: usize) -> anyhow::Result<Costs> {
+    let spec = Spec {
+        kind: Kind::Worker,
+        queue: stage.queue.clone(),
+        until: Until::Deleted(messages),
+        concurrency: 64,
+        work: Work::Nothing,
+    };
+    let mut client = Client::start(&spec)?;
+    let load = Load::replacements(stage, Groups::Equal(shape.groups), shape.backlog).await?;
+    let server = stage.server.process.exact_cpu_time()?;
+    let consumer = client.process.exact_cpu_time()?;
+    client.go()?;
+    client.reported().await?;
+    let consumer = client.process.exact_cpu_time()?.saturating_sub(consumer);
+    let server = stage.server.process.exact_cpu_time()?.saturating_sub(server);
+    load.end().await?;
+    // What it still holds goes back, so that no group is blocked in the next round.
+    client.process.terminate()?;
+    let per_message = |time: std::time::Duration| time.as_secs_f64() * 1e6 / messages as f64;
+    Ok(Costs { consumer: per_message(consumer), server: per_message(server) })
+}
+
+fn table(stages: &[Staged], messages: usize, missed: &mut Vec<String>) -> anyhow::Result<String> {
+    let mut text = String::from(
+        "| queue | backlog | groups | consumer CPU per message | ratio | server CPU per message | ratio |\n\
+         |---|---|---|---|---|---|---|\n",
+    );
+    for Staged { cell, figures, .. } in stages {
+        let queue = if cell.fifo { "FIFO" } else { "standard" };
+        let of = |figure: fn(&[Costs; 2]) -> f64| median(figures.iter().map(figure).collect());
+        let consumer = of(|[small, large]| large.consumer / small.consumer)?;
+        let server = of(|[small, large]| large.server / small.server)?;
+        let small = (of(|f| f[0].consumer)?, of(|f| f[0].server)?);
+        let large = (of(|f| f[1].consumer)?, of(|f| f[1].server)?);
+        for (shape, costs, ratios) in
+            [(cell.small, small, (1.0, 1.0)), (cell.large, large, (consumer, server))]
+        {
+            writeln!(
+                text,
+                "| {queue} | {} | {} | {:.1} µs | {:.2} | {:.1} µs | {:.2} |",
+                shape.backlog, shape.groups, costs.0, ratios.0, costs.1, ratios.1
+            )?;
+        }
+        if consumer > RATIO || server > RATIO {
+            missed.push(format!("consumer {consumer:.2}, server {server:.2}: {cell:?}"));
+        }
+    }
+    let rounds = stages.first().map_or(0, |staged| staged.figures.len());
+    writeln!(
+        text,
+        "\nA handler that does nothing and {messages} messages, a quarter of them where all are of one FIFO \
+         group; what is deleted is replaced, so that the queue keeps its length. Each second line is measured \
+         right after the one above it and compared with it. Medians of {rounds} rounds. Wanted: at most {RATIO}."
+    )?;
+    Ok(text)
+}
