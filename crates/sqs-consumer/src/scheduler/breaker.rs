@@ -13,28 +13,28 @@ use crate::time::Time;
 /// tried; its outcome closes the breaker or doubles the pause.
 #[derive(Clone, Debug)]
 pub(super) struct Breaker {
-    timing: Timing,
-    open: Option<Open>,
-    run: Option<Run>,
-    last_success: Option<Time>,
+    pub(super) timing: Timing,
+    pub(super) open: Option<Open>,
+    pub(super) run: Option<Run>,
+    pub(super) last_success: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug, Hash)]
-struct Open {
-    until: Time,
+pub(super) struct Open {
+    pub(super) until: Time,
     /// Openings in a row, for the pause.
-    failures: u32,
-    probe: Option<Ticket>,
+    pub(super) failures: u32,
+    pub(super) probe: Option<Ticket>,
     /// By failures that may be everyone's; else a handler has said so.
-    suspected: bool,
+    pub(super) suspected: bool,
 }
 
 /// Failures since the last success that may be everyone's.
 #[derive(Clone, Copy, Debug, Hash)]
-struct Run {
-    length: u32,
-    first: Ticket,
-    several: bool,
+pub(super) struct Run {
+    pub(super) length: u32,
+    pub(super) first: Ticket,
+    pub(super) several: bool,
 }
 
 /// A failure that may be everyone's.

@@ -20,45 +20,45 @@ use crate::time::Time;
 
 /// A group's lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct LaneId(usize);
+pub(super) struct LaneId(pub(super) usize);
 
 /// All lanes, and which of them can start their head.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lanes {
-    by_group: HashMap<Arc<str>, LaneId>,
-    slab: Slab<Lane>,
+    pub(super) by_group: HashMap<Arc<str>, LaneId>,
+    pub(super) slab: Slab<Lane>,
     /// Lanes whose head can start, first come first served: no group waits for ever.
-    ready: VecDeque<LaneId>,
+    pub(super) ready: VecDeque<LaneId>,
     /// Closed lanes that may be able to take a further step.
-    closing: VecDeque<LaneId>,
-    next_seat: u64,
-    startable: usize,
-    blocked: usize,
+    pub(super) closing: VecDeque<LaneId>,
+    pub(super) next_seat: u64,
+    pub(super) startable: usize,
+    pub(super) blocked: usize,
     /// A drain releases everything: what arrives from now on leaves too.
-    all_closed: bool,
+    pub(super) all_closed: bool,
 }
 
 /// A group's held messages.
 #[derive(Clone, Debug)]
-struct Lane {
-    group: Arc<str>,
+pub(super) struct Lane {
+    pub(super) group: Arc<str>,
     /// Not yet succeeded, in order; the first one is the head.
-    waiting: BTreeMap<u64, Ticket>,
+    pub(super) waiting: BTreeMap<u64, Ticket>,
     /// Those of a closed lane: no further start, they go back to the queue, the head first.
-    leaving: BTreeMap<u64, Ticket>,
+    pub(super) leaving: BTreeMap<u64, Ticket>,
     /// Succeeded, being deleted.
-    acknowledging: usize,
-    closed: bool,
+    pub(super) acknowledging: usize,
+    pub(super) closed: bool,
     /// Closed, and the queue has confirmed that it has the head again.
-    head_is_back: bool,
+    pub(super) head_is_back: bool,
     /// In [`Lanes::ready`].
-    queued: bool,
+    pub(super) queued: bool,
     /// In [`Lanes::closing`].
-    listed: bool,
+    pub(super) listed: bool,
     /// Counted in [`Lanes::startable`].
-    startable: bool,
+    pub(super) startable: bool,
     /// Counted in [`Lanes::blocked`].
-    blocked: bool,
+    pub(super) blocked: bool,
 }
 
 impl Lane {

@@ -20,6 +20,8 @@ mod broken;
 mod config;
 mod drain;
 mod held;
+#[cfg(feature = "identity")]
+mod identity;
 mod lanes;
 mod leases;
 mod polling;

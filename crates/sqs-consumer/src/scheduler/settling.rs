@@ -19,19 +19,19 @@ const MANY_FAILURES: u32 = 5;
 #[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Settling {
     /// Each with the time from which on it waits for company.
-    deletes: VecDeque<(Ticket, Time)>,
+    pub(super) deletes: VecDeque<(Ticket, Time)>,
     /// Since when a delete waits that lets a group give out more messages.
-    urgent_since: Option<Time>,
-    returns: VecDeque<Ticket>,
+    pub(super) urgent_since: Option<Time>,
+    pub(super) returns: VecDeque<Ticket>,
     pub(super) extensions: Vec<(Ticket, Duration)>,
     /// Messages done with whose delete is not confirmed.
-    unacknowledged: usize,
+    pub(super) unacknowledged: usize,
     /// Calls that failed in a row.
-    failed_calls: u32,
+    pub(super) failed_calls: u32,
     /// Pauses in a row after which one failed again.
-    failed_tries: u32,
+    pub(super) failed_tries: u32,
     /// When what has failed is tried again: together.
-    retry_at: Time,
+    pub(super) retry_at: Time,
 }
 
 /// How long deletes may wait for company now.

@@ -15,31 +15,31 @@ use super::{Scheduler, Ticket, held::Phase};
 
 /// A group of a standard queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct TurnId(usize);
+pub(super) struct TurnId(pub(super) usize);
 
 /// The groups with a message held, and whose turn it is.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Turns {
-    by_group: HashMap<Arc<str>, TurnId>,
-    groups: Slab<Turn>,
+    pub(super) by_group: HashMap<Arc<str>, TurnId>,
+    pub(super) groups: Slab<Turn>,
     /// Groups with a message that can start, first come first served.
-    order: VecDeque<TurnId>,
-    waiting: usize,
-    startable: usize,
+    pub(super) order: VecDeque<TurnId>,
+    pub(super) waiting: usize,
+    pub(super) startable: usize,
 }
 
 #[derive(Clone, Debug)]
-struct Turn {
-    group: Arc<str>,
-    members: usize,
+pub(super) struct Turn {
+    pub(super) group: Arc<str>,
+    pub(super) members: usize,
     /// In order of arrival; those that wait no longer are skipped when their turn comes.
-    queue: VecDeque<Ticket>,
-    waiting: usize,
-    running: usize,
+    pub(super) queue: VecDeque<Ticket>,
+    pub(super) waiting: usize,
+    pub(super) running: usize,
     /// Handlers at once; messages without a group have no limit of their own.
-    limit: usize,
+    pub(super) limit: usize,
     /// In [`Turns::order`].
-    queued: bool,
+    pub(super) queued: bool,
 }
 
 impl Turn {
