@@ -5,6 +5,13 @@
 //! workers and troubles are few, and time passes only from one deadline to the next; apart from that
 //! every order of requests, answers, ends of handlers, losses, crashes, pauses and drains occurs.
 //!
+//! What is bounded or left out: messages are there from the start; a message has two attempts; a worker
+//! has one receive under way; backoffs have no jitter, and all times are whole seconds; time passes
+//! while a call is on its way as often as `delays` says; a long poll that finds nothing waits on, but
+//! for a drain and where `empty_polls` says otherwise; of a batch only the first entry fails alone; the
+//! twelve hours of a lease are far away. Workers are alike, so states that differ only in which worker
+//! is which are one state, and so are states that differ only in what time it is.
+//!
 //! Each search prints how many states it saw. `EXHAUSTIVE=full` runs the large ones, which take
 //! minutes in a release build:
 //!
@@ -225,6 +232,18 @@ const BROKEN: [(Broken, &str); 17] = [
     (Broken::NoPauseAfterFailedReceive, "a crash and a loss"),
     (Broken::OutageCountsAsAttempt, "an outage"),
 ];
+
+/// Else the search would leave out what only looks like what it has seen.
+#[test]
+fn states_that_are_taken_for_the_same_go_on_in_the_same_way() {
+    let few = ["a crash and a loss", "a drain and a loss", "a pause of any length"];
+    for scene in quick() {
+        if is_full() || few.contains(&scene.name) {
+            let again = Search::compare(scene);
+            assert!(again > 500, "{}: only {again} states were met again", scene.name);
+        }
+    }
+}
 
 #[test]
 #[expect(clippy::print_stdout, reason = "how much it takes is part of the result")]

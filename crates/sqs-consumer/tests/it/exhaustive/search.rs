@@ -1,6 +1,11 @@
 //! The search itself, by stateright, and its report.
 
-use std::{collections::HashSet, fmt::Write as _, sync::Mutex, time::Duration};
+use std::{
+    collections::{HashMap, HashSet, hash_map::Entry},
+    fmt::Write as _,
+    sync::Mutex,
+    time::Duration,
+};
 
 use stateright::{Checker, HasDiscoveries, Model, Property};
 use tokio::time::Instant;
@@ -87,6 +92,35 @@ impl Search {
             violation,
             rests: checker.discovery(REST).is_some(),
         }
+    }
+
+    /// Compares what follows on each state with what follows on the one that it is taken for. Returns
+    /// how often there was something to compare.
+    pub(super) fn compare(scene: Scene) -> usize {
+        // Nothing is shared, or what is compared would have been made the same.
+        let after = |state: &State| -> Vec<State> {
+            let after = |step| state.after(&scene, step, &Shared::default());
+            state.steps().into_iter().map(after).collect()
+        };
+        let mut seen = HashMap::<u64, Vec<u64>>::new();
+        let mut again = 0;
+        let mut left = vec![State::new(&scene)];
+        while let Some(state) = left.pop() {
+            let next = after(&state);
+            let mut digests: Vec<u64> = next.iter().map(State::digest).collect();
+            digests.sort_unstable();
+            match seen.entry(state.digest()) {
+                Entry::Vacant(entry) => {
+                    entry.insert(digests);
+                    left.extend(next);
+                }
+                Entry::Occupied(entry) => {
+                    assert_eq!(*entry.get(), digests, "states are taken for the same and are not");
+                    again += 1;
+                }
+            }
+        }
+        again
     }
 
     /// Each state, if nothing goes wrong from then on, must come to rest: nothing held, nothing in
