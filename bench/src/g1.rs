@@ -2,8 +2,6 @@
 
 use std::{fmt::Write as _, path::Path};
 
-use anyhow::ensure;
-
 use crate::{
     load::Load,
     results::Section,
@@ -90,14 +88,8 @@ pub(crate) async fn run(quick: bool) -> anyhow::Result<()> {
     }
     let mut missed = Vec::new();
     let text = table(&stages, messages, &mut missed)?;
-    if quick {
-        println!("{text}");
-        return Ok(());
-    }
     let command = "cargo run --release -p bench -- g1";
-    Section { title: "G1: cost by backlog and groups", command, text }.write()?;
-    ensure!(missed.is_empty(), "a bound is missed: {}", missed.join("; "));
-    Ok(())
+    Section { title: "G1: cost by backlog and groups", command, text }.conclude(quick, &missed)
 }
 
 async fn set_up(binaries: &Path, fifo: bool, shape: Shape) -> anyhow::Result<Stage> {

@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, process::Command};
 
+use anyhow::ensure;
+
 /// A table with the command that made it.
 pub(crate) struct Section<'a> {
     pub(crate) title: &'a str,
@@ -10,6 +12,18 @@ pub(crate) struct Section<'a> {
 }
 
 impl Section<'_> {
+    /// Keeps a full measurement, and holds it to its bounds: `missed` names those that it misses. A
+    /// quick one is only printed: it checks the measurement itself.
+    pub(crate) fn conclude(self, quick: bool, missed: &[String]) -> anyhow::Result<()> {
+        if quick {
+            println!("{}", self.text);
+            return Ok(());
+        }
+        self.write()?;
+        ensure!(missed.is_empty(), "a bound is missed: {}", missed.join("; "));
+        Ok(())
+    }
+
     /// Prints the section and puts it into the file.
     pub(crate) fn write(&self) -> anyhow::Result<()> {
         let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/RESULTS.md"));

@@ -134,6 +134,17 @@ impl Stage {
         anyhow::bail!("messages are left after a minute: {:?}", self.counts().await?)
     }
 
+    /// Waits until so many of the messages that were ever sent are gone.
+    pub(crate) async fn settled(&mut self, messages: usize) -> anyhow::Result<()> {
+        for _ in 0..60_000 {
+            if self.progress().await?.settled >= messages {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        anyhow::bail!("fewer than {messages} messages are consumed in a minute")
+    }
+
     /// Who sends messages other than those sent before.
     pub(crate) async fn sender(&mut self, groups: Groups) -> anyhow::Result<Sender> {
         self.fills += 1;

@@ -57,6 +57,8 @@ const SIMULATED_TIMES: &str = "a duration up to 1h such as 50ms, or lognormal(50
 const LONGEST: Duration = Duration::from_hours(12);
 /// A message is handled within the 12 hours, with time to settle it.
 const LONGEST_HANDLER: Duration = Duration::from_hours(11);
+/// The carrier's part of that.
+const LONGEST_CARRIER: Duration = Duration::from_hours(10);
 const SHORTEST: Duration = Duration::from_millis(1);
 
 impl Settings {
@@ -145,8 +147,7 @@ impl Settings {
             retry_backoff: reader.duration("RETRY_BACKOFF", SHORTEST..=LONGEST),
             retry_backoff_max: reader.duration("RETRY_BACKOFF_MAX", SHORTEST..=LONGEST),
         };
-        let mut carrier_timeout =
-            reader.duration("CARRIER_TIMEOUT", SHORTEST..=Duration::from_hours(10));
+        let mut carrier_timeout = reader.duration("CARRIER_TIMEOUT", SHORTEST..=LONGEST_CARRIER);
         // A default gives way to what is set; only two settings can contradict each other.
         if !reader.is_set("CARRIER_TIMEOUT") {
             carrier_timeout = carrier_timeout.min(consumer.handler_timeout.mul_f64(0.75));

@@ -5,85 +5,26 @@ use std::{
     path::Path,
 };
 
-use anyhow::Context;
 use futures_util::TryStreamExt;
 use serde::Deserialize;
-use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{Connection, Row, SqliteConnection};
 use uuid::Uuid;
 
 use super::{
+    attempt::{Attempt, read_attempt},
+    findings::{
+        DOUBLE, FAILING_DELIVERED, Findings, INNOCENT, LOST, OUT_OF_ORDER, UNKNOWN, WRONG_LETTER,
+    },
     fleet::{FIFO, STANDARD},
     load::garbage_body,
     orders::{Book, customer_name},
     queues::Letter,
 };
 
-/// Examples that are kept of each kind of violation.
-const EXAMPLES: u64 = 5;
 /// A record may be committed so long after the attempt's end: a paused worker may hold the store's lock.
 const COMMIT_MS: u64 = 10_000;
 /// The attempts that a message has, the queues' `maxReceiveCount`.
 const ATTEMPTS: u64 = 3;
-
-/// What must not be, with its count, and what is only told.
-#[derive(Default)]
-pub(super) struct Findings {
-    violations: Vec<(&'static str, u64)>,
-    pub(super) examples: Vec<String>,
-    pub(super) notes: Vec<(&'static str, u64)>,
-}
-
-impl Findings {
-    pub(super) fn new() -> Self {
-        let violations = KINDS.iter().map(|kind| (*kind, 0)).collect();
-        Self { violations, ..Self::default() }
-    }
-
-    pub(super) fn add(&mut self, kind: &'static str, example: impl Fn() -> String) {
-        for (_, count) in self.violations.iter_mut().filter(|(name, _)| *name == kind) {
-            *count += 1;
-            if *count <= EXAMPLES {
-                self.examples.push(format!("{kind}: {}", example()));
-            }
-        }
-    }
-
-    pub(super) fn note(&mut self, kind: &'static str, count: u64) {
-        self.notes.push((kind, count));
-    }
-
-    pub(super) fn violations(&self) -> &[(&'static str, u64)] {
-        &self.violations
-    }
-
-    pub(super) fn is_clean(&self) -> bool {
-        self.violations.iter().all(|(_, count)| *count == 0)
-    }
-}
-
-pub(super) const LOST: &str = "lost: accepted, neither delivered nor dead-lettered as it should be";
-pub(super) const UNKNOWN: &str = "unknown: in the store or a dead letter, never accepted";
-pub(super) const OUT_OF_ORDER: &str =
-    "out of order: begun or delivered after a later one of its group";
-pub(super) const DOUBLE: &str =
-    "double effects: delivered twice without a pause or a duplicate message";
-pub(super) const STRANDED: &str = "stranded: in flight after a drain";
-pub(super) const INNOCENT: &str = "innocent dead letters: not made to fail";
-pub(super) const WRONG_LETTER: &str =
-    "dead letters with a wrong reason, number of attempts or number of copies";
-pub(super) const FAILING_DELIVERED: &str = "delivered although made to fail";
-pub(super) const UNCLEAN_EXIT: &str = "workers that ended late, by themselves or not with 0";
-const KINDS: [&str; 9] = [
-    LOST,
-    OUT_OF_ORDER,
-    DOUBLE,
-    STRANDED,
-    INNOCENT,
-    WRONG_LETTER,
-    FAILING_DELIVERED,
-    UNKNOWN,
-    UNCLEAN_EXIT,
-];
 
 /// What is audited.
 pub(super) struct Evidence<'a> {
@@ -102,17 +43,6 @@ struct Known {
     failed_attempts: u8,
     is_delivered: bool,
     letters: u8,
-}
-
-/// A row of the attempts table.
-struct Attempt {
-    message_id: String,
-    number: u32,
-    outcome: String,
-    reason: Option<String>,
-    worker: String,
-    started_ms: u64,
-    finished_ms: u64,
 }
 
 pub(super) async fn audit(
@@ -409,28 +339,4 @@ impl Audit<'_, '_> {
 #[serde(rename_all = "camelCase")]
 struct Identity {
     order_id: Uuid,
-}
-
-impl std::fmt::Display for Attempt {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { message_id, number, outcome, reason, worker, started_ms, finished_ms } = self;
-        let reason = reason.as_deref().unwrap_or_default();
-        write!(
-            f,
-            "attempt {number} {outcome} {reason} by {worker} from {started_ms} to {finished_ms} at message {message_id}"
-        )
-    }
-}
-
-fn read_attempt(row: &SqliteRow) -> anyhow::Result<Attempt> {
-    let millis = |name: &str| row.try_get::<i64, _>(name).map(|ms| ms as u64);
-    Ok(Attempt {
-        message_id: row.try_get("message_id").context("an attempt without message")?,
-        number: row.try_get("attempt")?,
-        outcome: row.try_get("outcome")?,
-        reason: row.try_get("reason")?,
-        worker: row.try_get("worker")?,
-        started_ms: millis("started_at_ms")?,
-        finished_ms: millis("finished_at_ms")?,
-    })
 }

@@ -3,7 +3,9 @@
 
 #![expect(clippy::disallowed_types, reason = "other processes, in real time")]
 
+mod attempt;
 mod audit;
+mod findings;
 mod fleet;
 mod http;
 mod load;
@@ -22,7 +24,8 @@ use anyhow::{Context, ensure};
 use tokio::time::{MissedTickBehavior, interval};
 
 use self::{
-    audit::{Evidence, Findings, STRANDED, UNCLEAN_EXIT},
+    audit::Evidence,
+    findings::{Findings, STRANDED, UNCLEAN_EXIT},
     fleet::Fleet,
     load::Load,
     monkey::Monkey,

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use super::{audit::Findings, fleet::Tally};
+use super::{findings::Findings, fleet::Tally};
 use crate::results::Section;
 
 /// What was done, and how fast.

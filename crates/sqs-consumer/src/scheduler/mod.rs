@@ -8,8 +8,10 @@
 //! What it guarantees, whatever the order of facts:
 //! * At most one message of a FIFO group runs; a later one starts only when every earlier one that
 //!   is held has succeeded or has been dead-lettered.
-//! * A message whose lease may be over is neither started nor deleted, and the lane stops with it.
-//! * Each ticket ends with exactly one [`Action::Forget`].
+//! * A message whose lease may be over is neither started nor deleted, nor extended or given back, and
+//!   the lane stops with it. The exception: on a FIFO queue an extension finds out whether a lease
+//!   still holds whose receive took too long.
+//! * Each ticket ends with exactly one [`Action::Forget`] or as the newer one of an [`Action::Adopt`].
 //! * At most one call about a message's visibility is under way.
 
 mod arrivals;

@@ -204,7 +204,7 @@ impl Scheduler {
         }
     }
 
-    /// Messages, on FIFO lanes, that wait for nothing but a handler.
+    /// Messages (on FIFO: lanes) that wait for nothing but a handler.
     pub(super) fn startable(&self) -> usize {
         if self.config.fifo { self.lanes.startable() } else { self.turns.startable() }
     }

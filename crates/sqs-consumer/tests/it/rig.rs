@@ -79,7 +79,18 @@ impl Rig {
 
     pub(crate) fn consume(&self, queue: &str, diary: &Diary, settings: Settings) -> Consuming {
         let dead = if queue == FIFO { FIFO_DLQ } else { STANDARD_DLQ };
-        let source = self.connection.queue(&self.url(queue), Some(&self.url(dead)));
+        self.consume_with(queue, Some(dead), diary, settings)
+    }
+
+    pub(crate) fn consume_with(
+        &self,
+        queue: &str,
+        dead: Option<&str>,
+        diary: &Diary,
+        settings: Settings,
+    ) -> Consuming {
+        let dead = dead.map(|dead| self.url(dead));
+        let source = self.connection.queue(&self.url(queue), dead.as_deref());
         let metrics = Metrics::register(&Registry::new(), "test");
         let consumer = Consumer::new(source, diary.clone(), settings, metrics).unwrap();
         let health = consumer.health();

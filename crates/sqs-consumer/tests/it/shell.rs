@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_sdk_sqs::types::QueueAttributeName;
 use local_sqs::{FaultRule, Faults};
 use sqs_consumer::{Drained, Health, Settings};
 
@@ -155,4 +156,31 @@ async fn two_consumers_share_a_fifo_queue_and_groups_stay_in_order() {
     for (group, numbers) in diary.by_group() {
         assert_eq!(numbers, (1..=30).collect::<Vec<_>>(), "{group}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_that_would_lose_messages_is_refused_with_what_to_change_and_consumed_once_it_is_mended()
+ {
+    let rig = Rig::start().await;
+    let client = rig.connection.sending();
+    client.create_queue().queue_name("bare").send().await.unwrap();
+    rig.send("bare", ["m/1".to_owned()]).await;
+    let diary = Diary::new(|_, _| Doing::Succeed(AT_ONCE));
+    let consumer = rig.consume_with("bare", None, &diary, quick());
+    let says = |what: &str| match &*consumer.health.borrow() {
+        Health::Failing(reason) => reason.contains(what),
+        _ => false,
+    };
+    until("it is refused", || says("RedrivePolicy")).await;
+    assert_eq!((rig.counts("bare"), diary.effects().len()), ((1, 0), 0), "nothing is received");
+
+    let policy = format!(
+        r#"{{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:{STANDARD_DLQ}","maxReceiveCount":"3"}}"#
+    );
+    let mended = client.set_queue_attributes().queue_url(rig.url("bare"));
+    mended.attributes(QueueAttributeName::RedrivePolicy, policy).send().await.unwrap();
+    rig.until_empty("bare").await;
+    assert_eq!(diary.effects(), ["m/1"]);
+    assert!(matches!(*consumer.health.borrow(), Health::Receiving));
+    consumer.stop().await;
 }

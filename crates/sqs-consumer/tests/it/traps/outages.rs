@@ -6,7 +6,7 @@ use prometheus::Registry;
 use sqs_consumer::{
     Queue, QueueError, ReceiveRequest, Settings,
     aws::{CallMetrics, Connection, Options},
-    scheduler::{Answer, Ended, Fate},
+    scheduler::{Answer, Config, Ended, Fate},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -280,4 +280,48 @@ fn trap_28d_a_message_that_fails_so_while_others_succeed_dies_of_its_own() {
     assert_eq!(attempts, [1, 2, 3]);
     assert!(f.ended().contains(&("bad/1".to_owned(), Fate::DeadLettered)));
     assert!(!f.stats().breaker_open);
+}
+
+#[test]
+fn trap_28e_the_fifth_failure_in_a_row_that_may_be_everyones_pauses_all_and_a_success_resets_them()
+{
+    let shared = Ended::Retry { not_before: None, shared: true };
+    let mut f = Fixture::new(Config { concurrency: 20, ..fifo() });
+    f.receive(&["a/1", "b/1", "c/1", "d/1", "e/1", "f/1", "g/1", "h/1", "i/1"]);
+    for name in ["a/1", "b/1", "c/1", "d/1"] {
+        f.finish(name, shared);
+    }
+    f.done("e/1");
+    for name in ["f/1", "g/1", "h/1"] {
+        f.finish(name, shared);
+    }
+    assert!(!f.stats().breaker_open, "four, a success, three");
+    f.finish("i/1", shared);
+    f.started();
+    f.pass(3 * SECOND);
+    let again = f.started();
+    assert!(!again.is_empty() && !f.stats().breaker_open, "four in a row are not enough");
+    f.finish(&again[0], shared);
+    assert!(f.stats().breaker_open, "the fifth is");
+}
+
+#[test]
+fn trap_28f_one_message_that_fails_so_pauses_nobody_else_and_is_not_given_up_alone() {
+    let mut f = Fixture::new(fifo());
+    f.receive(&["bad/1"]);
+    for _ in 0..600 {
+        if f.started().is_empty() {
+            f.pass(SECOND);
+            f.answer_all(Answer::Ok);
+        } else {
+            f.finish("bad/1", Ended::Retry { not_before: None, shared: true });
+        }
+        assert!(!f.stats().breaker_open);
+    }
+    assert_eq!(f.ended(), [], "nothing has shown that it is its own fault");
+    // The poll has waited all the time; the next one is a young one.
+    f.receive(&[]);
+    f.pass(2 * SECOND);
+    f.receive(&["good/1"]);
+    assert!(f.started().contains(&"good/1".to_owned()));
 }
