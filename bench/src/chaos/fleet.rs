@@ -23,6 +23,9 @@ pub(super) const FIFO_DLQ: &str = "order-queue-dlq.fifo";
 
 /// Short, so that leases end while workers are paused.
 pub(super) const VISIBILITY: Duration = Duration::from_secs(10);
+/// So long at most a failed order of the standard queue is kept from everybody: short against what is
+/// left of a lease, so that the one can be told from the other.
+pub(super) const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
 /// What a worker has from SIGTERM to its exit: an outstanding long poll of 20 s with its margin of 6 s, or
 /// the drain timeout if that is longer, then 5 s to give back, then the store, which may be locked.
@@ -140,6 +143,7 @@ impl Fleet {
             ("CARRIER_TIMEOUT", "3s".to_owned()),
             ("DRAIN_TIMEOUT", format!("{}s", DRAIN_TIMEOUT.as_secs())),
             ("RETRY_BACKOFF", "200ms".to_owned()),
+            ("RETRY_BACKOFF_MAX", format!("{}s", LONGEST_BACKOFF.as_secs())),
             ("CARRIER_SIMULATED_TIME", carrier),
         ]);
         let binary = self.binaries.join("delivery-worker");

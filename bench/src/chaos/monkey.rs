@@ -10,7 +10,7 @@ use std::{
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use super::{
-    fleet::{Fleet, State, VISIBILITY},
+    fleet::{Fleet, LONGEST_BACKOFF, State, VISIBILITY},
     queues,
 };
 
@@ -43,6 +43,10 @@ enum Phase {
     Calm,
     /// All workers have been told to stop.
     Stopping,
+    /// All have ended. Failed orders may still wait for their next attempt, but nothing else.
+    Stopped {
+        since: Instant,
+    },
 }
 
 pub(super) struct Monkey {
@@ -97,8 +101,15 @@ impl Monkey {
                 }
             }
             Phase::Stopping if fleet.workers.is_empty() => {
-                let counts = queues::counts(&fleet.addresses).await?;
-                let left = counts.in_flight();
+                self.phase = Phase::Stopped { since: Instant::now() };
+            }
+            Phase::Stopping => {}
+            Phase::Stopped { since } => {
+                let left = queues::counts(&fleet.addresses).await?.in_flight();
+                let margin = Duration::from_millis(200);
+                if left > 0 && since.elapsed() <= LONGEST_BACKOFF + margin {
+                    return Ok(());
+                }
                 if left > 0 {
                     fleet.tally.stranded += left;
                     let text = format!("{left} messages in flight after every worker had stopped");
@@ -109,7 +120,6 @@ impl Monkey {
                 self.next = now + HABITS.interval;
                 self.phase = Phase::Mischief;
             }
-            Phase::Stopping => {}
         }
         Ok(())
     }

@@ -19,7 +19,8 @@
 //! * **[`Verdict::Unavailable`]** says that what every message needs is down: nothing is
 //!   acknowledged, the attempt does not count, and receiving pauses until a probe succeeds.
 //! * **A drain** stops receiving, waits for the polls under way, lets running handlers finish, then
-//!   gives back the rest, the head of a lane before its tail.
+//!   gives back the rest, the head of a lane before its tail; but what the queue would dead-letter at
+//!   its next receive is attempted.
 //!
 //! SQS delivers at least once, so a handler must be safe to repeat.
 //!

@@ -41,6 +41,8 @@ pub enum Broken {
     ReleaseUnderOwnPolls,
     /// A drain forgets the deletes that wait for company.
     DropDeletesOnDrain,
+    /// A drain gives back what is here on its last receive.
+    LastReceiveGoesBack,
     /// A failed receive is repeated at once.
     NoPauseAfterFailedReceive,
     /// A message that is received again is taken for another one.
@@ -52,7 +54,7 @@ pub enum Broken {
 #[cfg(feature = "broken-schedulers")]
 impl Broken {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::AnyMessageOfTheLane,
         Self::TailLeftBehind,
         Self::TailWithHead,
@@ -68,6 +70,7 @@ impl Broken {
         Self::DropPollsOnDrain,
         Self::ReleaseUnderOwnPolls,
         Self::DropDeletesOnDrain,
+        Self::LastReceiveGoesBack,
         Self::NoPauseAfterFailedReceive,
         Self::RunsDuplicates,
         Self::OutageCountsAsAttempt,

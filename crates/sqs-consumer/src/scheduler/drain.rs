@@ -2,6 +2,11 @@
 //!
 //! Outstanding receives are never dropped, since their messages would stay leased; and nothing is
 //! given back while one is outstanding, since it would be received again at once.
+//!
+//! Except what is here on its last receive: were that given back, the queue's redrive policy would
+//! dead-letter it at the next receive, though nobody has tried. So it is attempted, and on FIFO what
+//! is before it in its lane. Workers that stop together would otherwise pass a message from one to
+//! the other until its receives are used up.
 
 use std::time::Duration;
 
@@ -9,6 +14,7 @@ use super::{
     Action, Config, Fate, Scheduler, Ticket,
     broken::Broken,
     held::{Call, Held, Phase, Place},
+    lanes::Lane,
 };
 use crate::time::Time;
 
@@ -43,6 +49,19 @@ impl Drain {
         self.0.is_some()
     }
 
+    /// What can go back has gone; what is left may start.
+    pub(super) fn may_start(&self) -> bool {
+        self.0.is_none_or(|progress| progress.released && !progress.handlers_stopped)
+    }
+
+    fn has_released(&self) -> bool {
+        self.0.is_some_and(|progress| progress.released)
+    }
+
+    fn has_stopped_handlers(&self) -> bool {
+        self.0.is_some_and(|progress| progress.handlers_stopped)
+    }
+
     pub(super) fn is_over(&self, nothing_left: bool) -> bool {
         self.0.is_some_and(|progress| nothing_left || progress.given_up)
     }
@@ -69,16 +88,16 @@ impl Scheduler {
         let Some(mut progress) = self.drain.0 else { return };
         let may_release = self.polls_have_ended() || self.breaks(Broken::ReleaseUnderOwnPolls);
         let stop_handlers = now >= progress.handlers && !progress.handlers_stopped;
-        if (may_release || stop_handlers) && !progress.released {
+        if (may_release && !progress.released) || stop_handlers {
             progress.released = true;
+            progress.handlers_stopped |= stop_handlers;
+            self.drain.0 = Some(progress);
             self.release_all(now);
         }
-        if progress.released {
-            self.release_waiting();
-        }
         if stop_handlers {
-            progress.handlers_stopped = true;
             self.stop_handlers(now);
+        } else if progress.released && self.turns.waiting() > 0 {
+            self.release_waiting(now);
         }
         if now >= progress.flush && !progress.given_up && self.polls_have_ended() {
             progress.given_up = true;
@@ -91,26 +110,46 @@ impl Scheduler {
 
     /// What waits goes back, and what will wait from now on.
     fn release_all(&mut self, now: Time) {
-        self.lanes.close_all();
-        let backing_off = |held: &Held| {
+        self.lanes.all_closed = true;
+        for lane in self.lanes.all() {
+            self.lane_changed(lane);
+        }
+        self.release_waiting(now);
+    }
+
+    /// The same for a standard queue.
+    fn release_waiting(&mut self, now: Time) {
+        let waits = |held: &Held| {
             let waits = matches!(
                 held.phase,
-                Phase::Backoff { .. } | Phase::DeadLettering { call: Call::RetryAt(_), .. }
+                Phase::Waiting
+                    | Phase::Backoff { .. }
+                    | Phase::DeadLettering { call: Call::RetryAt(_), .. }
             );
-            waits && matches!(held.place, Place::Turn(_))
+            waits && matches!(held.place, Place::Turn(_)) && !self.must_be_attempted(held)
         };
-        for ticket in self.tickets_of(backing_off) {
+        for ticket in self.tickets_of(waits) {
             let until = self.held[&ticket].phase.wakeup().unwrap_or(now);
             self.give_back(ticket, until.saturating_since(now), Fate::Released);
         }
     }
 
-    fn release_waiting(&mut self) {
-        if self.turns.waiting() > 0 {
-            for ticket in self.all_waiting() {
-                self.give_back(ticket, Duration::ZERO, Fate::Released);
-            }
-        }
+    /// Whether a drain gives back what waits in this lane now, rather than going on to one of them that
+    /// is here on its last receive.
+    pub(super) fn drain_closes(&self, lane: &Lane) -> bool {
+        let must = |ticket: &Ticket| self.must_be_attempted(&self.held[ticket]);
+        self.drain.has_released() && !lane.waiting.is_empty() && !lane.waiting.values().any(must)
+    }
+
+    /// Of this message, which is here on its last receive, nothing has come yet.
+    fn must_be_attempted(&self, held: &Held) -> bool {
+        matches!(held.phase, Phase::Waiting | Phase::Backoff { .. }) && self.keeps(held)
+    }
+
+    /// Whether a drain keeps this message as long as it can, since giving it back would be its end.
+    pub(super) fn keeps(&self, held: &Held) -> bool {
+        let last = self.config.max_receive_count.is_some_and(|max| held.receive_count >= max);
+        last && !self.drain.has_stopped_handlers() && !self.breaks(Broken::LastReceiveGoesBack)
     }
 
     fn stop_handlers(&mut self, now: Time) {

@@ -34,7 +34,7 @@ pub(super) struct Lanes {
     pub(super) next_seat: u64,
     pub(super) startable: usize,
     pub(super) blocked: usize,
-    /// A drain releases everything: what arrives from now on leaves too.
+    /// A drain has given back what it could: what arrives from now on leaves too.
     pub(super) all_closed: bool,
 }
 
@@ -132,12 +132,8 @@ impl Lanes {
         self.list(id);
     }
 
-    pub(super) fn close_all(&mut self) {
-        self.all_closed = true;
-        let all: Vec<LaneId> = self.slab.iter().map(|(id, _)| LaneId(id)).collect();
-        for id in all {
-            self.close(id);
-        }
+    pub(super) fn all(&self) -> Vec<LaneId> {
+        self.slab.iter().map(|(id, _)| LaneId(id)).collect()
     }
 
     fn list(&mut self, id: LaneId) {
@@ -196,6 +192,9 @@ impl Lanes {
 impl Scheduler {
     /// Brings the lane's standing (closed, startable, blocked, gone) up to date with its head.
     pub(super) fn lane_changed(&mut self, id: LaneId) {
+        if self.drain_closes(&self.lanes.slab[id.0]) {
+            self.lanes.close(id);
+        }
         let lanes = &mut self.lanes;
         let lane = &mut lanes.slab[id.0];
         if lane.closed && lane.leaving.is_empty() && lane.acknowledging == 0 {

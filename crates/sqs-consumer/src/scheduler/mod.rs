@@ -120,7 +120,8 @@ impl Scheduler {
         self.polling.active(at);
     }
 
-    /// Begins the drain: no receive, no start; what runs may finish until the drain timeout.
+    /// Begins the drain: no receive, no start but of what is here on its last receive; what runs may
+    /// finish until the drain timeout.
     pub fn drain(&mut self, now: Time) {
         self.drain.begin(now, &self.config);
     }
@@ -151,7 +152,7 @@ impl Scheduler {
     pub fn next_wakeup(&self, now: Time) -> Option<Time> {
         let poll =
             self.polling.retry_at().filter(|_| !self.drain.begun() && self.polling.is_idle());
-        let probe = self.breaker.probe_at().filter(|_| !self.drain.begun());
+        let probe = self.breaker.probe_at().filter(|_| self.drain.may_start());
         [
             self.wakeups.first().map(|&(at, _)| at),
             self.lease_timers.first(),
@@ -188,7 +189,7 @@ impl Scheduler {
     }
 
     fn start_ready(&mut self, now: Time) {
-        if self.drain.begun() {
+        if !self.drain.may_start() {
             return;
         }
         while self.running < self.config.concurrency && self.breaker.allows(now) {

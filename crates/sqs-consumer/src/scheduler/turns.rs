@@ -151,16 +151,4 @@ impl Scheduler {
             }
         }
     }
-
-    /// All that wait, group by group.
-    pub(super) fn all_waiting(&mut self) -> Vec<Ticket> {
-        let groups: Vec<TurnId> = self.turns.groups.iter().map(|(id, _)| TurnId(id)).collect();
-        let mut all = Vec::with_capacity(self.turns.waiting);
-        for id in groups {
-            while let Some(ticket) = self.first_waiting(id) {
-                all.push(ticket);
-            }
-        }
-        all
-    }
 }

@@ -95,15 +95,23 @@ impl Fixture {
 
     /// Answers one of the outstanding receives, counted from the oldest.
     pub(crate) fn receive_on(&mut self, poll: usize, names: &[&str], receive_count: u32) {
+        self.receive_counted(poll, names.iter().map(|name| (*name, receive_count)));
+    }
+
+    /// Answers the oldest outstanding receive with messages that were received so many times.
+    pub(crate) fn receive_each(&mut self, messages: &[(&str, u32)]) {
+        self.receive_counted(0, messages.iter().copied());
+    }
+
+    fn receive_counted<'a>(&mut self, poll: usize, messages: impl Iterator<Item = (&'a str, u32)>) {
         let (poll, _, requested_at) = self.polls.remove(poll).expect("a receive is outstanding");
-        let arrivals = names
-            .iter()
-            .map(|name| {
+        let arrivals = messages
+            .map(|(name, receive_count)| {
                 let ticket = Ticket(self.next_ticket);
                 self.next_ticket += 1;
-                self.names.insert(ticket, (*name).to_owned());
+                self.names.insert(ticket, name.to_owned());
                 let group = name.split_once('/').map(|(group, _)| group.into());
-                Arrival { ticket, message_id: (*name).into(), group, receive_count }
+                Arrival { ticket, message_id: name.into(), group, receive_count }
             })
             .collect();
         self.scheduler.received(self.now, poll, requested_at, arrivals);

@@ -45,6 +45,12 @@ impl Simulation<'_> {
                 }
             }
             What::ScaleOut => self.join()?,
+            What::StopAll => {
+                while let Some(worker) = self.pick_serving(0) {
+                    self.begin_drain(worker)?;
+                }
+                self.join()?;
+            }
             What::Replace { worker } => {
                 self.join()?;
                 if let Some(worker) = self.pick_serving(worker) {

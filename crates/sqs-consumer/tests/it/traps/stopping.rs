@@ -150,6 +150,61 @@ async fn trap_18b_a_stop_awaits_every_poll_and_then_releases_each_message_once()
 }
 
 #[test]
+fn trap_18d_what_is_here_on_its_last_receive_is_attempted_instead_of_being_released() {
+    let config = Config { concurrency: 1, retry_backoff: SECOND, ..standard() };
+    let mut f = Fixture::new(config);
+    f.drain();
+    f.receive_each(&[("m", 1), ("n", 3), ("o", 2), ("p", 3)]);
+    let Call::Return(released) = f.answer(Answer::Ok) else { panic!("a return") };
+    assert_eq!(released, [("m".to_owned(), AT_ONCE), ("o".to_owned(), AT_ONCE)]);
+    assert_eq!(f.started(), ["n"]);
+    f.done("n");
+    assert_eq!(f.answer(Answer::Ok), Call::Delete(vec!["n".to_owned()]));
+    // This one has had its attempt: SQS's redrive policy is told to end it.
+    assert_eq!(f.started(), ["p"]);
+    f.fail("p");
+    assert_eq!(f.answer(Answer::Ok), Call::Return(vec![("p".to_owned(), AT_ONCE)]));
+    assert!(f.is_drained());
+}
+
+#[test]
+fn trap_18e_a_lane_goes_on_to_its_message_on_the_last_receive_and_then_goes_back() {
+    let mut f = Fixture::new(Config { concurrency: 10, ..fifo() });
+    f.drain();
+    f.receive_each(&[("a/1", 1), ("a/2", 3), ("a/3", 1), ("b/1", 1)]);
+    assert_eq!(f.answer(Answer::Ok), Call::Return(vec![("b/1".to_owned(), AT_ONCE)]));
+    assert_eq!(f.started(), ["a/1"]);
+    f.done("a/1");
+    assert_eq!(f.answer(Answer::Ok), Call::Delete(vec!["a/1".to_owned()]));
+    assert_eq!(f.started(), ["a/2"]);
+    f.done("a/2");
+    assert_eq!(f.answer(Answer::Ok), Call::Delete(vec!["a/2".to_owned()]));
+    assert_eq!(f.answer(Answer::Ok), Call::Return(vec![("a/3".to_owned(), AT_ONCE)]));
+    assert_eq!(f.started(), [""; 0]);
+    assert!(f.is_drained());
+}
+
+#[tokio::test(start_paused = true)]
+async fn trap_18f_workers_that_stop_together_do_not_pass_a_message_on_until_it_is_dead() {
+    for shape in SHAPES {
+        let queue = Modelled::new(shape);
+        let workers: Vec<_> =
+            (0..6).map(|_| queue.work(steady(), |_, _| Doing::Succeed(SECOND / 10))).collect();
+        // Each has a receive outstanding when the message comes and all have been told to stop.
+        queue.until("all poll", |queue| queue.asked(Operation::Receive).len() >= 6).await;
+        let stopping: Vec<_> = workers.into_iter().map(|w| tokio::spawn(w.stop())).collect();
+        // The clock is paused: it goes on once all have seen the stop.
+        sleep(SECOND / 10).await;
+        queue.send(["g/1"]);
+        for stop in stopping {
+            assert_eq!(stop.await.unwrap().stranded, 0);
+        }
+        assert_eq!(queue.dead(), Vec::<String>::new(), "{shape:?}");
+        assert_eq!((queue.effects().len(), queue.counts()), (1, (0, 0)), "{shape:?}");
+    }
+}
+
+#[test]
 fn trap_19_buffered_acknowledgements_are_flushed_at_the_stop() {
     for finished in 1..=9 {
         let mut f = Fixture::new(Config { concurrency: 10, ..standard() });

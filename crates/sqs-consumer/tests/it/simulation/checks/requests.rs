@@ -144,6 +144,14 @@ impl Simulation<'_> {
             let what = "is released while own receives are outstanding";
             return violates(Check::DrainLeavesNothing, what);
         }
+        // Nobody else can have it: SQS would dead-letter it.
+        let untried = slot.attempt.is_none() && self.is_untried_last_receive(slot);
+        if untried && !lost && !slot.returning && now < handlers_end {
+            return violates(
+                Check::DrainLeavesNothing,
+                "goes back though this is its last receive",
+            );
+        }
         self.check_return_order(index, ticket, slot, batch)
     }
 

@@ -40,7 +40,7 @@ impl Simulation<'_> {
         let (now, worker) = (self.now, &self.workers[index]);
         let slot = self.slot(index, ticket)?;
         let violates = |check, what: &str| worker.violates(now, check, Some(slot), what);
-        if worker.draining_since.is_some() {
+        if worker.draining_since.is_some() && !self.leads_to_last_receive(index, ticket, slot) {
             return violates(Check::DrainLeavesNothing, "starts during the drain");
         }
         if slot.running.is_some() {
@@ -63,6 +63,21 @@ impl Simulation<'_> {
             return violates(Check::HeadIsSettledFirst, &what);
         }
         Ok(())
+    }
+
+    /// Whether SQS would dead-letter the message, or one behind it in its lane, if it were given back.
+    fn leads_to_last_receive(&self, index: usize, ticket: Ticket, slot: &Slot) -> bool {
+        let of_lane = |other: &Slot| self.plan.fifo && other.group == slot.group;
+        let mut later = self.workers[index].slots.range(ticket..);
+        later.any(|(other_ticket, other)| {
+            (*other_ticket == ticket || of_lane(other)) && self.is_untried_last_receive(other)
+        })
+    }
+
+    /// Nothing has come of the message's receive, and by SQS's redrive policy it is the last one.
+    pub(in crate::simulation) fn is_untried_last_receive(&self, slot: &Slot) -> bool {
+        let last = self.plan.redrive.is_some_and(|max| slot.receive_count >= max);
+        last && !slot.verdict.is_some_and(|ended| matches!(ended, Ended::Done | Ended::DeadLetter))
     }
 
     fn check_attempt(&self, index: usize, slot: &Slot, attempt: Attempt) -> Checked {

@@ -209,7 +209,7 @@ fn troubles(
     let trouble = |_| {
         let at = random.random_range(0..length);
         let worker = random.random_range(0..6);
-        let what = match random.random_range(0..12) {
+        let what = match random.random_range(0..13) {
             0..3 => What::Crash {
                 worker,
                 replaced_after: random.random_range(0..10_000),
@@ -223,7 +223,8 @@ fn troubles(
             },
             6..8 => What::ScaleIn { worker },
             8 => What::ScaleOut,
-            9 | 10 => What::Replace { worker },
+            9 => What::StopAll,
+            10 | 11 => What::Replace { worker },
             _ => What::Redrive { mended: chance(random, 0.6) },
         };
         Trouble { at, what }

@@ -132,6 +132,8 @@ pub(super) enum What {
     ScaleIn { worker: usize },
     /// One more worker.
     ScaleOut,
+    /// All are told to drain, and a new one comes.
+    StopAll,
     /// A deployment: a new worker, then the old one drains.
     Replace { worker: usize },
     /// The dead letters go back to the queue; mended, or just as they are.
