@@ -5,6 +5,7 @@
 
 #![expect(clippy::print_stdout, reason = "a command-line tool prints its results")]
 
+mod chaos;
 mod d1;
 mod g1;
 mod idle;
@@ -38,6 +39,11 @@ const USAGE: &str = "usage: cargo run --release -p bench -- <what> [--quick]
   g1    cost per message by backlog and groups
   d1    SIGTERM under load: time to exit, messages left behind
 
+  chaos [--orders N] [--seed S] [--keep]
+        the whole fleet as processes that are killed, stopped and paused at random while N
+        orders (1000000) go through it, then an audit of queues, store and dead letters;
+        with fewer orders nothing is written; --keep keeps the folder with logs and store
+
   --quick measures about a tenth, to check the measurement itself: nothing is written,
   and no bound is held
 ";
@@ -48,6 +54,10 @@ fn main() -> ExitCode {
     let (what, quick) = match words[..] {
         // What the measurements start themselves.
         ["role", spec] => return ended(role::run(spec)),
+        ["chaos", ref options @ ..] => {
+            let Some(options) = chaos::Options::parse(options) else { return usage() };
+            return ended(chaos::run(options));
+        }
         [what] => (what, false),
         [what, "--quick"] => (what, true),
         _ => ("", false),
@@ -62,8 +72,7 @@ fn main() -> ExitCode {
         "g1" => on_runtime(g1::run(quick)),
         "d1" => on_runtime(d1::run(quick)),
         _ => {
-            print!("{USAGE}");
-            return ExitCode::from(64);
+            return usage();
         }
     })
 }
@@ -80,4 +89,9 @@ fn ended(outcome: anyhow::Result<()>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn usage() -> ExitCode {
+    print!("{USAGE}");
+    ExitCode::from(64)
 }

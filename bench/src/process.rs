@@ -11,7 +11,7 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -67,11 +67,20 @@ pub(crate) fn cores() -> anyhow::Result<usize> {
 
 impl Process {
     pub(crate) fn start(binary: &Path, env: &BTreeMap<&str, String>) -> anyhow::Result<Self> {
+        Self::start_with_log(binary, env, Stdio::null())
+    }
+
+    /// Starts with the log, which a service writes to standard error, going somewhere.
+    pub(crate) fn start_with_log(
+        binary: &Path,
+        env: &BTreeMap<&str, String>,
+        log: impl Into<Stdio>,
+    ) -> anyhow::Result<Self> {
         let child = Command::new(binary)
             .env_clear()
             .envs(env.iter().map(|(name, value)| (*name, value)))
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .with_context(|| format!("cannot start {}", binary.display()))?;
         Ok(Self(child))
@@ -90,6 +99,22 @@ impl Process {
             .spawn()
             .context("taskset, of util-linux, is needed")?;
         Ok(Self(child))
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Sends a signal by its name, such as `TERM`, to a process that has not been waited for.
+    pub(crate) fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let sent = Command::new("kill").args([format!("-{name}"), self.id().to_string()]).status();
+        ensure!(sent.context("cannot run kill")?.success(), "cannot send SIG{name}");
+        Ok(())
+    }
+
+    /// How the process ended; nothing while it runs.
+    pub(crate) fn exited(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        Ok(self.0.try_wait()?)
     }
 
     /// Resident memory in KiB, as Linux counts it.

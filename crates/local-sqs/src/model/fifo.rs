@@ -62,6 +62,11 @@ impl Groups {
         visible.map(|(seq, _)| seq).take(limit).collect()
     }
 
+    /// The groups that can be served, in turn.
+    pub(super) fn in_turn(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.turns.values().map(|group| self.name(*group))
+    }
+
     pub(super) fn has_servable(&self) -> bool {
         !self.turns.is_empty()
     }

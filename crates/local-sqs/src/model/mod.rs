@@ -24,6 +24,7 @@ mod error;
 mod fifo;
 mod groups;
 mod handle;
+mod identity;
 mod limits;
 mod line;
 mod message;

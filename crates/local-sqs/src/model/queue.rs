@@ -191,6 +191,15 @@ impl Queue {
         }
     }
 
+    /// The groups of a FIFO queue that can be served, in turn.
+    pub(super) fn groups_in_turn(&self) -> impl Iterator<Item = &Arc<str>> {
+        let fifo = match &self.turns {
+            Turns::Standard(_) => None,
+            Turns::Fifo(groups) => Some(groups.in_turn()),
+        };
+        fifo.into_iter().flatten()
+    }
+
     pub(super) fn has_receivable(&self) -> bool {
         match &self.turns {
             Turns::Standard(lanes) => !lanes.is_empty(),

@@ -37,7 +37,7 @@ impl Scheduler {
                     // A standard queue confirms no lease. Somebody else will have it.
                     self.actions.push(Action::Forget { ticket: arrival.ticket, fate: Fate::Lost });
                 }
-                Some(held) => self.adopt(held, &arrival, lease, late),
+                Some(held) => self.adopt(now, held, &arrival, lease, late),
                 None => self.hold(arrival, lease, late, full),
             }
         }
@@ -49,7 +49,7 @@ impl Scheduler {
         let place = if self.config.fifo {
             self.lanes.join(group.as_ref(), ticket)
         } else {
-            Place::Turn(self.turns.join(group.as_ref()))
+            Place::Turn(self.turns.join(group.as_ref(), self.config.group_concurrency))
         };
         self.by_message.insert(message_id.clone(), ticket);
         let held = Held {
@@ -77,10 +77,19 @@ impl Scheduler {
 
     /// SQS has handed out a message that is still held here. Nobody else has it, and the newest
     /// handle is the one that counts; the work goes on.
-    fn adopt(&mut self, ticket: Ticket, arrival: &Arrival, lease: Lease, unconfirmed: bool) {
+    fn adopt(
+        &mut self,
+        now: Time,
+        ticket: Ticket,
+        arrival: &Arrival,
+        lease: Lease,
+        unconfirmed: bool,
+    ) {
         let held = self.held.get_mut(&ticket).expect("indexed messages are held");
-        if arrival.receive_count < held.receive_count {
-            // An answer that was overtaken by that of a later receive.
+        let is_older = arrival.receive_count < held.receive_count;
+        if is_older || unconfirmed && !held.unconfirmed {
+            // An answer that was overtaken by that of a later receive, or one whose own lease may be
+            // over: work is not gone on with on the strength of that.
             self.actions.push(Action::Forget { ticket: arrival.ticket, fate: Fate::Lost });
             return;
         }
@@ -103,7 +112,7 @@ impl Scheduler {
         {
             // A handle of a FIFO queue has no effect any more once there is a newer one: whatever
             // is under way, the message is here.
-            self.stay(ticket);
+            self.stay(now, ticket);
         } else if let Phase::Returning { visibility, fate, .. } = phase {
             self.give_back(ticket, visibility, fate);
         } else {

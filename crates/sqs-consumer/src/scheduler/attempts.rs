@@ -11,9 +11,12 @@ use super::{
 use crate::{handler::Attempt, time::Time};
 
 impl Scheduler {
-    /// A handler has ended. Ignored for a message that is not running any more.
+    /// A handler has ended. Of a message that is not running any more only what it says of all counts.
     pub fn finished(&mut self, now: Time, ticket: Ticket, ended: Ended) {
         let Some(held) = self.held.get(&ticket) else {
+            if ended == Ended::Unavailable {
+                self.breaker.unavailable(now, ticket, &mut self.jitter);
+            }
             return;
         };
         let Phase::Running { since, attempt } = held.phase else {
@@ -32,9 +35,13 @@ impl Scheduler {
         }
         match (ended, shared) {
             (Ended::Done, _) => self.acknowledge(now, ticket),
-            (Ended::DeadLetter, _) => self.dead_letter_or_give_back(now, ticket),
-            (Ended::Unavailable, _) | (_, Some(Shared::Waits)) => {
+            (Ended::DeadLetter, _) => self.dead_letter_or_give_back(now, ticket, None),
+            (Ended::Unavailable, _)
+            | (Ended::Retry { not_before: None, .. }, Some(Shared::Waits)) => {
                 self.set_phase(ticket, Phase::Waiting);
+            }
+            (Ended::Retry { not_before: Some(least), .. }, Some(Shared::Waits)) => {
+                self.wait_in_place(now, ticket, least.min(LONGEST_BACKOFF));
             }
             (Ended::Retry { not_before, .. }, Some(Shared::DoesNotCount)) => {
                 self.try_again_in_place(now, ticket, not_before);
@@ -99,7 +106,7 @@ impl Scheduler {
                 // Visible at once: the next receive makes SQS move it.
                 self.give_back(ticket, Duration::ZERO, Fate::BackedOff);
             } else {
-                self.dead_letter_or_give_back(now, ticket);
+                self.dead_letter_or_give_back(now, ticket, not_before);
             }
             return;
         }
@@ -121,8 +128,12 @@ impl Scheduler {
         let held = self.held.get_mut(&ticket).expect("looked up by the caller");
         held.uncounted += 1;
         let failures = held.receive_count + held.retries + held.uncounted;
-        let in_lane = matches!(held.place, Place::Lane { .. });
         let backoff = self.backoff(failures, not_before);
+        self.wait_in_place(now, ticket, backoff);
+    }
+
+    fn wait_in_place(&mut self, now: Time, ticket: Ticket, backoff: Duration) {
+        let in_lane = matches!(self.held[&ticket].place, Place::Lane { .. });
         if self.drain.begun() && !in_lane {
             self.give_back(ticket, backoff, Fate::Released);
         } else {
@@ -138,14 +149,19 @@ impl Scheduler {
 
     /// Copies the message to the dead-letter queue; without one, gives it back to the queue, whose
     /// own redrive policy ends it.
-    pub(super) fn dead_letter_or_give_back(&mut self, now: Time, ticket: Ticket) {
+    fn dead_letter_or_give_back(
+        &mut self,
+        now: Time,
+        ticket: Ticket,
+        not_before: Option<Duration>,
+    ) {
         if self.config.dead_letter_queue {
             self.set_phase(ticket, Phase::DeadLettering { call: Call::UnderWay, failures: 0 });
             self.actions.push(Action::DeadLetter { ticket });
             return;
         }
         let number = self.attempt(&self.held[&ticket]).number;
-        let backoff = self.backoff(number, None);
+        let backoff = self.backoff(number, not_before);
         self.give_back_or_close(now, ticket, backoff);
     }
 }

@@ -7,26 +7,41 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng};
 /// Draws backoffs; the same seed draws the same ones.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Jitter {
-    seed: u64,
-    drawn: u64,
+    pub(super) seed: u64,
+    pub(super) drawn: u64,
+    pub(super) off: bool,
 }
 
 impl Jitter {
     pub(super) fn new(seed: u64) -> Self {
-        Self { seed, drawn: 0 }
+        Self { seed, drawn: 0, off: false }
+    }
+
+    /// Draws the longest backoff each time.
+    #[cfg(feature = "identity")]
+    pub(super) fn off() -> Self {
+        Self { seed: 0, drawn: 0, off: true }
     }
 
     /// `first` doubled `failures - 1` times, at most `max`, then between half of that and all of
     /// it: retries that failed together do not come back together.
     pub(super) fn backoff(&mut self, first: Duration, max: Duration, failures: u32) -> Duration {
-        let doublings = failures.saturating_sub(1).min(31);
-        let full = first.saturating_mul(1 << doublings).min(max);
+        let full = full_backoff(first, max, failures);
+        if self.off {
+            return full;
+        }
         // Failures are rare: a generator for each draw costs nothing and leaves two numbers as the
         // whole state.
         let mut random = SmallRng::seed_from_u64(self.seed.wrapping_add(self.drawn));
         self.drawn += 1;
         full.mul_f64(random.random_range(0.5..=1.0))
     }
+}
+
+/// `first` doubled `failures - 1` times, at most `max`.
+pub(super) fn full_backoff(first: Duration, max: Duration, failures: u32) -> Duration {
+    let doublings = failures.saturating_sub(1).min(31);
+    first.saturating_mul(1 << doublings).min(max)
 }
 
 #[cfg(test)]

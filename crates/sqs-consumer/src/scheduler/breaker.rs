@@ -13,28 +13,28 @@ use crate::time::Time;
 /// tried; its outcome closes the breaker or doubles the pause.
 #[derive(Clone, Debug)]
 pub(super) struct Breaker {
-    timing: Timing,
-    open: Option<Open>,
-    run: Option<Run>,
-    last_success: Option<Time>,
+    pub(super) timing: Timing,
+    pub(super) open: Option<Open>,
+    pub(super) run: Option<Run>,
+    pub(super) last_success: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug, Hash)]
-struct Open {
-    until: Time,
+pub(super) struct Open {
+    pub(super) until: Time,
     /// Openings in a row, for the pause.
-    failures: u32,
-    probe: Option<Ticket>,
+    pub(super) failures: u32,
+    pub(super) probe: Option<Ticket>,
     /// By failures that may be everyone's; else a handler has said so.
-    suspected: bool,
+    pub(super) suspected: bool,
 }
 
 /// Failures since the last success that may be everyone's.
 #[derive(Clone, Copy, Debug, Hash)]
-struct Run {
-    length: u32,
-    first: Ticket,
-    several: bool,
+pub(super) struct Run {
+    pub(super) length: u32,
+    pub(super) first: Ticket,
+    pub(super) several: bool,
 }
 
 /// A failure that may be everyone's.
@@ -132,9 +132,17 @@ impl Breaker {
         jitter: &mut Jitter,
         suspected: bool,
     ) {
-        // Handlers that were already running when it opened say nothing new.
-        if self.open.is_some_and(|open| open.probe != Some(ticket)) {
-            return;
+        // Handlers that were already running when it opened say nothing new, but for how long.
+        if let Some(open) = &mut self.open
+            && open.probe != Some(ticket)
+        {
+            // Unless it was only suspected so far, or the pause was over and nothing had been tried.
+            let is_certain_now = open.suspected && !suspected;
+            let is_pausing = open.probe.is_some() || now < open.until;
+            if is_pausing && !is_certain_now {
+                open.until = open.until.max(now + pause);
+                return;
+            }
         }
         let failures = self.open.map_or(0, |open| open.failures).saturating_add(1);
         let (first, longest) = (self.timing.breaker_backoff, self.timing.breaker_backoff_max);
@@ -142,7 +150,8 @@ impl Breaker {
         self.open = Some(Open { until: now + pause, failures, probe: None, suspected });
     }
 
-    pub(super) fn forgotten(&mut self, ticket: Ticket) {
+    /// A handler runs no more. If nothing was told of how it went, another message is tried.
+    pub(super) fn ended(&mut self, ticket: Ticket) {
         if let Some(open) = &mut self.open
             && open.probe == Some(ticket)
         {

@@ -6,6 +6,10 @@ use super::Scheduler;
 
 /// A rule of the scheduler that is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(
+    not(feature = "broken-schedulers"),
+    expect(unreachable_pub, reason = "public for those who break rules only")
+)]
 pub enum Broken {
     /// Any waiting message of a lane starts, not only its head.
     AnyMessageOfTheLane,

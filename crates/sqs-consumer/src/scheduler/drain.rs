@@ -13,18 +13,18 @@ use super::{
 use crate::time::Time;
 
 #[derive(Clone, Debug, Default, Hash)]
-pub(super) struct Drain(Option<Progress>);
+pub(super) struct Drain(pub(super) Option<Progress>);
 
 #[derive(Clone, Copy, Debug, Hash)]
-struct Progress {
+pub(super) struct Progress {
     /// Handlers that still run are stopped here.
-    handlers: Time,
+    pub(super) handlers: Time,
     /// What is still held is given up here.
-    flush: Time,
+    pub(super) flush: Time,
     /// No receive is outstanding any more: what waited has been given back.
-    released: bool,
-    handlers_stopped: bool,
-    given_up: bool,
+    pub(super) released: bool,
+    pub(super) handlers_stopped: bool,
+    pub(super) given_up: bool,
 }
 
 impl Drain {

@@ -14,51 +14,51 @@ use slab::Slab;
 use super::{
     Action, Fate, Scheduler, Ticket,
     broken::Broken,
-    held::{Call, Phase, Place},
+    held::{Call, Held, Phase, Place, VisibilityCall},
 };
 use crate::time::Time;
 
 /// A group's lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct LaneId(usize);
+pub(super) struct LaneId(pub(super) usize);
 
 /// All lanes, and which of them can start their head.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lanes {
-    by_group: HashMap<Arc<str>, LaneId>,
-    slab: Slab<Lane>,
+    pub(super) by_group: HashMap<Arc<str>, LaneId>,
+    pub(super) slab: Slab<Lane>,
     /// Lanes whose head can start, first come first served: no group waits for ever.
-    ready: VecDeque<LaneId>,
+    pub(super) ready: VecDeque<LaneId>,
     /// Closed lanes that may be able to take a further step.
-    closing: VecDeque<LaneId>,
-    next_seat: u64,
-    startable: usize,
-    blocked: usize,
+    pub(super) closing: VecDeque<LaneId>,
+    pub(super) next_seat: u64,
+    pub(super) startable: usize,
+    pub(super) blocked: usize,
     /// A drain releases everything: what arrives from now on leaves too.
-    all_closed: bool,
+    pub(super) all_closed: bool,
 }
 
 /// A group's held messages.
 #[derive(Clone, Debug)]
-struct Lane {
-    group: Arc<str>,
+pub(super) struct Lane {
+    pub(super) group: Arc<str>,
     /// Not yet succeeded, in order; the first one is the head.
-    waiting: BTreeMap<u64, Ticket>,
+    pub(super) waiting: BTreeMap<u64, Ticket>,
     /// Those of a closed lane: no further start, they go back to the queue, the head first.
-    leaving: BTreeMap<u64, Ticket>,
+    pub(super) leaving: BTreeMap<u64, Ticket>,
     /// Succeeded, being deleted.
-    acknowledging: usize,
-    closed: bool,
+    pub(super) acknowledging: usize,
+    pub(super) closed: bool,
     /// Closed, and the queue has confirmed that it has the head again.
-    head_is_back: bool,
+    pub(super) head_is_back: bool,
     /// In [`Lanes::ready`].
-    queued: bool,
+    pub(super) queued: bool,
     /// In [`Lanes::closing`].
-    listed: bool,
+    pub(super) listed: bool,
     /// Counted in [`Lanes::startable`].
-    startable: bool,
+    pub(super) startable: bool,
     /// Counted in [`Lanes::blocked`].
-    blocked: bool,
+    pub(super) blocked: bool,
 }
 
 impl Lane {
@@ -295,17 +295,22 @@ impl Scheduler {
 
     /// Gives the head back; if a head of this lane has gone back before it, its whole tail with it.
     fn give_back_in_order(&mut self, id: LaneId, head: Ticket, visibility: Duration, fate: Fate) {
+        let can_go = |held: &Held| {
+            held.phase.is_waiting()
+                && !held.unconfirmed
+                && held.visibility_call == VisibilityCall::None
+        };
+        let head_goes = self.held[&head].visibility_call == VisibilityCall::None;
         self.give_back(head, visibility, fate);
         let lane = &self.lanes.slab[id.0];
-        if !lane.head_is_back && !self.breaks(Broken::TailWithHead) {
+        if !(lane.head_is_back && head_goes || self.breaks(Broken::TailWithHead)) {
             return;
         }
-        let tail: Vec<Ticket> = lane.leaving.values().skip(1).copied().collect();
+        // As far as nothing is in the way: none overtakes one that must wait for an answer.
+        let tail = lane.leaving.values().skip(1).copied();
+        let tail: Vec<Ticket> = tail.take_while(|ticket| can_go(&self.held[ticket])).collect();
         for ticket in tail {
-            let held = &self.held[&ticket];
-            if held.phase.is_waiting() && !held.unconfirmed {
-                self.give_back(ticket, Duration::ZERO, Fate::Released);
-            }
+            self.give_back(ticket, Duration::ZERO, Fate::Released);
         }
     }
 
@@ -317,13 +322,23 @@ impl Scheduler {
     }
 
     /// One that leaves was received again, so the queue has given it to this worker anew.
-    pub(super) fn stay(&mut self, ticket: Ticket) {
+    pub(super) fn stay(&mut self, now: Time, ticket: Ticket) {
         let Place::Lane { lane, seat } = self.held[&ticket].place else {
             return;
         };
         let seat = self.lanes.stays(lane, seat, ticket);
-        self.held.get_mut(&ticket).expect("held").place = Place::Lane { lane, seat };
-        self.set_phase(ticket, Phase::Waiting);
+        let held = self.held.get_mut(&ticket).expect("held");
+        held.place = Place::Lane { lane, seat };
+        let phase = match held.phase {
+            Phase::Returning { visibility, .. } => {
+                // As if it had been given back and then received; but perhaps it never was.
+                held.retries = 0;
+                let until = now + visibility;
+                if visibility.is_zero() { Phase::Waiting } else { Phase::Backoff { until } }
+            }
+            phase => phase,
+        };
+        self.set_phase(ticket, phase);
     }
 
     /// The lease of a message is over. In a lane nothing later may run any more: the message will

@@ -61,14 +61,14 @@ impl Scheduler {
         requested_at: Time,
         answers: &[(Ticket, Duration, Answer)],
     ) {
-        let pause = self.pause_after(answers.iter().map(|&(_, _, answer)| answer));
+        let retry_at = self.retry_after(now, answers.iter().map(|&(_, _, answer)| answer));
         for &(ticket, length, answer) in answers {
             let Some(held) = self.held.get_mut(&ticket) else {
                 continue;
             };
             let call = std::mem::replace(&mut held.visibility_call, VisibilityCall::None);
             if call == VisibilityCall::Extension {
-                self.extension_answered(now, ticket, (requested_at, length), answer, pause);
+                self.extension_answered(now, ticket, (requested_at, length), answer, retry_at);
             } else {
                 // The newer receive's lease is looked after in its own time.
                 self.look_after_lease(ticket);
@@ -83,7 +83,7 @@ impl Scheduler {
         ticket: Ticket,
         (requested_at, length): (Time, Duration),
         answer: Answer,
-        pause: Duration,
+        retry_at: Time,
     ) {
         // A standard queue says yes to any handle. Only while the lease held by our own clock does
         // that mean that it was extended.
@@ -106,7 +106,7 @@ impl Scheduler {
             Answer::Failed | Answer::Refused if held.unconfirmed => self.lost(ticket),
             _ if !held.phase.needs_lease() => self.look_after_lease(ticket),
             Answer::Failed => {
-                let again = Timer::Renewal((now + pause).min(held.lease.deadline()));
+                let again = Timer::Renewal(retry_at.min(held.lease.deadline()));
                 self.arm(ticket, again);
             }
             Answer::Refused => {

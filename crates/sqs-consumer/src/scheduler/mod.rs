@@ -20,6 +20,8 @@ mod broken;
 mod config;
 mod drain;
 mod held;
+#[cfg(feature = "identity")]
+mod identity;
 mod lanes;
 mod leases;
 mod polling;
@@ -261,12 +263,12 @@ impl Scheduler {
     ) {
         self.running -= usize::from(before.is_some_and(Phase::is_running));
         self.running += usize::from(after.is_some_and(Phase::is_running));
+        if before.is_some_and(Phase::is_running) {
+            self.breaker.ended(ticket);
+        }
         match place {
             Place::Lane { lane, .. } => self.lane_changed(lane),
-            Place::Turn(turn) => {
-                let limit = self.config.group_concurrency;
-                self.turns.moved(turn, ticket, (before, after), limit);
-            }
+            Place::Turn(turn) => self.turns.moved(turn, ticket, (before, after)),
         }
     }
 
@@ -283,7 +285,6 @@ impl Scheduler {
             self.wakeups.remove(&(at, ticket));
         }
         self.lease_timers.remove(ticket, held.lease_timer);
-        self.breaker.forgotten(ticket);
         self.settling.forgotten(&held.phase);
         if let Place::Lane { lane, seat } = held.place {
             self.lanes.remove(lane, seat);

@@ -17,15 +17,15 @@ const MAX_IN_FLIGHT: usize = 120_000;
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Polling {
     /// How many messages each outstanding receive has asked for.
-    outstanding: BTreeMap<PollId, usize>,
+    pub(super) outstanding: BTreeMap<PollId, usize>,
     /// Their sum.
-    reserved: usize,
+    pub(super) reserved: usize,
     /// Receives at once: more while they come back full, one as soon as one comes back empty.
-    desired: usize,
-    failures: u32,
-    retry_at: Option<Time>,
-    last_activity: Time,
-    next_id: u64,
+    pub(super) desired: usize,
+    pub(super) failures: u32,
+    pub(super) retry_at: Option<Time>,
+    pub(super) last_activity: Time,
+    pub(super) next_id: u64,
 }
 
 impl Polling {
@@ -209,9 +209,10 @@ impl Scheduler {
         if self.config.fifo { self.lanes.startable() } else { self.turns.startable() }
     }
 
-    /// Receives go on slowly once as much is held as should be.
+    /// Receives go on slowly once as much is held as should be, or waits for its own group.
     pub(super) fn slow_down_if_full(&mut self, now: Time) {
-        if self.held.len() >= self.most_held() {
+        let most_blocked = self.config.concurrency + 2 * MAX_BATCH;
+        if self.held.len() >= self.most_held() || self.turns.blocked() >= most_blocked {
             self.polling.not_before(now + self.config.timing.shortest_wait);
         }
     }

@@ -19,15 +19,19 @@ const MANY_FAILURES: u32 = 5;
 #[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Settling {
     /// Each with the time from which on it waits for company.
-    deletes: VecDeque<(Ticket, Time)>,
+    pub(super) deletes: VecDeque<(Ticket, Time)>,
     /// Since when a delete waits that lets a group give out more messages.
-    urgent_since: Option<Time>,
-    returns: VecDeque<Ticket>,
+    pub(super) urgent_since: Option<Time>,
+    pub(super) returns: VecDeque<Ticket>,
     pub(super) extensions: Vec<(Ticket, Duration)>,
     /// Messages done with whose delete is not confirmed.
-    unacknowledged: usize,
+    pub(super) unacknowledged: usize,
     /// Calls that failed in a row.
-    failures: u32,
+    pub(super) failed_calls: u32,
+    /// Pauses in a row after which one failed again.
+    pub(super) failed_tries: u32,
+    /// When what has failed is tried again: together.
+    pub(super) retry_at: Time,
 }
 
 /// How long deletes may wait for company now.
@@ -44,13 +48,22 @@ impl Settling {
 
     /// Whether calls have failed for so long that what is received now may not be settled in time.
     pub(super) fn fails(&self) -> bool {
-        self.failures >= MANY_FAILURES
+        self.failed_calls >= MANY_FAILURES
     }
 
-    pub(super) fn flush_at(&self, linger: Linger) -> Option<Time> {
+    fn deletes_due_at(&self, linger: Linger) -> Option<Time> {
         let oldest = self.deletes.front().map(|&(_, since)| since + linger.any);
         let urgent = self.urgent_since.map(|since| since + linger.urgent);
         oldest.into_iter().chain(urgent).min()
+    }
+
+    /// When there is something to send.
+    pub(super) fn flush_at(&self, linger: Linger) -> Option<Time> {
+        let deletes = self.deletes_due_at(linger);
+        // Returns wait for nothing else.
+        let returns = (!self.returns.is_empty()).then_some(self.retry_at);
+        let deletes = deletes.map(|at| if self.fails() { at.max(self.retry_at) } else { at });
+        deletes.into_iter().chain(returns).min()
     }
 
     pub(super) fn forgotten(&mut self, phase: &Phase) {
@@ -63,7 +76,7 @@ impl Settling {
 impl Scheduler {
     /// Deletes were answered.
     pub fn deleted(&mut self, now: Time, answers: &[(Ticket, Answer)]) {
-        let pause = self.pause_after(answers.iter().map(|&(_, answer)| answer));
+        let retry_at = self.retry_after(now, answers.iter().map(|&(_, answer)| answer));
         for &(ticket, answer) in answers {
             let Some(held) = self.held.get_mut(&ticket) else {
                 continue;
@@ -85,7 +98,7 @@ impl Scheduler {
                 }
                 Answer::LeaseOver | Answer::Refused => self.forget(ticket, Fate::Lost),
                 Answer::Failed => {
-                    let call = Call::RetryAt(now + pause);
+                    let call = Call::RetryAt(retry_at);
                     self.set_phase(ticket, Phase::Acknowledging { call });
                 }
             }
@@ -94,14 +107,14 @@ impl Scheduler {
 
     /// Visibility changes that give messages back were answered.
     pub fn returned(&mut self, now: Time, answers: &[(Ticket, Answer)]) {
-        let pause = self.pause_after(answers.iter().map(|&(_, answer)| answer));
+        let retry_at = self.retry_after(now, answers.iter().map(|&(_, answer)| answer));
         for &(ticket, answer) in answers {
             let Some(held) = self.held.get_mut(&ticket) else {
                 continue;
             };
             let call = std::mem::replace(&mut held.visibility_call, VisibilityCall::None);
             if call == VisibilityCall::Return {
-                self.return_answered(now, ticket, answer, pause);
+                self.return_answered(now, ticket, answer, retry_at);
             } else {
                 // Received again meanwhile: the answer is about the older handle.
                 self.look_after_lease(ticket);
@@ -110,7 +123,7 @@ impl Scheduler {
         }
     }
 
-    fn return_answered(&mut self, now: Time, ticket: Ticket, answer: Answer, pause: Duration) {
+    fn return_answered(&mut self, now: Time, ticket: Ticket, answer: Answer, retry_at: Time) {
         let held = &self.held[&ticket];
         let Phase::Returning { visibility, fate, .. } = held.phase else {
             return;
@@ -125,7 +138,7 @@ impl Scheduler {
                 self.forget(ticket, fate);
             }
             Answer::Failed if !over => {
-                let call = Call::RetryAt(now + pause);
+                let call = Call::RetryAt(retry_at);
                 self.set_phase(ticket, Phase::Returning { visibility, fate, call });
                 self.look_after_lease(ticket);
             }
@@ -161,25 +174,29 @@ impl Scheduler {
         }
     }
 
-    /// How long to wait before a failed settling call is repeated: longer with each call that fails
-    /// in a row.
-    pub(super) fn pause_after(&mut self, answers: impl Iterator<Item = Answer>) -> Duration {
-        let timing = &self.config.timing;
+    /// When what failed in a call is tried again: later with each call that fails in a row, and
+    /// together with what has failed before.
+    pub(super) fn retry_after(&mut self, now: Time, answers: impl Iterator<Item = Answer>) -> Time {
         let mut failed = false;
         for answer in answers {
             match answer {
                 Answer::Failed => failed = true,
-                Answer::Ok => self.settling.failures = 0,
+                Answer::Ok => (self.settling.failed_calls, self.settling.failed_tries) = (0, 0),
                 Answer::LeaseOver | Answer::Refused => {}
             }
         }
-        self.settling.failures += u32::from(failed);
-        let (first, max) = (timing.settle_retry, timing.settle_retry_max);
-        if failed {
-            self.jitter.backoff(first, max, self.settling.failures)
-        } else {
-            Duration::ZERO
+        if !failed {
+            return self.settling.retry_at;
         }
+        self.settling.failed_calls = self.settling.failed_calls.saturating_add(1);
+        if self.settling.retry_at <= now {
+            let timing = &self.config.timing;
+            let (first, max) = (timing.settle_retry, timing.settle_retry_max);
+            self.settling.failed_tries = self.settling.failed_tries.saturating_add(1);
+            let pause = self.jitter.backoff(first, max, self.settling.failed_tries);
+            self.settling.retry_at = now + pause;
+        }
+        self.settling.retry_at
     }
 
     /// The message is done with and to be deleted. After a success its lane goes on at once; after
@@ -230,7 +247,8 @@ impl Scheduler {
     pub(super) fn give_back_or_close(&mut self, now: Time, ticket: Ticket, backoff: Duration) {
         match self.held[&ticket].place {
             Place::Lane { lane, .. } => {
-                self.set_phase(ticket, Phase::Backoff { until: now + backoff });
+                let waits = Phase::Backoff { until: now + backoff };
+                self.set_phase(ticket, if backoff.is_zero() { Phase::Waiting } else { waits });
                 self.lanes.close(lane);
                 self.lane_changed(lane);
             }
@@ -257,8 +275,13 @@ impl Scheduler {
     /// Sends what is due, in as few calls as possible.
     pub(super) fn flush(&mut self, now: Time) {
         let linger = self.linger();
+        // What is new fails like what has failed: it is tried together with that.
+        if self.settling.fails() && now < self.settling.retry_at && !self.drain.begun() {
+            self.send_extensions();
+            return;
+        }
         while self.settling.deletes.len() >= MAX_BATCH
-            || self.settling.flush_at(linger).is_some_and(|at| now >= at)
+            || self.settling.deletes_due_at(linger).is_some_and(|at| now >= at)
         {
             if self.drain.begun() && self.breaks(Broken::DropDeletesOnDrain) {
                 self.drop_deletes();
@@ -268,7 +291,17 @@ impl Scheduler {
         while !self.settling.returns.is_empty() {
             self.send_returns(now);
         }
+        self.send_extensions();
+    }
+
+    fn send_extensions(&mut self) {
         let extensions = std::mem::take(&mut self.settling.extensions);
+        // A lease may have been given up since its extension was due.
+        let still_due = |(ticket, _): &(Ticket, Duration)| {
+            let held = self.held.get(ticket);
+            held.is_some_and(|held| held.visibility_call == VisibilityCall::Extension)
+        };
+        let extensions: Vec<_> = extensions.into_iter().filter(still_due).collect();
         for entries in extensions.chunks(MAX_BATCH) {
             self.actions.push(Action::Extend { entries: entries.to_vec() });
         }

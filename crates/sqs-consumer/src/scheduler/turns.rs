@@ -15,34 +15,36 @@ use super::{Scheduler, Ticket, held::Phase};
 
 /// A group of a standard queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct TurnId(usize);
+pub(super) struct TurnId(pub(super) usize);
 
 /// The groups with a message held, and whose turn it is.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Turns {
-    by_group: HashMap<Arc<str>, TurnId>,
-    groups: Slab<Turn>,
+    pub(super) by_group: HashMap<Arc<str>, TurnId>,
+    pub(super) groups: Slab<Turn>,
     /// Groups with a message that can start, first come first served.
-    order: VecDeque<TurnId>,
-    waiting: usize,
-    startable: usize,
+    pub(super) order: VecDeque<TurnId>,
+    pub(super) waiting: usize,
+    pub(super) startable: usize,
 }
 
 #[derive(Clone, Debug)]
-struct Turn {
-    group: Arc<str>,
-    members: usize,
+pub(super) struct Turn {
+    pub(super) group: Arc<str>,
+    pub(super) members: usize,
     /// In order of arrival; those that wait no longer are skipped when their turn comes.
-    queue: VecDeque<Ticket>,
-    waiting: usize,
-    running: usize,
+    pub(super) queue: VecDeque<Ticket>,
+    pub(super) waiting: usize,
+    pub(super) running: usize,
+    /// Handlers at once; messages without a group have no limit of their own.
+    pub(super) limit: usize,
     /// In [`Turns::order`].
-    queued: bool,
+    pub(super) queued: bool,
 }
 
 impl Turn {
-    fn startable(&self, limit: usize) -> usize {
-        self.waiting.min(limit.saturating_sub(self.running))
+    fn startable(&self) -> usize {
+        self.waiting.min(self.limit.saturating_sub(self.running))
     }
 }
 
@@ -57,12 +59,18 @@ impl Turns {
         self.startable
     }
 
-    pub(super) fn join(&mut self, group: Option<&Arc<str>>) -> TurnId {
+    /// Messages that wait for others of their group to end.
+    pub(super) fn blocked(&self) -> usize {
+        self.waiting - self.startable
+    }
+
+    pub(super) fn join(&mut self, group: Option<&Arc<str>>, limit: usize) -> TurnId {
+        let limit = if group.is_some() { limit } else { usize::MAX };
         let group = group.cloned().unwrap_or_else(|| Arc::from(""));
         let id = *self.by_group.entry(group.clone()).or_insert_with(|| {
-            let (members, waiting, running) = (0, 0, 0);
-            let turn =
-                Turn { group, members, queue: VecDeque::new(), waiting, running, queued: false };
+            let (members, waiting, running, queued) = (0, 0, 0, false);
+            let queue = VecDeque::new();
+            let turn = Turn { group, members, queue, waiting, running, limit, queued };
             TurnId(self.groups.insert(turn))
         });
         self.groups[id.0].members += 1;
@@ -90,13 +98,12 @@ impl Turns {
         id: TurnId,
         ticket: Ticket,
         (from, to): (Option<Phase>, Option<Phase>),
-        limit: usize,
     ) {
         let is = |phase: Option<Phase>, which: fn(Phase) -> bool| phase.is_some_and(which);
         let (was_waiting, waits) = (is(from, Phase::is_waiting), is(to, Phase::is_waiting));
         let (was_running, runs) = (is(from, Phase::is_running), is(to, Phase::is_running));
         let turn = &mut self.groups[id.0];
-        let before = turn.startable(limit);
+        let before = turn.startable();
         if waits && !was_waiting {
             turn.waiting += 1;
             self.waiting += 1;
@@ -107,7 +114,7 @@ impl Turns {
         }
         turn.running += usize::from(runs);
         turn.running -= usize::from(was_running);
-        let after = turn.startable(limit);
+        let after = turn.startable();
         self.startable = self.startable + after - before;
         if after > 0 && !turn.queued {
             turn.queued = true;
@@ -116,12 +123,12 @@ impl Turns {
     }
 
     /// The group whose turn it is. It comes again when its next message is known to be startable.
-    fn next(&mut self, limit: usize) -> Option<TurnId> {
+    fn next(&mut self) -> Option<TurnId> {
         loop {
             let id = self.order.pop_front()?;
             let turn = &mut self.groups[id.0];
             turn.queued = false;
-            if turn.startable(limit) > 0 {
+            if turn.startable() > 0 {
                 return Some(id);
             }
             self.remove_if_unused(id);
@@ -132,7 +139,7 @@ impl Turns {
 impl Scheduler {
     /// The message that starts next. It must be started: its place in the order is given up.
     pub(super) fn next_turn(&mut self) -> Option<Ticket> {
-        let id = self.turns.next(self.config.group_concurrency)?;
+        let id = self.turns.next()?;
         self.first_waiting(id)
     }
 

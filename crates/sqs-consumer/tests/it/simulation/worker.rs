@@ -1,192 +1,208 @@
-//! A worker of the simulation: a real scheduler, and the shell's bookkeeping.
+//! A worker: a real scheduler, and beside it what an observer knows of each message it holds.
 
-use std::collections::BTreeMap;
-
-use sqs_consumer::{
-    Time,
-    scheduler::{Action, Arrival, Config, Ended, Scheduler, Stats, Ticket},
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
 };
 
-use super::model_queue::{Asked, Got, Told};
+use rand::Rng;
+use sqs_consumer::{
+    Attempt,
+    scheduler::{Ended, PollId, Scheduler, Ticket},
+};
+
+use super::{
+    calls::{Got, Told},
+    dice::{About, Dice},
+    pace::Pace,
+    plan::Plan,
+    time,
+    violation::{Check, Checked, Violation},
+};
 
 pub(super) struct Worker {
-    scheduler: Scheduler,
-    alive: bool,
-    draining: bool,
+    pub(super) index: usize,
+    pub(super) scheduler: Scheduler,
+    pub(super) life: Life,
+    pub(super) draining_since: Option<u64>,
+    /// It was stopped at some time since the drain began.
+    pub(super) paused_in_drain: bool,
+    pub(super) slots: BTreeMap<Ticket, Slot>,
+    /// Receives that are not answered: how many messages each asked for.
+    pub(super) polls: BTreeMap<PollId, usize>,
+    /// The wait of the latest ones, in milliseconds after which they must have ended.
+    pub(super) polls_end: u64,
+    /// Groups of which a message has gone back since one of them last started.
+    pub(super) gone_back: BTreeSet<u32>,
+    /// Groups of which a message was lost since the drain began.
+    pub(super) lost_in_drain: BTreeSet<u32>,
+    /// Groups with a message that was stranded since a call about it had no good answer in time.
+    pub(super) stuck: BTreeSet<u32>,
+    /// What has happened while it was stopped.
+    pub(super) mailbox: Vec<Told>,
+    /// When its timer goes off.
+    pub(super) wakeup: Option<u64>,
+    pub(super) pace: Pace,
+    pub(super) outage: Option<Outage>,
+    pub(super) calls: u64,
+    pub(super) starts: u64,
     next_ticket: u64,
-    slots: BTreeMap<Ticket, Slot>,
-    forgotten: u64,
-    adopted: u64,
 }
 
-struct Slot {
-    got: Got,
-    handle: String,
-    running: bool,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    Up,
+    Paused,
+    Dead,
+    Drained,
 }
 
-/// What one step of the scheduler asks for.
-#[derive(Default)]
-pub(super) struct Acts {
-    pub(super) calls: Vec<Asked>,
-    pub(super) started: Vec<(Ticket, String)>,
-    pub(super) cancelled: Vec<String>,
+/// The worker knows that a common need is down.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outage {
+    /// When it learnt so, and when a probe last told it so.
+    pub(super) told_at: u64,
+    pub(super) first_start: u64,
+}
+
+/// A ticket that has not ended.
+#[derive(Clone, Debug)]
+pub(super) struct Slot {
+    pub(super) instance: usize,
+    pub(super) message: usize,
+    pub(super) group: Option<u32>,
+    pub(super) sequence: u64,
+    pub(super) receive: u64,
+    pub(super) handle: Rc<str>,
+    pub(super) receive_count: u32,
+    /// The end of the lease as the worker can know it.
+    pub(super) deadline: u64,
+    /// The answer came after that; on FIFO an extension can prove that the lease holds.
+    pub(super) unconfirmed: bool,
+    /// The handler that runs: its number.
+    pub(super) running: Option<u64>,
+    pub(super) attempt: Option<Attempt>,
+    /// How many handlers of the message had been started with it, by any worker.
+    pub(super) nth: u32,
+    pub(super) verdict: Option<Ended>,
+    pub(super) ended_at: u64,
+    /// Retries in place: those that count, and those that may count.
+    pub(super) own_failures: u32,
+    pub(super) shared_failures: u32,
+    /// A visibility call is under way.
+    pub(super) changing: bool,
+    pub(super) deleting: bool,
+    pub(super) copied: bool,
+    /// A return was asked for.
+    pub(super) returning: bool,
+    /// The queue has confirmed it.
+    pub(super) returned: bool,
+    pub(super) deleted: bool,
+    /// The queue has said that the lease is over, or a call had no answer from which one could tell.
+    pub(super) refused: bool,
+}
+
+impl Slot {
+    pub(super) fn is_done(&self) -> bool {
+        self.verdict == Some(Ended::Done)
+    }
 }
 
 impl Worker {
-    pub(super) fn new(config: Config, now: Time) -> Self {
+    pub(super) fn new(plan: &Plan, index: usize, now: u64) -> Self {
+        let mut config = plan.config.clone();
+        config.seed = Dice(plan.seed).about(About::Scheduler, index as u64, 0).next_u64();
+        let mut scheduler = Scheduler::new(config, time(now));
+        if let Some(rule) = plan.broken {
+            scheduler = scheduler.breaking(rule);
+        }
         Self {
-            scheduler: Scheduler::new(config, now),
-            alive: true,
-            draining: false,
-            next_ticket: 0,
+            index,
+            scheduler,
+            life: Life::Up,
+            draining_since: None,
+            paused_in_drain: false,
             slots: BTreeMap::new(),
-            forgotten: 0,
-            adopted: 0,
+            polls: BTreeMap::new(),
+            polls_end: 0,
+            gone_back: BTreeSet::new(),
+            lost_in_drain: BTreeSet::new(),
+            stuck: BTreeSet::new(),
+            mailbox: Vec::new(),
+            wakeup: None,
+            pace: Pace::new(plan, now),
+            outage: None,
+            calls: 0,
+            starts: 0,
+            next_ticket: 0,
         }
     }
 
+    /// Alive, whether stopped or not.
     pub(super) fn is_alive(&self) -> bool {
-        self.alive
+        matches!(self.life, Life::Up | Life::Paused)
     }
 
-    pub(super) fn die(&mut self) {
-        self.alive = false;
-        self.slots.clear();
-    }
-
-    pub(super) fn drain(&mut self, now: Time) {
-        self.draining = true;
-        self.scheduler.drain(now);
-    }
-
-    pub(super) fn stats(&self) -> Stats {
-        if self.alive { self.scheduler.stats() } else { Stats::default() }
-    }
-
-    pub(super) fn next_wakeup(&self, now: Time) -> Option<Time> {
-        self.scheduler.next_wakeup(now).filter(|_| self.alive)
-    }
-
-    /// The body that this ticket's handler is working on; none if it was cancelled.
-    pub(super) fn running_body(&mut self, ticket: Ticket) -> Option<String> {
-        let slot = self.slots.get_mut(&ticket).filter(|slot| slot.running)?;
-        slot.running = false;
-        Some(slot.got.body.clone())
-    }
-
-    pub(super) fn finished(&mut self, now: Time, ticket: Ticket, failed: bool) {
-        let ended =
-            if failed { Ended::Retry { not_before: None, shared: false } } else { Ended::Done };
-        self.scheduler.finished(now, ticket, ended);
-    }
-
-    pub(super) fn told(&mut self, now: Time, told: Told) {
-        match told {
-            Told::Received { poll, requested_at, messages } => {
-                let arrivals = messages.into_iter().map(|got| self.arrival(got)).collect();
-                self.scheduler.received(now, poll, requested_at, arrivals);
-            }
-            Told::ReceiveFailed { poll } => self.scheduler.receive_failed(now, poll),
-            Told::Extended { requested_at, answers } => {
-                self.scheduler.extended(now, requested_at, &answers);
-            }
-            Told::Returned(answers) => self.scheduler.returned(now, &answers),
-            Told::Deleted(answers) => self.scheduler.deleted(now, &answers),
-            Told::DeadLettered(ticket, answer) => {
-                self.scheduler.dead_lettered(now, ticket, answer);
-            }
-        }
-    }
-
-    fn arrival(&mut self, got: Got) -> Arrival {
+    /// Takes a received message in under a new ticket.
+    pub(super) fn takes(&mut self, now: u64, slot: Slot) -> Ticket {
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
-        let arrival = Arrival {
-            ticket,
-            message_id: got.message_id.as_str().into(),
-            group: got.body.split('/').next().map(Into::into),
-            receive_count: got.receive_count,
+        debug_assert!(slot.unconfirmed == (now >= slot.deadline));
+        self.slots.insert(ticket, slot);
+        ticket
+    }
+
+    pub(super) fn running(&self) -> impl Iterator<Item = (&Ticket, &Slot)> {
+        self.slots.iter().filter(|(_, slot)| slot.running.is_some())
+    }
+
+    pub(super) fn violates(
+        &self,
+        now: u64,
+        check: Check,
+        slot: Option<&Slot>,
+        what: &str,
+    ) -> Checked {
+        let message = slot.map(|slot| slot.message);
+        let what = match message {
+            Some(message) => format!("message {message}: {what}"),
+            None => what.to_owned(),
         };
-        let handle = got.handle.clone();
-        self.slots.insert(ticket, Slot { got, handle, running: false });
-        arrival
+        Err(Violation { check, at: now, worker: Some(self.index), message, what })
     }
+}
 
-    pub(super) fn advance(&mut self, now: Time) -> Acts {
-        let mut acts = Acts::default();
-        if !self.alive {
-            return acts;
-        }
-        for action in self.scheduler.advance(now) {
-            self.act(now, action, &mut acts);
-        }
-        if self.draining && self.scheduler.is_drained() {
-            assert!(self.slots.is_empty(), "drained with messages left");
-            self.alive = false;
-        }
-        acts
-    }
-
-    fn act(&mut self, now: Time, action: Action, acts: &mut Acts) {
-        let handle = |ticket: &Ticket| self.slots[ticket].handle.clone();
-        match action {
-            Action::Receive { poll, request } => {
-                assert!(!self.draining, "a receive during the drain");
-                acts.calls.push(Asked::Receive { poll, request, requested_at: now });
-            }
-            Action::Start { ticket, .. } => {
-                assert!(!self.draining, "a start during the drain");
-                let slot = self.slots.get_mut(&ticket).expect("held");
-                assert!(!slot.running, "started twice");
-                slot.running = true;
-                acts.started.push((ticket, slot.got.body.clone()));
-            }
-            Action::Cancel { ticket } => {
-                let slot = self.slots.get_mut(&ticket).expect("held");
-                if std::mem::take(&mut slot.running) {
-                    acts.cancelled.push(slot.got.body.clone());
-                }
-            }
-            Action::Extend { entries } => {
-                let entries = entries.iter().map(|(t, l)| (*t, handle(t), *l)).collect();
-                acts.calls.push(Asked::Extend { entries, requested_at: now });
-            }
-            Action::Return { entries } => {
-                let entries = entries.iter().map(|(t, l)| (*t, handle(t), *l)).collect();
-                acts.calls.push(Asked::Return { entries });
-            }
-            Action::Delete { tickets } => {
-                let entries = tickets.iter().map(|t| (*t, handle(t))).collect();
-                acts.calls.push(Asked::Delete { entries });
-            }
-            Action::DeadLetter { ticket } => {
-                let got = self.slots[&ticket].got.clone();
-                acts.calls.push(Asked::DeadLetter {
-                    ticket,
-                    message_id: got.message_id,
-                    group: got.body.split('/').next().unwrap().to_owned(),
-                    body: got.body,
-                });
-            }
-            Action::Adopt { held, newer } => {
-                let newer = self.slots.remove(&newer).expect("just received");
-                self.slots.get_mut(&held).expect("held").handle = newer.handle;
-                self.adopted += 1;
-            }
-            Action::Forget { ticket, .. } => {
-                let slot = self.slots.remove(&ticket).expect("forgotten exactly once");
-                assert!(!slot.running, "forgotten with its handler running");
-                self.forgotten += 1;
-            }
-        }
-    }
-
-    /// Every ticket has come to its end.
-    pub(super) fn check(&self, index: usize) {
-        if self.alive {
-            let ended = self.forgotten + self.adopted;
-            assert_eq!(self.next_ticket, ended, "worker {index}: tickets without an end");
+impl Slot {
+    pub(super) fn new(
+        got: &Got,
+        (message, group, sequence): (usize, Option<u32>, u64),
+        deadline: u64,
+        now: u64,
+    ) -> Self {
+        Self {
+            instance: got.instance,
+            message,
+            group,
+            sequence,
+            receive: got.receive,
+            handle: got.handle.clone(),
+            receive_count: got.receive_count,
+            deadline,
+            unconfirmed: now >= deadline,
+            running: None,
+            attempt: None,
+            nth: 0,
+            verdict: None,
+            ended_at: 0,
+            own_failures: 0,
+            shared_failures: 0,
+            changing: false,
+            deleting: false,
+            copied: false,
+            returning: false,
+            returned: false,
+            deleted: false,
+            refused: false,
         }
     }
 }

@@ -1,0 +1,436 @@
+//! Holds the store and the dead letters against the book of accepted orders.
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
+
+use anyhow::Context;
+use futures_util::TryStreamExt;
+use serde::Deserialize;
+use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteRow};
+use uuid::Uuid;
+
+use super::{
+    fleet::{FIFO, STANDARD},
+    load::garbage_body,
+    orders::{Book, customer_name},
+    queues::Letter,
+};
+
+/// Examples that are kept of each kind of violation.
+const EXAMPLES: u64 = 5;
+/// A record may be committed so long after the attempt's end: a paused worker may hold the store's lock.
+const COMMIT_MS: u64 = 10_000;
+/// The attempts that a message has, the queues' `maxReceiveCount`.
+const ATTEMPTS: u64 = 3;
+
+/// What must not be, with its count, and what is only told.
+#[derive(Default)]
+pub(super) struct Findings {
+    violations: Vec<(&'static str, u64)>,
+    pub(super) examples: Vec<String>,
+    pub(super) notes: Vec<(&'static str, u64)>,
+}
+
+impl Findings {
+    pub(super) fn new() -> Self {
+        let violations = KINDS.iter().map(|kind| (*kind, 0)).collect();
+        Self { violations, ..Self::default() }
+    }
+
+    pub(super) fn add(&mut self, kind: &'static str, example: impl Fn() -> String) {
+        for (_, count) in self.violations.iter_mut().filter(|(name, _)| *name == kind) {
+            *count += 1;
+            if *count <= EXAMPLES {
+                self.examples.push(format!("{kind}: {}", example()));
+            }
+        }
+    }
+
+    pub(super) fn note(&mut self, kind: &'static str, count: u64) {
+        self.notes.push((kind, count));
+    }
+
+    pub(super) fn violations(&self) -> &[(&'static str, u64)] {
+        &self.violations
+    }
+
+    pub(super) fn is_clean(&self) -> bool {
+        self.violations.iter().all(|(_, count)| *count == 0)
+    }
+}
+
+pub(super) const LOST: &str = "lost: accepted, neither delivered nor dead-lettered as it should be";
+pub(super) const UNKNOWN: &str = "unknown: in the store or a dead letter, never accepted";
+pub(super) const OUT_OF_ORDER: &str =
+    "out of order: begun or delivered after a later one of its group";
+pub(super) const DOUBLE: &str =
+    "double effects: delivered twice without a pause or a duplicate message";
+pub(super) const STRANDED: &str = "stranded: in flight after a drain";
+pub(super) const INNOCENT: &str = "innocent dead letters: not made to fail";
+pub(super) const WRONG_LETTER: &str =
+    "dead letters with a wrong reason, number of attempts or number of copies";
+pub(super) const FAILING_DELIVERED: &str = "delivered although made to fail";
+pub(super) const UNCLEAN_EXIT: &str = "workers that ended late, by themselves or not with 0";
+const KINDS: [&str; 9] = [
+    LOST,
+    OUT_OF_ORDER,
+    DOUBLE,
+    STRANDED,
+    INNOCENT,
+    WRONG_LETTER,
+    FAILING_DELIVERED,
+    UNKNOWN,
+    UNCLEAN_EXIT,
+];
+
+/// What is audited.
+pub(super) struct Evidence<'a> {
+    pub(super) seed: u64,
+    pub(super) book: &'a Book,
+    pub(super) garbage: usize,
+    pub(super) letters: &'a [Letter],
+    /// When each worker, by its process's id, was paused: milliseconds since 1970.
+    pub(super) pauses: &'a HashMap<u32, Vec<(u64, u64)>>,
+}
+
+/// What is known of an order.
+#[derive(Clone, Copy, Default)]
+struct Known {
+    delivered_attempts: u8,
+    failed_attempts: u8,
+    is_delivered: bool,
+    letters: u8,
+}
+
+/// A row of the attempts table.
+struct Attempt {
+    message_id: String,
+    number: u32,
+    outcome: String,
+    reason: Option<String>,
+    worker: String,
+    started_ms: u64,
+    finished_ms: u64,
+}
+
+pub(super) async fn audit(
+    database: &Path,
+    evidence: Evidence<'_>,
+    findings: &mut Findings,
+) -> anyhow::Result<()> {
+    let mut store = SqliteConnection::connect(&format!("sqlite://{}", database.display())).await?;
+    let known = vec![Known::default(); evidence.book.len()];
+    let mut audit = Audit {
+        evidence,
+        findings,
+        known,
+        highest: HashMap::new(),
+        repeated: Vec::new(),
+        messages: HashMap::new(),
+        late_records: 0,
+        garbage_messages: HashSet::new(),
+    };
+    audit.attempts(&mut store).await?;
+    audit.deliveries(&mut store).await?;
+    audit.repeated(&mut store).await?;
+    audit.letters();
+    audit.orders();
+    Ok(())
+}
+
+struct Audit<'a, 'f> {
+    evidence: Evidence<'a>,
+    findings: &'f mut Findings,
+    known: Vec<Known>,
+    /// By customer, the number of the latest FIFO order that was attempted.
+    highest: HashMap<u32, u32>,
+    /// Deliveries of orders that were delivered before.
+    repeated: Vec<(usize, Attempt)>,
+    /// By the place of an order that is made to fail: its messages, each with the number of its latest
+    /// attempt.
+    messages: HashMap<usize, HashMap<String, u32>>,
+    late_records: u64,
+    garbage_messages: HashSet<String>,
+}
+
+impl Audit<'_, '_> {
+    /// Reads the attempts in the order of their commits.
+    async fn attempts(&mut self, store: &mut SqliteConnection) -> anyhow::Result<()> {
+        let mut rows = sqlx::query("SELECT * FROM attempts ORDER BY id").fetch(store);
+        while let Some(row) = rows.try_next().await? {
+            let attempt = read_attempt(&row)?;
+            let order_id: Option<&str> = row.try_get("order_id")?;
+            let Some(order_id) = order_id else {
+                self.attempt_at_garbage(attempt);
+                continue;
+            };
+            let Some(place) = order_id.parse().ok().and_then(|id| self.evidence.book.find(id))
+            else {
+                self.findings.add(UNKNOWN, || format!("an attempt at order {order_id}"));
+                continue;
+            };
+            let (id, order) = self.evidence.book.get(place);
+            let (queue, group): (&str, Option<&str>) =
+                (row.try_get("queue")?, row.try_get("message_group")?);
+            let expected = if order.fifo { FIFO } else { STANDARD };
+            if queue != expected || group != Some(customer_name(order.customer).as_str()) {
+                self.findings.add(UNKNOWN, || format!("{id} came from {queue}, group {group:?}"));
+            }
+            self.attempt(place, attempt);
+        }
+        Ok(())
+    }
+
+    fn attempt(&mut self, place: usize, attempt: Attempt) {
+        let (id, order) = self.evidence.book.get(place);
+        let is_failing = order.is_failing(self.evidence.seed);
+        let was_delivered = self.known[place].delivered_attempts > 0;
+        if order.fifo && !was_delivered {
+            let highest = self.highest.entry(order.customer).or_insert(order.number);
+            if order.number < *highest {
+                let highest = *highest;
+                // What a paused worker finishes late has no effect if the order is made to fail.
+                if is_failing && self.was_paused(&attempt) {
+                    self.late_records += 1;
+                } else {
+                    let customer = customer_name(order.customer);
+                    self.findings.add(OUT_OF_ORDER, || {
+                        format!(
+                            "{customer}'s order {} ({id}) after its order {highest}, {attempt}",
+                            order.number
+                        )
+                    });
+                }
+            } else {
+                *highest = order.number;
+            }
+        }
+        let known = &mut self.known[place];
+        if attempt.outcome == "delivered" {
+            known.delivered_attempts = known.delivered_attempts.saturating_add(1);
+            if is_failing {
+                self.findings.add(FAILING_DELIVERED, || format!("{id}: {attempt}"));
+            }
+            if was_delivered {
+                self.repeated.push((place, attempt));
+            }
+            return;
+        }
+        known.failed_attempts = known.failed_attempts.saturating_add(1);
+        if is_failing {
+            if attempt.reason.as_deref() != Some("forced") {
+                self.findings.add(WRONG_LETTER, || format!("{id} failed otherwise: {attempt}"));
+            }
+            let latest = self.messages.entry(place).or_default().entry(attempt.message_id);
+            let latest = latest.or_default();
+            *latest = attempt.number.max(*latest);
+        }
+    }
+
+    fn attempt_at_garbage(&mut self, attempt: Attempt) {
+        if attempt.reason.as_deref() != Some("unparseable") {
+            self.findings.add(UNKNOWN, || format!("an attempt without order: {attempt}"));
+        }
+        self.garbage_messages.insert(attempt.message_id);
+    }
+
+    async fn deliveries(&mut self, store: &mut SqliteConnection) -> anyhow::Result<()> {
+        let mut rows = sqlx::query("SELECT order_id, status FROM deliveries").fetch(store);
+        while let Some(row) = rows.try_next().await? {
+            let (order_id, status): (&str, &str) =
+                (row.try_get("order_id")?, row.try_get("status")?);
+            match order_id.parse().ok().and_then(|id| self.evidence.book.find(id)) {
+                Some(place) => self.known[place].is_delivered = status == "DELIVERED",
+                None => {
+                    self.findings.add(UNKNOWN, || format!("a delivery of {order_id}, {status}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// An order may be handed over again by a worker that was paused between asking the store and telling
+    /// it, and by two messages that the API sent because an answer was lost. The store keeps the
+    /// first delivery. Everything else is a double effect.
+    async fn repeated(&mut self, store: &mut SqliteConnection) -> anyhow::Result<()> {
+        const FIRST: &str = "SELECT * FROM attempts WHERE order_id = ?1 AND outcome = 'delivered' ORDER BY id LIMIT 1";
+        let (mut by_pause, mut by_message) = (0, 0);
+        for (place, attempt) in std::mem::take(&mut self.repeated) {
+            let (id, order) = self.evidence.book.get(place);
+            let first = sqlx::query(FIRST).bind(id.to_string()).fetch_one(&mut *store).await?;
+            let first = read_attempt(&first)?;
+            if self.was_paused(&attempt) {
+                by_pause += 1;
+            } else if !order.fifo && first.message_id != attempt.message_id {
+                by_message += 1;
+            } else {
+                self.findings
+                    .add(DOUBLE, || format!("{id} ({order:?}): first {first}, then {attempt}"));
+            }
+        }
+        self.findings.note("orders handed over again by a worker that had been paused", by_pause);
+        self.findings.note(
+            "orders handed over again because they were sent twice (standard queue)",
+            by_message,
+        );
+        self.findings.note(
+            "late records of failing orders by a worker that had been paused",
+            self.late_records,
+        );
+        Ok(())
+    }
+
+    fn letters(&mut self) {
+        let mut garbage: HashMap<&str, u64> = HashMap::new();
+        let (mut by_worker, mut by_sqs) = (0, 0);
+        for letter in self.evidence.letters {
+            if letter.reason.is_some() {
+                by_worker += 1;
+            } else {
+                by_sqs += 1;
+            }
+            let Ok(Identity { order_id }) = serde_json::from_str(&letter.body) else {
+                *garbage.entry(&letter.body).or_default() += 1;
+                // Without a reason SQS has moved it, after workers had been killed with it.
+                if letter.reason.as_deref().is_some_and(|reason| reason != "unparseable") {
+                    self.findings.add(WRONG_LETTER, || format!("{letter:?}"));
+                }
+                continue;
+            };
+            match self.evidence.book.find(order_id) {
+                Some(place) => self.letter_of_order(place, letter),
+                None => self.findings.add(UNKNOWN, || format!("{letter:?}")),
+            }
+        }
+        for n in 0..self.evidence.garbage {
+            let copies = garbage.remove(garbage_body(n).as_str()).unwrap_or_default();
+            // Odd ones are for the FIFO queue, whose deduplication leaves one; an answer to the other ones may be lost.
+            if copies == 0 || (copies > 1 && n % 2 == 1) {
+                self.findings
+                    .add(WRONG_LETTER, || format!("{} has {copies} dead letters", garbage_body(n)));
+            }
+        }
+        for (body, _) in garbage {
+            self.findings.add(UNKNOWN, || format!("a dead letter {body:?}"));
+        }
+        self.findings.note("dead letters written by workers, with a reason", by_worker);
+        self.findings.note("dead letters moved by SQS's redrive", by_sqs);
+        self.findings.note("messages that were no orders", self.evidence.garbage as u64);
+    }
+
+    fn letter_of_order(&mut self, place: usize, letter: &Letter) {
+        let (id, order) = self.evidence.book.get(place);
+        let known = &mut self.known[place];
+        known.letters = known.letters.saturating_add(1);
+        let known = *known;
+        if !order.is_failing(self.evidence.seed) {
+            self.findings.add(INNOCENT, || {
+                format!(
+                    "{id} ({order:?}), delivered: {}, {} failed attempts, {letter:?}",
+                    known.is_delivered, known.failed_attempts
+                )
+            });
+            return;
+        }
+        let wrong_queue = letter.fifo != order.fifo;
+        let wrong_reason = letter.reason.as_deref().is_some_and(|reason| reason != "forced");
+        let wrong_attempts = letter.attempts.is_some_and(|attempts| attempts != ATTEMPTS);
+        // SQS counts receives: those by workers that were killed or paused are no attempts.
+        let messages = self.messages.get(&place);
+        let latest = messages.and_then(|messages| messages.get(&letter.source_id)).copied();
+        if wrong_queue
+            || wrong_reason
+            || wrong_attempts
+            || u64::from(latest.unwrap_or_default()) > ATTEMPTS
+        {
+            self.findings
+                .add(WRONG_LETTER, || format!("{id}, latest attempt {latest:?}: {letter:?}"));
+        }
+    }
+
+    fn orders(&mut self) {
+        let (mut failing, mut fewer_attempts) = (0, 0);
+        for place in 0..self.evidence.book.len() {
+            let (id, order) = self.evidence.book.get(place);
+            let known = self.known[place];
+            if !order.is_failing(self.evidence.seed) {
+                if !known.is_delivered || known.delivered_attempts == 0 {
+                    self.findings.add(LOST, || {
+                        format!(
+                            "{id} ({order:?}), {} attempts failed, {} dead letters",
+                            known.failed_attempts, known.letters
+                        )
+                    });
+                }
+                continue;
+            }
+            failing += 1;
+            let messages = self.messages.get(&place).map_or(0, HashMap::len);
+            if known.letters == 0 {
+                self.findings
+                    .add(LOST, || format!("{id} ({order:?}), made to fail, has no dead letter"));
+            }
+            // One letter for each message; the order may have been sent twice to the standard queue.
+            if usize::from(known.letters) > messages.max(1) {
+                self.findings.add(WRONG_LETTER, || {
+                    format!(
+                        "{id} ({order:?}) has {} dead letters of {messages} messages",
+                        known.letters
+                    )
+                });
+            }
+            fewer_attempts += u64::from(u64::from(known.failed_attempts) < ATTEMPTS);
+        }
+        if self.evidence.book.taken_twice > 0 {
+            let count = self.evidence.book.taken_twice;
+            self.findings.add(LOST, || format!("{count} orders got the id of another"));
+        }
+        self.findings.note("orders made to fail", failing);
+        self.findings.note(
+            "of these with fewer than 3 recorded attempts, workers having been killed or paused",
+            fewer_attempts,
+        );
+    }
+
+    /// Whether the attempt's worker was paused between the attempt's start and its commit.
+    fn was_paused(&self, attempt: &Attempt) -> bool {
+        let worker = attempt.worker.rsplit('-').next().and_then(|id| id.parse().ok());
+        let pauses = worker.and_then(|id: u32| self.evidence.pauses.get(&id));
+        let last = attempt.finished_ms + COMMIT_MS;
+        pauses.is_some_and(|pauses| {
+            pauses.iter().any(|(from, to)| *from <= last && *to >= attempt.started_ms)
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Identity {
+    order_id: Uuid,
+}
+
+impl std::fmt::Display for Attempt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { message_id, number, outcome, reason, worker, started_ms, finished_ms } = self;
+        let reason = reason.as_deref().unwrap_or_default();
+        write!(
+            f,
+            "attempt {number} {outcome} {reason} by {worker} from {started_ms} to {finished_ms} at message {message_id}"
+        )
+    }
+}
+
+fn read_attempt(row: &SqliteRow) -> anyhow::Result<Attempt> {
+    let millis = |name: &str| row.try_get::<i64, _>(name).map(|ms| ms as u64);
+    Ok(Attempt {
+        message_id: row.try_get("message_id").context("an attempt without message")?,
+        number: row.try_get("attempt")?,
+        outcome: row.try_get("outcome")?,
+        reason: row.try_get("reason")?,
+        worker: row.try_get("worker")?,
+        started_ms: millis("started_at_ms")?,
+        finished_ms: millis("finished_at_ms")?,
+    })
+}

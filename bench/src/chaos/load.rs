@@ -1,0 +1,175 @@
+//! The clients: every order is sent until it is accepted, under one idempotency key.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use hyper::Request;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, sleep_until},
+};
+use uuid::Uuid;
+
+use super::{
+    fleet::Addresses,
+    http::Client,
+    orders::{Book, Draws, Order, customer_name},
+};
+
+/// Connections that send orders.
+const CLIENTS: usize = 96;
+/// Before an order that was turned away is sent again.
+const RETRY: Duration = Duration::from_millis(100);
+/// Before a client looks again whether it may go on.
+const HELD_UP: Duration = Duration::from_millis(20);
+
+/// What the load and those who watch it share.
+pub(super) struct Load {
+    seed: u64,
+    draws: Mutex<Draws>,
+    book: Mutex<Book>,
+    /// Between the starts of two orders.
+    interval: Duration,
+    started: Instant,
+    begun: AtomicU64,
+    pub(super) accepted: AtomicU64,
+    /// Requests that were not answered with 202.
+    pub(super) turned_away: AtomicU64,
+    /// Set while the queues are full enough.
+    pub(super) hold: AtomicBool,
+}
+
+impl Load {
+    /// A load that takes `shortest` or longer.
+    pub(super) fn new(seed: u64, orders: usize, shortest: Duration) -> Self {
+        Self {
+            seed,
+            draws: Mutex::new(Draws::new(seed, orders)),
+            book: Mutex::default(),
+            interval: shortest.div_f64(orders.max(1) as f64),
+            started: Instant::now(),
+            begun: AtomicU64::new(0),
+            accepted: AtomicU64::new(0),
+            turned_away: AtomicU64::new(0),
+            hold: AtomicBool::new(false),
+        }
+    }
+
+    /// Sends all orders; returns when each has been accepted.
+    pub(super) async fn run(self: &Arc<Self>, apis: &[SocketAddr]) -> anyhow::Result<()> {
+        let mut clients = JoinSet::new();
+        for addr in apis.iter().cycle().take(CLIENTS) {
+            clients.spawn(Arc::clone(self).client(Client::new(*addr)));
+        }
+        while let Some(ended) = clients.join_next().await {
+            ended??;
+        }
+        Ok(())
+    }
+
+    /// The accepted orders, once the load is over.
+    pub(super) fn into_book(self) -> Book {
+        let mut book = self.book.into_inner().unwrap_or_else(PoisonError::into_inner);
+        book.close();
+        book
+    }
+
+    async fn client(self: Arc<Self>, mut client: Client) -> anyhow::Result<()> {
+        let draw = || lock(&self.draws).draw();
+        let mut next = draw();
+        while let Some(order) = next {
+            while self.hold.load(Relaxed) {
+                sleep(HELD_UP).await;
+            }
+            let number = self.begun.fetch_add(1, Relaxed);
+            sleep_until(self.started + self.interval.mul_f64(number as f64)).await;
+            let id = self.send(&mut client, order).await?;
+            lock(&self.book).accepted(id, order);
+            self.accepted.fetch_add(1, Relaxed);
+            let following = lock(&self.draws).following(order);
+            next = following.or_else(draw);
+        }
+        Ok(())
+    }
+
+    async fn send(&self, client: &mut Client, order: Order) -> anyhow::Result<Uuid> {
+        let (key, body) = (order.key(self.seed), order.body(self.seed));
+        loop {
+            let request = Request::post(order.path())
+                .header("content-type", "application/json")
+                .header("idempotency-key", &key);
+            match client.send(request, body.clone()).await {
+                Ok((status, answer)) if status == 202 => {
+                    return Ok(serde_json::from_slice::<Accepted>(&answer)?.order_id);
+                }
+                Ok((status, _)) if status.is_server_error() => {}
+                Ok((status, answer)) => bail!("order-api answered {status}: {answer:?}"),
+                // The API was killed, or its answer lost.
+                Err(_) => {}
+            }
+            self.turned_away.fetch_add(1, Relaxed);
+            sleep(RETRY).await;
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Accepted {
+    order_id: Uuid,
+}
+
+/// A message that is no order, sent past the API. Its body names it.
+pub(super) fn garbage_body(n: usize) -> String {
+    format!("{{garbage-{n}")
+}
+
+/// Sends `count` messages that are no orders, spread over the load, to both queues in turn and among
+/// the customers' orders.
+pub(super) async fn send_garbage(
+    load: Arc<Load>,
+    addresses: Addresses,
+    count: usize,
+    orders: usize,
+) -> anyhow::Result<()> {
+    let mut client = Client::new(addresses.sqs);
+    let customers = lock(&load.draws).customers();
+    for n in 0..count {
+        while load.accepted.load(Relaxed) < (orders * n / count) as u64 {
+            sleep(HELD_UP).await;
+        }
+        let fifo = n % 2 == 1;
+        // The busiest customers first, so that orders wait behind it.
+        let group = customer_name((n / 2 % customers) as u32);
+        let mut message = json!({
+            "QueueUrl": addresses.queue(if fifo { super::fleet::FIFO } else { super::fleet::STANDARD }),
+            "MessageBody": garbage_body(n),
+            "MessageGroupId": group,
+        });
+        if fifo {
+            message["MessageDeduplicationId"] = garbage_body(n).trim_start_matches('{').into();
+        }
+        let mut tries = 0;
+        while let Err(error) = client.sqs("SendMessage", &message).await {
+            tries += 1;
+            if tries > 100 {
+                return Err(error).context("a message cannot be sent");
+            }
+            sleep(RETRY).await;
+        }
+    }
+    Ok(())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

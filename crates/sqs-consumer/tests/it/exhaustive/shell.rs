@@ -1,0 +1,197 @@
+//! A worker's shell: answers become facts, actions become calls.
+
+use std::sync::Arc;
+
+use sqs_consumer::{
+    Time,
+    scheduler::{Action, Answer, Ended, Ticket},
+};
+
+use super::{
+    calls::{Asked, Call, Poll, Told, Way},
+    scene::{Receipt, Scene},
+    state::State,
+    worker::{Process, Worker},
+};
+
+impl State {
+    pub(super) fn tell(&mut self, at: usize, told: &Told) {
+        let now = self.now;
+        if let Told::Received(_, receipts) = told {
+            for receipt in receipts {
+                self.check_receipt(at, receipt.mail);
+            }
+        }
+        let worker = self.worker(at);
+        match told {
+            Told::Received(poll, receipts) => {
+                let arrivals =
+                    receipts.iter().map(|&receipt| worker.arrival(now, poll, receipt)).collect();
+                worker.scheduler.received(now, poll.id, poll.requested_at, arrivals);
+            }
+            Told::ReceiveFailed(poll) => {
+                worker.receive_failed_at = Some(now);
+                worker.scheduler.receive_failed(now, poll.id);
+            }
+            Told::Extended { answers, requested_at } => {
+                for &(ticket, receipt, length, answer) in answers {
+                    self.truth_of_extension(at, ticket, receipt, *requested_at + length, answer);
+                }
+                let answers: Vec<_> = answers.iter().map(|&(t, _, l, a)| (t, l, a)).collect();
+                self.worker(at).scheduler.extended(now, *requested_at, &answers);
+            }
+            Told::Returned(answers) => {
+                for &(_, receipt, answer) in answers {
+                    if answer == Answer::Ok {
+                        worker.head_is_back.push(receipt.mail.group);
+                        worker.head_is_back.sort_unstable();
+                        worker.head_is_back.dedup();
+                    }
+                }
+                let answers: Vec<_> = answers.iter().map(|&(t, _, a)| (t, a)).collect();
+                worker.scheduler.returned(now, &answers);
+            }
+            Told::Deleted(answers) => {
+                let answers: Vec<_> = answers.iter().map(|&(t, _, a)| (t, a)).collect();
+                worker.scheduler.deleted(now, &answers);
+            }
+            Told::DeadLettered(ticket, _, answer) => {
+                worker.scheduler.dead_lettered(now, *ticket, *answer);
+            }
+        }
+    }
+
+    fn truth_of_extension(
+        &mut self,
+        at: usize,
+        ticket: Ticket,
+        receipt: Receipt,
+        until: Time,
+        answer: Answer,
+    ) {
+        let now = self.now;
+        let fifo = self.truth.fifo;
+        if let Some(slot) = self.worker(at).slots.get_mut(&ticket)
+            && slot.receipt == receipt
+            && answer == Answer::Ok
+            && (fifo || now < slot.leased_until)
+        {
+            slot.leased_until = until;
+            slot.unconfirmed = false;
+        }
+    }
+
+    pub(super) fn ends(&mut self, at: usize, ticket: Ticket, ended: Ended) {
+        let now = self.now;
+        match ended {
+            Ended::Done => {}
+            Ended::Retry { shared: false, .. } => self.left.retries -= 1,
+            Ended::Retry { shared: true, .. } => self.left.shared -= 1,
+            Ended::DeadLetter => self.left.refusals -= 1,
+            Ended::Unavailable => self.left.outages -= 1,
+        }
+        let worker = self.worker(at);
+        let slot = worker.slots.get_mut(&ticket).expect("it runs");
+        slot.running = false;
+        let mail = slot.receipt.mail;
+        match ended {
+            Ended::Retry { shared: true, .. } => {
+                slot.suspect.get_or_insert(false);
+            }
+            Ended::Retry { .. } | Ended::DeadLetter => slot.failed = true,
+            Ended::Unavailable => {}
+            Ended::Done => {
+                let others = worker.slots.values_mut().filter_map(|slot| slot.suspect.as_mut());
+                others.for_each(|succeeded_since| *succeeded_since = true);
+            }
+        }
+        worker.scheduler.finished(now, ticket, ended);
+        if ended == Ended::Done {
+            self.truth.took_effect(mail);
+        }
+    }
+
+    pub(super) fn worker(&mut self, at: usize) -> &mut Worker {
+        Arc::make_mut(&mut self.workers[at])
+    }
+
+    fn ask(&mut self, at: usize, asked: Asked) {
+        let call = Call { worker: at, abandoned: false, way: Way::ToQueue(asked) };
+        self.calls.push(Arc::new(call));
+    }
+
+    /// Lets a worker's scheduler act.
+    pub(super) fn advance(&mut self, scene: &Scene, at: usize) {
+        let now = self.now;
+        let worker = self.worker(at);
+        worker.process = Process::Runs;
+        let actions = worker.scheduler.advance(now);
+        worker.wakes_at = worker.scheduler.next_wakeup(now);
+        for action in actions {
+            self.act(at, action);
+        }
+        self.check_worker(scene, at);
+        if self.workers[at].draining && self.workers[at].scheduler.is_drained() {
+            self.check_drained(at);
+            self.replace(scene, at);
+        }
+    }
+
+    fn act(&mut self, at: usize, action: Action) {
+        self.check_action(at, &action);
+        if self.truth.is_violated() {
+            return;
+        }
+        let now = self.now;
+        let worker = self.worker(at);
+        let receipt = |ticket: &Ticket| worker.slots[ticket].receipt;
+        let asked = match action {
+            Action::Receive { poll, request } => {
+                worker.polls += 1;
+                let (max, wait) = (request.max_messages, request.wait);
+                Asked::Receive(Poll { id: poll, max, wait, requested_at: now })
+            }
+            Action::Extend { entries } => {
+                let entries = entries.iter().map(|&(t, length)| (t, receipt(&t), length));
+                Asked::Extend { entries: entries.collect(), requested_at: now }
+            }
+            Action::Return { entries } => {
+                let entries = entries.iter().map(|&(t, length)| (t, receipt(&t), length));
+                let entries: Vec<_> = entries.collect();
+                if worker.draining {
+                    worker.gave_back_in_drain.extend(entries.iter().map(|(_, r, _)| r.mail));
+                }
+                Asked::Return(entries)
+            }
+            Action::Delete { tickets } => {
+                Asked::Delete(tickets.iter().map(|&t| (t, receipt(&t))).collect())
+            }
+            Action::DeadLetter { ticket } => Asked::DeadLetter(ticket, receipt(&ticket).mail),
+            Action::Start { ticket, .. } => {
+                worker.slots.get_mut(&ticket).expect("checked").running = true;
+                return;
+            }
+            Action::Cancel { ticket } => {
+                worker.slots.get_mut(&ticket).expect("checked").running = false;
+                return;
+            }
+            Action::Adopt { held, newer } => {
+                let newer = worker.slots.remove(&newer).expect("checked");
+                let slot = worker.slots.get_mut(&held).expect("checked");
+                slot.receipt = newer.receipt;
+                slot.leased_until = newer.leased_until;
+                slot.unconfirmed = newer.unconfirmed;
+                return;
+            }
+            Action::Forget { ticket, .. } => {
+                let slot = worker.slots.remove(&ticket).expect("checked");
+                let group = slot.receipt.mail.group;
+                if worker.slots.values().all(|slot| slot.receipt.mail.group != group) {
+                    worker.head_is_back.retain(|&back| back != group);
+                }
+                return;
+            }
+        };
+        self.ask(at, asked);
+    }
+}

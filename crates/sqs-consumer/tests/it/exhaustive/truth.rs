@@ -1,0 +1,301 @@
+//! What is known from outside about every message, and the rules that hold in every state.
+
+use std::hash::{Hash, Hasher};
+
+use sqs_consumer::scheduler::{Action, Fate, Ticket};
+
+use super::{
+    calls::Call,
+    queue::Queue,
+    scene::{Mail, Receipt, Scene},
+    state::State,
+};
+
+#[derive(Clone, Debug)]
+pub(super) struct Truth {
+    pub(super) fifo: bool,
+    pub(super) empty_polls: bool,
+    pub(super) long_pauses: bool,
+    facts: Vec<Facts>,
+    violation: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Hash)]
+struct Facts {
+    mail: Mail,
+    /// A handler has done its work.
+    effect: bool,
+    /// The dead-letter queue has it.
+    copied: bool,
+    deleted: bool,
+    /// The newest receipt under which it was given back.
+    given_back: u32,
+}
+
+impl Hash for Truth {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.facts, self.violation.is_some()).hash(state);
+    }
+}
+
+impl Truth {
+    pub(super) fn new(scene: &Scene) -> Self {
+        let facts = scene.mails().into_iter().map(|mail| Facts {
+            mail,
+            effect: false,
+            copied: false,
+            deleted: false,
+            given_back: 0,
+        });
+        let Scene { fifo, empty_polls, long_pauses, .. } = *scene;
+        Self { fifo, empty_polls, long_pauses, facts: facts.collect(), violation: None }
+    }
+
+    pub(super) fn is_violated(&self) -> bool {
+        self.violation.is_some()
+    }
+
+    pub(super) fn violation(&self) -> Option<&str> {
+        self.violation.as_deref()
+    }
+
+    pub(super) fn violate(&mut self, what: String) {
+        self.violation.get_or_insert(what);
+    }
+
+    pub(super) fn all_done(&self) -> bool {
+        self.facts.iter().all(|facts| facts.deleted)
+    }
+
+    fn of(&self, mail: Mail) -> &Facts {
+        self.facts.iter().find(|facts| facts.mail == mail).expect("sent")
+    }
+
+    fn of_mut(&mut self, mail: Mail) -> &mut Facts {
+        self.facts.iter_mut().find(|facts| facts.mail == mail).expect("sent")
+    }
+
+    /// An earlier message of the group that has neither taken effect nor moved to the dead-letter
+    /// queue for good.
+    fn unsettled_before(&self, mail: Mail) -> Option<Mail> {
+        let earlier =
+            |facts: &&Facts| facts.mail.group == mail.group && facts.mail.number < mail.number;
+        let unsettled = |facts: &&Facts| !(facts.effect || facts.copied && facts.deleted);
+        self.facts.iter().filter(earlier).find(unsettled).map(|facts| facts.mail)
+    }
+
+    pub(super) fn took_effect(&mut self, mail: Mail) {
+        if self.fifo
+            && !self.of(mail).effect
+            && let Some(earlier) = self.unsettled_before(mail)
+        {
+            self.violate(format!("{mail} takes effect before {earlier}"));
+        }
+        self.of_mut(mail).effect = true;
+    }
+
+    pub(super) fn copied(&mut self, mail: Mail) {
+        self.of_mut(mail).copied = true;
+    }
+
+    pub(super) fn given_back(&mut self, receipt: Receipt) {
+        let given_back = &mut self.of_mut(receipt.mail).given_back;
+        *given_back = receipt.receive.max(*given_back);
+    }
+
+    /// Finds out what was deleted.
+    pub(super) fn look(&mut self, queue: &Queue) {
+        for at in 0..self.facts.len() {
+            let facts = &mut self.facts[at];
+            facts.deleted = queue.seen(facts.mail).is_none();
+            if facts.deleted && !facts.effect && !facts.copied {
+                let mail = facts.mail;
+                self.violate(format!("{mail} is lost: deleted with neither an effect nor a copy"));
+            }
+        }
+    }
+}
+
+impl State {
+    /// The rules for what a worker does.
+    pub(super) fn check_action(&mut self, at: usize, action: &Action) {
+        if let Err(what) = self.judge(at, action) {
+            self.truth.violate(format!("worker {at} {what} ({action:?})"));
+        }
+    }
+
+    fn judge(&self, at: usize, action: &Action) -> Result<(), String> {
+        match action {
+            Action::Receive { .. } if self.workers[at].draining => {
+                Err("receives in a drain".to_owned())
+            }
+            Action::Receive { .. } if self.workers[at].receive_failed_at == Some(self.now) => {
+                Err("receives again at once after a failure".to_owned())
+            }
+            Action::Receive { .. } => Ok(()),
+            Action::Start { ticket, .. } => self.judge_start(at, *ticket),
+            Action::Cancel { ticket } => self.known(at, *ticket).map(drop),
+            Action::Extend { entries } => entries.iter().try_for_each(|&(ticket, _)| {
+                if self.known(at, ticket)?.unconfirmed {
+                    return self.judge_change(at, ticket);
+                }
+                self.judge_lease(at, ticket, "extends")?;
+                self.judge_change(at, ticket)
+            }),
+            Action::Return { entries } => entries.iter().try_for_each(|&(ticket, _)| {
+                self.judge_lease(at, ticket, "gives back")?;
+                self.judge_change(at, ticket)?;
+                self.judge_order_of_return(at, ticket)
+            }),
+            Action::Delete { tickets } => {
+                tickets.iter().try_for_each(|&t| self.judge_lease(at, t, "deletes"))
+            }
+            Action::DeadLetter { ticket } => {
+                let slot = self.known(at, *ticket)?;
+                let mail = slot.receipt.mail;
+                if slot.failed || slot.suspect == Some(true) {
+                    Ok(())
+                } else if slot.suspect.is_some() {
+                    Err(format!("dead-letters {mail} for what may be everyone's failure"))
+                } else {
+                    Err(format!("dead-letters {mail} without an attempt of its own"))
+                }
+            }
+            Action::Adopt { held, newer } => {
+                let (held, newer) =
+                    (self.known(at, *held)?.receipt, self.known(at, *newer)?.receipt);
+                if held.mail != newer.mail || held.receive >= newer.receive {
+                    return Err(format!("takes {newer:?} for a newer {held:?}"));
+                }
+                Ok(())
+            }
+            Action::Forget { ticket, fate } => self.judge_end(at, *ticket, *fate),
+        }
+    }
+
+    fn known(&self, at: usize, ticket: Ticket) -> Result<&super::worker::Slot, String> {
+        let slot = self.workers[at].slots.get(&ticket);
+        slot.ok_or_else(|| format!("speaks of ticket {}, which has come to its end", ticket.0))
+    }
+
+    fn judge_lease(&self, at: usize, ticket: Ticket, does: &str) -> Result<(), String> {
+        let slot = self.known(at, ticket)?;
+        if self.now >= slot.leased_until {
+            return Err(format!("{does} {:?} under a lease that is over", slot.receipt));
+        }
+        Ok(())
+    }
+
+    fn judge_start(&self, at: usize, ticket: Ticket) -> Result<(), String> {
+        let slot = self.known(at, ticket)?;
+        let mail = slot.receipt.mail;
+        self.judge_lease(at, ticket, "starts")?;
+        if self.workers[at].draining {
+            return Err(format!("starts {mail} in a drain"));
+        }
+        if slot.running {
+            return Err(format!("starts {mail} twice"));
+        }
+        if !self.truth.fifo {
+            return Ok(());
+        }
+        if !self.queue.is_leased(slot.receipt) {
+            return Err(format!(
+                "starts {:?}, which the queue has leased to nobody or to another",
+                slot.receipt
+            ));
+        }
+        if let Some(earlier) = self.truth.unsettled_before(mail) {
+            return Err(format!("starts {mail} before {earlier} is settled"));
+        }
+        if let Some((other, running)) =
+            self.running().find(|(_, running)| running.group == mail.group)
+        {
+            return Err(format!("starts {mail} while {running} runs in worker {other}"));
+        }
+        Ok(())
+    }
+
+    /// At most one change of a message's visibility is under way.
+    fn judge_change(&self, at: usize, ticket: Ticket) -> Result<(), String> {
+        let receipt = self.known(at, ticket)?.receipt;
+        let under_way =
+            |call: &Call| call.worker == at && !call.abandoned && call.changes(ticket, receipt);
+        if self.calls.iter().any(|call| under_way(call)) {
+            return Err(format!("changes {receipt:?} while another change is under way"));
+        }
+        Ok(())
+    }
+
+    /// Of a lane, its head goes back first, and alone. What was received later, an earlier message of
+    /// the group perhaps, waits behind those that leave.
+    fn judge_order_of_return(&self, at: usize, ticket: Ticket) -> Result<(), String> {
+        let worker = &self.workers[at];
+        let mail = worker.slots[&ticket].receipt.mail;
+        let held = worker.slots.range(..ticket).map(|(_, slot)| slot.receipt.mail);
+        let earlier = held.filter(|held| held.group == mail.group).min().unwrap_or(mail);
+        if self.truth.fifo && earlier < mail && !worker.head_is_back.contains(&mail.group) {
+            return Err(format!("gives back {mail} while it still holds {earlier}"));
+        }
+        Ok(())
+    }
+
+    fn judge_end(&self, at: usize, ticket: Ticket, fate: Fate) -> Result<(), String> {
+        let slot = self.known(at, ticket)?;
+        let receipt = slot.receipt;
+        let facts = self.truth.of(receipt.mail);
+        if slot.running {
+            return Err(format!("forgets {receipt:?} with its handler running"));
+        }
+        let fifo = self.truth.fifo;
+        let is_newest =
+            self.queue.seen(receipt.mail).is_some_and(|s| s.receives == receipt.receive);
+        let true_to_word = match fate {
+            Fate::Deleted => facts.deleted && facts.effect || !fifo,
+            Fate::DeadLettered => facts.copied && (facts.deleted || !fifo),
+            Fate::BackedOff | Fate::Released => {
+                facts.given_back >= receipt.receive || !is_newest || !fifo
+            }
+            // A lease that still holds must not be given up: nobody could have the message.
+            Fate::Lost => {
+                slot.unconfirmed || self.now >= slot.leased_until || !self.queue.is_leased(receipt)
+            }
+            Fate::Stranded => self.workers[at].draining,
+        };
+        if !true_to_word {
+            return Err(format!("forgets {receipt:?} as {fate:?}, which it is not"));
+        }
+        Ok(())
+    }
+
+    /// The rules for what a worker is after each of its steps.
+    pub(super) fn check_worker(&mut self, scene: &Scene, at: usize) {
+        let worker = &self.workers[at];
+        let running = worker.slots.values().filter(|slot| slot.running).count();
+        if running > scene.concurrency {
+            self.truth.violate(format!("worker {at} runs {running} handlers"));
+        } else if worker.is_due(self.now) {
+            self.truth.violate(format!("worker {at} asks to be woken at once, again and again"));
+        } else if worker.scheduler.stats().held != worker.slots.len() && !self.truth.is_violated() {
+            self.truth
+                .violate(format!("worker {at} holds tickets that have no slot, or the other way"));
+        }
+    }
+
+    /// A drain that gave back under its own polls would get the messages again.
+    pub(super) fn check_receipt(&mut self, at: usize, mail: Mail) {
+        if self.workers[at].gave_back_in_drain.contains(&mail) {
+            self.truth.violate(format!("worker {at} receives {mail} after it gave it back to end"));
+        }
+    }
+
+    pub(super) fn check_drained(&mut self, at: usize) {
+        if !self.workers[at].slots.is_empty() {
+            self.truth.violate(format!("worker {at} ends with messages"));
+        }
+        let own = |call: &Call| call.worker == at && !call.abandoned;
+        if self.calls.iter().any(|call| own(call) && call.poll().is_some()) {
+            self.truth.violate(format!("worker {at} ends with a receive under way"));
+        }
+    }
+}

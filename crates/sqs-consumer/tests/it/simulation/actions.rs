@@ -1,0 +1,186 @@
+//! Carries out what a scheduler asks for, after checking it.
+
+use std::time::Duration;
+
+use rand::{RngExt, rngs::SmallRng};
+use sqs_consumer::scheduler::{Action, Fate, Ticket};
+
+use super::{
+    calls::{Call, Entry, Told},
+    dice::About,
+    events::Event,
+    plan::HandlerTime,
+    run::Simulation,
+    violation::Checked,
+};
+
+impl Simulation<'_> {
+    pub(super) fn act(&mut self, index: usize, action: Action) -> Checked {
+        match action {
+            Action::Receive { poll, request } => {
+                self.check_receive(index, &request)?;
+                self.workers[index].polls.insert(poll, request.max_messages);
+                let ends = request.wait.as_millis() as u64 + self.plan.network.receive_margin;
+                let polls_end = &mut self.workers[index].polls_end;
+                *polls_end = (*polls_end).max(self.now + ends);
+                self.send(index, Call::Receive { poll, request });
+            }
+            Action::Start { ticket, attempt } => {
+                self.check_start(index, ticket, attempt)?;
+                let worker = &mut self.workers[index];
+                let start = worker.starts;
+                worker.starts += 1;
+                let slot = worker.slots.get_mut(&ticket).expect("it was checked");
+                let message = &mut self.ledger.messages[slot.message];
+                message.starts += 1;
+                (slot.running, slot.attempt, slot.nth) =
+                    (Some(start), Some(attempt), message.starts);
+                (slot.verdict, slot.returning) = (None, false);
+                if let Some(group) = slot.group {
+                    worker.gone_back.remove(&group);
+                }
+                let (message, nth) = (slot.message, slot.nth);
+                let at = self.now + self.handler_time(message, nth);
+                let told = Told::HandlerEnded { ticket, start, at };
+                self.events.push(at, Event::Fact { worker: index, told });
+                self.say(|| {
+                    let number = attempt.number;
+                    (vec![message], format!("worker {index} starts {message}, attempt {number}"))
+                });
+            }
+            Action::Cancel { ticket } => {
+                let message = self.slot(index, ticket)?.message;
+                self.slot_mut(index, ticket).running = None;
+                self.say(|| (vec![message], format!("worker {index} cancels {message}")));
+            }
+            Action::Extend { entries } => {
+                self.check_batch(index, &tickets(&entries))?;
+                for (ticket, _) in &entries {
+                    self.check_extend(index, *ticket)?;
+                    self.slot_mut(index, *ticket).changing = true;
+                }
+                let entries = self.entries(index, &entries);
+                self.send(index, Call::Extend { entries });
+            }
+            Action::Return { entries } => {
+                let batch = tickets(&entries);
+                self.check_batch(index, &batch)?;
+                for (ticket, visibility) in &entries {
+                    self.check_return(index, *ticket, *visibility, &batch)?;
+                    let slot = self.slot_mut(index, *ticket);
+                    (slot.changing, slot.returning) = (true, true);
+                }
+                let entries = self.entries(index, &entries);
+                self.send(index, Call::Return { entries });
+            }
+            Action::Delete { tickets } => {
+                self.check_batch(index, &tickets)?;
+                for ticket in &tickets {
+                    self.check_delete(index, *ticket)?;
+                    self.slot_mut(index, *ticket).deleting = true;
+                }
+                let entries: Vec<_> = tickets.into_iter().map(|t| (t, Duration::ZERO)).collect();
+                let entries = self.entries(index, &entries);
+                self.send(index, Call::Delete { entries });
+            }
+            Action::DeadLetter { ticket } => {
+                self.check_dead_letter(index, ticket)?;
+                let instance = self.slot(index, ticket)?.instance;
+                self.send(index, Call::DeadLetter { ticket, instance });
+            }
+            Action::Adopt { held, newer } => {
+                self.check_adopt(index, held, newer)?;
+                let fifo = self.plan.fifo;
+                let slots = &mut self.workers[index].slots;
+                let newer = slots.remove(&newer).expect("it was checked");
+                let slot = slots.get_mut(&held).expect("it was checked");
+                (slot.receive, slot.handle) = (newer.receive, newer.handle);
+                (slot.deadline, slot.unconfirmed) = (newer.deadline, newer.unconfirmed);
+                slot.receive_count = slot.receive_count.max(newer.receive_count);
+                // What was said about the older receive says nothing about this one.
+                (slot.refused, slot.returned, slot.deleted) = (false, false, false);
+                // A return with the older handle has no effect any more on a FIFO queue.
+                if fifo && std::mem::take(&mut slot.returning) {
+                    (slot.own_failures, slot.shared_failures) = (0, 0);
+                }
+                let (message, instance) = (slot.message, slot.instance);
+                if slot.changing {
+                    // A call about the older receive has had no answer yet.
+                    let receive = slot.receive;
+                    self.ledger.troubled(instance, receive);
+                }
+                self.say(|| {
+                    (vec![message], format!("worker {index} goes on with {message}, received anew"))
+                });
+            }
+            Action::Forget { ticket, fate } => {
+                self.check_forget(index, ticket, fate)?;
+                let worker = &mut self.workers[index];
+                let slot = worker.slots.remove(&ticket).expect("it was checked");
+                if let Some(group) = slot.group
+                    && worker.draining_since.is_some()
+                    && fate == Fate::Lost
+                {
+                    worker.lost_in_drain.insert(group);
+                }
+                if let Some(group) = slot.group
+                    && fate == Fate::Stranded
+                    && (slot.deleting || slot.changing || slot.is_done() || slot.copied)
+                {
+                    worker.stuck.insert(group);
+                }
+                if fate == Fate::Lost {
+                    // The worker may not touch it any more, whether or not SQS sees it so.
+                    self.ledger.troubled(slot.instance, slot.receive);
+                }
+                let message = slot.message;
+                self.say(|| (vec![message], format!("worker {index} forgets {message}: {fate:?}")));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn slot_mut(&mut self, index: usize, ticket: Ticket) -> &mut super::worker::Slot {
+        self.workers[index].slots.get_mut(&ticket).expect("it was checked")
+    }
+
+    fn entries(&self, index: usize, entries: &[(Ticket, Duration)]) -> Vec<Entry> {
+        let entry = |&(ticket, visibility): &(Ticket, Duration)| {
+            let slot = &self.workers[index].slots[&ticket];
+            Entry {
+                ticket,
+                instance: slot.instance,
+                receive: slot.receive,
+                handle: slot.handle.clone(),
+                visibility,
+            }
+        };
+        entries.iter().map(entry).collect()
+    }
+
+    /// How long the `nth` handler of a message takes.
+    fn handler_time(&self, message: usize, nth: u32) -> u64 {
+        let (handlers, key) = (&self.plan.handlers, self.plan.messages[message].key);
+        let mut random = self.dice.about(About::Handler, key, u64::from(nth));
+        if random.random_bool(handlers.outliers) {
+            return handlers.outlier;
+        }
+        match handlers.time {
+            HandlerTime::Constant(time) => time,
+            HandlerTime::Uniform(time) => random.random_range(1..=2 * time),
+            HandlerTime::LogNormal(median) => {
+                let factor = normal(&mut random).clamp(-3.0, 3.0).exp();
+                ((median as f64 * factor) as u64).max(1)
+            }
+        }
+    }
+}
+
+fn tickets(entries: &[(Ticket, Duration)]) -> Vec<Ticket> {
+    entries.iter().map(|(ticket, _)| *ticket).collect()
+}
+
+/// Nearly normal: the sum of twelve uniform numbers.
+fn normal(random: &mut SmallRng) -> f64 {
+    (0..12).map(|_| random.random_range(0.0..1.0)).sum::<f64>() - 6.0
+}

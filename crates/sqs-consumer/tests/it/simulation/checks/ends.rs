@@ -1,0 +1,55 @@
+//! What must hold when a ticket ends.
+
+use sqs_consumer::scheduler::{Fate, Ticket};
+
+use crate::simulation::{
+    run::Simulation,
+    violation::{Check, Checked},
+};
+
+impl Simulation<'_> {
+    /// A ticket ends as it is said to only if that is what has happened.
+    pub(in crate::simulation) fn check_forget(
+        &self,
+        index: usize,
+        ticket: Ticket,
+        fate: Fate,
+    ) -> Checked {
+        let slot = self.slot(index, ticket)?;
+        let (now, worker) = (self.now, &self.workers[index]);
+        if slot.running.is_some() {
+            let what = "is forgotten with its handler running";
+            return worker.violates(now, Check::OneEnd, Some(slot), what);
+        }
+        let earned = match fate {
+            Fate::Deleted => slot.deleted && !slot.copied,
+            // An earlier delete may have worked whose answer was lost.
+            Fate::DeadLettered => slot.copied && (slot.deleted || slot.refused),
+            Fate::BackedOff | Fate::Released => slot.returned,
+            Fate::Lost => now >= slot.deadline || slot.unconfirmed || slot.refused,
+            Fate::Stranded => worker.draining_since.is_some_and(|since| {
+                now >= since + self.plan.config.drain_timeout.as_millis() as u64
+            }),
+        };
+        if earned {
+            return Ok(());
+        }
+        let what = format!("is forgotten as {fate:?}, which it is not");
+        worker.violates(now, Check::OneEnd, Some(slot), &what)
+    }
+
+    /// The newer receive of the same message replaces the older one.
+    pub(in crate::simulation) fn check_adopt(
+        &self,
+        index: usize,
+        held: Ticket,
+        newer: Ticket,
+    ) -> Checked {
+        let (old, new) = (self.slot(index, held)?, self.slot(index, newer)?);
+        if old.instance == new.instance && old.receive < new.receive {
+            return Ok(());
+        }
+        let what = "its handle is replaced by one that is not newer";
+        self.workers[index].violates(self.now, Check::OneEnd, Some(old), what)
+    }
+}

@@ -1,0 +1,9 @@
+//! The rules, checked on each action of a scheduler and after each step.
+
+mod ends;
+mod requests;
+mod starts;
+
+mod steps;
+
+pub(super) use starts::TrueLease;

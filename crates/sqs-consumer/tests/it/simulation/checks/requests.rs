@@ -1,0 +1,229 @@
+//! What must hold when a worker sends a call.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use sqs_consumer::{
+    MAX_BATCH, ReceiveRequest,
+    scheduler::{Ended, Ticket},
+};
+
+use crate::simulation::{
+    run::Simulation,
+    violation::{Check, Checked},
+    worker::Slot,
+};
+
+impl Simulation<'_> {
+    /// The ticket has not ended.
+    pub(in crate::simulation) fn slot(&self, index: usize, ticket: Ticket) -> Checked<&Slot> {
+        let worker = &self.workers[index];
+        if let Some(slot) = worker.slots.get(&ticket) {
+            return Ok(slot);
+        }
+        let what = format!("acts on {ticket:?}, which has ended");
+        worker.violates(self.now, Check::OneEnd, None, &what)?;
+        unreachable!("a violation is an error")
+    }
+
+    pub(in crate::simulation) fn check_receive(
+        &self,
+        index: usize,
+        request: &ReceiveRequest,
+    ) -> Checked {
+        let (now, worker) = (self.now, &self.workers[index]);
+        if worker.draining_since.is_some() {
+            let check = Check::DrainLeavesNothing;
+            return worker.violates(now, check, None, "receives during the drain");
+        }
+        let config = &self.plan.config;
+        let capacity = config.concurrency + config.concurrency.max(MAX_BATCH);
+        let reserved: usize = worker.polls.values().sum();
+        let whole = |time: Duration| time.subsec_nanos() == 0;
+        let valid = (1..=MAX_BATCH).contains(&request.max_messages)
+            && request.wait <= config.wait.max(Duration::from_secs(1))
+            && whole(request.wait)
+            && request.visibility == config.visibility;
+        if !valid {
+            let what = format!("receives with {request:?}");
+            return worker.violates(now, Check::Limits, None, &what);
+        }
+        if reserved + request.max_messages > capacity
+            || worker.polls.len() >= config.timing.max_polls
+        {
+            let what = format!("has receives for {reserved} outstanding and sends {request:?}");
+            return worker.violates(now, Check::Limits, None, &what);
+        }
+        Ok(())
+    }
+
+    pub(in crate::simulation) fn check_batch(&self, index: usize, tickets: &[Ticket]) -> Checked {
+        let distinct: BTreeSet<_> = tickets.iter().collect();
+        if (1..=MAX_BATCH).contains(&tickets.len()) && distinct.len() == tickets.len() {
+            return Ok(());
+        }
+        let what = format!("sends a batch of {tickets:?}");
+        self.workers[index].violates(self.now, Check::Limits, None, &what)
+    }
+
+    /// Any call about a message needs its lease, by what the worker can know.
+    fn check_lease(&self, index: usize, slot: &Slot, call: &str) -> Checked {
+        if self.now < slot.deadline {
+            return Ok(());
+        }
+        let what = format!("{call} after the end of its lease");
+        self.workers[index].violates(self.now, Check::CallsUnderLease, Some(slot), &what)
+    }
+
+    pub(in crate::simulation) fn check_extend(&self, index: usize, ticket: Ticket) -> Checked {
+        let slot = self.slot(index, ticket)?;
+        let worker = &self.workers[index];
+        if slot.changing {
+            let what = "is extended while another visibility call is under way";
+            return worker.violates(self.now, Check::OneVisibilityCall, Some(slot), what);
+        }
+        if slot.returned || slot.deleted {
+            let what = "is extended after its end";
+            return worker.violates(self.now, Check::OneEnd, Some(slot), what);
+        }
+        if slot.returning {
+            let what = "is extended on its way back";
+            return worker.violates(self.now, Check::OneVisibilityCall, Some(slot), what);
+        }
+        // On FIFO an extension is how to learn whether a lease holds whose receive took too long.
+        if self.plan.fifo && slot.unconfirmed {
+            return Ok(());
+        }
+        self.check_lease(index, slot, "is extended")
+    }
+
+    pub(in crate::simulation) fn check_delete(&self, index: usize, ticket: Ticket) -> Checked {
+        let slot = self.slot(index, ticket)?;
+        let worker = &self.workers[index];
+        let violates = |check, what: &str| worker.violates(self.now, check, Some(slot), what);
+        if slot.deleted || slot.returned || slot.deleting {
+            return violates(Check::OneEnd, "is deleted again");
+        }
+        if slot.running.is_some() || !(slot.is_done() || slot.copied) {
+            return violates(Check::NothingIsLost, "is deleted without being done");
+        }
+        self.check_lease(index, slot, "is deleted")
+    }
+
+    pub(in crate::simulation) fn check_return(
+        &self,
+        index: usize,
+        ticket: Ticket,
+        visibility: Duration,
+        batch: &[Ticket],
+    ) -> Checked {
+        let slot = self.slot(index, ticket)?;
+        let (now, worker) = (self.now, &self.workers[index]);
+        let violates = |check, what: &str| worker.violates(now, check, Some(slot), what);
+        if slot.changing {
+            let what = "goes back while another visibility call is under way";
+            return violates(Check::OneVisibilityCall, what);
+        }
+        if slot.returned || slot.deleted {
+            return violates(Check::OneEnd, "goes back again");
+        }
+        if slot.running.is_some() || slot.is_done() {
+            return violates(Check::OneEnd, "goes back while it runs or is done");
+        }
+        self.check_lease(index, slot, "goes back")?;
+        let Some(draining_since) = worker.draining_since else {
+            self.check_return_backoff(index, slot, visibility)?;
+            return self.check_return_order(index, ticket, slot, batch);
+        };
+        let handlers_end = draining_since + self.plan.config.drain_timeout.as_millis() as u64;
+        // A lane that had to close follows its head, which nobody gets before the rest.
+        let lost = slot.group.is_some_and(|group| {
+            worker.lost_in_drain.contains(&group) || worker.gone_back.contains(&group)
+        });
+        let unstarted = slot.attempt.is_none() && visibility.is_zero() && !slot.returning;
+        if unstarted && !lost && !worker.polls.is_empty() && now < handlers_end {
+            let what = "is released while own receives are outstanding";
+            return violates(Check::DrainLeavesNothing, what);
+        }
+        self.check_return_order(index, ticket, slot, batch)
+    }
+
+    /// Of a lane the head goes back first, and the rest only once the queue has confirmed that.
+    fn check_return_order(
+        &self,
+        index: usize,
+        ticket: Ticket,
+        slot: &Slot,
+        batch: &[Ticket],
+    ) -> Checked {
+        let worker = &self.workers[index];
+        let Some(group) = slot.group.filter(|_| self.plan.fifo) else {
+            return Ok(());
+        };
+        let mut earlier = worker.slots.range(..ticket).filter(|(_, earlier)| {
+            // One that the queue has given out anew since is where it belongs.
+            earlier.group == Some(group)
+                && earlier.sequence < slot.sequence
+                && earlier.receive < slot.receive
+                && !earlier.is_done()
+        });
+        let in_turn = |(earlier_ticket, earlier): (&Ticket, &Slot)| {
+            worker.gone_back.contains(&group)
+                && (earlier.returning || batch.contains(earlier_ticket))
+        };
+        if earlier.clone().all(in_turn) {
+            return Ok(());
+        }
+        let first = earlier.next().map_or(0, |(_, earlier)| earlier.message);
+        let what = format!("goes back before message {first}, the head of its lane");
+        worker.violates(self.now, Check::HeadGoesBackFirst, Some(slot), &what)
+    }
+
+    /// A failed attempt goes back for at least as long as it asked for, unless it was the last one:
+    /// then the queue's redrive policy gets it at once.
+    fn check_return_backoff(&self, index: usize, slot: &Slot, visibility: Duration) -> Checked {
+        let Some(Ended::Retry { not_before, shared }) = slot.verdict else {
+            return Ok(());
+        };
+        if self.plan.fifo || slot.attempt.is_some_and(sqs_consumer::Attempt::is_last) {
+            return Ok(());
+        }
+        let passed = Duration::from_millis(self.now - slot.ended_at);
+        let least = if shared { Duration::ZERO } else { self.plan.config.retry_backoff / 2 };
+        if visibility + passed >= not_before.unwrap_or_default().max(least) {
+            return Ok(());
+        }
+        let what = format!("goes back for {visibility:?} only, with {:?}", slot.verdict);
+        self.workers[index].violates(self.now, Check::BacksOff, Some(slot), &what)
+    }
+
+    /// A dead letter needs a verdict or attempts that are used up, by failures that are the message's
+    /// own or that others did not have.
+    pub(in crate::simulation) fn check_dead_letter(&self, index: usize, ticket: Ticket) -> Checked {
+        let slot = self.slot(index, ticket)?;
+        let worker = &self.workers[index];
+        let violates =
+            |what: &str| worker.violates(self.now, Check::DeadLettersAreGuilty, Some(slot), what);
+        let message = &self.ledger.messages[slot.message];
+        if !self.plan.config.dead_letter_queue {
+            return violates("is sent to a dead-letter queue that the worker does not have");
+        }
+        if slot.running.is_some() || message.starts == 0 {
+            return violates("is dead-lettered without an attempt");
+        }
+        let last = slot.attempt.is_some_and(sqs_consumer::Attempt::is_last);
+        match slot.verdict {
+            Some(Ended::DeadLetter) => Ok(()),
+            Some(Ended::Retry { .. }) if !last => {
+                violates("is dead-lettered before its last attempt")
+            }
+            Some(Ended::Retry { .. }) => {
+                let one_outage = message.outages.is_power_of_two();
+                if one_outage && !message.failed_by_itself && message.failed_alone == 0 {
+                    return violates("is dead-lettered by nothing but an outage");
+                }
+                Ok(())
+            }
+            _ => violates("is dead-lettered without having failed"),
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Tells a scheduler what has happened, and remembers what it can know by that.
+
+use std::time::Duration;
+
+use rand::RngExt;
+use sqs_consumer::scheduler::{Answer, Arrival, Ended, PollId, Ticket};
+
+use super::{
+    calls::{Entry, Got, Told},
+    checks::TrueLease,
+    dice::About,
+    plan::{Down, Nature},
+    run::Simulation,
+    time,
+    violation::{Check, Checked},
+    worker::{Outage, Slot},
+};
+
+impl Simulation<'_> {
+    /// A fact reaches a worker that runs.
+    pub(super) fn learns(&mut self, index: usize, told: Told) -> Checked {
+        let now = time(self.now);
+        match told {
+            Told::Received { poll, requested_at, messages } => {
+                self.received(index, poll, requested_at, messages)
+            }
+            Told::ReceiveFailed { poll } => {
+                self.workers[index].polls.remove(&poll);
+                self.useless_receive(index)?;
+                self.ask(index, |scheduler| scheduler.receive_failed(now, poll))
+            }
+            Told::Extended { requested_at, answers } => {
+                for (entry, answer) in &answers {
+                    self.extended(index, requested_at, entry, *answer);
+                }
+                self.settled(index, answers.iter().map(|(_, answer)| *answer))?;
+                let answers: Vec<_> =
+                    answers.iter().map(|(e, answer)| (e.ticket, e.visibility, *answer)).collect();
+                let requested_at = time(requested_at);
+                self.ask(index, |scheduler| scheduler.extended(now, requested_at, &answers))
+            }
+            Told::Returned { answers } => {
+                for (entry, answer) in &answers {
+                    self.returned(index, entry, *answer);
+                }
+                let answers = self.answered(index, &answers)?;
+                self.ask(index, |scheduler| scheduler.returned(now, &answers))
+            }
+            Told::Deleted { answers } => {
+                for (entry, answer) in &answers {
+                    let Some(slot) = self.workers[index].slots.get_mut(&entry.ticket) else {
+                        continue;
+                    };
+                    slot.deleting = false;
+                    if slot.receive == entry.receive {
+                        slot.deleted |= *answer == Answer::Ok;
+                        slot.refused |= matches!(answer, Answer::LeaseOver | Answer::Refused);
+                    }
+                }
+                let answers = self.answered(index, &answers)?;
+                self.ask(index, |scheduler| scheduler.deleted(now, &answers))
+            }
+            Told::DeadLettered { ticket, answer } => {
+                if let Some(slot) = self.workers[index].slots.get_mut(&ticket) {
+                    slot.copied |= answer == Answer::Ok;
+                }
+                let (at, worker) = (self.now, &mut self.workers[index]);
+                if answer == Answer::Ok {
+                    worker.pace.copies.earn();
+                } else if !worker.pace.copies.take(at) {
+                    let what = "copies to the dead-letter queue again and again";
+                    return worker.violates(at, Check::NoHotLoop, None, what);
+                }
+                self.ask(index, |scheduler| scheduler.dead_lettered(now, ticket, answer))
+            }
+            Told::HandlerEnded { ticket, start, at } => self.handler_ends(index, ticket, start, at),
+        }
+    }
+
+    fn received(
+        &mut self,
+        index: usize,
+        poll: PollId,
+        requested_at: u64,
+        messages: Vec<Got>,
+    ) -> Checked {
+        let now = self.now;
+        let worker = &mut self.workers[index];
+        let asked = worker.polls.remove(&poll);
+        if asked.is_none() {
+            return worker.violates(now, Check::OneEnd, None, "hears of a receive twice");
+        }
+        if messages.is_empty() {
+            self.useless_receive(index)?;
+        } else {
+            self.workers[index].pace.receives.earn();
+        }
+        let deadline = requested_at + self.plan.visibility();
+        let mut arrivals = Vec::with_capacity(messages.len());
+        for got in messages {
+            let instance = &mut self.ledger.instances[got.instance];
+            let lease = instance.lease.as_mut();
+            if let Some(lease) = lease.filter(|lease| lease.receive == got.receive) {
+                lease.delivered = true;
+            }
+            let what = (instance.message, instance.group, instance.sequence);
+            let message_id = instance.id.to_string().into();
+            let ticket = self.workers[index].takes(now, Slot::new(&got, what, deadline, now));
+            arrivals.push(Arrival {
+                ticket,
+                message_id,
+                group: what.1.map(|group| group.to_string().into()),
+                receive_count: got.receive_count,
+            });
+        }
+        let (now, requested_at) = (time(now), time(requested_at));
+        self.ask(index, |scheduler| scheduler.received(now, poll, requested_at, arrivals))
+    }
+
+    fn extended(&mut self, index: usize, requested_at: u64, entry: &Entry, answer: Answer) {
+        let (now, fifo) = (self.now, self.plan.fifo);
+        let Some(slot) = self.workers[index].slots.get_mut(&entry.ticket) else {
+            return;
+        };
+        slot.changing = false;
+        if slot.receive != entry.receive {
+            return;
+        }
+        match answer {
+            // A standard queue says yes to a change that comes too late to have any effect.
+            Answer::Ok if fifo || now < slot.deadline => {
+                slot.deadline = requested_at + entry.visibility.as_millis() as u64;
+                slot.unconfirmed = now >= slot.deadline;
+            }
+            Answer::Ok | Answer::Failed => {}
+            Answer::LeaseOver | Answer::Refused => slot.refused = true,
+        }
+    }
+
+    fn returned(&mut self, index: usize, entry: &Entry, answer: Answer) {
+        let worker = &mut self.workers[index];
+        let Some(slot) = worker.slots.get_mut(&entry.ticket) else {
+            return;
+        };
+        slot.changing = false;
+        if slot.receive != entry.receive {
+            return;
+        }
+        match answer {
+            Answer::Ok => {
+                slot.returned = true;
+                worker.gone_back.extend(slot.group);
+            }
+            Answer::LeaseOver | Answer::Refused => slot.refused = true,
+            Answer::Failed => {}
+        }
+    }
+
+    fn answered(
+        &mut self,
+        index: usize,
+        answers: &[(Entry, Answer)],
+    ) -> Checked<Vec<(Ticket, Answer)>> {
+        self.settled(index, answers.iter().map(|(_, answer)| *answer))?;
+        Ok(answers.iter().map(|(entry, answer)| (entry.ticket, *answer)).collect())
+    }
+
+    fn useless_receive(&mut self, index: usize) -> Checked {
+        let (now, worker) = (self.now, &mut self.workers[index]);
+        if worker.pace.receives.take(now) {
+            return Ok(());
+        }
+        worker.violates(now, Check::NoHotLoop, None, "receives again and again for nothing")
+    }
+
+    fn settled(&mut self, index: usize, mut answers: impl Iterator<Item = Answer>) -> Checked {
+        let (now, worker) = (self.now, &mut self.workers[index]);
+        if !answers.all(|answer| answer == Answer::Failed) {
+            worker.pace.settling.earn();
+        } else if !worker.pace.settling.take(now) {
+            let what = "repeats failing calls again and again";
+            return worker.violates(now, Check::NoHotLoop, None, what);
+        }
+        Ok(())
+    }
+
+    /// A handler has come to its end at `at`; the worker hears of it now.
+    fn handler_ends(&mut self, index: usize, ticket: Ticket, start: u64, at: u64) -> Checked {
+        let Some(slot) = self.workers[index].slots.get(&ticket) else {
+            return Ok(());
+        };
+        if slot.running != Some(start) {
+            return Ok(());
+        }
+        let ended = self.verdict(slot.message, slot.nth, at);
+        let (message, instance) = (slot.message, slot.instance);
+        if ended == Ended::Done {
+            if self.true_lease(slot) == TrueLease::Holds {
+                self.ledger.takes_effect(self.now, index, instance)?;
+            } else {
+                // Done too late by a process that was stopped: where it stands in the order is
+                // nobody's doing.
+                self.ledger.messages[message].took_effect = true;
+            }
+        }
+        self.remember_failure(message, at, ended);
+        let (now, worker) = (self.now, &mut self.workers[index]);
+        let slot = worker.slots.get_mut(&ticket).expect("it was found");
+        (slot.running, slot.verdict, slot.ended_at) = (None, Some(ended), now);
+        // It may be given up at once, though an answer that comes next says that it was extended.
+        slot.refused |= now >= slot.deadline;
+        match ended {
+            Ended::Retry { shared: false, .. } => slot.own_failures += 1,
+            Ended::Retry { shared: true, .. } => slot.shared_failures += 1,
+            _ => {}
+        }
+        if ended == Ended::Unavailable {
+            // Handlers that were running already say nothing new.
+            if worker.outage.is_none_or(|outage| start >= outage.first_start) {
+                let first_start = worker.outage.map_or(worker.starts, |outage| outage.first_start);
+                worker.outage = Some(Outage { told_at: now, first_start });
+            }
+            if !worker.pace.probes.take(now) {
+                let what = "tries again and again although a common need is down";
+                return worker.violates(now, Check::NoHotLoop, None, what);
+            }
+        } else {
+            worker.outage = None;
+            worker.pace.probes.earn();
+        }
+        self.say(|| (vec![message], format!("worker {index} ends {message}: {ended:?}")));
+        let now = time(now);
+        self.ask(index, |scheduler| scheduler.finished(now, ticket, ended))
+    }
+
+    /// How the `nth` handler of a message ends.
+    fn verdict(&self, index: usize, nth: u32, at: u64) -> Ended {
+        let (planned, message) = (self.plan.messages[index], &self.ledger.messages[index]);
+        let number = u64::from(nth) << 32;
+        let mut random = self.dice.about(About::Handler, planned.key, number);
+        let not_before = random
+            .random_bool(self.plan.handlers.not_before)
+            .then(|| Duration::from_millis(random.random_range(100..15_000)));
+        let own = Ended::Retry { not_before, shared: false };
+        let shared = Ended::Retry { not_before, shared: true };
+        if self.plan.down(Down::Store, at).is_some() {
+            return Ended::Unavailable;
+        }
+        if self.plan.down(Down::Carrier, at).is_some() || nth <= planned.shared_failures {
+            return shared;
+        }
+        match planned.nature {
+            Nature::Poison if !message.mended => own,
+            Nature::Unparseable if !message.mended => Ended::DeadLetter,
+            Nature::FailsFirst(failures) if nth <= failures => own,
+            _ => Ended::Done,
+        }
+    }
+
+    fn remember_failure(&mut self, message: usize, at: u64, ended: Ended) {
+        let outage = self.plan.down(Down::Carrier, at);
+        let message = &mut self.ledger.messages[message];
+        match (ended, outage) {
+            (Ended::Retry { shared: true, .. }, Some(outage)) => message.outages |= 1 << outage,
+            (Ended::Retry { shared: true, .. }, None) => message.failed_alone += 1,
+            (Ended::Retry { .. } | Ended::DeadLetter, _) => message.failed_by_itself = true,
+            (Ended::Done | Ended::Unavailable, _) => {}
+        }
+    }
+}
