@@ -21,7 +21,7 @@ use super::{
     settling::Settling,
     turns::{Turn, TurnId, Turns},
 };
-use crate::time::Time;
+use crate::{queue::MAX_BATCH, time::Time};
 
 impl Scheduler {
     /// Backoffs without jitter from now on, so that it makes no difference how many were drawn.
@@ -239,6 +239,9 @@ impl<H: Hasher> Identity<'_, H> {
             failures,
             retry_at,
             last_activity,
+            round_trip,
+            spacing,
+            last_received,
             next_id: _,
         } = polling;
         let config = &self.scheduler.config;
@@ -250,6 +253,13 @@ impl<H: Hasher> Identity<'_, H> {
         desired.hash(self.state);
         full_backoff(timing.poll_backoff, timing.poll_backoff_max, failures + 1).hash(self.state);
         self.until(retry_at.unwrap_or_default());
+        if !timing.prefetch_horizon.is_zero() {
+            round_trip.hash(self.state);
+        }
+        if !timing.receive_linger.is_zero() {
+            spacing.hash(self.state);
+            self.since(*last_received, timing.receive_linger * MAX_BATCH as u32);
+        }
         if timing.shortest_wait < config.wait {
             self.since(*last_activity, config.wait);
         }
@@ -275,6 +285,7 @@ impl<H: Hasher> Identity<'_, H> {
     fn settling(&mut self, settling: &Settling) {
         let Settling {
             deletes,
+            last_since,
             urgent_since,
             returns,
             extensions,
@@ -290,9 +301,11 @@ impl<H: Hasher> Identity<'_, H> {
             self.ticket(ticket);
             self.since(since, longest);
         }
-        urgent_since.is_some().hash(self.state);
-        if let Some(since) = *urgent_since {
-            self.since(since, longest);
+        for since in [last_since, urgent_since] {
+            since.is_some().hash(self.state);
+            if let Some(since) = *since {
+                self.since(since, longest);
+            }
         }
         self.tickets(returns.iter());
         extensions.len().hash(self.state);
