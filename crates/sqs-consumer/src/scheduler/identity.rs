@@ -123,7 +123,7 @@ impl<H: Hasher> Identity<'_, H> {
             extension_refused,
             received_again,
             dead_lettered,
-            from_full_receive,
+            may_have_more,
             lease_timer,
             wakeup: _,
         } = held;
@@ -136,7 +136,7 @@ impl<H: Hasher> Identity<'_, H> {
         self.until(lease.deadline());
         self.phase(*phase);
         (visibility_call, unconfirmed, extension_refused).hash(self.state);
-        (received_again, dead_lettered, from_full_receive).hash(self.state);
+        (received_again, dead_lettered, may_have_more).hash(self.state);
         lease_timer.map(|timer| std::mem::discriminant(&timer)).hash(self.state);
         if let Some(Timer::Renewal(at) | Timer::Expiry(at)) = *lease_timer {
             self.until(at);
@@ -178,6 +178,7 @@ impl<H: Hasher> Identity<'_, H> {
             by_group,
             slab,
             ready,
+            turns,
             closing,
             next_seat: _,
             startable: _,
@@ -205,11 +206,15 @@ impl<H: Hasher> Identity<'_, H> {
             self.tickets(leaving.values());
             (acknowledging, closed, head_is_back).hash(self.state);
         }
-        for line in [ready, closing] {
-            line.len().hash(self.state);
-            for id in line {
-                slab[id.0].group.hash(self.state);
-            }
+        ready.len().hash(self.state);
+        for (rank, id) in ready {
+            // Of its place only that matters which later ones can come before.
+            (turns - rank.before).hash(self.state);
+            slab[id.0].group.hash(self.state);
+        }
+        closing.len().hash(self.state);
+        for id in closing {
+            slab[id.0].group.hash(self.state);
         }
         all_closed.hash(self.state);
     }
@@ -242,6 +247,7 @@ impl<H: Hasher> Identity<'_, H> {
             round_trip,
             spacing,
             last_received,
+            paced,
             next_id: _,
         } = polling;
         let config = &self.scheduler.config;
@@ -257,7 +263,7 @@ impl<H: Hasher> Identity<'_, H> {
             round_trip.hash(self.state);
         }
         if !timing.receive_linger.is_zero() {
-            spacing.hash(self.state);
+            (spacing, paced).hash(self.state);
             self.since(*last_received, timing.receive_linger * MAX_BATCH as u32);
         }
         if timing.shortest_wait < config.wait {

@@ -31,6 +31,8 @@ pub(super) struct Polling {
     pub(super) spacing: Option<Duration>,
     /// When messages were received last.
     pub(super) last_received: Time,
+    /// The receive that comes next was put off.
+    pub(super) paced: bool,
     pub(super) next_id: u64,
 }
 
@@ -46,6 +48,7 @@ impl Polling {
             round_trip: Duration::ZERO,
             spacing: None,
             last_received: now,
+            paced: false,
             next_id: 0,
         }
     }
@@ -109,7 +112,11 @@ impl Polling {
             self.retry_at = None;
             self.learn(now, requested_at, count, count >= asked, timing);
             if count < asked {
-                self.let_some_gather(now, timing);
+                self.let_some_gather(now, timing, MAX_BATCH);
+            } else if std::mem::take(&mut self.paced) {
+                // A little more than expected. A second full one in a row means a backlog.
+                self.let_some_gather(now, timing, MAX_BATCH / 2);
+                self.paced = false;
             }
         } else {
             // A server that answers an empty receive at once must not be asked in a hot loop.
@@ -120,7 +127,8 @@ impl Polling {
         } else if count >= asked {
             (self.desired + 1).min(timing.max_polls)
         } else {
-            self.desired.saturating_sub(1).max(1)
+            // Those that wait beside it would divide what comes.
+            self.desired.saturating_sub(1).clamp(1, self.needed())
         };
         count >= asked
     }
@@ -137,14 +145,22 @@ impl Polling {
         self.last_received = now;
     }
 
-    /// The queue is empty, but not for long: the next receive brings more if it is sent a little
-    /// later. Not so if less than two messages would come meanwhile.
-    fn let_some_gather(&mut self, now: Time, timing: &Timing) {
+    /// The queue is empty, but not for long: the next receive brings more if it is sent when so many
+    /// are to be expected. Not so if less than two would come in the time that there is for it.
+    fn let_some_gather(&mut self, now: Time, timing: &Timing, count: usize) {
         let spacing = self.spacing.unwrap_or(Duration::MAX);
-        if spacing <= timing.receive_linger / 2 {
-            let pause = (spacing * MAX_BATCH as u32).min(timing.receive_linger);
+        self.paced = spacing <= timing.receive_linger / 2;
+        if self.paced {
+            let pause = (spacing * count as u32).min(timing.receive_linger);
             self.retry_at = Some(now + pause);
         }
+    }
+
+    /// Receives at once that bring messages as fast as they come.
+    fn needed(&self) -> usize {
+        let batch = self.spacing.unwrap_or(Duration::MAX).saturating_mul(MAX_BATCH as u32);
+        let needed = self.round_trip.as_secs_f64() / batch.as_secs_f64().max(1e-9);
+        needed.ceil().max(1.0) as usize
     }
 
     pub(super) fn failed(&mut self, now: Time, poll: PollId, timing: &Timing, jitter: &mut Jitter) {

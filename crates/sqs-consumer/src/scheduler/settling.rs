@@ -213,7 +213,7 @@ impl Scheduler {
         if let Place::Lane { lane, seat } = held.place
             && goes_on
         {
-            let full = held.from_full_receive;
+            let full = held.may_have_more;
             self.lanes.acknowledged(lane, seat);
             // A group gives out its next messages only when its last ones are deleted.
             if self.lanes.is_done(lane) {
