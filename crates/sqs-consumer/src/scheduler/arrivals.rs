@@ -30,6 +30,9 @@ impl Scheduler {
             self.polling.recovered();
         }
         self.drain.receive_ended(now, self.config.timing.drain_flush);
+        // SQS gives out as many of a group as it can before those of the next: only of the last one can
+        // a full receive have left some behind.
+        let cut = arrivals.last().filter(|_| full).and_then(|last| last.group.clone());
         for arrival in arrivals {
             let held = self.by_message.get(&arrival.message_id).copied();
             match held.filter(|_| !self.breaks(Broken::RunsDuplicates)) {
@@ -38,13 +41,16 @@ impl Scheduler {
                     self.actions.push(Action::Forget { ticket: arrival.ticket, fate: Fate::Lost });
                 }
                 Some(held) => self.adopt(now, held, &arrival, lease, late),
-                None => self.hold(arrival, lease, late, full),
+                None => {
+                    let may_have_more = full && arrival.group == cut;
+                    self.hold(arrival, lease, late, may_have_more);
+                }
             }
         }
         self.slow_down_if_full(now);
     }
 
-    fn hold(&mut self, arrival: Arrival, lease: Lease, unconfirmed: bool, full: bool) {
+    fn hold(&mut self, arrival: Arrival, lease: Lease, unconfirmed: bool, may_have_more: bool) {
         let Arrival { ticket, message_id, group, receive_count } = arrival;
         let place = if self.config.fifo {
             self.lanes.join(group.as_ref(), ticket)
@@ -66,7 +72,7 @@ impl Scheduler {
             extension_refused: false,
             received_again: false,
             dead_lettered: false,
-            from_full_receive: full,
+            may_have_more,
             lease_timer: None,
             wakeup: None,
         };

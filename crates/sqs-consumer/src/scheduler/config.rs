@@ -40,10 +40,13 @@ pub struct Timing {
     pub prefetch_horizon: Duration,
     /// How long a finished message may wait for nine others to share its delete call.
     pub acknowledge_linger: Duration,
-    /// The same on FIFO while handlers are idle: an empty lane's group may have more.
+    /// The same on FIFO for a lane's last one while handlers are idle: the group may have more.
     pub idle_linger: Duration,
     /// The same where the group is known to have more, since its receive came back full.
     pub urgent_linger: Duration,
+    /// How long the next receive may be put off after one that did not come back full, so that it
+    /// brings more than a few messages.
+    pub receive_linger: Duration,
     /// The shortest long poll. A poll waits as long as the queue has been quiet, from this to
     /// [`Config::wait`], so that a drain under load never waits long for an outstanding poll.
     pub shortest_wait: Duration,
@@ -76,6 +79,7 @@ impl Default for Timing {
             acknowledge_linger: Duration::from_millis(100),
             idle_linger: Duration::from_millis(10),
             urgent_linger: Duration::from_millis(1),
+            receive_linger: Duration::from_millis(20),
             shortest_wait: Duration::from_secs(1),
             poll_backoff: Duration::from_millis(500),
             poll_backoff_max: Duration::from_secs(30),
@@ -85,7 +89,7 @@ impl Default for Timing {
             settle_retry: Duration::from_millis(500),
             settle_retry_max: Duration::from_secs(5),
             drain_flush: Duration::from_secs(5),
-            max_polls: 8,
+            max_polls: 32,
             max_unacknowledged: 1_000,
         }
     }

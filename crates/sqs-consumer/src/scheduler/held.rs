@@ -30,8 +30,8 @@ pub(super) struct Held {
     pub(super) received_again: bool,
     /// The dead-letter queue has a copy: the delete ends it as dead-lettered.
     pub(super) dead_lettered: bool,
-    /// Its receive came back full: there are more where it came from.
-    pub(super) from_full_receive: bool,
+    /// Its group was the last one of a full receive: there are probably more where it came from.
+    pub(super) may_have_more: bool,
     /// When something must next be done about the lease.
     pub(super) lease_timer: Option<Timer>,
     /// When the phase must next be looked at; its key in the timer set.

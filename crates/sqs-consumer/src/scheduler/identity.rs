@@ -21,7 +21,7 @@ use super::{
     settling::Settling,
     turns::{Turn, TurnId, Turns},
 };
-use crate::time::Time;
+use crate::{queue::MAX_BATCH, time::Time};
 
 impl Scheduler {
     /// Backoffs without jitter from now on, so that it makes no difference how many were drawn.
@@ -123,7 +123,7 @@ impl<H: Hasher> Identity<'_, H> {
             extension_refused,
             received_again,
             dead_lettered,
-            from_full_receive,
+            may_have_more,
             lease_timer,
             wakeup: _,
         } = held;
@@ -136,7 +136,7 @@ impl<H: Hasher> Identity<'_, H> {
         self.until(lease.deadline());
         self.phase(*phase);
         (visibility_call, unconfirmed, extension_refused).hash(self.state);
-        (received_again, dead_lettered, from_full_receive).hash(self.state);
+        (received_again, dead_lettered, may_have_more).hash(self.state);
         lease_timer.map(|timer| std::mem::discriminant(&timer)).hash(self.state);
         if let Some(Timer::Renewal(at) | Timer::Expiry(at)) = *lease_timer {
             self.until(at);
@@ -178,6 +178,7 @@ impl<H: Hasher> Identity<'_, H> {
             by_group,
             slab,
             ready,
+            turns,
             closing,
             next_seat: _,
             startable: _,
@@ -205,11 +206,15 @@ impl<H: Hasher> Identity<'_, H> {
             self.tickets(leaving.values());
             (acknowledging, closed, head_is_back).hash(self.state);
         }
-        for line in [ready, closing] {
-            line.len().hash(self.state);
-            for id in line {
-                slab[id.0].group.hash(self.state);
-            }
+        ready.len().hash(self.state);
+        for (rank, id) in ready {
+            // Of its place only that matters which later ones can come before.
+            (turns - rank.before).hash(self.state);
+            slab[id.0].group.hash(self.state);
+        }
+        closing.len().hash(self.state);
+        for id in closing {
+            slab[id.0].group.hash(self.state);
         }
         all_closed.hash(self.state);
     }
@@ -239,6 +244,10 @@ impl<H: Hasher> Identity<'_, H> {
             failures,
             retry_at,
             last_activity,
+            round_trip,
+            spacing,
+            last_received,
+            paced,
             next_id: _,
         } = polling;
         let config = &self.scheduler.config;
@@ -250,6 +259,13 @@ impl<H: Hasher> Identity<'_, H> {
         desired.hash(self.state);
         full_backoff(timing.poll_backoff, timing.poll_backoff_max, failures + 1).hash(self.state);
         self.until(retry_at.unwrap_or_default());
+        if !timing.prefetch_horizon.is_zero() {
+            round_trip.hash(self.state);
+        }
+        if !timing.receive_linger.is_zero() {
+            (spacing, paced).hash(self.state);
+            self.since(*last_received, timing.receive_linger * MAX_BATCH as u32);
+        }
         if timing.shortest_wait < config.wait {
             self.since(*last_activity, config.wait);
         }
@@ -275,6 +291,7 @@ impl<H: Hasher> Identity<'_, H> {
     fn settling(&mut self, settling: &Settling) {
         let Settling {
             deletes,
+            last_since,
             urgent_since,
             returns,
             extensions,
@@ -290,9 +307,11 @@ impl<H: Hasher> Identity<'_, H> {
             self.ticket(ticket);
             self.since(since, longest);
         }
-        urgent_since.is_some().hash(self.state);
-        if let Some(since) = *urgent_since {
-            self.since(since, longest);
+        for since in [last_since, urgent_since] {
+            since.is_some().hash(self.state);
+            if let Some(since) = *since {
+                self.since(since, longest);
+            }
         }
         self.tickets(returns.iter());
         extensions.len().hash(self.state);

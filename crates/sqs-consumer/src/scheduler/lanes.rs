@@ -16,19 +16,31 @@ use super::{
     broken::Broken,
     held::{Call, Held, Phase, Place, VisibilityCall},
 };
-use crate::time::Time;
+use crate::{queue::MAX_BATCH, time::Time};
 
 /// A group's lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct LaneId(pub(super) usize);
+
+/// A ready lane's place in line: first come first served, but one with more behind its head goes before
+/// those that came up to so many rounds earlier, as its messages will need so many rounds. A round is
+/// as many starts as there are handlers. No group waits for ever, and the longest ones, which decide
+/// when all is done, wait least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Rank {
+    pub(super) before: u64,
+    pub(super) turn: u64,
+}
 
 /// All lanes, and which of them can start their head.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lanes {
     pub(super) by_group: HashMap<Arc<str>, LaneId>,
     pub(super) slab: Slab<Lane>,
-    /// Lanes whose head can start, first come first served: no group waits for ever.
-    pub(super) ready: VecDeque<LaneId>,
+    /// Lanes whose head can start, by rank.
+    pub(super) ready: BTreeMap<Rank, LaneId>,
+    /// How many have ever been ready.
+    pub(super) turns: u64,
     /// Closed lanes that may be able to take a further step.
     pub(super) closing: VecDeque<LaneId>,
     pub(super) next_seat: u64,
@@ -210,7 +222,11 @@ impl Scheduler {
         lanes.startable += usize::from(waits);
         if waits && !lane.queued && head.is_some_and(|head| !head.unconfirmed) {
             lane.queued = true;
-            lanes.ready.push_back(id);
+            let behind = lane.waiting.len().saturating_sub(1).min(MAX_BATCH);
+            let turn = lanes.turns;
+            lanes.turns += 1;
+            let before = turn.saturating_sub((behind * self.config.concurrency) as u64);
+            lanes.ready.insert(Rank { before, turn }, id);
         }
         if lane.closed {
             lanes.list(id);
@@ -222,7 +238,7 @@ impl Scheduler {
 
     pub(super) fn next_ready_lane(&mut self) -> Option<Ticket> {
         loop {
-            let id = self.lanes.ready.pop_front()?;
+            let (_, id) = self.lanes.ready.pop_first()?;
             self.lanes.slab[id.0].queued = false;
             let lane = &self.lanes.slab[id.0];
             if self.breaks(Broken::AnyMessageOfTheLane) {

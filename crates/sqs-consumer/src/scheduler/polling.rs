@@ -25,6 +25,14 @@ pub(super) struct Polling {
     pub(super) failures: u32,
     pub(super) retry_at: Option<Time>,
     pub(super) last_activity: Time,
+    /// Moving mean of the time that a receive takes for which messages are there already.
+    pub(super) round_trip: Duration,
+    /// Moving mean of the time from one message to the next.
+    pub(super) spacing: Option<Duration>,
+    /// When messages were received last.
+    pub(super) last_received: Time,
+    /// The receive that comes next was put off.
+    pub(super) paced: bool,
     pub(super) next_id: u64,
 }
 
@@ -37,6 +45,10 @@ impl Polling {
             failures: 0,
             retry_at: None,
             last_activity: now,
+            round_trip: Duration::ZERO,
+            spacing: None,
+            last_received: now,
+            paced: false,
             next_id: 0,
         }
     }
@@ -98,6 +110,14 @@ impl Polling {
         if count > 0 {
             self.active(now);
             self.retry_at = None;
+            self.learn(now, requested_at, count, count >= asked, timing);
+            if count < asked {
+                self.let_some_gather(now, timing, MAX_BATCH);
+            } else if std::mem::take(&mut self.paced) {
+                // A little more than expected. A second full one in a row means a backlog.
+                self.let_some_gather(now, timing, MAX_BATCH / 2);
+                self.paced = false;
+            }
         } else {
             // A server that answers an empty receive at once must not be asked in a hot loop.
             self.retry_at = Some(requested_at + timing.shortest_wait);
@@ -107,9 +127,40 @@ impl Polling {
         } else if count >= asked {
             (self.desired + 1).min(timing.max_polls)
         } else {
-            self.desired.saturating_sub(1).max(1)
+            // Those that wait beside it would divide what comes.
+            self.desired.saturating_sub(1).clamp(1, self.needed())
         };
         count >= asked
+    }
+
+    fn learn(&mut self, now: Time, requested_at: Time, count: usize, full: bool, timing: &Timing) {
+        if full {
+            let took = now.saturating_since(requested_at);
+            self.round_trip = mean(Some(self.round_trip), took);
+        }
+        let spacing = now.saturating_since(self.last_received) / count as u32;
+        // A long pause says nothing about what comes after it.
+        let spacing = spacing.min(timing.receive_linger);
+        self.spacing = Some(mean(self.spacing, spacing));
+        self.last_received = now;
+    }
+
+    /// The queue is empty, but not for long: the next receive brings more if it is sent when so many
+    /// are to be expected. Not so if less than two would come in the time that there is for it.
+    fn let_some_gather(&mut self, now: Time, timing: &Timing, count: usize) {
+        let spacing = self.spacing.unwrap_or(Duration::MAX);
+        self.paced = spacing <= timing.receive_linger / 2;
+        if self.paced {
+            let pause = (spacing * count as u32).min(timing.receive_linger);
+            self.retry_at = Some(now + pause);
+        }
+    }
+
+    /// Receives at once that bring messages as fast as they come.
+    fn needed(&self) -> usize {
+        let batch = self.spacing.unwrap_or(Duration::MAX).saturating_mul(MAX_BATCH as u32);
+        let needed = self.round_trip.as_secs_f64() / batch.as_secs_f64().max(1e-9);
+        needed.ceil().max(1.0) as usize
     }
 
     pub(super) fn failed(&mut self, now: Time, poll: PollId, timing: &Timing, jitter: &mut Jitter) {
@@ -147,23 +198,27 @@ impl Polling {
     }
 }
 
+/// A moving mean, with one more sample.
+fn mean(mean: Option<Duration>, sample: Duration) -> Duration {
+    mean.map_or(sample, |mean| mean.mul_f64(0.9) + sample.mul_f64(0.1))
+}
+
 impl Scheduler {
     /// A handler took this long.
     pub(super) fn learn(&mut self, took: Duration) {
-        self.mean_time = Some(match self.mean_time {
-            None => took,
-            Some(mean) => mean.mul_f64(0.9) + took.mul_f64(0.1),
-        });
+        self.mean_time = Some(mean(self.mean_time, took));
     }
 
     /// Messages (on FIFO: lanes) to hold beyond those running: what can start within the horizon.
     fn prefetch(&self) -> usize {
         let Some(mean) = self.mean_time else { return 0 };
-        let limit = self.config.concurrency.max(MAX_BATCH);
+        let per_second = self.config.concurrency as f64 / mean.as_secs_f64().max(1e-6);
+        // What is under way must not be missed by the handlers either.
+        let under_way = per_second * self.polling.round_trip.as_secs_f64();
+        let limit = self.config.concurrency.max(MAX_BATCH) + under_way as usize;
         // What waits has its lease extended, but none should have to be.
         let horizon = self.config.timing.prefetch_horizon.min(self.config.visibility / 3);
-        let horizon = horizon.as_secs_f64();
-        let startable = self.config.concurrency as f64 * horizon / mean.as_secs_f64().max(1e-6);
+        let startable = per_second * horizon.as_secs_f64();
         if startable >= limit as f64 { limit } else { startable as usize }
     }
 

@@ -20,7 +20,9 @@ const MANY_FAILURES: u32 = 5;
 pub(super) struct Settling {
     /// Each with the time from which on it waits for company.
     pub(super) deletes: VecDeque<(Ticket, Time)>,
-    /// Since when a delete waits that lets a group give out more messages.
+    /// Since when a delete waits that is its lane's last, so that the group may give out more.
+    pub(super) last_since: Option<Time>,
+    /// The same where the group is known to have more.
     pub(super) urgent_since: Option<Time>,
     pub(super) returns: VecDeque<Ticket>,
     pub(super) extensions: Vec<(Ticket, Duration)>,
@@ -38,6 +40,7 @@ pub(super) struct Settling {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Linger {
     any: Duration,
+    last: Duration,
     urgent: Duration,
 }
 
@@ -53,8 +56,9 @@ impl Settling {
 
     fn deletes_due_at(&self, linger: Linger) -> Option<Time> {
         let oldest = self.deletes.front().map(|&(_, since)| since + linger.any);
+        let last = self.last_since.map(|since| since + linger.last);
         let urgent = self.urgent_since.map(|since| since + linger.urgent);
-        oldest.into_iter().chain(urgent).min()
+        [oldest, last, urgent].into_iter().flatten().min()
     }
 
     /// When there is something to send.
@@ -209,11 +213,14 @@ impl Scheduler {
         if let Place::Lane { lane, seat } = held.place
             && goes_on
         {
-            let full = held.from_full_receive;
+            let full = held.may_have_more;
             self.lanes.acknowledged(lane, seat);
             // A group gives out its next messages only when its last ones are deleted.
-            if full && self.lanes.is_done(lane) {
-                self.settling.urgent_since.get_or_insert(now);
+            if self.lanes.is_done(lane) {
+                let settling = &mut self.settling;
+                let since =
+                    if full { &mut settling.urgent_since } else { &mut settling.last_since };
+                since.get_or_insert(now);
             }
         }
         self.queue_delete(now, ticket);
@@ -264,11 +271,14 @@ impl Scheduler {
         let timing = &self.config.timing;
         let idle = self.running < self.config.concurrency && self.startable() == 0;
         if self.drain.begun() {
-            Linger { any: Duration::ZERO, urgent: Duration::ZERO }
-        } else if self.config.fifo && idle {
-            Linger { any: timing.idle_linger, urgent: timing.urgent_linger }
+            Linger { any: Duration::ZERO, last: Duration::ZERO, urgent: Duration::ZERO }
         } else {
-            Linger { any: timing.acknowledge_linger, urgent: timing.acknowledge_linger }
+            let any = timing.acknowledge_linger;
+            if idle {
+                Linger { any, last: timing.idle_linger, urgent: timing.urgent_linger }
+            } else {
+                Linger { any, last: any, urgent: any }
+            }
         }
     }
 
@@ -353,6 +363,7 @@ impl Scheduler {
             tickets.push(ticket);
         }
         if self.settling.deletes.is_empty() {
+            self.settling.last_since = None;
             self.settling.urgent_since = None;
         }
         if !tickets.is_empty() {

@@ -97,6 +97,7 @@ impl Scene {
                 acknowledge_linger: linger,
                 idle_linger: linger,
                 urgent_linger: Duration::ZERO,
+                receive_linger: Duration::ZERO,
                 shortest_wait: 2 * second,
                 poll_backoff: second,
                 poll_backoff_max: second,
