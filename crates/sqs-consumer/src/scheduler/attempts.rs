@@ -13,13 +13,12 @@ use crate::{handler::Attempt, time::Time};
 impl Scheduler {
     /// A handler has ended. Of a message that is not running any more only what it says of all counts.
     pub fn finished(&mut self, now: Time, ticket: Ticket, ended: Ended) {
-        let Some(held) = self.held.get(&ticket) else {
+        let held = self.held.get(&ticket);
+        let Some((held, Phase::Running { since, attempt })) = held.map(|held| (held, held.phase))
+        else {
             if ended == Ended::Unavailable {
                 self.breaker.unavailable(now, ticket, &mut self.jitter);
             }
-            return;
-        };
-        let Phase::Running { since, attempt } = held.phase else {
             return;
         };
         let over = held.lease.is_over(now);

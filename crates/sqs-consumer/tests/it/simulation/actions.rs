@@ -9,7 +9,7 @@ use super::{
     calls::{Call, Entry, Told},
     dice::About,
     events::Event,
-    plan::HandlerTime,
+    plan::{HandlerTime, Plan},
     run::Simulation,
     violation::Checked,
 };
@@ -36,8 +36,10 @@ impl Simulation<'_> {
                 (slot.running, slot.attempt, slot.nth) =
                     (Some(start), Some(attempt), message.starts);
                 (slot.verdict, slot.returning) = (None, false);
+                slot.started_at = self.now;
                 if let Some(group) = slot.group {
                     worker.gone_back.remove(&group);
+                    worker.lost.remove(&group);
                 }
                 let (message, nth) = (slot.message, slot.nth);
                 let at = self.now + self.handler_time(message, nth);
@@ -118,14 +120,13 @@ impl Simulation<'_> {
                 let worker = &mut self.workers[index];
                 let slot = worker.slots.remove(&ticket).expect("it was checked");
                 if let Some(group) = slot.group
-                    && worker.draining_since.is_some()
                     && fate == Fate::Lost
                 {
-                    worker.lost_in_drain.insert(group);
+                    worker.lost.insert(group);
                 }
                 if let Some(group) = slot.group
                     && fate == Fate::Stranded
-                    && (slot.deleting || slot.changing || slot.is_done() || slot.copied)
+                    && (slot.deleting || slot.returning || slot.is_done() || slot.copied)
                 {
                     worker.stuck.insert(group);
                 }
@@ -162,7 +163,7 @@ impl Simulation<'_> {
     fn handler_time(&self, message: usize, nth: u32) -> u64 {
         let (handlers, key) = (&self.plan.handlers, self.plan.messages[message].key);
         let mut random = self.dice.about(About::Handler, key, u64::from(nth));
-        if random.random_bool(handlers.outliers) {
+        if random.random_bool(handlers.outliers) && self.now < Plan::OUTLIERS_UNTIL {
             return handlers.outlier;
         }
         match handlers.time {

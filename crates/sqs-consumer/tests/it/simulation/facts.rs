@@ -207,6 +207,8 @@ impl Simulation<'_> {
         let (now, worker) = (self.now, &mut self.workers[index]);
         let slot = worker.slots.get_mut(&ticket).expect("it was found");
         (slot.running, slot.verdict, slot.ended_at) = (None, Some(ended), now);
+        let took = at - slot.started_at;
+        worker.fastest = Some(worker.fastest.map_or(took, |fastest| fastest.min(took)));
         // It may be given up at once, though an answer that comes next says that it was extended.
         slot.refused |= now >= slot.deadline;
         match ended {

@@ -1,5 +1,7 @@
 //! How often a worker may do what is of no use.
 
+use sqs_consumer::MAX_BATCH;
+
 use super::plan::Plan;
 
 /// A worker's allowances: each holds some reserve and refills with time.
@@ -28,12 +30,14 @@ pub(super) struct Allowance {
 impl Pace {
     pub(super) fn new(plan: &Plan, now: u64) -> Self {
         let concurrency = plan.config.concurrency as f64;
+        let received = (plan.config.timing.max_polls * MAX_BATCH) as f64;
         Self {
             // All outstanding receives may come back empty at once; then one a second.
-            receives: Allowance::new(now, 20.0, 2.0),
-            settling: Allowance::new(now, 60.0 + 2.0 * concurrency, 6.0),
-            // One message a call.
-            copies: Allowance::new(now, 100.0 + 4.0 * concurrency, 10.0),
+            receives: Allowance::new(now, plan.config.timing.max_polls as f64 + 12.0, 2.0),
+            // Batches of all that is held, of each kind and not all full.
+            settling: Allowance::new(now, 60.0 + 2.0 * concurrency + received / 4.0, 6.0),
+            // One message a call: all that is received before the first one fails, three times each.
+            copies: Allowance::new(now, 3.0 * (concurrency + received), 10.0),
             probes: Allowance::new(now, concurrency + 8.0, 1.0),
             wakeups: Allowance::new(now, 100.0, 20.0),
         }

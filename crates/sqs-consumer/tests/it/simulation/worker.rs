@@ -7,8 +7,8 @@ use std::{
 
 use rand::Rng;
 use sqs_consumer::{
-    Attempt,
-    scheduler::{Ended, PollId, Scheduler, Ticket},
+    Attempt, MAX_BATCH,
+    scheduler::{Config, Ended, PollId, Scheduler, Ticket},
 };
 
 use super::{
@@ -34,8 +34,10 @@ pub(super) struct Worker {
     pub(super) polls_end: u64,
     /// Groups of which a message has gone back since one of them last started.
     pub(super) gone_back: BTreeSet<u32>,
-    /// Groups of which a message was lost since the drain began.
-    pub(super) lost_in_drain: BTreeSet<u32>,
+    /// Groups of which a message was lost since one of them last started.
+    pub(super) lost: BTreeSet<u32>,
+    /// The shortest time that a handler has taken so far, in milliseconds.
+    pub(super) fastest: Option<u64>,
     /// Groups with a message that was stranded since a call about it had no good answer in time.
     pub(super) stuck: BTreeSet<u32>,
     /// What has happened while it was stopped.
@@ -81,6 +83,7 @@ pub(super) struct Slot {
     pub(super) unconfirmed: bool,
     /// The handler that runs: its number.
     pub(super) running: Option<u64>,
+    pub(super) started_at: u64,
     pub(super) attempt: Option<Attempt>,
     /// How many handlers of the message had been started with it, by any worker.
     pub(super) nth: u32,
@@ -126,7 +129,8 @@ impl Worker {
             polls: BTreeMap::new(),
             polls_end: 0,
             gone_back: BTreeSet::new(),
-            lost_in_drain: BTreeSet::new(),
+            lost: BTreeSet::new(),
+            fastest: None,
             stuck: BTreeSet::new(),
             mailbox: Vec::new(),
             wakeup: None,
@@ -150,6 +154,15 @@ impl Worker {
         debug_assert!(slot.unconfirmed == (now >= slot.deadline));
         self.slots.insert(ticket, slot);
         ticket
+    }
+
+    /// Messages that may run, wait for a handler and be asked for: no more wait than can start in the
+    /// time that the scheduler looks ahead.
+    pub(super) fn capacity(&self, config: &Config) -> usize {
+        let ahead = config.timing.prefetch_horizon.min(config.visibility / 3).as_millis() as u64;
+        let startable = |took: u64| config.concurrency * ahead as usize / took.max(1) as usize;
+        let prefetch = self.fastest.map_or(0, startable);
+        config.concurrency + prefetch.max(config.concurrency).max(MAX_BATCH)
     }
 
     pub(super) fn running(&self) -> impl Iterator<Item = (&Ticket, &Slot)> {
@@ -190,6 +203,7 @@ impl Slot {
             deadline,
             unconfirmed: now >= deadline,
             running: None,
+            started_at: 0,
             attempt: None,
             nth: 0,
             verdict: None,

@@ -325,3 +325,17 @@ fn trap_28f_one_message_that_fails_so_pauses_nobody_else_and_is_not_given_up_alo
     f.receive(&["good/1"]);
     assert!(f.started().contains(&"good/1".to_owned()));
 }
+
+#[test]
+fn trap_28g_a_handler_that_was_stopped_says_too_that_the_store_is_down() {
+    let mut f = Fixture::new(standard());
+    f.receive(&["m"]);
+    // SQS extends the lease no further: the handler is stopped in time.
+    f.pass(20 * SECOND);
+    f.answer_each(|_| Answer::Refused);
+    f.pass(9 * SECOND);
+    assert_eq!(f.cancelled(), ["m"]);
+    assert!(matches!(f.call(), Some(Call::Return(_))), "it is still held");
+    f.finish("m", Ended::Unavailable);
+    assert!(f.stats().breaker_open);
+}

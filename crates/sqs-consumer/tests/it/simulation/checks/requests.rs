@@ -36,7 +36,7 @@ impl Simulation<'_> {
             return worker.violates(now, check, None, "receives during the drain");
         }
         let config = &self.plan.config;
-        let capacity = config.concurrency + config.concurrency.max(MAX_BATCH);
+        let capacity = worker.capacity(config);
         let reserved: usize = worker.polls.values().sum();
         let whole = |time: Duration| time.subsec_nanos() == 0;
         let valid = (1..=MAX_BATCH).contains(&request.max_messages)
@@ -136,9 +136,9 @@ impl Simulation<'_> {
         };
         let handlers_end = draining_since + self.plan.config.drain_timeout.as_millis() as u64;
         // A lane that had to close follows its head, which nobody gets before the rest.
-        let lost = slot.group.is_some_and(|group| {
-            worker.lost_in_drain.contains(&group) || worker.gone_back.contains(&group)
-        });
+        let lost = slot
+            .group
+            .is_some_and(|group| worker.lost.contains(&group) || worker.gone_back.contains(&group));
         let unstarted = slot.attempt.is_none() && visibility.is_zero() && !slot.returning;
         if unstarted && !lost && !worker.polls.is_empty() && now < handlers_end {
             let what = "is released while own receives are outstanding";

@@ -49,7 +49,7 @@ impl Simulation<'_> {
                 None => count,
             };
             let idle: usize = by_group.into_iter().map(counted).sum();
-            if idle > 2 * config.concurrency.max(MAX_BATCH) + MAX_BATCH {
+            if idle > worker.capacity(config) + MAX_BATCH {
                 return limits(format!("{idle} messages wait or run"));
             }
             if config.group_concurrency < config.concurrency {

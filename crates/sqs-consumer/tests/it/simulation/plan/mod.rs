@@ -163,7 +163,8 @@ impl Plan {
             && self.network.is_calm()
             && self.config.dead_letter_queue
             && self.in_flight_limit.is_none()
-            && self.network.latency * 8 < self.visibility()
+            // A receive that waits for two thirds of the timeout, and an extension.
+            && self.network.latency * 12 < self.visibility()
             && self.handlers.outlier < 11 * 3_600_000
     }
 
@@ -192,6 +193,9 @@ impl Plan {
         let sends = self.messages.iter().map(|message| message.at);
         troubles.chain(windows).chain(sends).max().unwrap_or(0) + 10_000
     }
+
+    /// Handlers that take half a day are rare enough for all to end before SQS forgets what is old.
+    pub(super) const OUTLIERS_UNTIL: u64 = 5 * 24 * 3_600_000;
 
     /// More than any run can need. Handlers that take half a day are waited for.
     pub(super) fn most_steps(&self) -> u64 {
