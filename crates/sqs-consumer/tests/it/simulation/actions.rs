@@ -124,9 +124,11 @@ impl Simulation<'_> {
                 {
                     worker.lost.insert(group);
                 }
+                let is_under_way = slot.deleting || slot.returning || slot.is_done() || slot.copied;
                 if let Some(group) = slot.group
-                    && fate == Fate::Stranded
-                    && (slot.deleting || slot.returning || slot.is_done() || slot.copied)
+                    && matches!(fate, Fate::Stranded | Fate::Lost)
+                    && worker.draining_since.is_some()
+                    && is_under_way
                 {
                     worker.stuck.insert(group);
                 }

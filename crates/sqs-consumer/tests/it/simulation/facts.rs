@@ -129,6 +129,8 @@ impl Simulation<'_> {
         match answer {
             // A standard queue says yes to a change that comes too late to have any effect.
             Answer::Ok if fifo || now < slot.deadline => {
+                // It may have been given up by then, in one go with this answer.
+                slot.was_over |= now >= slot.deadline;
                 slot.deadline = requested_at + entry.visibility.as_millis() as u64;
                 slot.unconfirmed = now >= slot.deadline;
             }
@@ -209,8 +211,6 @@ impl Simulation<'_> {
         (slot.running, slot.verdict, slot.ended_at) = (None, Some(ended), now);
         let took = at - slot.started_at;
         worker.fastest = Some(worker.fastest.map_or(took, |fastest| fastest.min(took)));
-        // It may be given up at once, though an answer that comes next says that it was extended.
-        slot.refused |= now >= slot.deadline;
         match ended {
             Ended::Retry { shared: false, .. } => slot.own_failures += 1,
             Ended::Retry { shared: true, .. } => slot.shared_failures += 1,

@@ -38,7 +38,8 @@ pub(super) struct Worker {
     pub(super) lost: BTreeSet<u32>,
     /// The shortest time that a handler has taken so far, in milliseconds.
     pub(super) fastest: Option<u64>,
-    /// Groups with a message that was stranded since a call about it had no good answer in time.
+    /// Groups with a message that a drain could not settle since a call about it had no good answer in
+    /// time.
     pub(super) stuck: BTreeSet<u32>,
     /// What has happened while it was stopped.
     pub(super) mailbox: Vec<Told>,
@@ -79,6 +80,8 @@ pub(super) struct Slot {
     pub(super) receive_count: u32,
     /// The end of the lease as the worker can know it.
     pub(super) deadline: u64,
+    /// It was over for the worker before the answer came by which it is not.
+    pub(super) was_over: bool,
     /// The answer came after that; on FIFO an extension can prove that the lease holds.
     pub(super) unconfirmed: bool,
     /// The handler that runs: its number.
@@ -201,6 +204,7 @@ impl Slot {
             handle: got.handle.clone(),
             receive_count: got.receive_count,
             deadline,
+            was_over: false,
             unconfirmed: now >= deadline,
             running: None,
             started_at: 0,

@@ -26,7 +26,7 @@ impl Simulation<'_> {
             // An earlier delete may have worked whose answer was lost.
             Fate::DeadLettered => slot.copied && (slot.deleted || slot.refused),
             Fate::BackedOff | Fate::Released => slot.returned,
-            Fate::Lost => now >= slot.deadline || slot.unconfirmed || slot.refused,
+            Fate::Lost => now >= slot.deadline || slot.was_over || slot.unconfirmed || slot.refused,
             Fate::Stranded => worker.draining_since.is_some_and(|since| {
                 now >= since + self.plan.config.drain_timeout.as_millis() as u64
             }),

@@ -117,9 +117,11 @@ impl Simulation<'_> {
     }
 
     /// No other handler runs for the group or the message, but for those of stopped processes that
-    /// cannot know yet that their lease is over, and those whose lease was cut short unknown to them.
+    /// cannot know yet that their lease is over, or that of an earlier one which had taken effect and
+    /// was not deleted in time, and those whose lease was cut short unknown to them.
     fn check_alone(&self, index: usize, ticket: Ticket, slot: &Slot) -> Checked {
         let cut_short = self.true_lease(slot) == TrueLease::CutShort;
+        let repeated = self.ledger.messages[slot.message].took_effect;
         for worker in &self.workers {
             if !worker.is_alive() {
                 continue;
@@ -138,7 +140,7 @@ impl Simulation<'_> {
                 let excused = match self.true_lease(other) {
                     _ if own => false,
                     _ if cut_short => true,
-                    TrueLease::Holds => false,
+                    TrueLease::Holds => worker.life == Life::Paused && repeated,
                     TrueLease::CutShort => true,
                     TrueLease::Over => worker.life == Life::Paused,
                 };
