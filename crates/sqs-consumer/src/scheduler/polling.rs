@@ -114,8 +114,9 @@ impl Polling {
             if count < asked {
                 self.let_some_gather(now, timing, MAX_BATCH);
             } else if std::mem::take(&mut self.paced) {
-                // A little more than expected. A second full one in a row means a backlog.
-                self.let_some_gather(now, timing, MAX_BATCH / 2);
+                // A little more than expected: a few are left. A second full one in a row means a
+                // backlog.
+                self.let_some_gather(now, timing, MAX_BATCH * 4 / 5);
                 self.paced = false;
             }
         } else {
