@@ -31,8 +31,11 @@ impl Scheduler {
         }
         self.drain.receive_ended(now, self.config.timing.drain_flush);
         // SQS gives out as many of a group as it can before those of the next: only of the last one can
-        // a full receive have left some behind.
-        let cut = arrivals.last().filter(|_| full).and_then(|last| last.group.clone());
+        // a full receive have left some behind. Probably so if it was most of the receive.
+        let may_be_cut = full && self.config.fifo;
+        let last = arrivals.last().filter(|_| may_be_cut).and_then(|last| last.group.clone());
+        let of_last = arrivals.iter().filter(|arrival| arrival.group == last).count();
+        let cut = last.filter(|_| 2 * of_last >= arrivals.len());
         for arrival in arrivals {
             let held = self.by_message.get(&arrival.message_id).copied();
             match held.filter(|_| !self.breaks(Broken::RunsDuplicates)) {
@@ -42,7 +45,7 @@ impl Scheduler {
                 }
                 Some(held) => self.adopt(now, held, &arrival, lease, late),
                 None => {
-                    let may_have_more = full && arrival.group == cut;
+                    let may_have_more = cut.is_some() && arrival.group == cut;
                     self.hold(arrival, lease, late, may_have_more);
                 }
             }

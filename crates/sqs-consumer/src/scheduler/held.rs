@@ -30,7 +30,7 @@ pub(super) struct Held {
     pub(super) received_again: bool,
     /// The dead-letter queue has a copy: the delete ends it as dead-lettered.
     pub(super) dead_lettered: bool,
-    /// Its group was the last one of a full receive: there are probably more where it came from.
+    /// Its group was most of a full receive: there are probably more where it came from.
     pub(super) may_have_more: bool,
     /// When something must next be done about the lease.
     pub(super) lease_timer: Option<Timer>,

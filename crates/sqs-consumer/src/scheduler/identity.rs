@@ -247,6 +247,7 @@ impl<H: Hasher> Identity<'_, H> {
             round_trip,
             spacing,
             last_received,
+            gather_until,
             paced,
             next_id: _,
         } = polling;
@@ -264,6 +265,7 @@ impl<H: Hasher> Identity<'_, H> {
         }
         if !timing.receive_linger.is_zero() {
             (spacing, paced).hash(self.state);
+            self.until(gather_until.unwrap_or_default());
             self.since(*last_received, timing.receive_linger * MAX_BATCH as u32);
         }
         if timing.shortest_wait < config.wait {

@@ -151,7 +151,7 @@ impl Scheduler {
     /// When [`Scheduler::advance`] has something to do next if no fact comes before.
     pub fn next_wakeup(&self, now: Time) -> Option<Time> {
         let poll =
-            self.polling.retry_at().filter(|_| !self.drain.begun() && self.polling.is_idle());
+            self.polling.paused_until().filter(|_| !self.drain.begun() && self.polling.is_idle());
         let probe = self.breaker.probe_at().filter(|_| self.drain.may_start());
         [
             self.wakeups.first().map(|&(at, _)| at),

@@ -31,7 +31,9 @@ pub(super) struct Polling {
     pub(super) spacing: Option<Duration>,
     /// When messages were received last.
     pub(super) last_received: Time,
-    /// The receive that comes next was put off.
+    /// The next receive is put off until then, so that some messages gather.
+    pub(super) gather_until: Option<Time>,
+    /// The latest receive was put off, and that again is no sign of a backlog if it comes back full.
     pub(super) paced: bool,
     pub(super) next_id: u64,
 }
@@ -48,6 +50,7 @@ impl Polling {
             round_trip: Duration::ZERO,
             spacing: None,
             last_received: now,
+            gather_until: None,
             paced: false,
             next_id: 0,
         }
@@ -62,8 +65,9 @@ impl Polling {
         self.reserved
     }
 
-    pub(super) fn retry_at(&self) -> Option<Time> {
-        self.retry_at
+    /// No receive before this.
+    pub(super) fn paused_until(&self) -> Option<Time> {
+        self.retry_at.max(self.gather_until)
     }
 
     pub(super) fn failures(&self) -> u32 {
@@ -72,7 +76,7 @@ impl Polling {
 
     /// Whether another receive may be sent now, room permitting.
     pub(super) fn may_start(&self, now: Time) -> bool {
-        self.outstanding.len() < self.desired && self.retry_at.is_none_or(|at| now >= at)
+        self.outstanding.len() < self.desired && self.paused_until().is_none_or(|at| now >= at)
     }
 
     pub(super) fn start(&mut self, max_messages: usize) -> PollId {
@@ -109,7 +113,7 @@ impl Polling {
         };
         if count > 0 {
             self.active(now);
-            self.retry_at = None;
+            (self.retry_at, self.gather_until) = (None, None);
             self.learn(now, requested_at, count, count >= asked, timing);
             if count < asked {
                 self.let_some_gather(now, timing, MAX_BATCH);
@@ -153,8 +157,13 @@ impl Polling {
         self.paced = spacing <= timing.receive_linger / 2;
         if self.paced {
             let pause = (spacing * count as u32).min(timing.receive_linger);
-            self.retry_at = Some(now + pause);
+            self.gather_until = Some(now + pause);
         }
+    }
+
+    /// Some are known to be there.
+    pub(super) fn hurry(&mut self) {
+        (self.gather_until, self.paced) = (None, false);
     }
 
     /// Receives at once that bring messages as fast as they come.

@@ -91,6 +91,13 @@ impl Scheduler {
             }
             let over = held.lease.is_over(now);
             let dead_lettered = held.dead_lettered;
+            if let Place::Lane { lane, .. } = held.place
+                && answer == Answer::Ok
+                && held.may_have_more
+                && self.lanes.is_done(lane)
+            {
+                self.polling.hurry();
+            }
             match answer {
                 Answer::Ok if dead_lettered => self.forget(ticket, Fate::DeadLettered),
                 Answer::Ok => self.forget(ticket, Fate::Deleted),
