@@ -227,11 +227,12 @@ impl State {
         Ok(())
     }
 
-    /// Of a lane, its head goes back first, and alone.
+    /// Of a lane, its head goes back first, and alone. What was received later, an earlier message of
+    /// the group perhaps, waits behind those that leave.
     fn judge_order_of_return(&self, at: usize, ticket: Ticket) -> Result<(), String> {
         let worker = &self.workers[at];
         let mail = worker.slots[&ticket].receipt.mail;
-        let held = worker.slots.values().map(|slot| slot.receipt.mail);
+        let held = worker.slots.range(..ticket).map(|(_, slot)| slot.receipt.mail);
         let earlier = held.filter(|held| held.group == mail.group).min().unwrap_or(mail);
         if self.truth.fifo && earlier < mail && !worker.head_is_back.contains(&mail.group) {
             return Err(format!("gives back {mail} while it still holds {earlier}"));
