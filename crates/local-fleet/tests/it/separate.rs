@@ -43,7 +43,7 @@ async fn separate_processes_set_up_by_environment_variables_alone_keep_the_promi
 async fn a_worker_killed_under_a_fifo_load_loses_no_order_and_no_groups_order() {
     const GROUPS: usize = 50;
     const ORDERS: usize = 40;
-    let fleet = Separate::start(5).await;
+    let fleet = Separate::start(6).await;
     let api = fleet.service("order-api", &[]);
     let slow = [("CARRIER_SIMULATED_TIME", "5ms"), ("WORKER_CONCURRENCY", "8")];
     let mut victim = fleet.service("delivery-worker", &slow);
