@@ -22,6 +22,17 @@ pub(crate) fn build(packages: &[&str]) -> anyhow::Result<PathBuf> {
     let cargo = option_env!("CARGO").unwrap_or("cargo");
     let mut build = Command::new(cargo);
     build.args(["build", "--bins"]);
+    // What cargo tells of the running package would have build scripts run again, and what depends on
+    // them be compiled again, in turn with every run from the command line.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+        {
+            build.env_remove(name);
+        }
+    }
     build.args(packages.iter().flat_map(|package| ["--package", package]));
     if !cfg!(debug_assertions) {
         build.arg("--release");
