@@ -44,6 +44,8 @@ const FIFO: Scene = Scene {
     groups: &[2, 2],
     concurrency: 2,
     empty_polls: false,
+    replaced: true,
+    all_losses: true,
     long_pauses: true,
     linger: 0,
     troubles: NONE,
@@ -192,6 +194,8 @@ fn full() -> Vec<Scene> {
         },
         Scene {
             name: "four messages, a crash, a loss and a pause",
+            replaced: false,
+            all_losses: false,
             troubles: Troubles { crashes: 1, losses: 1, pauses: 1, ..NONE },
             ..FIFO
         },

@@ -18,6 +18,11 @@ pub(super) struct Scene {
     pub(super) concurrency: usize,
     /// Whether long polls end with nothing when their time is up.
     pub(super) empty_polls: bool,
+    /// Whether a new worker takes the place of one that has gone; else the last one never goes.
+    pub(super) replaced: bool,
+    /// Whether a loss may also be that a caller gives up a request which is still on its way, or that
+    /// the first entry of a batch fails.
+    pub(super) all_losses: bool,
     /// Whether what stands still goes on only when all its leases are over; else at any time.
     pub(super) long_pauses: bool,
     /// For how many seconds deletes wait for company.
@@ -29,14 +34,13 @@ pub(super) struct Scene {
 /// How often things may go wrong; what is left of it is part of the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Troubles {
-    /// A worker is killed. A new one takes its place.
+    /// A worker is killed.
     pub(super) crashes: u8,
-    /// A request or its answer is lost, or its caller gives it up while it is on its way, or the
-    /// first entry of a batch fails.
+    /// A request or its answer is lost. See also [`Scene::all_losses`].
     pub(super) losses: u8,
     /// A process stands still. See [`Scene::long_pauses`].
     pub(super) pauses: u8,
-    /// A worker drains and ends. A new one takes its place.
+    /// A worker drains and ends.
     pub(super) drains: u8,
     /// A handler fails and asks for a retry.
     pub(super) retries: u8,

@@ -215,12 +215,16 @@ impl State {
         }
     }
 
-    /// A new worker in place of one that is gone, with its connections: what it had sent has
+    /// Another worker, or none, in place of one that is gone with its connections: what it had sent has
     /// reached the queue before or never does.
     pub(super) fn replace(&mut self, scene: &Scene, at: usize) {
         self.calls.retain(|call| call.worker != at);
         self.workers[at] = Arc::new(Worker::new(scene, self.now));
-        self.advance(scene, at);
+        if scene.replaced {
+            self.advance(scene, at);
+        } else {
+            self.worker(at).process = Process::Gone;
+        }
     }
 
     fn reaches(&mut self, at: usize, failing: usize) {

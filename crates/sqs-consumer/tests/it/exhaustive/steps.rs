@@ -70,14 +70,18 @@ impl State {
             match &call.way {
                 Way::ToQueue(asked) => {
                     must_wait = true;
-                    if queue_may_act && self.left.losses > 0 && asked.entries() > 1 {
-                        steps.push(Step::HalfFails(at));
-                    }
+                    let may_fail = self.left.losses > 0 && !call.abandoned;
+                    let may_fail_otherwise = may_fail && self.truth.all_losses;
                     if queue_may_act {
                         steps.push(Step::Reaches(at));
                     }
-                    if self.left.losses > 0 && !call.abandoned {
+                    if queue_may_act && may_fail_otherwise && asked.entries() > 1 {
+                        steps.push(Step::HalfFails(at));
+                    }
+                    if may_fail {
                         steps.push(Step::IsLost(at));
+                    }
+                    if may_fail_otherwise {
                         steps.push(Step::GivesUp(at));
                     }
                 }
@@ -108,6 +112,7 @@ impl State {
                     continue;
                 }
                 Process::Resumed => time_may_pass = false,
+                Process::Gone => continue,
                 Process::Runs => {}
             }
             if worker.is_due(self.now) || worker.process == Process::Resumed {
@@ -146,13 +151,17 @@ impl State {
     }
 
     fn troubles_of(&self, at: usize, steps: &mut Vec<Step>) {
+        let stays = |&(other, w): &(usize, &Arc<Worker>)| {
+            other != at && w.process != Process::Gone && !w.draining
+        };
+        let may_go = self.truth.replaced || self.workers.iter().enumerate().any(|w| stays(&w));
         let worker = &self.workers[at];
         let has_calls = self.calls.iter().any(|call| call.worker == at && !call.abandoned);
         let is_busy = !worker.slots.is_empty() || has_calls;
-        if self.left.crashes > 0 && is_busy {
+        if self.left.crashes > 0 && is_busy && may_go {
             steps.push(Step::Crashes(at));
         }
-        if self.left.drains > 0 && is_busy && !worker.draining {
+        if self.left.drains > 0 && is_busy && may_go && !worker.draining {
             steps.push(Step::Drains(at));
         }
         if self.left.pauses > 0 && is_busy && worker.process == Process::Runs {

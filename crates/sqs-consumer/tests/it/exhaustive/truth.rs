@@ -16,6 +16,8 @@ pub(super) struct Truth {
     pub(super) fifo: bool,
     pub(super) empty_polls: bool,
     pub(super) long_pauses: bool,
+    pub(super) all_losses: bool,
+    pub(super) replaced: bool,
     facts: Vec<Facts>,
     violation: Option<String>,
 }
@@ -47,8 +49,9 @@ impl Truth {
             deleted: false,
             given_back: 0,
         });
-        let Scene { fifo, empty_polls, long_pauses, .. } = *scene;
-        Self { fifo, empty_polls, long_pauses, facts: facts.collect(), violation: None }
+        let Scene { fifo, empty_polls, long_pauses, all_losses, replaced, .. } = *scene;
+        let facts = facts.collect();
+        Self { fifo, empty_polls, long_pauses, all_losses, replaced, facts, violation: None }
     }
 
     pub(super) fn is_violated(&self) -> bool {

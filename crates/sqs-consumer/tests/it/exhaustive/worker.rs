@@ -42,6 +42,8 @@ pub(super) enum Process {
     },
     /// Runs again, and has not looked at its clock since.
     Resumed,
+    /// Was killed or has drained.
+    Gone,
 }
 
 /// What is known of a ticket without its scheduler.
