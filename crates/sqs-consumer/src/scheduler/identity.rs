@@ -248,7 +248,7 @@ impl<H: Hasher> Identity<'_, H> {
             spacing,
             last_received,
             gather_until,
-            paced,
+            gathered,
             next_id: _,
         } = polling;
         let config = &self.scheduler.config;
@@ -264,7 +264,7 @@ impl<H: Hasher> Identity<'_, H> {
             round_trip.hash(self.state);
         }
         if !timing.receive_linger.is_zero() {
-            (spacing, paced).hash(self.state);
+            (spacing, gathered).hash(self.state);
             self.until(gather_until.unwrap_or_default());
             self.since(*last_received, timing.receive_linger * MAX_BATCH as u32);
         }

@@ -33,8 +33,8 @@ pub(super) struct Polling {
     pub(super) last_received: Time,
     /// The next receive is put off until then, so that some messages gather.
     pub(super) gather_until: Option<Time>,
-    /// The latest receive was put off, and that again is no sign of a backlog if it comes back full.
-    pub(super) paced: bool,
+    /// For how many messages to gather the latest receive was put off; 0: it was not.
+    pub(super) gathered: usize,
     pub(super) next_id: u64,
 }
 
@@ -51,7 +51,7 @@ impl Polling {
             spacing: None,
             last_received: now,
             gather_until: None,
-            paced: false,
+            gathered: 0,
             next_id: 0,
         }
     }
@@ -115,14 +115,10 @@ impl Polling {
             self.active(now);
             (self.retry_at, self.gather_until) = (None, None);
             self.learn(now, requested_at, count, count >= asked, timing);
-            if count < asked {
-                self.let_some_gather(now, timing, MAX_BATCH);
-            } else if std::mem::take(&mut self.paced) {
-                // A little more than expected: a few are left. A second full one in a row means a
-                // backlog.
-                self.let_some_gather(now, timing, MAX_BATCH * 4 / 5);
-                self.paced = false;
-            }
+            // A full one after a pause may have been a little more than expected, but several in a row
+            // mean a backlog: the pause gets shorter until there is none.
+            let more = if count < asked { MAX_BATCH } else { self.gathered * 3 / 4 };
+            self.let_some_gather(now, timing, more);
         } else {
             // A server that answers an empty receive at once must not be asked in a hot loop.
             self.retry_at = Some(requested_at + timing.shortest_wait);
@@ -154,8 +150,9 @@ impl Polling {
     /// are to be expected. Not so if less than two would come in the time that there is for it.
     fn let_some_gather(&mut self, now: Time, timing: &Timing, count: usize) {
         let spacing = self.spacing.unwrap_or(Duration::MAX);
-        self.paced = spacing <= timing.receive_linger / 2;
-        if self.paced {
+        let is_worth_it = spacing <= timing.receive_linger / 2;
+        self.gathered = if is_worth_it { count } else { 0 };
+        if self.gathered > 0 {
             let pause = (spacing * count as u32).min(timing.receive_linger);
             self.gather_until = Some(now + pause);
         }
@@ -163,7 +160,7 @@ impl Polling {
 
     /// Some are known to be there.
     pub(super) fn hurry(&mut self) {
-        (self.gather_until, self.paced) = (None, false);
+        (self.gather_until, self.gathered) = (None, 0);
     }
 
     /// Receives at once that bring messages as fast as they come.

@@ -216,7 +216,8 @@ fn no_interleaving_of_a_small_configuration_breaks_a_rule() {
 /// Broken schedulers, each with a scene in which that shows.
 ///
 /// `RunsDuplicates` is not among them: it takes a message that is received again while its lease
-/// still holds, and the queue gives that to nobody.
+/// still holds, and the queue gives that to nobody. Nor is `LastReceiveGoesBack`: the scenes' queues have
+/// no redrive policy.
 const BROKEN: [(Broken, &str); 17] = [
     (Broken::AnyMessageOfTheLane, "two groups of two"),
     (Broken::TailLeftBehind, "a drain and a loss"),
