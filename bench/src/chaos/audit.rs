@@ -13,7 +13,8 @@ use uuid::Uuid;
 use super::{
     attempt::{Attempt, read_attempt},
     findings::{
-        DOUBLE, FAILING_DELIVERED, Findings, INNOCENT, LOST, OUT_OF_ORDER, UNKNOWN, WRONG_LETTER,
+        DOUBLE, FAILING_DELIVERED, Findings, INNOCENT, LOST, OUT_OF_ORDER, TWO_AT_ONCE, UNKNOWN,
+        WRONG_LETTER,
     },
     fleet::{FIFO, STANDARD},
     load::garbage_body,
@@ -57,6 +58,7 @@ pub(super) async fn audit(
         findings,
         known,
         highest: HashMap::new(),
+        ended: HashMap::new(),
         repeated: Vec::new(),
         messages: HashMap::new(),
         late_records: 0,
@@ -76,6 +78,8 @@ struct Audit<'a, 'f> {
     known: Vec<Known>,
     /// By customer, the number of the latest FIFO order that was attempted.
     highest: HashMap<u32, u32>,
+    /// By customer, when the latest attempt at a FIFO order ended whose worker had not been paused.
+    ended: HashMap<u32, u64>,
     /// Deliveries of orders that were delivered before.
     repeated: Vec<(usize, Attempt)>,
     /// By the place of an order that is made to fail: its messages, each with the number of its latest
@@ -117,6 +121,17 @@ impl Audit<'_, '_> {
         let (id, order) = self.evidence.book.get(place);
         let is_failing = order.is_failing(self.evidence.seed);
         let was_delivered = self.known[place].delivered_attempts > 0;
+        if order.fifo && !self.was_paused(&attempt) {
+            let ended = self.ended.entry(order.customer).or_default();
+            if attempt.started_ms < *ended {
+                let (ended, customer) = (*ended, customer_name(order.customer));
+                self.findings.add(TWO_AT_ONCE, || {
+                    format!("{customer}: one ended at {ended} only, {id}: {attempt}")
+                });
+            } else {
+                *ended = attempt.finished_ms;
+            }
+        }
         if order.fifo && !was_delivered {
             let highest = self.highest.entry(order.customer).or_insert(order.number);
             if order.number < *highest {

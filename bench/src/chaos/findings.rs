@@ -41,6 +41,7 @@ impl Findings {
 
 pub(super) const LOST: &str = "lost: accepted, neither delivered nor dead-lettered as it should be";
 pub(super) const UNKNOWN: &str = "unknown: in the store or a dead letter, never accepted";
+pub(super) const TWO_AT_ONCE: &str = "two at once: begun before an earlier one of its group ended";
 pub(super) const OUT_OF_ORDER: &str =
     "out of order: begun or delivered after a later one of its group";
 pub(super) const DOUBLE: &str =
@@ -51,9 +52,10 @@ pub(super) const WRONG_LETTER: &str =
     "dead letters with a wrong reason, number of attempts or number of copies";
 pub(super) const FAILING_DELIVERED: &str = "delivered although made to fail";
 pub(super) const UNCLEAN_EXIT: &str = "workers that ended late, by themselves or not with 0";
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 10] = [
     LOST,
     OUT_OF_ORDER,
+    TWO_AT_ONCE,
     DOUBLE,
     STRANDED,
     INNOCENT,

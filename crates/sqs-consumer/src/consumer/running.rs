@@ -165,7 +165,9 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
             Fact::Deleted { answers } => self.scheduler.deleted(now, &answers),
             Fact::DeadLettered { ticket, result } => {
                 self.scheduler.dead_lettered(now, ticket, Answer::from(&result));
-                self.dead_letters_failing = result.err().map(|error| {
+                // Of one that was given up meanwhile nothing will be heard again.
+                let failed = result.err().filter(|_| self.slots.holds(ticket));
+                self.dead_letters_failing = failed.map(|error| {
                     let queue = self.queue.name();
                     error!(queue, %error, "the dead-letter queue cannot be written");
                     self.health

@@ -52,6 +52,10 @@ impl Slots {
         self.0.insert(ticket, slot);
     }
 
+    pub(super) fn holds(&self, ticket: Ticket) -> bool {
+        self.0.contains_key(&ticket)
+    }
+
     pub(super) fn get_mut(&mut self, ticket: Ticket) -> Option<&mut Slot> {
         self.0.get_mut(&ticket)
     }

@@ -31,6 +31,9 @@ impl Settings {
             "max_attempts is 0; at least 1 is needed".to_owned()
         } else if self.wait > Duration::from_secs(20) {
             format!("wait is {:?}; SQS allows at most 20 s", self.wait)
+        } else if self.retry_backoff.is_zero() {
+            "retry_backoff is 0; it must be longer, or what fails is tried again without a pause"
+                .to_owned()
         } else if self.retry_backoff > self.retry_backoff_max {
             let (first, max) = (self.retry_backoff, self.retry_backoff_max);
             format!("retry_backoff ({first:?}) is longer than retry_backoff_max ({max:?})")
@@ -123,6 +126,7 @@ mod tests {
         assert!(problem(|s| s.max_attempts = Some(0)).contains("at least 1"));
         assert!(problem(|s| s.wait = Duration::from_secs(21)).contains("at most 20 s"));
         assert!(problem(|s| s.retry_backoff = Duration::from_mins(2)).contains("longer than"));
+        assert!(problem(|s| s.retry_backoff = Duration::ZERO).contains("without a pause"));
     }
 
     #[test]

@@ -95,8 +95,14 @@ impl Scheduler {
         unconfirmed: bool,
     ) {
         let held = self.held.get_mut(&ticket).expect("indexed messages are held");
+        let (phase, place) = (held.phase, held.place);
+        // A handle of a FIFO queue has no effect any more once there is a newer one: whatever is under
+        // way, a message that was to leave its lane is here again, and those behind it wait for it.
+        let stays = matches!(place, Place::Lane { lane, seat } if self.lanes.is_leaving(lane, seat))
+            && !self.drain.begun()
+            && matches!(phase, Phase::Waiting | Phase::Backoff { .. } | Phase::Returning { .. });
         let is_older = arrival.receive_count < held.receive_count;
-        if is_older || unconfirmed && !held.unconfirmed {
+        if is_older || unconfirmed && !held.unconfirmed && !stays {
             // An answer that was overtaken by that of a later receive, or one whose own lease may be
             // over: work is not gone on with on the strength of that.
             self.actions.push(Action::Forget { ticket: arrival.ticket, fate: Fate::Lost });
@@ -109,18 +115,10 @@ impl Scheduler {
         if held.visibility_call != VisibilityCall::None {
             held.visibility_call = VisibilityCall::Stale;
         }
-        let phase = held.phase;
-        let place = held.place;
         held.received_again |= matches!(phase, Phase::Acknowledging { call: Call::UnderWay });
         self.actions.push(Action::Adopt { held: ticket, newer: arrival.ticket });
         self.arm(ticket, Timer::Renewal(lease.renew_at()));
-        if let Place::Lane { lane, seat } = place
-            && self.lanes.is_leaving(lane, seat)
-            && !self.drain.begun()
-            && matches!(phase, Phase::Waiting | Phase::Backoff { .. } | Phase::Returning { .. })
-        {
-            // A handle of a FIFO queue has no effect any more once there is a newer one: whatever
-            // is under way, the message is here.
+        if stays {
             self.stay(now, ticket);
         } else if let Phase::Returning { visibility, fate, .. } = phase {
             self.give_back(ticket, visibility, fate);

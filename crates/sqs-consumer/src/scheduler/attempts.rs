@@ -134,7 +134,7 @@ impl Scheduler {
     fn wait_in_place(&mut self, now: Time, ticket: Ticket, backoff: Duration) {
         let held = &self.held[&ticket];
         let in_lane = matches!(held.place, Place::Lane { .. });
-        if self.drain.begun() && !in_lane && !self.keeps(held) {
+        if self.drain.has_released() && !in_lane && !self.keeps(held) {
             self.give_back(ticket, backoff, Fate::Released);
         } else {
             self.set_phase(ticket, Phase::Backoff { until: now + backoff });

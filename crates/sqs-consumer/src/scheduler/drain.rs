@@ -54,7 +54,7 @@ impl Drain {
         self.0.is_none_or(|progress| progress.released && !progress.handlers_stopped)
     }
 
-    fn has_released(&self) -> bool {
+    pub(super) fn has_released(&self) -> bool {
         self.0.is_some_and(|progress| progress.released)
     }
 
@@ -137,7 +137,11 @@ impl Scheduler {
     /// Whether a drain gives back what waits in this lane now, rather than going on to one of them that
     /// is here on its last receive.
     pub(super) fn drain_closes(&self, lane: &Lane) -> bool {
-        let must = |ticket: &Ticket| self.must_be_attempted(&self.held[ticket]);
+        let must = |ticket: &Ticket| {
+            let held = &self.held[ticket];
+            // Of an attempt that is under way it is not known yet whether it will count.
+            self.must_be_attempted(held) || held.phase.is_running() && self.keeps(held)
+        };
         self.drain.has_released() && !lane.waiting.is_empty() && !lane.waiting.values().any(must)
     }
 

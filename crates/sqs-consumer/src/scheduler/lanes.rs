@@ -222,7 +222,10 @@ impl Scheduler {
         lanes.startable += usize::from(waits);
         if waits && !lane.queued && head.is_some_and(|head| !head.unconfirmed) {
             lane.queued = true;
-            let behind = lane.waiting.len().saturating_sub(1).min(MAX_BATCH);
+            let held = lane.waiting.len().saturating_sub(1).min(MAX_BATCH);
+            // The rest of the group cannot be received before this is done.
+            let more = head.is_some_and(|head| head.may_have_more);
+            let behind = if more { MAX_BATCH } else { held };
             let turn = lanes.turns;
             lanes.turns += 1;
             let before = turn.saturating_sub((behind * self.config.concurrency) as u64);

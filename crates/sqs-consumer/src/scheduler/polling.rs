@@ -13,6 +13,12 @@ use crate::{
 /// Source: AWS SQS developer guide, "Amazon SQS message quotas".
 const MAX_IN_FLIGHT: usize = 120_000;
 
+/// By how much at most a receive makes the known round trip longer.
+const SLOW_RISE: f64 = 1.02;
+
+/// Round trips differ; the known one is among the shortest.
+const ROUND_TRIP_MARGIN: u32 = 3;
+
 /// The receives that are outstanding and the pace of further ones.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Polling {
@@ -25,8 +31,10 @@ pub(super) struct Polling {
     pub(super) failures: u32,
     pub(super) retry_at: Option<Time>,
     pub(super) last_activity: Time,
-    /// Moving mean of the time that a receive takes for which messages are there already.
-    pub(super) round_trip: Duration,
+    /// What a receive takes for which messages are there already; none before the first. Those that
+    /// waited cannot be told from those that did not, so the shortest ones count: it falls at once and
+    /// rises slowly.
+    pub(super) round_trip: Option<Duration>,
     /// Moving mean of the time from one message to the next.
     pub(super) spacing: Option<Duration>,
     /// When messages were received last.
@@ -47,7 +55,7 @@ impl Polling {
             failures: 0,
             retry_at: None,
             last_activity: now,
-            round_trip: Duration::ZERO,
+            round_trip: None,
             spacing: None,
             last_received: now,
             gather_until: None,
@@ -126,7 +134,7 @@ impl Polling {
         self.desired = if count == 0 {
             1
         } else if count >= asked {
-            (self.desired + 1).min(timing.max_polls)
+            (self.desired + 1).min(self.needed() + 1).min(timing.max_polls)
         } else {
             // Those that wait beside it would divide what comes.
             self.desired.saturating_sub(1).clamp(1, self.needed())
@@ -137,7 +145,8 @@ impl Polling {
     fn learn(&mut self, now: Time, requested_at: Time, count: usize, full: bool, timing: &Timing) {
         if full {
             let took = now.saturating_since(requested_at);
-            self.round_trip = mean(Some(self.round_trip), took);
+            let risen = self.round_trip.map(|round_trip| round_trip.mul_f64(SLOW_RISE));
+            self.round_trip = Some(risen.map_or(took, |risen| took.min(risen)));
         }
         let spacing = now.saturating_since(self.last_received) / count as u32;
         // A long pause says nothing about what comes after it.
@@ -163,10 +172,12 @@ impl Polling {
         (self.gather_until, self.gathered) = (None, 0);
     }
 
-    /// Receives at once that bring messages as fast as they come.
+    /// Receives at once that bring messages as fast as they come, and as they would if some took longer
+    /// than the shortest ones.
     fn needed(&self) -> usize {
         let batch = self.spacing.unwrap_or(Duration::MAX).saturating_mul(MAX_BATCH as u32);
-        let needed = self.round_trip.as_secs_f64() / batch.as_secs_f64().max(1e-9);
+        let round_trip = self.round_trip.unwrap_or_default() * ROUND_TRIP_MARGIN;
+        let needed = round_trip.as_secs_f64() / batch.as_secs_f64().max(1e-9);
         needed.ceil().max(1.0) as usize
     }
 
@@ -221,7 +232,8 @@ impl Scheduler {
         let Some(mean) = self.mean_time else { return 0 };
         let per_second = self.config.concurrency as f64 / mean.as_secs_f64().max(1e-6);
         // What is under way must not be missed by the handlers either.
-        let under_way = per_second * self.polling.round_trip.as_secs_f64();
+        let round_trip = self.polling.round_trip.unwrap_or_default();
+        let under_way = per_second * round_trip.as_secs_f64();
         let limit = self.config.concurrency.max(MAX_BATCH) + under_way as usize;
         // What waits has its lease extended, but none should have to be.
         let horizon = self.config.timing.prefetch_horizon.min(self.config.visibility / 3);

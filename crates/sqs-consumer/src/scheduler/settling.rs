@@ -178,7 +178,8 @@ impl Scheduler {
                 let backoff = self.backoff(failures, None);
                 let call = Call::RetryAt(now + backoff);
                 self.set_phase(ticket, Phase::DeadLettering { call, failures });
-                if self.drain.begun() || !self.config.fifo && failures >= DEAD_LETTER_TRIES {
+                let goes_back = self.drain.has_released() || failures >= DEAD_LETTER_TRIES;
+                if !self.config.fifo && goes_back {
                     self.give_back_or_close(now, ticket, backoff);
                 }
             }

@@ -383,3 +383,23 @@ fn trap_13e_on_a_fifo_queue_such_a_message_starts_only_after_its_lease_is_confir
     f.finish("a/1", Ended::Done);
     assert_eq!(f.started(), ["a/2"]);
 }
+
+#[test]
+fn trap_13e_a_late_answer_with_a_message_that_is_on_its_way_back_holds_up_those_behind_it() {
+    let mut f = Fixture::new(fifo());
+    f.receive(&["a/1", "a/2"]);
+    f.pass(20 * SECOND);
+    let over = |name: &str| if name == "a/2" { Answer::LeaseOver } else { Answer::Ok };
+    f.answer_each(over);
+    f.pass(15 * SECOND);
+    f.fail("a/1");
+    assert!(matches!(f.call(), Some(Call::Return(_))), "its lane has lost the second one");
+    // The queue has done that, and given both out anew; the answer took longer than the lease.
+    f.receive_each(&[("a/1", 2), ("a/2", 2)]);
+    f.answer(Answer::Ok);
+    f.started();
+    f.answer_each(|name| if name == "a/2" { Answer::Ok } else { Answer::Failed });
+    f.answer_all(Answer::Ok);
+    f.pass(5 * SECOND);
+    assert!(!f.started().contains(&"a/2".to_owned()), "the first one is not settled");
+}

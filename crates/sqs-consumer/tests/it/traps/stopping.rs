@@ -184,6 +184,42 @@ fn trap_18e_a_lane_goes_on_to_its_message_on_the_last_receive_and_then_goes_back
     assert!(f.is_drained());
 }
 
+#[test]
+fn trap_18g_a_copy_that_fails_in_a_drain_gives_back_neither_its_lane_nor_under_own_polls() {
+    let mut f = Fixture::new(fifo());
+    f.receive_each(&[("a/1", 1), ("a/2", 3)]);
+    f.finish("a/1", Ended::DeadLetter);
+    f.drain();
+    assert_eq!(f.answer(Answer::Failed), Call::DeadLetter("a/1".to_owned()));
+    assert_eq!(f.calls(), [], "a poll is outstanding");
+    f.receive(&[]);
+    f.pass(2 * SECOND);
+    assert_eq!(f.answer(Answer::Ok), Call::DeadLetter("a/1".to_owned()));
+    assert_eq!(f.answer(Answer::Ok), Call::Delete(vec!["a/1".to_owned()]));
+    assert_eq!(f.started(), ["a/1", "a/2"], "its next receive would be its end");
+    f.done("a/2");
+    f.answer_all(Answer::Ok);
+    assert!(f.is_drained());
+}
+
+#[test]
+fn trap_18h_an_attempt_that_does_not_count_is_repeated_in_a_drain_if_it_was_the_last_receive() {
+    for config in [standard(), fifo()] {
+        let mut f = Fixture::new(config);
+        f.receive_each(&[("a/1", 3)]);
+        f.drain();
+        f.receive(&[]);
+        f.finish("a/1", Ended::Unavailable);
+        assert_eq!(f.calls(), []);
+        f.pass(2 * SECOND);
+        assert_eq!(f.started(), ["a/1", "a/1"]);
+        f.done("a/1");
+        f.answer_all(Answer::Ok);
+        assert_eq!(f.ended(), [("a/1".to_owned(), Fate::Deleted)]);
+        assert!(f.is_drained());
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn trap_18f_workers_that_stop_together_do_not_pass_a_message_on_until_it_is_dead() {
     for shape in SHAPES {

@@ -145,8 +145,14 @@ impl Simulation<'_> {
             return violates(Check::DrainLeavesNothing, what);
         }
         // Nobody else can have it: SQS would dead-letter it.
-        let untried = slot.attempt.is_none() && self.is_untried_last_receive(slot);
-        if untried && !lost && !slot.returning && now < handlers_end {
+        let uncounted = slot.attempt.is_none() || slot.verdict == Some(Ended::Unavailable);
+        // Without a dead-letter queue a lane goes back with its head each time that this fails.
+        let closed = slot.group.is_some_and(|group| {
+            let with_its_head = !self.plan.config.dead_letter_queue;
+            worker.lost.contains(&group) || with_its_head && worker.gone_back.contains(&group)
+        });
+        let untried = uncounted && self.is_untried_last_receive(slot);
+        if untried && !closed && !slot.returning && now < handlers_end {
             return violates(
                 Check::DrainLeavesNothing,
                 "goes back though this is its last receive",
