@@ -14,10 +14,13 @@ pub(crate) struct Section<'a> {
 impl Section<'_> {
     /// Keeps a full measurement, and holds it to its bounds: `missed` names those that it misses. A
     /// quick one is only printed: it checks the measurement itself.
-    pub(crate) fn conclude(self, quick: bool, missed: &[String]) -> anyhow::Result<()> {
+    pub(crate) fn conclude(mut self, quick: bool, missed: &[String]) -> anyhow::Result<()> {
         if quick {
             println!("{}", self.text);
             return Ok(());
+        }
+        if !missed.is_empty() {
+            self.text = format!("{}\n\n**Missed:** {}.", self.text.trim_end(), missed.join("; "));
         }
         self.write()?;
         ensure!(missed.is_empty(), "a bound is missed: {}", missed.join("; "));

@@ -201,6 +201,7 @@ fn consumer_settings(settings: &Settings) -> sqs_consumer::Settings {
     let of = settings.consumer;
     sqs_consumer::Settings {
         concurrency: of.concurrency,
+        group_concurrency: of.group_concurrency,
         handler_timeout: of.handler_timeout,
         drain_timeout: of.drain_timeout,
         retry_backoff: of.retry_backoff,

@@ -32,6 +32,9 @@ pub struct Settings {
 pub struct ConsumerSettings {
     /// Handlers at once per queue.
     pub concurrency: usize,
+    /// Handlers at once for one customer of the standard queue; none: no limit of its own. On the FIFO
+    /// queue there is one.
+    pub group_concurrency: Option<usize>,
     /// Time for one attempt, the store's included.
     pub handler_timeout: Duration,
     /// Time for running attempts to end once the worker is told to stop.
@@ -59,6 +62,7 @@ const LONGEST: Duration = Duration::from_hours(12);
 const LONGEST_HANDLER: Duration = Duration::from_hours(11);
 /// The carrier's part of that.
 const LONGEST_CARRIER: Duration = Duration::from_hours(10);
+const GROUP_CONCURRENCY: &str = "WORKER_GROUP_CONCURRENCY";
 const SHORTEST: Duration = Duration::from_millis(1);
 
 impl Settings {
@@ -78,6 +82,11 @@ impl Settings {
                 "64",
                 "1 to 10000",
                 "Orders that are delivered at once, per queue",
+            ),
+            Setting::optional(
+                GROUP_CONCURRENCY,
+                "1 to 10000, not more than WORKER_CONCURRENCY",
+                "Of these, orders of one customer on the standard queue; when not set, as many. On the FIFO queue one at a time",
             ),
             Setting::new(
                 "HANDLER_TIMEOUT",
@@ -142,6 +151,9 @@ impl Settings {
             parsed(reader, "DATABASE_URL", DATABASES, || DatabaseUrl::Sqlite("unset".into()));
         let mut consumer = ConsumerSettings {
             concurrency: reader.number("WORKER_CONCURRENCY", 1..=10_000),
+            group_concurrency: reader
+                .is_set(GROUP_CONCURRENCY)
+                .then(|| reader.number(GROUP_CONCURRENCY, 1..=10_000)),
             handler_timeout: reader.duration("HANDLER_TIMEOUT", SHORTEST..=LONGEST_HANDLER),
             drain_timeout: reader.duration("DRAIN_TIMEOUT", Duration::ZERO..=LONGEST),
             retry_backoff: reader.duration("RETRY_BACKOFF", SHORTEST..=LONGEST),
@@ -176,6 +188,10 @@ impl Settings {
                 humantime::format_duration(consumer.handler_timeout)
             );
             note(reader, "CARRIER_TIMEOUT", &allowed);
+        }
+        if consumer.group_concurrency.is_some_and(|limit| limit > consumer.concurrency) {
+            let allowed = format!("not more than WORKER_CONCURRENCY ({})", consumer.concurrency);
+            note(reader, GROUP_CONCURRENCY, &allowed);
         }
         if consumer.retry_backoff > consumer.retry_backoff_max {
             let allowed = format!(

@@ -19,6 +19,7 @@ fn the_defaults_are_those_of_the_table() {
     assert_eq!(settings.admin.port(), 9081);
     assert_eq!(settings.database, DatabaseUrl::Sqlite("deliveries.db".into()));
     assert_eq!(settings.consumer.concurrency, 64);
+    assert_eq!(settings.consumer.group_concurrency, None);
     assert_eq!(settings.consumer.handler_timeout, Duration::from_secs(20));
     assert_eq!(settings.consumer.drain_timeout, Duration::from_secs(25));
     assert_eq!(settings.consumer.retry_backoff, Duration::from_secs(1));
@@ -34,6 +35,7 @@ fn every_problem_is_reported_at_once() {
     let problems = read(&[
         ("DATABASE_URL", "postgres://localhost/deliveries"),
         ("WORKER_CONCURRENCY", "0"),
+        ("WORKER_GROUP_CONCURRENCY", "2"),
         ("HANDLER_TIMEOUT", "20s"),
         ("CARRIER_TIMEOUT", "20s"),
         ("CARRIER_SIMULATED_TIME", "lognormal(1s)"),
@@ -55,6 +57,7 @@ fn every_problem_is_reported_at_once() {
             "RETRY_BACKOFF_MAX",
             "WORKER_CONCURENCY",
             "WORKER_CONCURRENCY",
+            "WORKER_GROUP_CONCURRENCY",
         ]
     );
 }

@@ -42,7 +42,8 @@ async fn time_of_the_others(shape: Shape, other: &[&str], doing: fn() -> Doing) 
     for number in 1..=ALL / 100 {
         queue.send((0..100).map(|group| format!("fast{group}/{number}")));
     }
-    let settings = Settings { handler_timeout: 60 * SECOND, ..steady() };
+    let group_concurrency = Some(2);
+    let settings = Settings { handler_timeout: 60 * SECOND, group_concurrency, ..steady() };
     queue.work(settings, move |body, _| {
         if body.starts_with("fast") { Doing::Succeed(SECOND / 5) } else { doing() }
     });
@@ -61,7 +62,7 @@ async fn trap_22b_one_slow_or_failing_group_costs_a_hundred_fast_ones_less_than_
         (modelled::FIFO, &group[..], slow),
         (modelled::FIFO, &group, || Doing::Fail),
         (modelled::FIFO, &group, || Doing::Hang),
-        (modelled::STANDARD, &["slow/1"], slow),
+        (modelled::STANDARD, &group, slow),
     ] {
         let alone = time_of_the_others(shape, &[], doing).await;
         let beside = time_of_the_others(shape, other, doing).await;
