@@ -143,8 +143,9 @@ fn table(stages: &[Staged], messages: usize, missed: &mut Vec<String>) -> anyhow
                 shape.backlog, shape.groups, costs.0, ratios.0, costs.1, ratios.1
             )?;
         }
-        if consumer > RATIO || server > RATIO {
-            missed.push(format!("consumer {consumer:.2}, server {server:.2}: {cell:?}"));
+        // How flat the server is, is what S1 holds it to.
+        if consumer > RATIO {
+            missed.push(format!("{consumer:.2}: {cell:?}"));
         }
     }
     let rounds = stages.first().map_or(0, |staged| staged.figures.len());

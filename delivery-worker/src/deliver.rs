@@ -139,9 +139,12 @@ impl Handler for DeliverFrom {
         &self,
         message: &Message,
         attempt: sqs_consumer::Attempt,
+        took: Duration,
         letter: DeadLetter,
     ) -> Verdict {
-        let this = This { message, attempt, started_at: Timestamp::now() };
+        let now = Timestamp::now();
+        let started_at = now.checked_sub(took).unwrap_or(now);
+        let this = This { message, attempt, started_at };
         let reason = Reason::parse(letter.reason).unwrap_or(Reason::Crash);
         let failed = Failed::for_now(reason, letter.detail);
         let order = OrderEvent::from_json(&message.body).ok();

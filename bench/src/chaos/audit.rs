@@ -165,7 +165,9 @@ impl Audit<'_, '_> {
         }
         known.failed_attempts = known.failed_attempts.saturating_add(1);
         if is_failing {
-            if attempt.reason.as_deref() != Some("forced") {
+            // A paused process finds that the handler's time is up.
+            let is_late = attempt.reason.as_deref() == Some("timeout") && self.was_paused(&attempt);
+            if attempt.reason.as_deref() != Some("forced") && !is_late {
                 self.findings.add(WRONG_LETTER, || format!("{id} failed otherwise: {attempt}"));
             }
             let latest = self.messages.entry(place).or_default().entry(attempt.message_id);
@@ -206,7 +208,8 @@ impl Audit<'_, '_> {
             let (id, order) = self.evidence.book.get(place);
             let first = sqlx::query(FIRST).bind(id.to_string()).fetch_one(&mut *store).await?;
             let first = read_attempt(&first)?;
-            if self.was_paused(&attempt) {
+            // While a process stands still, with the store's lock perhaps, its leases end.
+            if self.was_paused(&attempt) || self.was_paused(&first) {
                 by_pause += 1;
             } else if !order.fifo && first.message_id != attempt.message_id {
                 by_message += 1;
@@ -215,7 +218,7 @@ impl Audit<'_, '_> {
                     .add(DOUBLE, || format!("{id} ({order:?}): first {first}, then {attempt}"));
             }
         }
-        self.findings.note("orders handed over again by a worker that had been paused", by_pause);
+        self.findings.note("orders handed over again since a worker had been paused", by_pause);
         self.findings.note(
             "orders handed over again because they were sent twice (standard queue)",
             by_message,

@@ -4,7 +4,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use uuid::Uuid;
 
 /// Weight of the n-th customer: 1 / n^EXPONENT.
-const EXPONENT: f64 = 0.8;
+const EXPONENT: f64 = 0.7;
 /// One order in so many has a product that always fails.
 const FAILING: u64 = 500;
 /// Orders per customer and queue, on average.

@@ -51,15 +51,16 @@ pub trait Handler: Send + Sync + 'static {
     /// Works on one message.
     fn handle(&self, message: &Message, attempt: Attempt) -> impl Future<Output = Verdict> + Send;
 
-    /// The attempt panicked or ran out of time, for the reason in `letter`: a chance to remember
-    /// that, and to answer with another verdict than a retry.
+    /// The attempt panicked or ran out of time after it `took` so long, for the reason in `letter`: a
+    /// chance to remember that, and to answer with another verdict than a retry.
     fn interrupted(
         &self,
         message: &Message,
         attempt: Attempt,
+        took: Duration,
         letter: DeadLetter,
     ) -> impl Future<Output = Verdict> + Send {
-        let _ = (message, attempt);
+        let _ = (message, attempt, took);
         std::future::ready(Verdict::Retry { letter, not_before: None, shared: false })
     }
 }

@@ -229,11 +229,14 @@ async fn an_attempt_that_was_interrupted_is_recorded_too() {
     for (number, reason) in [(1, Reason::Crash), (2, Reason::Timeout)] {
         let letter = DeadLetter { reason: reason.as_str(), detail: "interrupted".to_owned() };
         let attempt = Attempt { number, max: 3 };
-        let verdict =
-            fixture.handler.interrupted(&message(&order.to_json()), attempt, letter).await;
+        let (message, took) = (message(&order.to_json()), Duration::from_secs(7));
+        let verdict = fixture.handler.interrupted(&message, attempt, took, letter).await;
         assert_eq!(retried(&verdict), (reason.as_str(), None));
         let (status, attempts) = fixture.story(&order).await;
         assert_eq!(status, Some(DeliveryStatus::InTransit));
-        assert_eq!(attempts.last().unwrap().reason, Some(reason));
+        let last = attempts.last().unwrap();
+        assert_eq!(last.reason, Some(reason));
+        let length = last.finished_at.duration_since(last.started_at);
+        assert!(length >= took.try_into().unwrap(), "it began when its handler did: {length:?}");
     }
 }

@@ -95,8 +95,8 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
                 detail,
                 "the handler was interrupted"
             );
-            let letter = interrupted.clone();
-            let remember = async { handler.interrupted(&message, attempt, letter).await };
+            let (took, letter) = (started.elapsed(), interrupted.clone());
+            let remember = async { handler.interrupted(&message, attempt, took, letter).await };
             let remember = timeout(limit, AssertUnwindSafe(remember).catch_unwind());
             let verdict = match remember.await {
                 Ok(Ok(verdict)) => verdict,

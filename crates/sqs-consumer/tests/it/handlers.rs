@@ -70,6 +70,7 @@ impl Handler for Misbehaving {
         &self,
         _message: &Message,
         _attempt: Attempt,
+        _took: Duration,
         letter: DeadLetter,
     ) -> impl Future<Output = Verdict> + Send {
         self.told.fetch_add(1, Ordering::Relaxed);

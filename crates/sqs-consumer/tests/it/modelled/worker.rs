@@ -287,8 +287,9 @@ impl<H: Handler> Handler for Mortal<H> {
         &self,
         message: &Message,
         attempt: Attempt,
+        took: Duration,
         letter: DeadLetter,
     ) -> impl Future<Output = Verdict> + Send {
-        self.process.run(self.handler.interrupted(message, attempt, letter))
+        self.process.run(self.handler.interrupted(message, attempt, took, letter))
     }
 }
