@@ -153,7 +153,7 @@ fn table(stages: &[Staged], messages: usize, missed: &mut Vec<String>) -> anyhow
         text,
         "\nA handler that does nothing and {messages} messages, a quarter of them where all are of one FIFO \
          group; what is deleted is replaced, so that the queue keeps its length. Each second line is measured \
-         right after the one above it and compared with it. Medians of {rounds} rounds. Wanted: at most {RATIO}."
+         right after the one above it and compared with it. Medians of {rounds} rounds. Wanted: at most {RATIO} at the consumer."
     )?;
     Ok(text)
 }
