@@ -33,6 +33,7 @@ pub const FLEET_NAMES: &[&str] = &[
     // delivery-worker
     "DATABASE_URL",
     "WORKER_CONCURRENCY",
+    "WORKER_GROUP_CONCURRENCY",
     "HANDLER_TIMEOUT",
     "DRAIN_TIMEOUT",
     "RETRY_BACKOFF",
