@@ -282,7 +282,7 @@ impl Scheduler {
             let draining = self.drain.begun();
             match self.held[&head].phase {
                 // The answer that is to confirm the lease decides.
-                Phase::Waiting if self.held[&head].unconfirmed => {}
+                Phase::Waiting | Phase::Backoff { .. } if self.held[&head].unconfirmed => {}
                 Phase::Waiting => self.give_back_in_order(id, head, Duration::ZERO, Fate::Released),
                 Phase::Backoff { until }
                 | Phase::DeadLettering { call: Call::RetryAt(until), .. }

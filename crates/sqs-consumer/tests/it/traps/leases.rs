@@ -1,4 +1,4 @@
-//! Traps 7 to 13: leases that run out, and what must not be done with them.
+//! Traps 7 to 12: leases that run out, and what must not be done with them.
 
 use std::{cell::Cell, time::Duration};
 
@@ -14,9 +14,7 @@ use crate::{
     rig::Doing,
 };
 
-const MILLISECOND: Duration = Duration::from_millis(1);
-
-fn ten() -> Vec<String> {
+pub(super) fn ten() -> Vec<String> {
     (1..=10).map(|number| format!("g/{number}")).collect()
 }
 
@@ -313,93 +311,4 @@ async fn trap_12b_the_queue_never_has_to_refuse_an_extension_beyond_twelve_hours
         queue.until_empty().await;
         assert_eq!((queue.effects().len(), queue.dead()), (2, vec![]));
     }
-}
-
-#[test]
-fn trap_13_the_answer_is_five_seconds_late_and_deadlines_count_from_the_request() {
-    for config in [standard(), fifo()] {
-        let mut f = Fixture::new(Config { visibility: 8 * SECOND, ..config });
-        f.pause_process(5 * SECOND);
-        f.receive(&["m/1"]);
-        assert_eq!(f.started(), ["m/1"], "three seconds are left");
-        f.pass(SECOND / 2);
-        assert!(matches!(f.answer(Answer::Failed), Call::Extend(_)), "due since 5.33 s");
-        f.pass(2 * SECOND + 499 * MILLISECOND);
-        while f.call().is_some() {
-            f.answer(Answer::Failed);
-        }
-        assert_eq!(f.ended(), [], "7.999 s after the request");
-        f.pass(MILLISECOND);
-        assert_eq!(f.ended(), [("m/1".to_owned(), Fate::Lost)], "8 s after the request");
-    }
-}
-
-#[test]
-fn trap_13b_the_answer_to_an_extension_is_five_seconds_late() {
-    let mut f = Fixture::new(standard());
-    f.receive(&["m"]);
-    f.pass(25 * SECOND);
-    assert!(matches!(f.answer(Answer::Ok), Call::Extend(_)), "asked for at 20 s");
-    f.pass(14 * SECOND + 999 * MILLISECOND);
-    assert_eq!(f.calls(), []);
-    f.pass(MILLISECOND);
-    assert!(matches!(f.call(), Some(Call::Extend(_))), "40 s: a third before 20 s + 30 s");
-}
-
-#[tokio::test(start_paused = true)]
-async fn trap_13c_every_answer_is_five_seconds_late_and_nothing_is_redelivered() {
-    for shape in SHAPES {
-        let queue = Modelled::new(Shape { visibility: 20 * SECOND, ..shape });
-        queue.faults(|_| Fault::slow_answer(5 * SECOND));
-        queue.send(ten());
-        let workers = [0, 1].map(|_| {
-            let settings = Settings { concurrency: 2, ..steady() };
-            queue.work(settings, |_, _| Doing::Succeed(7 * SECOND))
-        });
-        queue.until_empty().await;
-        assert_eq!(queue.effects().len(), 10);
-        assert!(ten().iter().all(|body| queue.receives(body) == 1), "{:?}", queue.started());
-        assert!(workers.iter().all(|worker| worker.counter("test_leases_lost_total", "") == 0));
-    }
-}
-
-#[test]
-fn trap_13d_an_answer_later_than_the_visibility_is_worth_nothing_on_a_standard_queue() {
-    let mut f = Fixture::new(Config { visibility: 4 * SECOND, ..standard() });
-    f.pause_process(5 * SECOND);
-    f.receive(&["m"]);
-    assert_eq!(f.ended(), [("m".to_owned(), Fate::Lost)]);
-    assert_eq!((f.started(), f.calls()), (vec![], vec![]), "and nothing is said to SQS");
-}
-
-#[test]
-fn trap_13e_on_a_fifo_queue_such_a_message_starts_only_after_its_lease_is_confirmed() {
-    let mut f = Fixture::new(Config { visibility: 4 * SECOND, ..fifo() });
-    f.pause_process(5 * SECOND);
-    f.receive(&["a/1", "a/2"]);
-    assert_eq!(f.started(), [""; 0]);
-    assert!(matches!(f.answer(Answer::Ok), Call::Extend(_)));
-    assert_eq!(f.started(), ["a/1"]);
-    f.finish("a/1", Ended::Done);
-    assert_eq!(f.started(), ["a/2"]);
-}
-
-#[test]
-fn trap_13e_a_late_answer_with_a_message_that_is_on_its_way_back_holds_up_those_behind_it() {
-    let mut f = Fixture::new(fifo());
-    f.receive(&["a/1", "a/2"]);
-    f.pass(20 * SECOND);
-    let over = |name: &str| if name == "a/2" { Answer::LeaseOver } else { Answer::Ok };
-    f.answer_each(over);
-    f.pass(15 * SECOND);
-    f.fail("a/1");
-    assert!(matches!(f.call(), Some(Call::Return(_))), "its lane has lost the second one");
-    // The queue has done that, and given both out anew; the answer took longer than the lease.
-    f.receive_each(&[("a/1", 2), ("a/2", 2)]);
-    f.answer(Answer::Ok);
-    f.started();
-    f.answer_each(|name| if name == "a/2" { Answer::Ok } else { Answer::Failed });
-    f.answer_all(Answer::Ok);
-    f.pass(5 * SECOND);
-    assert!(!f.started().contains(&"a/2".to_owned()), "the first one is not settled");
 }
