@@ -65,7 +65,7 @@ fn cells() -> Vec<Cell> {
 
 pub(crate) async fn run(quick: bool) -> anyhow::Result<()> {
     let binaries = prepare()?;
-    let (rounds, seconds) = if quick { (1, 0.5) } else { (5, 1.5) };
+    let (rounds, seconds) = if quick { (1, 0.5) } else { (5, 3.0) };
     let cells = cells();
     let mut figures: Vec<Vec<Figures>> = cells.iter().map(|_| Vec::new()).collect();
     for round in 0..rounds {

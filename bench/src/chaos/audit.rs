@@ -208,8 +208,9 @@ impl Audit<'_, '_> {
             let (id, order) = self.evidence.book.get(place);
             let first = sqlx::query(FIRST).bind(id.to_string()).fetch_one(&mut *store).await?;
             let first = read_attempt(&first)?;
-            // While a process stands still, with the store's lock perhaps, its leases end.
-            if self.was_paused(&attempt) || self.was_paused(&first) {
+            // While a process stands still, with the store's lock perhaps, its leases end, and its record
+            // comes only after the next worker has begun.
+            if self.was_paused(&attempt) || self.stood_still(&first, attempt.started_ms) {
                 by_pause += 1;
             } else if !order.fifo && first.message_id != attempt.message_id {
                 by_message += 1;
@@ -344,12 +345,21 @@ impl Audit<'_, '_> {
 
     /// Whether the attempt's worker was paused between the attempt's start and its commit.
     fn was_paused(&self, attempt: &Attempt) -> bool {
+        self.pauses(attempt).next().is_some()
+    }
+
+    /// Whether its worker was paused, and not long since on its way again at that time.
+    fn stood_still(&self, attempt: &Attempt, at_ms: u64) -> bool {
+        self.pauses(attempt).any(|(from, to)| from <= at_ms && at_ms <= to + COMMIT_MS)
+    }
+
+    /// The pauses of its worker, from its beginning until it was recorded.
+    fn pauses(&self, attempt: &Attempt) -> impl Iterator<Item = (u64, u64)> {
         let worker = attempt.worker.rsplit('-').next().and_then(|id| id.parse().ok());
         let pauses = worker.and_then(|id: u32| self.evidence.pauses.get(&id));
-        let last = attempt.finished_ms + COMMIT_MS;
-        pauses.is_some_and(|pauses| {
-            pauses.iter().any(|(from, to)| *from <= last && *to >= attempt.started_ms)
-        })
+        let (first, last) = (attempt.started_ms, attempt.finished_ms + COMMIT_MS);
+        let pauses = pauses.map_or(&[][..], Vec::as_slice).iter().copied();
+        pauses.filter(move |(from, to)| *from <= last && *to >= first)
     }
 }
 

@@ -31,11 +31,19 @@ fn the_defaults_are_those_of_the_table() {
 }
 
 #[test]
+fn a_customers_share_of_the_handlers_is_at_most_all_of_them() {
+    let share = |share| read(&[("WORKER_CONCURRENCY", "4"), ("WORKER_GROUP_CONCURRENCY", share)]);
+    assert_eq!(share("4").unwrap().consumer.group_concurrency, Some(4));
+    let problems = share("5").unwrap_err().to_string();
+    assert!(problems.contains("not more than WORKER_CONCURRENCY (4)"), "{problems}");
+}
+
+#[test]
 fn every_problem_is_reported_at_once() {
     let problems = read(&[
         ("DATABASE_URL", "postgres://localhost/deliveries"),
         ("WORKER_CONCURRENCY", "0"),
-        ("WORKER_GROUP_CONCURRENCY", "2"),
+        ("WORKER_GROUP_CONCURRENCY", "many"),
         ("HANDLER_TIMEOUT", "20s"),
         ("CARRIER_TIMEOUT", "20s"),
         ("CARRIER_SIMULATED_TIME", "lognormal(1s)"),

@@ -221,13 +221,16 @@ impl Scheduler {
         if let Place::Lane { lane, seat } = held.place
             && goes_on
         {
-            let full = held.may_have_more;
+            let may_have_more = held.may_have_more;
             self.lanes.acknowledged(lane, seat);
             // A group gives out its next messages only when its last ones are deleted.
             if self.lanes.is_done(lane) {
                 let settling = &mut self.settling;
-                let since =
-                    if full { &mut settling.urgent_since } else { &mut settling.last_since };
+                let since = if may_have_more {
+                    &mut settling.urgent_since
+                } else {
+                    &mut settling.last_since
+                };
                 since.get_or_insert(now);
             }
         }

@@ -87,8 +87,11 @@ impl Simulation<'_> {
         let now = self.now;
         let worker = &mut self.workers[index];
         let asked = worker.polls.remove(&poll);
-        if asked.is_none() {
+        let Some(asked) = asked else {
             return worker.violates(now, Check::OneEnd, None, "hears of a receive twice");
+        };
+        if messages.len() >= asked {
+            worker.slowest_receive = worker.slowest_receive.max(now - requested_at);
         }
         if messages.is_empty() {
             self.useless_receive(index)?;

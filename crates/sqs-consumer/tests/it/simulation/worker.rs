@@ -38,6 +38,8 @@ pub(super) struct Worker {
     pub(super) lost: BTreeSet<u32>,
     /// The shortest time that a handler has taken so far, in milliseconds.
     pub(super) fastest: Option<u64>,
+    /// The longest time that a full receive has taken so far, in milliseconds.
+    pub(super) slowest_receive: u64,
     /// Groups with a message that a drain could not settle since a call about it had no good answer in
     /// time.
     pub(super) stuck: BTreeSet<u32>,
@@ -134,6 +136,7 @@ impl Worker {
             gone_back: BTreeSet::new(),
             lost: BTreeSet::new(),
             fastest: None,
+            slowest_receive: 0,
             stuck: BTreeSet::new(),
             mailbox: Vec::new(),
             wakeup: None,
@@ -159,13 +162,16 @@ impl Worker {
         ticket
     }
 
-    /// Messages that may run, wait for a handler and be asked for: no more wait than can start in the
-    /// time that the scheduler looks ahead.
+    /// Messages that may run, wait for a handler and be asked for. As many as handlers may wait, and those
+    /// that handlers can take while a receive is under way, but no more than can start in the time that
+    /// the scheduler looks ahead.
     pub(super) fn capacity(&self, config: &Config) -> usize {
         let ahead = config.timing.prefetch_horizon.min(config.visibility / 3).as_millis() as u64;
-        let startable = |took: u64| config.concurrency * ahead as usize / took.max(1) as usize;
-        let prefetch = self.fastest.map_or(0, startable);
-        config.concurrency + prefetch.max(config.concurrency).max(MAX_BATCH)
+        let (fastest, least) =
+            (self.fastest.unwrap_or(u64::MAX), config.concurrency.max(MAX_BATCH));
+        let startable = |time: u64| (config.concurrency as u64 * time / fastest.max(1)) as usize;
+        let most = least + startable(self.slowest_receive);
+        config.concurrency + most.min(startable(ahead)).max(least)
     }
 
     pub(super) fn running(&self) -> impl Iterator<Item = (&Ticket, &Slot)> {

@@ -36,8 +36,15 @@ impl Simulation<'_> {
             let idle = |slot: &&crate::simulation::worker::Slot| {
                 // Those that wait until what is down for all may be up again keep nobody out.
                 let shared = matches!(slot.verdict, Some(Ended::Retry { shared: true, .. }));
-                let shared = shared && slot.running.is_none();
-                !slot.is_done() && !slot.copied && !slot.returning && !shared
+                // Nor do those that are given up and wait for the dead-letter queue.
+                let last = slot.attempt.is_some_and(sqs_consumer::Attempt::is_last);
+                let given_up = match slot.verdict {
+                    Some(Ended::DeadLetter) => true,
+                    Some(Ended::Retry { .. }) => last,
+                    _ => false,
+                };
+                let settled = slot.running.is_none() && (shared || given_up);
+                !slot.is_done() && !slot.copied && !slot.returning && !settled
             };
             let mut by_group = BTreeMap::<_, usize>::new();
             for slot in worker.slots.values().filter(idle) {
