@@ -122,11 +122,25 @@ fn options(path: &Path) -> SqliteConnectOptions {
 
 async fn open_once(path: &Path) -> Result<Writer, sqlx::Error> {
     let mut connection = options(path).connect().await?;
+    if is_migrated(&mut connection).await {
+        return Ok(Writer(connection));
+    }
     // SQLite has no lock for migrations; the write transaction around them is one.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     migrator().run_direct(None, &mut *transaction, false).await?;
     transaction.commit().await?;
     Ok(Writer(connection))
+}
+
+/// Whether there is nothing to migrate, so that a worker can start while another one that writes, or
+/// stands still, has the lock. What cannot be read is left to the migration, which says what is wrong.
+async fn is_migrated(connection: &mut SqliteConnection) -> bool {
+    const APPLIED: &str =
+        "SELECT version, checksum FROM _sqlx_migrations WHERE success ORDER BY version";
+    let applied = sqlx::query_as::<_, (i64, Vec<u8>)>(APPLIED).fetch_all(connection).await;
+    let known: Vec<_> =
+        migrator().iter().map(|known| (known.version, known.checksum.to_vec())).collect();
+    applied.is_ok_and(|applied| applied == known)
 }
 
 fn migrator() -> Migrator {

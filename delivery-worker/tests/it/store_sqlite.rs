@@ -70,6 +70,20 @@ async fn a_write_waits_for_another_process_that_holds_the_lock() {
     assert_eq!(written, Ok(()));
 }
 
+#[tokio::test]
+async fn a_worker_starts_while_another_process_holds_the_lock() {
+    let temp = TempStore::open().await;
+    let order = Uuid::new_v4();
+    let mut other = another_process(&temp).await;
+    let held = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let store = open(&temp.directory.path().join("deliveries.db"))
+        .await
+        .expect("there is nothing to migrate");
+    assert_eq!(store.status(order).await, Ok(None));
+    held.rollback().await.unwrap();
+    assert_eq!(store.write(record(order, 1, Delivered)).await, Ok(()));
+}
+
 async fn open(path: &Path) -> Result<Store, StoreError> {
     Store::open(&DatabaseUrl::Sqlite(path.to_owned())).await
 }
