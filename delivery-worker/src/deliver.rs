@@ -3,8 +3,9 @@
 //! An attempt has three steps, and only what is committed counts: find out whether the order is
 //! delivered already, hand it to the carrier, record the attempt together with what it makes of the
 //! delivery. The verdict is given after the commit, so a message is never deleted on the strength of
-//! something that a crash could undo. Where the store fails the verdict is
-//! [`Verdict::Unavailable`]: the message stays in the queue and the attempt does not count.
+//! something that a crash could undo. Where the store fails, or does not answer while the handler
+//! still has time to say so, the verdict is [`Verdict::Unavailable`]: the message stays in the queue
+//! and the attempt does not count.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,20 +13,37 @@ use jiff::Timestamp;
 use order_events::{DeliveryStatus, OrderEvent};
 use serde::Deserialize;
 use sqs_consumer::{AttributeValue, DeadLetter, Handler, Message, Verdict};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{Instrument, Span, field, info, info_span, warn};
 use uuid::Uuid;
 
 use crate::{
     carrier::{Carrier, Failure},
     metrics::QueueMetrics,
-    orders_in_hand::OrdersInHand,
+    orders_in_hand::{InHand, OrdersInHand},
     reason::Reason,
     store::{Attempt, DeliveryChange, Outcome, Record, Store, StoreError},
 };
 
 /// A product whose name contains this makes its order fail, see [`Deliver::fail_test_products`].
 pub const TEST_PRODUCT: &str = "실패테스트";
+
+/// How long an attempt at an order may take.
+#[derive(Clone, Copy, Debug)]
+pub struct TimeLimits {
+    /// The whole attempt: the consumer's handler timeout.
+    pub attempt: Duration,
+    /// The carrier's part of it, at most three quarters.
+    pub carrier: Duration,
+}
+
+impl TimeLimits {
+    /// How long the attempt waits for others than the carrier: a little less than the consumer lets
+    /// it run, since a handler that is stopped cannot say whose fault it was.
+    fn patience(&self) -> Duration {
+        self.attempt.mul_f64(0.95)
+    }
+}
 
 /// Delivers the orders of every queue; [`Deliver::for_queue`] gives the handler of one.
 #[derive(Clone)]
@@ -34,8 +52,8 @@ pub struct Deliver {
     pub store: Store,
     /// Who delivers.
     pub carrier: Arc<dyn Carrier>,
-    /// How long the carrier may take for one order.
-    pub carrier_timeout: Duration,
+    /// How long an attempt and its parts may take.
+    pub limits: TimeLimits,
     /// Orders with a [`TEST_PRODUCT`] fail every attempt, to show and test the way to the
     /// dead-letter queue.
     pub fail_test_products: bool,
@@ -49,12 +67,12 @@ impl Deliver {
     pub fn new(
         store: Store,
         carrier: Arc<dyn Carrier>,
-        carrier_timeout: Duration,
+        limits: TimeLimits,
         fail_test_products: bool,
         worker: String,
     ) -> Self {
         let orders = OrdersInHand::default();
-        Self { store, carrier, carrier_timeout, fail_test_products, worker, orders }
+        Self { store, carrier, limits, fail_test_products, worker, orders }
     }
 
     /// The handler of one queue's messages. An order that comes by two queues at once is still
@@ -70,11 +88,11 @@ impl Deliver {
             let error = format!("a product's name contains {TEST_PRODUCT}, so the order fails");
             return Err(Failed::for_now(Reason::Forced, error));
         }
-        let answer = timeout(self.carrier_timeout, self.carrier.deliver(order)).await;
+        let answer = timeout(self.limits.carrier, self.carrier.deliver(order)).await;
         let failure = match answer {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(failure)) => failure,
-            Err(_) => Failure::TimedOut(self.carrier_timeout),
+            Err(_) => Failure::TimedOut(self.limits.carrier),
         };
         let error = failure.to_string();
         Err(match failure {
@@ -144,39 +162,52 @@ impl Handler for DeliverFrom {
     ) -> Verdict {
         let now = Timestamp::now();
         let started_at = now.checked_sub(took).unwrap_or(now);
-        let this = This { message, attempt, started_at };
+        let this = This { message, attempt, started_at, until: self.until() };
         let reason = Reason::parse(letter.reason).unwrap_or(Reason::Crash);
         let failed = Failed::for_now(reason, letter.detail);
         let order = OrderEvent::from_json(&message.body).ok();
-        self.failed(&this, order.as_ref(), failed).await
+        self.failed(&this, order.as_ref(), failed, None).await
     }
 }
 
-/// The message, which attempt it is, and since when.
+/// The message, which attempt it is, since when, and until when it can wait for the store.
 struct This<'a> {
     message: &'a Message,
     attempt: sqs_consumer::Attempt,
     started_at: Timestamp,
+    until: Instant,
 }
 
 impl DeliverFrom {
+    fn until(&self) -> Instant {
+        Instant::now() + self.deliver.limits.patience()
+    }
+
     async fn attempt(&self, message: &Message, attempt: sqs_consumer::Attempt) -> Verdict {
-        let mut this = This { message, attempt, started_at: Timestamp::now() };
+        let until = self.until();
+        let mut this = This { message, attempt, started_at: Timestamp::now(), until };
         let order = match OrderEvent::from_json(&message.body) {
             Ok(order) => order,
             Err(error) => {
                 let failed = Failed::for_good(Reason::Unparseable, error.to_string());
-                return self.failed(&this, None, failed).await;
+                return self.failed(&this, None, failed, None).await;
             }
         };
         if let Some(contradiction) = order.contradiction() {
             let failed = Failed::for_good(Reason::Invalid, contradiction.to_owned());
-            return self.failed(&this, Some(&order), failed).await;
+            return self.failed(&this, Some(&order), failed, None).await;
         }
         let order_id = order.order_id;
         Span::current().record("order_id", field::display(order_id));
-        let _in_hand = self.deliver.orders.take(order_id).await;
-        match self.deliver.store.status(order_id).await {
+        let Ok(in_hand) = timeout_at(until, self.deliver.orders.take(order_id)).await else {
+            let why = "another attempt at the same order, or its record, takes as long as one may";
+            return Verdict::Unavailable(why.to_owned());
+        };
+        // The carrier's time is to be left.
+        let limits = self.deliver.limits;
+        let status_until =
+            until.min(Instant::now() + limits.patience().saturating_sub(limits.carrier));
+        match in_time(status_until, self.deliver.store.status(order_id)).await {
             Ok(Some(DeliveryStatus::Delivered)) => {
                 self.metrics.suppressed();
                 let (queue, message_id) = (&self.queue, &message.message_id);
@@ -192,16 +223,27 @@ impl DeliverFrom {
             attempt = attempt.number, max = attempt.max, "delivery started"
         );
         match self.deliver.hand_over(&order).await {
-            Ok(()) => self.delivered(&this, &order).await,
-            Err(failed) => self.failed(&this, Some(&order), failed).await,
+            Ok(()) => self.delivered(&this, &order, in_hand).await,
+            Err(failed) => self.failed(&this, Some(&order), failed, Some(in_hand)).await,
         }
     }
 
-    async fn delivered(&self, this: &This<'_>, order: &OrderEvent) -> Verdict {
+    /// Commits the record. The order stays in hand until that is done or has failed, even when this
+    /// attempt is over before: the next one must see what the record makes of the order.
+    async fn commit(
+        &self,
+        this: &This<'_>,
+        record: Record,
+        in_hand: Option<InHand>,
+    ) -> Result<(), StoreError> {
+        in_time(this.until, self.deliver.store.write_holding(record, in_hand)).await
+    }
+
+    async fn delivered(&self, this: &This<'_>, order: &OrderEvent, in_hand: InHand) -> Verdict {
         let finished_at = Timestamp::now();
         let attempt = self.record(this, Outcome::Delivered, Some(order.order_id), finished_at);
         let delivery = Some(DeliveryChange::new(order, DeliveryStatus::Delivered));
-        match self.deliver.store.write(Record { attempt, delivery }).await {
+        match self.commit(this, Record { attempt, delivery }, Some(in_hand)).await {
             Ok(()) => {}
             Err(error) => return store_failed(&error),
         }
@@ -217,7 +259,13 @@ impl DeliverFrom {
         Verdict::Done
     }
 
-    async fn failed(&self, this: &This<'_>, order: Option<&OrderEvent>, failed: Failed) -> Verdict {
+    async fn failed(
+        &self,
+        this: &This<'_>,
+        order: Option<&OrderEvent>,
+        failed: Failed,
+        in_hand: Option<InHand>,
+    ) -> Verdict {
         let outcome = if failed.for_good { Outcome::Rejected } else { Outcome::Failed };
         let order_id =
             order.map(|order| order.order_id).or_else(|| salvage_order_id(&this.message.body));
@@ -226,7 +274,7 @@ impl DeliverFrom {
         attempt.error = Some(failed.error.clone());
         let status = failed.status(this.attempt);
         let delivery = order.map(|order| DeliveryChange::new(order, status));
-        match self.deliver.store.write(Record { attempt, delivery }).await {
+        match self.commit(this, Record { attempt, delivery }, in_hand).await {
             Ok(()) => {}
             Err(error) => return store_failed(&error),
         }
@@ -298,6 +346,15 @@ impl DeliverFrom {
         }
         span
     }
+}
+
+/// The store's answer, or that there was none.
+async fn in_time<T>(
+    until: Instant,
+    call: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let silent = |_| Err(StoreError::Unavailable("it did not answer in time".to_owned()));
+    timeout_at(until, call).await.unwrap_or_else(silent)
 }
 
 /// A store that fails stops everything; a record that it refuses is its own order's failure. The

@@ -25,7 +25,7 @@ pub mod store;
 pub use carrier::{
     Carrier, Failure, HttpCarrier, HttpCarrierError, InvalidSimulatedTime, Simulated, SimulatedTime,
 };
-pub use deliver::{Deliver, DeliverFrom, TEST_PRODUCT};
+pub use deliver::{Deliver, DeliverFrom, TEST_PRODUCT, TimeLimits};
 pub use metrics::{Metrics, QueueMetrics};
 pub use reason::Reason;
 pub use service::Service;

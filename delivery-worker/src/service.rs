@@ -20,7 +20,7 @@ use tracing::{info, warn};
 
 use crate::{
     Carrier, CarrierSettings, Deliver, DeliverFrom, HttpCarrier, Metrics, Reason, Settings,
-    Simulated,
+    Simulated, TimeLimits,
     routes::{Shown, router},
     store::{self, Store},
 };
@@ -56,7 +56,10 @@ impl Service {
         let deliver = Deliver::new(
             store.clone(),
             carrier,
-            settings.carrier_timeout,
+            TimeLimits {
+                attempt: settings.consumer.handler_timeout,
+                carrier: settings.carrier_timeout,
+            },
             settings.fail_test_products,
             worker_name(),
         );

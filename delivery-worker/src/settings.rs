@@ -61,7 +61,7 @@ const LONGEST: Duration = Duration::from_hours(12);
 /// A message is handled within the 12 hours, with time to settle it.
 const LONGEST_HANDLER: Duration = Duration::from_hours(11);
 /// The carrier's part of that.
-const LONGEST_CARRIER: Duration = Duration::from_hours(10);
+const LONGEST_CARRIER: Duration = Duration::from_hours(8);
 const GROUP_CONCURRENCY: &str = "WORKER_GROUP_CONCURRENCY";
 const SHORTEST: Duration = Duration::from_millis(1);
 
@@ -91,7 +91,7 @@ impl Settings {
             Setting::new(
                 "HANDLER_TIMEOUT",
                 "20s",
-                "1ms to 11h, longer than CARRIER_TIMEOUT",
+                "1ms to 11h, at least four thirds of CARRIER_TIMEOUT",
                 "Time for one attempt at an order, carrier and store together",
             ),
             Setting::new(
@@ -126,8 +126,8 @@ impl Settings {
             Setting::new(
                 "CARRIER_TIMEOUT",
                 "10s",
-                "1ms to 10h, shorter than HANDLER_TIMEOUT",
-                "Time for the carrier to take one order; when not set, at most three quarters of HANDLER_TIMEOUT",
+                "1ms to 8h, at most three quarters of HANDLER_TIMEOUT",
+                "Time for the carrier to take one order; the rest of HANDLER_TIMEOUT is the store's",
             ),
             Setting::new(
                 "CARRIER_SIMULATED_TIME",
@@ -162,7 +162,7 @@ impl Settings {
         let mut carrier_timeout = reader.duration("CARRIER_TIMEOUT", SHORTEST..=LONGEST_CARRIER);
         // A default gives way to what is set; only two settings can contradict each other.
         if !reader.is_set("CARRIER_TIMEOUT") {
-            carrier_timeout = carrier_timeout.min(consumer.handler_timeout.mul_f64(0.75));
+            carrier_timeout = carrier_timeout.min(longest_carrier(consumer.handler_timeout));
         } else if !reader.is_set("HANDLER_TIMEOUT") {
             consumer.handler_timeout =
                 consumer.handler_timeout.max(carrier_timeout.mul_f64(1.5)).min(LONGEST_HANDLER);
@@ -182,9 +182,9 @@ impl Settings {
             carrier_timeout,
             fail_test_products: reader.flag("FAIL_TEST_PRODUCTS"),
         };
-        if carrier_timeout >= consumer.handler_timeout {
+        if carrier_timeout > longest_carrier(consumer.handler_timeout) {
             let allowed = format!(
-                "shorter than HANDLER_TIMEOUT ({})",
+                "at most three quarters of HANDLER_TIMEOUT ({})",
                 humantime::format_duration(consumer.handler_timeout)
             );
             note(reader, "CARRIER_TIMEOUT", &allowed);
@@ -202,6 +202,11 @@ impl Settings {
         }
         settings
     }
+}
+
+/// The rest of an attempt's time is the store's.
+fn longest_carrier(handler_timeout: Duration) -> Duration {
+    handler_timeout.mul_f64(0.75)
 }
 
 fn carrier(reader: &mut Reader) -> CarrierSettings {

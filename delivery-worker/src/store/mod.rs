@@ -92,9 +92,19 @@ impl Store {
 
     /// Commits the record. Once it is handed over it is written even if the caller goes away.
     pub async fn write(&self, record: Record) -> Result<(), StoreError> {
+        self.write_holding(record, ()).await
+    }
+
+    /// As [`Store::write`], and drops `held` when the record's fate is known, which may be after the
+    /// caller has gone away.
+    pub async fn write_holding(
+        &self,
+        record: Record,
+        held: impl Send + 'static,
+    ) -> Result<(), StoreError> {
         let closed = || StoreError::Unavailable("it is closed".to_owned());
         let (answer, written) = oneshot::channel();
-        let job = writer::Job::Write(record, answer);
+        let job = writer::Job::Write(record, writer::Caller { answer, held: Box::new(held) });
         self.jobs.send(job).await.map_err(|_| closed())?;
         written.await.map_err(|_| closed())?
     }

@@ -19,12 +19,17 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 #[expect(clippy::large_enum_variant, reason = "all jobs but the last are the large one")]
 pub(super) enum Job {
     /// Commit the record, then answer.
-    Write(Record, Answer),
+    Write(Record, Caller),
     /// Take no more jobs, finish those that wait, and end.
     Close,
 }
 
-type Answer = oneshot::Sender<Result<(), StoreError>>;
+/// Who is told what became of the record.
+pub(super) struct Caller {
+    pub(super) answer: oneshot::Sender<Result<(), StoreError>>,
+    /// Dropped just before the answer is given.
+    pub(super) held: Box<dyn Send>,
+}
 
 /// Runs until [`Job::Close`] or until every handle is gone. Dropping `health` says that it ended.
 pub(super) async fn run(
@@ -49,18 +54,19 @@ pub(super) async fn run(
             break;
         }
         let mut records = Vec::with_capacity(taken);
-        let mut answers = Vec::with_capacity(taken);
+        let mut callers = Vec::with_capacity(taken);
         for job in batch.drain(..) {
             match job {
-                Job::Write(record, answer) => {
+                Job::Write(record, caller) => {
                     records.push(record);
-                    answers.push(answer);
+                    callers.push(caller);
                 }
                 Job::Close => jobs.close(),
             }
         }
         let fates = writer.write(&records).await;
-        for (answer, fate) in answers.into_iter().zip(fates) {
+        for (Caller { answer, held }, fate) in callers.into_iter().zip(fates) {
+            drop(held);
             // A caller that has gone away has its record written all the same.
             let _ = answer.send(fate);
         }

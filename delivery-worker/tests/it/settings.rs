@@ -90,5 +90,8 @@ fn a_default_gives_way_to_a_setting_that_would_contradict_it() {
     assert!(quick.consumer.retry_backoff <= quick.consumer.retry_backoff_max);
     let slow = read(&[("RETRY_BACKOFF", "90s")]).unwrap();
     assert!(slow.consumer.retry_backoff <= slow.consumer.retry_backoff_max);
-    assert!(read(&[("HANDLER_TIMEOUT", "2s"), ("CARRIER_TIMEOUT", "2s")]).is_err());
+    assert!(read(&[("HANDLER_TIMEOUT", "2s"), ("CARRIER_TIMEOUT", "1500ms")]).is_ok());
+    let problems = read(&[("HANDLER_TIMEOUT", "2s"), ("CARRIER_TIMEOUT", "1501ms")]).unwrap_err();
+    let allowed = "at most three quarters of HANDLER_TIMEOUT (2s)";
+    assert!(problems.to_string().contains(allowed), "{problems}");
 }

@@ -5,15 +5,10 @@ use std::path::Path;
 use delivery_worker::store::{DatabaseUrl, Health, Store, StoreError};
 use futures_util::{FutureExt, future::join_all};
 use order_events::DeliveryStatus::{Delivered, Pending};
-use sqlx::{ConnectOptions, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+use sqlx::{Connection, SqliteConnection};
 use uuid::Uuid;
 
 use crate::support::{PATIENCE, TempStore, eventually, record};
-
-async fn another_process(store: &TempStore) -> SqliteConnection {
-    let path = store.directory.path().join("deliveries.db");
-    SqliteConnectOptions::new().filename(path).connect().await.expect("it connects")
-}
 
 async fn run(connection: &mut SqliteConnection, sql: &'static str) {
     sqlx::query(sql).execute(connection).await.expect(sql);
@@ -23,7 +18,7 @@ async fn run(connection: &mut SqliteConnection, sql: &'static str) {
 async fn a_failing_database_fails_every_caller_and_is_used_again_when_it_works() {
     let temp = TempStore::open().await;
     let store = &temp.store;
-    let mut other = another_process(&temp).await;
+    let mut other = temp.another_process().await;
     run(&mut other, "ALTER TABLE attempts RENAME TO lost").await;
     let orders: Vec<Uuid> = (0..10).map(|_| Uuid::new_v4()).collect();
     let fates = join_all(orders.iter().map(|id| store.write(record(*id, 1, Delivered)))).await;
@@ -43,7 +38,7 @@ async fn a_failing_database_fails_every_caller_and_is_used_again_when_it_works()
 #[tokio::test]
 async fn a_store_that_failed_becomes_healthy_without_anyone_writing() {
     let temp = TempStore::open().await;
-    let mut other = another_process(&temp).await;
+    let mut other = temp.another_process().await;
     run(&mut other, "ALTER TABLE attempts RENAME TO lost").await;
     let fate = temp.store.write(record(Uuid::new_v4(), 1, Pending)).await;
     assert!(matches!(fate, Err(StoreError::Unavailable(_))), "{fate:?}");
@@ -58,7 +53,7 @@ async fn a_store_that_failed_becomes_healthy_without_anyone_writing() {
 #[tokio::test]
 async fn a_write_waits_for_another_process_that_holds_the_lock() {
     let temp = TempStore::open().await;
-    let mut other = another_process(&temp).await;
+    let mut other = temp.another_process().await;
     let held = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
     let order = Uuid::new_v4();
     let mut write = Box::pin(temp.store.write(record(order, 1, Delivered)));
@@ -74,7 +69,7 @@ async fn a_write_waits_for_another_process_that_holds_the_lock() {
 async fn a_worker_starts_while_another_process_holds_the_lock() {
     let temp = TempStore::open().await;
     let order = Uuid::new_v4();
-    let mut other = another_process(&temp).await;
+    let mut other = temp.another_process().await;
     let held = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
     let store = open(&temp.directory.path().join("deliveries.db"))
         .await

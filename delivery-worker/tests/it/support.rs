@@ -6,6 +6,7 @@ use delivery_worker::store::{Attempt, DatabaseUrl, DeliveryChange, Outcome, Reco
 use jiff::Timestamp;
 use order_events::{Decimal, DeliveryStatus, OrderEvent, OrderItem};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use sqlx::{ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
 use sqs_consumer::Message;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -82,6 +83,12 @@ pub(crate) struct TempStore {
 }
 
 impl TempStore {
+    /// What another process has of the same file.
+    pub(crate) async fn another_process(&self) -> SqliteConnection {
+        let path = self.directory.path().join("deliveries.db");
+        SqliteConnectOptions::new().filename(path).connect().await.expect("it connects")
+    }
+
     pub(crate) async fn open() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let url = DatabaseUrl::Sqlite(directory.path().join("deliveries.db"));

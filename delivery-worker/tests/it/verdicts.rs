@@ -10,15 +10,16 @@ use std::{
 };
 
 use delivery_worker::{
-    Carrier, Deliver, DeliverFrom, Failure, Metrics, Reason, Simulated, SimulatedTime,
+    Carrier, Deliver, DeliverFrom, Failure, Metrics, Reason, Simulated, SimulatedTime, TimeLimits,
     store::{Attempt as Recorded, Outcome},
 };
 use futures_util::{FutureExt, future::BoxFuture};
 use order_events::{DeliveryStatus, OrderEvent};
 use prometheus::Registry;
+use sqlx::Connection;
 use sqs_consumer::{Attempt, DeadLetter, Handler, Verdict};
 
-use crate::support::{TempStore, message, order_of};
+use crate::support::{PATIENCE, TempStore, eventually, message, order_of};
 
 /// Answers every order alike and counts.
 struct Fixed {
@@ -55,10 +56,14 @@ struct Fixture {
 
 impl Fixture {
     async fn with(carrier: Arc<dyn Carrier>) -> Self {
+        Self::limited(carrier, PATIENCE).await
+    }
+
+    async fn limited(carrier: Arc<dyn Carrier>, attempt: Duration) -> Self {
         let temp = TempStore::open().await;
         let registry = Registry::new();
-        let timeout = Duration::from_millis(50);
-        let deliver = Deliver::new(temp.store.clone(), carrier, timeout, true, "w-1".to_owned());
+        let limits = TimeLimits { attempt, carrier: Duration::from_millis(50) };
+        let deliver = Deliver::new(temp.store.clone(), carrier, limits, true, "w-1".to_owned());
         let handler =
             deliver.for_queue("orders", false, Metrics::register(&registry).for_queue("orders"));
         Self { temp, handler, registry }
@@ -239,4 +244,33 @@ async fn an_attempt_that_was_interrupted_is_recorded_too() {
         let length = last.finished_at.duration_since(last.started_at);
         assert!(length >= took.try_into().unwrap(), "it began when its handler did: {length:?}");
     }
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_answer_in_time_is_to_blame_and_not_the_order() {
+    let carrier = fixed(Ok(()));
+    let fixture = Fixture::limited(carrier.clone(), Duration::from_millis(300)).await;
+    let mut other = fixture.temp.another_process().await;
+    let held = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let (order, failing) = (order_of("상품1"), order_of("실패테스트"));
+    let first = Attempt { number: 1, max: 3 };
+    let garbage = message("{");
+    let verdicts = tokio::join!(
+        fixture.handle(&order, 1),
+        fixture.handle(&failing, 3),
+        fixture.handler.handle(&garbage, first),
+    );
+    for verdict in <[Verdict; 3]>::from(verdicts) {
+        assert!(matches!(verdict, Verdict::Unavailable(_)), "{verdict:?}");
+    }
+    // The record is still under way, and the next attempt waits for what it makes of the order.
+    assert!(fixture.handle(&order, 1).now_or_never().is_none());
+    held.rollback().await.unwrap();
+    eventually("the order is known to be delivered", || async {
+        (fixture.handle(&order, 1).await == Verdict::Done).then_some(())
+    })
+    .await;
+    assert_eq!(carrier.calls.load(Ordering::Relaxed), 1);
+    let (status, attempts) = fixture.story(&order).await;
+    assert_eq!((status, attempts.len()), (Some(DeliveryStatus::Delivered), 1));
 }
