@@ -29,7 +29,11 @@ impl Section<'_> {
 
     /// Prints the section and puts it into the file.
     pub(crate) fn write(&self) -> anyhow::Result<()> {
-        let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/RESULTS.md"));
+        // As cargo runs it: what it was compiled with may be another checkout's that shares the build.
+        #[expect(clippy::disallowed_methods, reason = "cargo's, no setting")]
+        let package = std::env::var_os("CARGO_MANIFEST_DIR")
+            .unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        let path = PathBuf::from(package).join("RESULTS.md");
         let heading = format!("## {}\n", self.title);
         let body = format!(
             "{heading}\n`{}` on {}, {}\n\n{}\n",

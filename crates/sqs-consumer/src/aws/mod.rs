@@ -7,12 +7,14 @@
 mod calls;
 mod connection;
 mod convert;
+mod dead_letter;
 mod error;
 mod queue;
 
 pub use calls::CallMetrics;
 pub use connection::{Connection, Options, StaticCredentials};
-pub use error::classify;
-pub use queue::{
-    AwsQueue, DEAD_LETTER_ATTEMPTS, DEAD_LETTER_DETAIL, DEAD_LETTER_REASON, DEAD_LETTER_SOURCE_ID,
+pub use dead_letter::{
+    DEAD_LETTER_ATTEMPTS, DEAD_LETTER_DETAIL, DEAD_LETTER_REASON, DEAD_LETTER_SOURCE_ID,
 };
+pub use error::classify;
+pub use queue::AwsQueue;

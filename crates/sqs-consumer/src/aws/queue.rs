@@ -1,30 +1,31 @@
 //! [`Queue`] on aws-sdk-sqs.
 
 use std::{
-    collections::BTreeMap,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
-use aws_sdk_sqs::types::{
-    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry,
-    DeleteMessageBatchRequestEntry, MessageSystemAttributeName, QueueAttributeName,
+use aws_sdk_sqs::{
+    error::SdkError,
+    operation::{
+        change_message_visibility_batch::{
+            ChangeMessageVisibilityBatchError, ChangeMessageVisibilityBatchOutput,
+        },
+        delete_message_batch::{DeleteMessageBatchError, DeleteMessageBatchOutput},
+        receive_message::{ReceiveMessageError, ReceiveMessageOutput},
+    },
+    types::{
+        BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry,
+        DeleteMessageBatchRequestEntry, MessageSystemAttributeName, QueueAttributeName,
+    },
 };
+use futures_util::future::BoxFuture;
 
-use super::{Connection, classify, convert, error::from_code};
+use super::{Connection, classify, convert, dead_letter::dead_letter_attributes, error::from_code};
 use crate::queue::{
-    AttributeValue, BatchResult, DeadLetter, Message, Queue, QueueAttributes, QueueError,
-    ReceiptHandle, ReceiveRequest,
+    BatchResult, DeadLetter, Message, Queue, QueueAttributes, QueueError, ReceiptHandle,
+    ReceiveRequest,
 };
-
-/// The message attribute that tells why a message was dead-lettered by a worker.
-pub const DEAD_LETTER_REASON: &str = "dead-letter-reason";
-/// Free text beside [`DEAD_LETTER_REASON`].
-pub const DEAD_LETTER_DETAIL: &str = "dead-letter-detail";
-/// How many attempts the message had: SQS counts the copy's receives anew.
-pub const DEAD_LETTER_ATTEMPTS: &str = "dead-letter-attempts";
-/// The id that the message had in its source queue: SQS gives the copy a new one.
-pub const DEAD_LETTER_SOURCE_ID: &str = "dead-letter-source-id";
 
 /// What a consumer must know of a message beside its body.
 const NEEDED: [MessageSystemAttributeName; 3] = [
@@ -32,12 +33,6 @@ const NEEDED: [MessageSystemAttributeName; 3] = [
     MessageSystemAttributeName::ApproximateReceiveCount,
     MessageSystemAttributeName::SentTimestamp,
 ];
-
-/// SQS takes at most this many message attributes.
-const MAX_ATTRIBUTES: usize = 10;
-/// Bytes of a message, attributes included (AWS SQS quotas).
-const MAX_MESSAGE_BYTES: usize = 1_048_576;
-const MAX_DETAIL_BYTES: usize = 1024;
 
 /// One queue of a [`Connection`].
 #[derive(Clone, Debug)]
@@ -103,45 +98,13 @@ impl Queue for AwsQueue {
     }
 
     async fn receive(&self, request: ReceiveRequest) -> Result<Vec<Message>, QueueError> {
-        let call = self
-            .connection
-            .receiving_for(request.wait)
-            .receive_message()
-            .queue_url(&*self.url)
-            .max_number_of_messages(whole(request.max_messages as u64))
-            .wait_time_seconds(whole(request.wait.as_secs()))
-            .visibility_timeout(whole(request.visibility.as_secs()))
-            .message_attribute_names("All")
-            .set_message_system_attribute_names(Some(NEEDED.to_vec()));
-        // Some servers know only the older name of the field; without the group there is no order.
-        // No more than is needed is asked for: each attribute is sent and parsed for each message.
-        #[expect(deprecated, reason = "for other SQS servers; AWS takes both")]
-        let call = call.set_attribute_names(Some(
-            NEEDED.iter().map(|name| QueueAttributeName::from(name.as_str())).collect(),
-        ));
-        let call = call.send();
-        let answer = Box::pin(call).await.map_err(|error| classify(&error))?;
+        let answer = self.ask_for_messages(request).await.map_err(|error| classify(&error))?;
         Ok(answer.messages.unwrap_or_default().into_iter().filter_map(convert::message).collect())
     }
 
     async fn delete(&self, handles: Vec<ReceiptHandle>) -> BatchResult {
         let count = handles.len();
-        // Ids are positions: two receives of one message may share a batch, and ids must differ.
-        let entries = handles.into_iter().enumerate().map(|(position, handle)| {
-            DeleteMessageBatchRequestEntry::builder()
-                .id(position.to_string())
-                .receipt_handle(&*handle.0)
-                .build()
-                .expect("id and handle are set")
-        });
-        let call = self
-            .connection
-            .settling()
-            .delete_message_batch()
-            .queue_url(&*self.url)
-            .set_entries(Some(entries.collect()))
-            .send();
-        match Box::pin(call).await {
+        match self.ask_to_delete(handles).await {
             Ok(answer) => fates(
                 count,
                 answer.successful.iter().map(|entry| entry.id.as_str()),
@@ -153,22 +116,7 @@ impl Queue for AwsQueue {
 
     async fn change_visibility(&self, entries: Vec<(ReceiptHandle, Duration)>) -> BatchResult {
         let count = entries.len();
-        let entries = entries.into_iter().enumerate().map(|(position, (handle, timeout))| {
-            ChangeMessageVisibilityBatchRequestEntry::builder()
-                .id(position.to_string())
-                .receipt_handle(&*handle.0)
-                .visibility_timeout(whole(timeout.as_millis().div_ceil(1000) as u64))
-                .build()
-                .expect("id and handle are set")
-        });
-        let call = self
-            .connection
-            .settling()
-            .change_message_visibility_batch()
-            .queue_url(&*self.url)
-            .set_entries(Some(entries.collect()))
-            .send();
-        match Box::pin(call).await {
+        match self.ask_to_change_visibility(entries).await {
             Ok(answer) => fates(
                 count,
                 answer.successful.iter().map(|entry| entry.id.as_str()),
@@ -208,61 +156,67 @@ impl Queue for AwsQueue {
     }
 }
 
-/// The message's own attributes, and the reason as far as SQS's limits leave room: what the sender
-/// wrote is never dropped for it, since the deliveries store knows the reason too.
-fn dead_letter_attributes(
-    message: &Message,
-    letter: &DeadLetter,
-    attempts: u32,
-) -> BTreeMap<String, AttributeValue> {
-    let mut attributes = message.attributes.clone();
-    let mut bytes = message.body.len() + attributes.iter().map(attribute_bytes).sum::<usize>();
-    let detail = cut(&letter.detail, MAX_DETAIL_BYTES);
-    let attempts = attempts.to_string();
-    for (name, value) in [
-        (DEAD_LETTER_REASON, letter.reason),
-        (DEAD_LETTER_SOURCE_ID, message.message_id.as_str()),
-        (DEAD_LETTER_ATTEMPTS, attempts.as_str()),
-        (DEAD_LETTER_DETAIL, detail.as_str()),
-    ] {
-        let entry = (name.to_owned(), AttributeValue::string(value));
-        let size = attribute_bytes((&entry.0, &entry.1));
-        // A redriven message that dies again already carries them: its newest reason counts.
-        let known = attributes.contains_key(name);
-        let room = known || attributes.len() < MAX_ATTRIBUTES;
-        if !value.is_empty() && room && bytes + size <= MAX_MESSAGE_BYTES {
-            bytes += size;
-            attributes.insert(entry.0, entry.1);
-        }
+/// The calls of every second, boxed where they are made: their futures are of several kilobytes, and
+/// would be moved around with every task that holds one.
+impl AwsQueue {
+    fn ask_for_messages(
+        &self,
+        request: ReceiveRequest,
+    ) -> BoxFuture<'static, Result<ReceiveMessageOutput, SdkError<ReceiveMessageError>>> {
+        let call = self
+            .connection
+            .receiving_for(request.wait)
+            .receive_message()
+            .queue_url(&*self.url)
+            .max_number_of_messages(whole(request.max_messages as u64))
+            .wait_time_seconds(whole(request.wait.as_secs()))
+            .visibility_timeout(whole(request.visibility.as_secs()))
+            .message_attribute_names("All")
+            .set_message_system_attribute_names(Some(NEEDED.to_vec()));
+        // Some servers know only the older name of the field; without the group there is no order.
+        // No more than is needed is asked for: each attribute is sent and parsed for each message.
+        #[expect(deprecated, reason = "for other SQS servers; AWS takes both")]
+        let call = call.set_attribute_names(Some(
+            NEEDED.iter().map(|name| QueueAttributeName::from(name.as_str())).collect(),
+        ));
+        Box::pin(call.send())
     }
-    attributes
-}
 
-/// Name, type and value all count towards the message's size.
-fn attribute_bytes((name, value): (&String, &AttributeValue)) -> usize {
-    name.len()
-        + match value {
-            AttributeValue::Text { data_type, value } => data_type.len() + value.len(),
-            AttributeValue::Binary { data_type, value } => data_type.len() + value.len(),
-        }
-}
-
-/// At most `limit` bytes, cut between characters; characters that SQS refuses are replaced.
-///
-/// Allowed: `#x9 | #xA | #xD | #x20..#xD7FF | #xE000..#xFFFD | #x10000..#x10FFFF` (SendMessage).
-fn cut(text: &str, limit: usize) -> String {
-    let mut kept = String::new();
-    for c in text.chars() {
-        let c = match c {
-            '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'.. => c,
-            _ => char::REPLACEMENT_CHARACTER,
-        };
-        if kept.len() + c.len_utf8() > limit {
-            break;
-        }
-        kept.push(c);
+    fn ask_to_delete(
+        &self,
+        handles: Vec<ReceiptHandle>,
+    ) -> BoxFuture<'static, Result<DeleteMessageBatchOutput, SdkError<DeleteMessageBatchError>>>
+    {
+        // Ids are positions: two receives of one message may share a batch, and ids must differ.
+        let entries = handles.into_iter().enumerate().map(|(position, handle)| {
+            DeleteMessageBatchRequestEntry::builder()
+                .id(position.to_string())
+                .receipt_handle(&*handle.0)
+                .build()
+                .expect("id and handle are set")
+        });
+        let call = self.connection.settling().delete_message_batch();
+        Box::pin(call.queue_url(&*self.url).set_entries(Some(entries.collect())).send())
     }
-    kept
+
+    fn ask_to_change_visibility(
+        &self,
+        entries: Vec<(ReceiptHandle, Duration)>,
+    ) -> BoxFuture<
+        'static,
+        Result<ChangeMessageVisibilityBatchOutput, SdkError<ChangeMessageVisibilityBatchError>>,
+    > {
+        let entries = entries.into_iter().enumerate().map(|(position, (handle, timeout))| {
+            ChangeMessageVisibilityBatchRequestEntry::builder()
+                .id(position.to_string())
+                .receipt_handle(&*handle.0)
+                .visibility_timeout(whole(timeout.as_millis().div_ceil(1000) as u64))
+                .build()
+                .expect("id and handle are set")
+        });
+        let call = self.connection.settling().change_message_visibility_batch();
+        Box::pin(call.queue_url(&*self.url).set_entries(Some(entries.collect())).send())
+    }
 }
 
 /// Each entry's fate by position. An entry that the answer does not mention is not known to have
@@ -316,46 +270,6 @@ fn whole(number: u64) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn message(attributes: usize, body: usize) -> Message {
-        Message {
-            message_id: "m-1".to_owned(),
-            receipt_handle: "h".into(),
-            body: "x".repeat(body),
-            attributes: (0..attributes)
-                .map(|i| (format!("a{i}"), AttributeValue::string("v")))
-                .collect(),
-            group_id: None,
-            receive_count: 1,
-            sent_at_ms: None,
-        }
-    }
-
-    fn letter(detail: &str) -> DeadLetter {
-        DeadLetter { reason: "unparseable", detail: detail.to_owned() }
-    }
-
-    #[test]
-    fn the_reason_takes_the_last_free_attribute_and_none_of_the_senders() {
-        let nine = dead_letter_attributes(&message(9, 1), &letter("why"), 1);
-        assert_eq!(nine.len(), 10);
-        assert!(nine.contains_key(DEAD_LETTER_REASON));
-        let ten = dead_letter_attributes(&message(10, 1), &letter("why"), 1);
-        assert_eq!(ten.len(), 10);
-        assert!(!ten.contains_key(DEAD_LETTER_REASON));
-    }
-
-    #[test]
-    fn a_message_of_the_full_size_is_dead_lettered_without_more_text() {
-        let full = dead_letter_attributes(&message(0, MAX_MESSAGE_BYTES), &letter("why"), 1);
-        assert!(full.is_empty());
-    }
-
-    #[test]
-    fn characters_that_sqs_refuses_are_replaced_in_the_detail() {
-        assert_eq!(cut("a\0b\u{FFFE}c", 100), "a\u{FFFD}b\u{FFFD}c");
-        assert_eq!(cut("상품", 4), "상");
-    }
 
     #[test]
     fn an_entry_that_the_answer_leaves_out_has_not_succeeded() {

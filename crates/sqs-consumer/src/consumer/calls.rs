@@ -27,6 +27,17 @@ pub(super) enum Fact {
     DeadLettered { ticket: Ticket, result: Result<(), QueueError> },
 }
 
+impl Fact {
+    /// Whether there are messages to work on.
+    pub(super) fn is_activity(&self) -> bool {
+        match self {
+            Self::Received { result, .. } => result.as_ref().is_ok_and(|some| !some.is_empty()),
+            Self::Finished { .. } => true,
+            _ => false,
+        }
+    }
+}
+
 pub(super) struct Calls<Q, H> {
     queue: Arc<Q>,
     handler: Arc<H>,
@@ -68,7 +79,8 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
         let (limit, timeout_reason, panic_reason) =
             (self.handler_timeout, self.timeout_reason, self.panic_reason);
         let facts = self.facts.clone();
-        let task = tokio::spawn(async move {
+        // Boxed here: the runtime would move it about ten times before it is done.
+        let task = tokio::spawn(Box::pin(async move {
             let started = Instant::now();
             // A handler may panic before it has made its future.
             let work = async { handler.handle(&message, attempt).await };
@@ -87,30 +99,13 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
                     detail: format!("the handler took longer than {limit:?}"),
                 },
             };
-            let DeadLetter { reason, detail } = &interrupted;
-            error!(
-                message_id = message.message_id,
-                attempt = attempt.number,
-                reason,
-                detail,
-                "the handler was interrupted"
-            );
-            let (took, letter) = (started.elapsed(), interrupted.clone());
-            let remember = async { handler.interrupted(&message, attempt, took, letter).await };
-            let remember = timeout(limit, AssertUnwindSafe(remember).catch_unwind());
-            let verdict = match remember.await {
-                Ok(Ok(verdict)) => verdict,
-                Ok(Err(_)) => {
-                    Verdict::Retry { letter: interrupted, not_before: None, shared: false }
-                }
-                Err(_) => {
-                    let what = "what is to remember an interrupted attempt";
-                    Verdict::Unavailable(format!("{what} did not answer for {limit:?}"))
-                }
-            };
+            let took = started.elapsed();
+            // Boxed, so that it takes no room in each of the tasks that do not need it.
+            let remembered = remember(&*handler, &message, attempt, took, interrupted, limit);
+            let verdict = Box::pin(remembered).await;
             let took = started.elapsed();
             _ = facts.send(Fact::Finished { ticket, start, took, verdict });
-        });
+        }));
         task.abort_handle()
     }
 
@@ -181,6 +176,30 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
             // The consumer may be gone already, after a drain that ran out of time.
             _ = facts.send(call.await);
         });
+    }
+}
+
+/// Lets the handler know that its attempt was interrupted.
+async fn remember(
+    handler: &impl Handler,
+    message: &Message,
+    attempt: Attempt,
+    took: Duration,
+    interrupted: DeadLetter,
+    limit: Duration,
+) -> Verdict {
+    let DeadLetter { reason, detail } = &interrupted;
+    let (message_id, number) = (&message.message_id, attempt.number);
+    error!(message_id, attempt = number, reason, detail, "the handler was interrupted");
+    let letter = interrupted.clone();
+    let remember = async { handler.interrupted(message, attempt, took, letter).await };
+    match timeout(limit, AssertUnwindSafe(remember).catch_unwind()).await {
+        Ok(Ok(verdict)) => verdict,
+        Ok(Err(_)) => Verdict::Retry { letter: interrupted, not_before: None, shared: false },
+        Err(_) => {
+            let what = "what is to remember an interrupted attempt";
+            Verdict::Unavailable(format!("{what} did not answer for {limit:?}"))
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
 
 use tokio::{
     sync::{mpsc, watch},
+    task::yield_now,
     time::{Instant, sleep},
 };
 use tracing::{debug, error, info, warn};
@@ -24,6 +25,9 @@ use crate::{
     scheduler::{Action, Answer, Arrival, Config, Ended, Fate, Scheduler, Ticket},
     time::Time,
 };
+
+/// As much is looked at before what follows from it is done.
+const FACTS: usize = 256;
 
 /// The state of a consumer that runs.
 pub(super) struct Running<Q, H> {
@@ -106,9 +110,19 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
                     let held = self.scheduler.stats().held;
                     info!(queue = self.queue.name(), held, "draining");
                 }
-                _ = self.facts.recv_many(&mut facts, 256) => {
+                _ = self.facts.recv_many(&mut facts, FACTS) => {
+                    // The runtime polls what was woken last first, so this is woken for each handler
+                    // that ends. Those that are ready to end as well go before, and are seen together.
+                    yield_now().await;
+                    while facts.len() < FACTS && let Ok(fact) = self.facts.try_recv() {
+                        facts.push(fact);
+                    }
+                    let now = self.now();
+                    if facts.iter().any(Fact::is_activity) {
+                        self.activity.mark();
+                    }
                     for fact in facts.drain(..) {
-                        self.apply(fact);
+                        self.apply(now, fact);
                     }
                 }
                 () = &mut timer, if wakeup.is_some() => {}
@@ -130,8 +144,7 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
         self.drained
     }
 
-    fn apply(&mut self, fact: Fact) {
-        let now = self.now();
+    fn apply(&mut self, now: Time, fact: Fact) {
         match fact {
             Fact::Received { poll, requested_at, result } => match result {
                 Ok(messages) => {
@@ -188,7 +201,6 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
 
     fn arrived(&mut self, messages: Vec<Message>) -> Vec<Arrival> {
         if !messages.is_empty() {
-            self.activity.mark();
             info!(queue = self.queue.name(), messages = messages.len(), "received a batch");
         }
         self.metrics.consumed.inc_by(messages.len() as u64);
@@ -241,7 +253,6 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
                 (Ended::Unavailable, "unavailable")
             }
         };
-        self.activity.mark();
         self.metrics.processed(took.as_secs_f64(), error_type);
         self.scheduler.finished(now, ticket, ended);
     }

@@ -1,11 +1,11 @@
 //! What belongs to each ticket: the message, its current handle, its running handler.
 
 use std::{
-    collections::HashMap,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use foldhash::HashMap;
 use tokio::task::AbortHandle;
 
 use crate::{

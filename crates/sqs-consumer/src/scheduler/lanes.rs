@@ -4,11 +4,12 @@
 //! and what is received meanwhile waits behind them as a new generation.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
 
+use foldhash::HashMap;
 use slab::Slab;
 
 use super::{

@@ -31,11 +31,9 @@ mod settling;
 mod turns;
 mod types;
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use foldhash::HashMap;
 
 #[cfg(feature = "broken-schedulers")]
 pub use broken::Broken;
@@ -86,8 +84,8 @@ impl Scheduler {
     /// A scheduler that holds nothing yet.
     pub fn new(config: Config, now: Time) -> Self {
         Self {
-            held: HashMap::new(),
-            by_message: HashMap::new(),
+            held: HashMap::default(),
+            by_message: HashMap::default(),
             lanes: Lanes::default(),
             turns: Turns::default(),
             running: 0,

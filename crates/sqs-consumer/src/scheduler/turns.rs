@@ -4,11 +4,9 @@
 //! the others waiting: groups take turns, and none has more handlers than its share. Messages
 //! without a group are one group.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
 
+use foldhash::HashMap;
 use slab::Slab;
 
 use super::{Scheduler, Ticket, held::Phase};
