@@ -128,7 +128,7 @@ fn table(
         "| groups | handler | round trip | messages | makespan | of the handlers' time | of the lower bound |\n\
          |---|---|---|---|---|---|---|\n",
     );
-    let mut lateness = Vec::new();
+    let (mut lateness, mut unavoidable) = (Vec::new(), Vec::new());
     for (cell, figures) in cells.iter().zip(figures) {
         let of = |figure: fn(&Figures) -> f64| median(figures.iter().map(figure).collect());
         let (bare, ratio) = (of(|f| f.makespan / f.bare)?, of(|f| f.makespan / f.bound)?);
@@ -145,10 +145,11 @@ fn table(
             cell.messages,
             of(|f| f.makespan)?,
         )?;
+        let which = format!("{groups} groups, {handler} ms, round trip {round_trip} ms");
         if ratio > RATIO {
-            missed.push(format!(
-                "{ratio:.3} with {groups} groups, {handler} ms, round trip {round_trip} ms"
-            ));
+            missed.push(format!("{ratio:.3} of the lower bound with {which}"));
+        } else if bare > RATIO {
+            unavoidable.push(format!("{bare:.3} with {which}"));
         }
     }
     let rounds = figures.first().map_or(0, Vec::len);
@@ -161,8 +162,14 @@ fn table(
          only when the last ten are deleted. Handlers waited {:.3} times as long as they were to (median of \
          all cells). Wanted: at most {RATIO} of the lower bound in each cell. The bound leaves out that the \
          server gives groups their turns: as long as others have messages in the queue, the longest group gets \
-         its next ones only after them, which shows where it is long and handlers are quick (Zipf, 5 ms).",
+         its next ones only after them, which shows where it is long and handlers are quick (Zipf, 5 ms). \
+         Cells of 100 groups last three times as long as the others: nobody can know beforehand which of them \
+         takes longest.",
         median(lateness)?,
     )?;
+    if !unavoidable.is_empty() {
+        let cells = unavoidable.join("; ");
+        writeln!(text, "\nBeyond {RATIO} of the handlers' time by round trips alone: {cells}.")?;
+    }
     Ok(text)
 }

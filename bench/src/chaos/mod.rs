@@ -26,7 +26,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use self::{
     audit::Evidence,
     findings::{Findings, STRANDED, UNCLEAN_EXIT},
-    fleet::Fleet,
+    fleet::{Fleet, Tally},
     load::Load,
     monkey::Monkey,
 };
@@ -174,7 +174,27 @@ async fn attack(options: Options, binaries: &Path, scratch: &Path) -> anyhow::Re
         cpu: fleet.cpu_times(),
     };
     report::write(&figures, &findings, orders == FULL)?;
+    enough_happened(&fleet.tally, orders == FULL)?;
     Ok(findings)
+}
+
+/// An audit after which nothing was attacked proves nothing.
+fn enough_happened(tally: &Tally, is_full: bool) -> anyhow::Result<()> {
+    let least = if is_full { 5 } else { 1 };
+    let happened = [
+        ("kills", tally.kills),
+        ("stops", tally.stops),
+        ("pauses", tally.pauses),
+        ("changes of the number of workers", tally.scalings),
+    ];
+    for (what, count) in happened {
+        ensure!(count >= least, "only {count} {what} have happened, of at least {least}");
+    }
+    if is_full {
+        ensure!(tally.whole_fleet_stops > 0, "the whole fleet was never stopped under load");
+        ensure!(tally.api_kills > 0, "order-api was never killed");
+    }
+    Ok(())
 }
 
 /// What is looked at while it runs.
