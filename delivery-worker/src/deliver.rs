@@ -43,6 +43,11 @@ impl TimeLimits {
     fn patience(&self) -> Duration {
         self.attempt.mul_f64(0.95)
     }
+
+    /// What of that is not the carrier's.
+    fn time_to_begin(&self) -> Duration {
+        self.patience().saturating_sub(self.carrier)
+    }
 }
 
 /// Delivers the orders of every queue; [`Deliver::for_queue`] gives the handler of one.
@@ -199,14 +204,14 @@ impl DeliverFrom {
         }
         let order_id = order.order_id;
         Span::current().record("order_id", field::display(order_id));
-        let Ok(in_hand) = timeout_at(until, self.deliver.orders.take(order_id)).await else {
-            let why = "another attempt at the same order, or its record, takes as long as one may";
-            return Verdict::Unavailable(why.to_owned());
+        // The carrier's time is left after both of these.
+        let time_to_begin = self.deliver.limits.time_to_begin();
+        let taken = timeout(time_to_begin / 2, self.deliver.orders.take(order_id)).await;
+        let Ok(in_hand) = taken else {
+            let why = "another attempt at the same order, or its record, is under way";
+            return Verdict::NotYet(why.to_owned());
         };
-        // The carrier's time is to be left.
-        let limits = self.deliver.limits;
-        let status_until =
-            until.min(Instant::now() + limits.patience().saturating_sub(limits.carrier));
+        let status_until = Instant::now() + time_to_begin / 2;
         match in_time(status_until, self.deliver.store.status(order_id)).await {
             Ok(Some(DeliveryStatus::Delivered)) => {
                 self.metrics.suppressed();

@@ -37,6 +37,10 @@ pub enum Verdict {
     },
     /// Will never succeed: dead-letter at once.
     DeadLetter(DeadLetter),
+    /// Not this message's turn: other work that this one must wait for, such as an attempt at the same
+    /// thing, is still under way. The attempt has not begun and does not count; the message is kept
+    /// leased and tried again after a backoff.
+    NotYet(String),
     /// Something that every message needs (such as the store) is down. The attempt does not count:
     /// the message is kept leased, nothing is acknowledged, and the consumer slows down.
     Unavailable(String),
@@ -45,7 +49,9 @@ pub enum Verdict {
 /// The application's work on one message. Must be safe to repeat: SQS delivers at least once.
 ///
 /// The future is dropped when the lease is lost, when the handler's time is up, or when a drain
-/// passes its deadline. A panic counts as a failed attempt with the reason
+/// passes its deadline: at its next `await`. What computes for long or blocks without one runs on until
+/// then; a message is given back only when its handler has stopped, but a lease that is lost is lost.
+/// A panic counts as a failed attempt with the reason
 /// [`crate::Settings::panic_reason`].
 pub trait Handler: Send + Sync + 'static {
     /// Works on one message.

@@ -56,13 +56,13 @@ struct Fixture {
 
 impl Fixture {
     async fn with(carrier: Arc<dyn Carrier>) -> Self {
-        Self::limited(carrier, PATIENCE).await
+        let limits = TimeLimits { attempt: PATIENCE, carrier: Duration::from_millis(50) };
+        Self::limited(carrier, limits).await
     }
 
-    async fn limited(carrier: Arc<dyn Carrier>, attempt: Duration) -> Self {
+    async fn limited(carrier: Arc<dyn Carrier>, limits: TimeLimits) -> Self {
         let temp = TempStore::open().await;
         let registry = Registry::new();
-        let limits = TimeLimits { attempt, carrier: Duration::from_millis(50) };
         let deliver = Deliver::new(temp.store.clone(), carrier, limits, true, "w-1".to_owned());
         let handler =
             deliver.for_queue("orders", false, Metrics::register(&registry).for_queue("orders"));
@@ -249,7 +249,8 @@ async fn an_attempt_that_was_interrupted_is_recorded_too() {
 #[tokio::test]
 async fn a_store_that_does_not_answer_in_time_is_to_blame_and_not_the_order() {
     let carrier = fixed(Ok(()));
-    let fixture = Fixture::limited(carrier.clone(), Duration::from_millis(300)).await;
+    let [attempt, most] = [400, 50].map(Duration::from_millis);
+    let fixture = Fixture::limited(carrier.clone(), TimeLimits { attempt, carrier: most }).await;
     let mut other = fixture.temp.another_process().await;
     let held = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
     let (order, failing) = (order_of("상품1"), order_of("실패테스트"));
@@ -273,4 +274,23 @@ async fn a_store_that_does_not_answer_in_time_is_to_blame_and_not_the_order() {
     assert_eq!(carrier.calls.load(Ordering::Relaxed), 1);
     let (status, attempts) = fixture.story(&order).await;
     assert_eq!((status, attempts.len()), (Some(DeliveryStatus::Delivered), 1));
+}
+
+#[tokio::test]
+async fn a_copy_that_waits_for_an_attempt_at_its_order_blames_nobody() {
+    let [attempt, most] = [4, 3].map(Duration::from_secs);
+    let limits = TimeLimits { attempt, carrier: most };
+    let fixture = Fixture::limited(Arc::new(Silent), limits).await;
+    let order = order_of("상품1");
+    let verdicts = tokio::join!(
+        fixture.handle(&order, 3),
+        fixture.handle(&order, 3),
+        fixture.handle(&order, 3)
+    );
+    let [first, second, third] = verdicts.into();
+    assert!(matches!(first, Verdict::Retry { shared: true, .. }), "{first:?}");
+    for waited in [second, third] {
+        assert!(matches!(waited, Verdict::NotYet(_)), "{waited:?}");
+    }
+    assert_eq!(fixture.story(&order).await.1.len(), 1, "one attempt was made");
 }
