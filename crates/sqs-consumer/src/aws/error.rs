@@ -58,6 +58,8 @@ pub(super) fn from_code(code: &str, message: &str, status: u16) -> QueueError {
             QueueError::NoSuchQueue(text)
         }
         _ if status == 429 => QueueError::Throttled(text),
+        // A proxy's, for instance: the same request may be answered the next time.
+        _ if status == 408 => QueueError::Unavailable(text),
         _ if status == 401 || status == 403 => QueueError::AccessDenied(text),
         "InternalError" | "InternalFailure" | "ServiceUnavailable" => QueueError::Unavailable(text),
         _ if (400..500).contains(&status) => QueueError::Rejected(text),

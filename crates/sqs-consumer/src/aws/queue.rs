@@ -85,6 +85,7 @@ impl Queue for AwsQueue {
         {
             _ = self.dead_letter_url.set(sibling(&self.url, &target).into());
         }
+        self.check_dead_letter_queue().await?;
         let visibility = text(&QueueAttributeName::VisibilityTimeout)
             .and_then(|seconds| seconds.parse().ok())
             .map_or(Duration::from_secs(30), Duration::from_secs);
@@ -159,6 +160,37 @@ impl Queue for AwsQueue {
 /// The calls of every second, boxed where they are made: their futures are of several kilobytes, and
 /// would be moved around with every task that holds one.
 impl AwsQueue {
+    /// Whether the dead-letter queue is there and another one than this. Where this may not be known, for
+    /// want of a permission that is not needed otherwise, it is taken for granted.
+    async fn check_dead_letter_queue(&self) -> Result<(), QueueError> {
+        let Some(url) = self.dead_letter_url.get() else {
+            return Ok(());
+        };
+        if url.trim_end_matches('/') == self.url.trim_end_matches('/') {
+            return Err(QueueError::Rejected(format!(
+                "the queue is given as its own dead-letter queue ({url}): give the URL of another one"
+            )));
+        }
+        if url.ends_with(".fifo") != self.name.ends_with(".fifo") {
+            return Err(QueueError::Rejected(format!(
+                "the dead-letter queue ({url}) must be of the same kind as the queue, FIFO or standard"
+            )));
+        }
+        let call = self
+            .connection
+            .settling()
+            .get_queue_attributes()
+            .queue_url(&**url)
+            .attribute_names(QueueAttributeName::QueueArn)
+            .send();
+        match Box::pin(call).await.map_err(|error| classify(&error)) {
+            Err(QueueError::NoSuchQueue(text)) => {
+                Err(QueueError::NoSuchQueue(format!("the dead-letter queue ({url}): {text}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn ask_for_messages(
         &self,
         request: ReceiveRequest,

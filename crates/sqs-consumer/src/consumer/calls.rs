@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use tokio::{
     sync::mpsc::UnboundedSender,
     task::AbortHandle,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tracing::{error, warn};
 
@@ -128,15 +128,22 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
         });
     }
 
+    /// Waits for handlers that were told to stop: others could have the message before they do. One that
+    /// does not stop, since it does not await anything, keeps its batch from being sent.
     pub(super) fn give_back(
         &self,
         entries: Vec<(Ticket, Duration)>,
         handles: Vec<(ReceiptHandle, Duration)>,
+        stopping: Vec<AbortHandle>,
     ) {
         let queue = self.queue.clone();
         self.spawn(async move {
             let count = handles.len();
-            let results = batch(queue.change_visibility(handles), count).await;
+            let results = if have_stopped(&stopping).await {
+                batch(queue.change_visibility(handles), count).await
+            } else {
+                vec![Err(QueueError::Unavailable("its handler does not stop".to_owned())); count]
+            };
             let tickets = entries.into_iter().map(|(ticket, _)| ticket);
             let answers =
                 tickets.zip(&results).map(|(ticket, result)| (ticket, answer("return", result)));
@@ -203,6 +210,18 @@ async fn remember(
     }
 }
 
+/// Whether all of them have stopped, after a while at most.
+async fn have_stopped(handlers: &[AbortHandle]) -> bool {
+    const PATIENCE: Duration = Duration::from_secs(1);
+    const LOOK: Duration = Duration::from_millis(1);
+    let stopped = async {
+        while !handlers.iter().all(AbortHandle::is_finished) {
+            sleep(LOOK).await;
+        }
+    };
+    timeout(PATIENCE, stopped).await.is_ok()
+}
+
 /// A queue that panics is one that did not answer: the scheduler must hear of every call's end.
 async fn caught<T>(call: impl Future<Output = T>, failed: impl FnOnce(QueueError) -> T) -> T {
     AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|panic| {
@@ -229,4 +248,29 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("it panicked: {}", text.unwrap_or("no text"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_handler_that_blocks_has_not_stopped_until_it_awaits() {
+        let (begun, begins) = mpsc::channel();
+        let (go_on, blocks) = mpsc::channel();
+        let task = tokio::spawn(async move {
+            begun.send(()).expect("the test waits");
+            blocks.recv().expect("the test says when");
+            std::future::pending::<()>().await;
+        });
+        begins.recv().expect("it begins");
+        let handlers = [task.abort_handle()];
+        task.abort();
+        assert!(have_stopped(&handlers).now_or_never().is_none());
+        assert!(!have_stopped(&handlers).await, "it is not waited for without end");
+        go_on.send(()).expect("it blocks");
+        assert!(have_stopped(&handlers).await);
+    }
 }

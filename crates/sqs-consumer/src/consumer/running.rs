@@ -101,8 +101,10 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
                     timer.as_mut().reset(at);
                 }
             }
-            // Nothing is lost by the branch not taken: calls and handlers are tasks of their own.
+            // Nothing is lost by the branch not taken: calls and handlers are tasks of their own, and
+            // what is due is done in every turn of the loop.
             tokio::select! {
+                biased;
                 () = &mut shutdown, if !draining => {
                     draining = true;
                     let now = self.now();
@@ -247,6 +249,10 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
                 self.slots.set_letter(ticket, letter);
                 (Ended::DeadLetter, reason)
             }
+            Verdict::NotYet(reason) => {
+                debug!(queue = self.queue.name(), %reason, "not yet");
+                (Ended::NotYet, "not_yet")
+            }
             Verdict::Unavailable(reason) => {
                 warn!(queue = self.queue.name(), %reason, "pausing: a common need is down");
                 self.health.send_replace(Health::Failing(reason));
@@ -274,7 +280,8 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
             }
             Action::Return { entries } => {
                 let handles = self.slots.handles(&entries);
-                self.calls.give_back(entries, handles);
+                let stopping = self.slots.stopping(&entries);
+                self.calls.give_back(entries, handles, stopping);
             }
             Action::Delete { tickets } => {
                 let handles = tickets.iter().map(|ticket| self.slots.handle(*ticket)).collect();
@@ -338,7 +345,18 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
                 changed
             });
         }
-        let failing = stats.breaker_open || self.dead_letters_failing.is_some();
+        if stats.settling_fails {
+            self.health.send_if_modified(|health| {
+                let changed = *health == Health::Receiving;
+                if changed {
+                    let what = "messages are received and cannot be deleted or given back";
+                    *health = Health::Failing(what.to_owned());
+                }
+                changed
+            });
+        }
+        let failing =
+            stats.breaker_open || stats.settling_fails || self.dead_letters_failing.is_some();
         if self.scheduler.failed_receives() == 0 && !failing {
             self.health.send_if_modified(|health| {
                 let changed = *health != Health::Receiving;

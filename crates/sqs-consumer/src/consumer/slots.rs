@@ -24,6 +24,8 @@ pub(super) struct Slot {
     /// Why the latest attempt failed.
     letter: Option<DeadLetter>,
     pub(super) handler: Option<AbortHandle>,
+    /// A handler that was told to stop, and perhaps has not.
+    stopping: Option<AbortHandle>,
     /// The latest attempt's number; 0 before the first.
     pub(super) attempts: u32,
     /// How often a handler was started; names the latest start.
@@ -48,7 +50,15 @@ impl Slots {
     pub(super) fn insert(&mut self, ticket: Ticket, message: Message) {
         let handle = message.receipt_handle.clone();
         let message = Arc::new(message);
-        let slot = Slot { message, handle, letter: None, handler: None, attempts: 0, started: 0 };
+        let slot = Slot {
+            message,
+            handle,
+            letter: None,
+            handler: None,
+            stopping: None,
+            attempts: 0,
+            started: 0,
+        };
         self.0.insert(ticket, slot);
     }
 
@@ -85,9 +95,19 @@ impl Slots {
     }
 
     pub(super) fn cancel(&mut self, ticket: Ticket) {
-        if let Some(handler) = self.0.get_mut(&ticket).and_then(|slot| slot.handler.take()) {
+        if let Some(slot) = self.0.get_mut(&ticket)
+            && let Some(handler) = slot.handler.take()
+        {
             handler.abort();
+            slot.stopping = Some(handler);
         }
+    }
+
+    /// Handlers of these messages that were told to stop and have not.
+    pub(super) fn stopping(&self, entries: &[(Ticket, Duration)]) -> Vec<AbortHandle> {
+        let slots = entries.iter().filter_map(|(ticket, _)| self.0.get(ticket));
+        let stopping = slots.filter_map(|slot| slot.stopping.clone());
+        stopping.filter(|handler| !handler.is_finished()).collect()
     }
 
     pub(super) fn adopt(&mut self, held: Ticket, newer: Ticket) {

@@ -37,6 +37,14 @@ impl Settings {
         } else if self.retry_backoff > self.retry_backoff_max {
             let (first, max) = (self.retry_backoff, self.retry_backoff_max);
             format!("retry_backoff ({first:?}) is longer than retry_backoff_max ({max:?})")
+        } else if self.timing.max_polls == 0 || self.timing.max_unacknowledged == 0 {
+            "timing.max_polls and timing.max_unacknowledged must be at least 1, or nothing is received"
+                .to_owned()
+        } else if self.timing.shortest_wait < Duration::from_secs(1) && !self.wait.is_zero() {
+            format!(
+                "timing.shortest_wait is {:?}; at least 1 s is needed, the unit in which SQS waits",
+                self.timing.shortest_wait
+            )
         } else {
             return Ok(());
         };
@@ -127,6 +135,8 @@ mod tests {
         assert!(problem(|s| s.wait = Duration::from_secs(21)).contains("at most 20 s"));
         assert!(problem(|s| s.retry_backoff = Duration::from_mins(2)).contains("longer than"));
         assert!(problem(|s| s.retry_backoff = Duration::ZERO).contains("without a pause"));
+        assert!(problem(|s| s.timing.max_polls = 0).contains("nothing is received"));
+        assert!(problem(|s| s.timing.shortest_wait = Duration::ZERO).contains("at least 1 s"));
     }
 
     #[test]

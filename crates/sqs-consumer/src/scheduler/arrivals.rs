@@ -68,6 +68,7 @@ impl Scheduler {
             retries: 0,
             uncounted: 0,
             suspect_since: None,
+            receive_used: false,
             lease,
             phase: Phase::Waiting,
             visibility_call: VisibilityCall::None,
@@ -109,6 +110,7 @@ impl Scheduler {
             return;
         }
         held.receive_count = arrival.receive_count;
+        held.receive_used = false;
         held.lease = lease;
         held.unconfirmed = unconfirmed;
         held.extension_refused = false;

@@ -11,20 +11,25 @@ use super::{
 use crate::{handler::Attempt, time::Time};
 
 impl Scheduler {
-    /// A handler has ended. Of a message that is not running any more only what it says of all counts.
+    /// A handler has ended. Of a message that is not running any more it only counts what is said of all,
+    /// and that it should wait.
     pub fn finished(&mut self, now: Time, ticket: Ticket, ended: Ended) {
         let held = self.held.get(&ticket);
         let Some((held, Phase::Running { since, attempt })) = held.map(|held| (held, held.phase))
         else {
-            if ended == Ended::Unavailable {
-                self.breaker.unavailable(now, ticket, &mut self.jitter);
+            match ended {
+                Ended::Unavailable => self.breaker.unavailable(now, ticket, &mut self.jitter),
+                Ended::Retry { not_before, .. } => {
+                    self.failed_when_stopped(now, ticket, not_before);
+                }
+                _ => {}
             }
             return;
         };
         let over = held.lease.is_over(now);
         self.polling.active(now);
         let shared = self.tell_breaker(now, ticket, attempt, ended);
-        if shared.is_none() && ended != Ended::Unavailable {
+        if shared.is_none() && !matches!(ended, Ended::Unavailable | Ended::NotYet) {
             self.learn(now.saturating_since(since));
         }
         if over && !self.breaks(Broken::DeleteUnderOldLease) {
@@ -45,6 +50,7 @@ impl Scheduler {
             (Ended::Retry { not_before, .. }, Some(Shared::DoesNotCount)) => {
                 self.try_again_in_place(now, ticket, not_before);
             }
+            (Ended::NotYet, _) => self.try_again_in_place(now, ticket, None),
             (Ended::Retry { not_before, .. }, _) => {
                 self.failed_attempt(now, ticket, attempt, not_before);
             }
@@ -66,9 +72,10 @@ impl Scheduler {
                 self.breaker.failed_by_itself(ticket);
             }
             Ended::Unavailable => self.breaker.unavailable(now, ticket, jitter),
+            Ended::NotYet => {}
             Ended::Retry { shared: true, not_before } => {
                 let held = self.held.get_mut(&ticket).expect("looked up by the caller");
-                let since = *held.suspect_since.get_or_insert(now);
+                let since = held.suspect_since.replace(now).unwrap_or(now);
                 let failure = SharedFailure {
                     ticket,
                     since,
@@ -113,11 +120,26 @@ impl Scheduler {
             held.retries += 1;
         }
         let backoff = self.backoff(attempt.number, not_before);
-        if !in_lane {
+        if !in_lane && self.drain.begun() && !self.drain.has_released() {
+            // It waits here for the end of this worker's own receives, which would get it again.
+            let held = self.held.get_mut(&ticket).expect("looked up by the caller");
+            held.receive_used = true;
+            self.set_phase(ticket, Phase::Backoff { until: now + backoff });
+        } else if !in_lane {
             self.give_back(ticket, backoff, Fate::BackedOff);
         } else if self.breaks(Broken::LaneGoesBackOnFailure) {
             self.give_back_or_close(now, ticket, backoff);
         } else {
+            self.set_phase(ticket, Phase::Backoff { until: now + backoff });
+        }
+    }
+
+    /// It was to be stopped, and had failed already: it leaves, but not to be tried again at once.
+    fn failed_when_stopped(&mut self, now: Time, ticket: Ticket, not_before: Option<Duration>) {
+        let waits = self.held.get(&ticket).is_some_and(|held| held.phase.is_waiting());
+        if waits {
+            let number = self.attempt(&self.held[&ticket]).number;
+            let backoff = self.backoff(number, not_before);
             self.set_phase(ticket, Phase::Backoff { until: now + backoff });
         }
     }

@@ -47,6 +47,8 @@ pub enum Broken {
     NoPauseAfterFailedReceive,
     /// A message that is received again is taken for another one.
     RunsDuplicates,
+    /// Receiving goes on whatever is held, and however many deletes are not confirmed.
+    HoldsWithoutBound,
     /// Attempts count although what all messages need is down.
     OutageCountsAsAttempt,
 }
@@ -54,7 +56,7 @@ pub enum Broken {
 #[cfg(feature = "broken-schedulers")]
 impl Broken {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::AnyMessageOfTheLane,
         Self::TailLeftBehind,
         Self::TailWithHead,
@@ -73,6 +75,7 @@ impl Broken {
         Self::LastReceiveGoesBack,
         Self::NoPauseAfterFailedReceive,
         Self::RunsDuplicates,
+        Self::HoldsWithoutBound,
         Self::OutageCountsAsAttempt,
     ];
 }

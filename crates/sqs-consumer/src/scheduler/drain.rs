@@ -147,7 +147,8 @@ impl Scheduler {
 
     /// Of this message, which is here on its last receive, nothing has come yet.
     fn must_be_attempted(&self, held: &Held) -> bool {
-        matches!(held.phase, Phase::Waiting | Phase::Backoff { .. }) && self.keeps(held)
+        let waits = matches!(held.phase, Phase::Waiting | Phase::Backoff { .. });
+        waits && !held.receive_used && self.keeps(held)
     }
 
     /// Whether a drain keeps this message as long as it can, since giving it back would be its end.

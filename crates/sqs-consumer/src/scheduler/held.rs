@@ -15,8 +15,10 @@ pub(super) struct Held {
     pub(super) retries: u32,
     /// Attempts that did not count, since their failure may be everyone's.
     pub(super) uncounted: u32,
-    /// When an attempt first failed by a cause that may be everyone's.
+    /// When an attempt last failed by a cause that may be everyone's.
     pub(super) suspect_since: Option<Time>,
+    /// This receive has had its attempt, and the message waits to go back.
+    pub(super) receive_used: bool,
     pub(super) lease: Lease,
     pub(super) phase: Phase,
     /// The one call about the message's visibility that may be under way: the later arrival at the

@@ -116,6 +116,7 @@ impl<H: Hasher> Identity<'_, H> {
             retries,
             uncounted,
             suspect_since,
+            receive_used,
             lease,
             phase,
             visibility_call,
@@ -127,7 +128,7 @@ impl<H: Hasher> Identity<'_, H> {
             lease_timer,
             wakeup: _,
         } = held;
-        (message_id, receive_count, retries, uncounted).hash(self.state);
+        (message_id, receive_count, retries, uncounted, receive_used).hash(self.state);
         // Compared with the last success only, which may come now at the earliest.
         let last_success = self.scheduler.breaker.last_success;
         suspect_since

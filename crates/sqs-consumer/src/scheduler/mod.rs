@@ -173,6 +173,7 @@ impl Scheduler {
             groups_blocked: self.lanes.blocked(),
             polls: self.polling.reserved().div_ceil(MAX_BATCH),
             breaker_open: self.breaker.is_open(),
+            settling_fails: self.settling.fails() && !self.held.is_empty(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Action, PollId, Scheduler, Timing, backoff::Jitter};
+use super::{Action, PollId, Scheduler, Timing, backoff::Jitter, broken::Broken};
 use crate::{
     queue::{MAX_BATCH, ReceiveRequest},
     time::Time,
@@ -250,8 +250,9 @@ impl Scheduler {
         let longest = self.config.wait.min(self.config.visibility.mul_f64(2.0 / 3.0));
         let longest = Duration::from_secs(longest.as_secs());
         let capacity = self.config.concurrency + self.prefetch();
+        let bounded = !self.breaks(Broken::HoldsWithoutBound);
         while self.polling.may_start(now)
-            && self.settling.unacknowledged() < timing.max_unacknowledged
+            && (!bounded || self.settling.unacknowledged() < timing.max_unacknowledged)
         {
             let waiting = self.startable();
             let room = capacity.saturating_sub(self.running + waiting + self.polling.reserved());
@@ -259,9 +260,10 @@ impl Scheduler {
             // A small receive costs as much as a full one: wait until there is room for ten, but
             // not while handlers are idle. What is held and cannot start, behind a limit or a
             // backoff of its group, must not keep others from idle handlers either.
-            let held = self.held.len();
-            let most_held = if starved { MAX_IN_FLIGHT } else { self.most_held() };
-            if room < MAX_BATCH && !(starved && room > 0) || held >= most_held {
+            let held = self.held.len() + self.polling.reserved();
+            let idle = starved && self.running < self.config.concurrency;
+            let most_held = if idle { MAX_IN_FLIGHT } else { self.most_held() };
+            if room < MAX_BATCH && !(starved && room > 0) || bounded && held >= most_held {
                 break;
             }
             // While the breaker is open and nothing is held, one message serves as its probe; so it

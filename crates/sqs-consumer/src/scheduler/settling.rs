@@ -102,11 +102,15 @@ impl Scheduler {
                 Answer::Ok if dead_lettered => self.forget(ticket, Fate::DeadLettered),
                 Answer::Ok => self.forget(ticket, Fate::Deleted),
                 _ if over => self.lost(ticket),
+                // Its copy is in the dead-letter queue: were it not deleted, it would come again, on
+                // FIFO after later ones of its group have taken effect.
+                Answer::Refused if dead_lettered => {
+                    let call = Call::RetryAt(retry_at.max(now + self.config.timing.settle_retry));
+                    self.set_phase(ticket, Phase::Acknowledging { call });
+                }
                 // By our own clock nobody else can have it, so an earlier delete, whose answer
                 // was lost, has done it. Counted, but no reason to stop the lane.
-                Answer::LeaseOver | Answer::Refused if dead_lettered => {
-                    self.forget(ticket, Fate::DeadLettered);
-                }
+                Answer::LeaseOver if dead_lettered => self.forget(ticket, Fate::DeadLettered),
                 Answer::LeaseOver | Answer::Refused => self.forget(ticket, Fate::Lost),
                 Answer::Failed => {
                     let call = Call::RetryAt(retry_at);

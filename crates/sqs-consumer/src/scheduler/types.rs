@@ -42,6 +42,8 @@ pub enum Ended {
     },
     /// Will never succeed.
     DeadLetter,
+    /// It could not begin, for a cause of its own; the attempt does not count.
+    NotYet,
     /// A common need is down; the attempt does not count.
     Unavailable,
 }
@@ -162,4 +164,6 @@ pub struct Stats {
     pub polls: usize,
     /// The breaker is open: a common need is down.
     pub breaker_open: bool,
+    /// What is held cannot be settled: deletes and visibility changes have failed several times in a row.
+    pub settling_fails: bool,
 }

@@ -47,6 +47,7 @@ const FIFO: Scene = Scene {
     replaced: true,
     all_losses: true,
     long_pauses: true,
+    max_receives: None,
     linger: 0,
     troubles: NONE,
     broken: None,
@@ -92,6 +93,19 @@ fn quick() -> Vec<Scene> {
             groups: &[3],
             troubles: Troubles { drains: 1, retries: 1, ..NONE },
             ..one
+        },
+        Scene {
+            name: "drains and the last receive",
+            max_receives: Some(2),
+            troubles: Troubles { drains: 2, retries: 1, ..NONE },
+            ..one
+        },
+        Scene {
+            name: "standard, drains and the last receive",
+            groups: &[2],
+            max_receives: Some(2),
+            troubles: Troubles { drains: 2, retries: 1, ..NONE },
+            ..standard
         },
         Scene {
             name: "a loss and a delay",
@@ -151,6 +165,12 @@ fn full() -> Vec<Scene> {
     let three = Scene { groups: &[2, 1], ..FIFO };
     let standard = Scene { fifo: false, ..FIFO };
     vec![
+        Scene {
+            name: "three messages, drains and the last receive",
+            max_receives: Some(2),
+            troubles: Troubles { drains: 2, retries: 1, ..NONE },
+            ..three
+        },
         Scene {
             name: "four messages, a crash and a loss",
             troubles: Troubles { crashes: 1, losses: 1, ..NONE },
@@ -216,9 +236,8 @@ fn no_interleaving_of_a_small_configuration_breaks_a_rule() {
 /// Broken schedulers, each with a scene in which that shows.
 ///
 /// `RunsDuplicates` is not among them: it takes a message that is received again while its lease
-/// still holds, and the queue gives that to nobody. Nor is `LastReceiveGoesBack`: the scenes' queues have
-/// no redrive policy.
-const BROKEN: [(Broken, &str); 17] = [
+/// still holds, and the queue gives that to nobody. Nor is `HoldsWithoutBound`: so many messages are not there.
+const BROKEN: [(Broken, &str); 20] = [
     (Broken::AnyMessageOfTheLane, "two groups of two"),
     (Broken::TailLeftBehind, "a drain and a loss"),
     (Broken::TailWithHead, "a drain and a loss"),
@@ -236,6 +255,9 @@ const BROKEN: [(Broken, &str); 17] = [
     (Broken::DropDeletesOnDrain, "a drain and a loss"),
     (Broken::NoPauseAfterFailedReceive, "a crash and a loss"),
     (Broken::OutageCountsAsAttempt, "an outage"),
+    (Broken::LastReceiveGoesBack, "drains and the last receive"),
+    (Broken::LastReceiveGoesBack, "standard, drains and the last receive"),
+    (Broken::DropDeletesOnDrain, "standard, drains and the last receive"),
 ];
 
 /// Else the search would leave out what only looks like what it has seen.

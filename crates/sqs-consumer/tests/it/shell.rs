@@ -184,3 +184,24 @@ async fn a_queue_that_would_lose_messages_is_refused_with_what_to_change_and_con
     assert!(matches!(*consumer.health.borrow(), Health::Receiving));
     consumer.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_letter_queue_that_cannot_be_one_is_refused_with_what_to_change() {
+    let rig = Rig::start().await;
+    rig.send(FIFO, ["g/1".to_owned()]).await;
+    for (dead, told) in [
+        (FIFO, "its own dead-letter queue"),
+        (STANDARD, "of the same kind"),
+        ("absent.fifo", "the dead-letter queue ("),
+    ] {
+        let diary = Diary::new(|_, _| Doing::Succeed(AT_ONCE));
+        let consumer = rig.consume_with(FIFO, Some(dead), &diary, quick());
+        until("it is refused", || match &*consumer.health.borrow() {
+            Health::Failing(reason) => reason.contains(told),
+            _ => false,
+        })
+        .await;
+        assert_eq!((rig.counts(FIFO), diary.effects().len()), ((1, 0), 0), "nothing is received");
+        consumer.stop().await;
+    }
+}

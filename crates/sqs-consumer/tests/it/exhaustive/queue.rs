@@ -26,9 +26,12 @@ const FAR: Duration = Duration::from_hours(1);
 pub(super) struct Queue {
     sqs: Sqs,
     name: &'static str,
+    dead_letters: &'static str,
     handles: BTreeMap<Receipt, Arc<str>>,
     /// The messages that are there, as of the last change.
     seen: Vec<Seen>,
+    /// Those that it has moved to its dead-letter queue.
+    moved: Vec<Mail>,
 }
 
 /// A message in the queue.
@@ -44,17 +47,25 @@ impl Queue {
     /// A queue to which all messages were sent so long ago that deduplication is over.
     pub(super) fn new(scene: &Scene) -> Self {
         let mut sqs = Sqs::new(ModelSettings::default());
-        let name = if scene.fifo { "queue.fifo" } else { "queue" };
+        let (name, dead_letters) =
+            if scene.fifo { ("queue.fifo", "dead.fifo") } else { ("queue", "dead") };
         let mut attributes = BTreeMap::new();
         if scene.fifo {
             attributes.insert("FifoQueue".to_owned(), "true".to_owned());
         }
-        let request = CreateQueueRequest {
-            queue_name: Some(name.to_owned()),
-            attributes,
-            ..Default::default()
+        let create = |sqs: &mut Sqs, name: &str, attributes| {
+            let queue_name = Some(name.to_owned());
+            let request = CreateQueueRequest { queue_name, attributes, ..Default::default() };
+            sqs.create_queue(Millis(0), request).expect("the queue is valid");
         };
-        sqs.create_queue(Millis(0), request).expect("the queue is valid");
+        create(&mut sqs, dead_letters, attributes.clone());
+        if let Some(most) = scene.max_receives {
+            let target = sqs.arn(dead_letters);
+            let policy =
+                format!(r#"{{"deadLetterTargetArn":"{target}","maxReceiveCount":"{most}"}}"#);
+            attributes.insert("RedrivePolicy".to_owned(), policy);
+        }
+        create(&mut sqs, name, attributes);
         for mail in scene.mails() {
             let request = SendMessageRequest {
                 queue_url: name.to_owned(),
@@ -65,7 +76,14 @@ impl Queue {
             };
             sqs.send_message(Millis(0), request).expect("the message is valid");
         }
-        let mut queue = Self { sqs, name, handles: BTreeMap::new(), seen: Vec::new() };
+        let mut queue = Self {
+            sqs,
+            name,
+            dead_letters,
+            handles: BTreeMap::new(),
+            seen: Vec::new(),
+            moved: Vec::new(),
+        };
         queue.look();
         queue
     }
@@ -153,6 +171,11 @@ impl Queue {
         self.seen.iter().find(|seen| seen.mail == mail).copied()
     }
 
+    /// Whether the queue has moved the message to its dead-letter queue.
+    pub(super) fn has_moved(&self, mail: Mail) -> bool {
+        self.moved.contains(&mail)
+    }
+
     /// Whether the message is leased under this receipt.
     pub(super) fn is_leased(&self, receipt: Receipt) -> bool {
         self.seen(receipt.mail)
@@ -161,6 +184,7 @@ impl Queue {
 
     pub(super) fn identify(&self, now: Time, state: &mut impl Hasher) {
         self.sqs.identify(millis(now), self.name, state);
+        self.moved.hash(state);
     }
 
     /// A number for the queue, given its identity and with all that this leaves out.
@@ -182,6 +206,8 @@ impl Queue {
                 in_flight: matches!(message.state, MessageState::InFlight { .. }),
             })
             .collect();
+        let moved = self.sqs.messages(self.dead_letters);
+        self.moved = moved.map(|message| Mail::of_body(&message.body)).collect();
     }
 }
 

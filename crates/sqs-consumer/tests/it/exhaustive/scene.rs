@@ -5,6 +5,7 @@ use std::{fmt, time::Duration};
 use sqs_consumer::scheduler::{Broken, Config, Timing};
 
 pub(super) const VISIBILITY: Duration = Duration::from_secs(6);
+pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// One configuration. All its interleavings are searched.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +26,8 @@ pub(super) struct Scene {
     pub(super) all_losses: bool,
     /// Whether what stands still goes on only when all its leases are over; else at any time.
     pub(super) long_pauses: bool,
+    /// After so many receives the queue moves a message to its dead-letter queue.
+    pub(super) max_receives: Option<u32>,
     /// For how many seconds deletes wait for company.
     pub(super) linger: u64,
     pub(super) troubles: Troubles,
@@ -46,7 +49,7 @@ pub(super) struct Troubles {
     pub(super) retries: u8,
     /// A handler refuses its message.
     pub(super) refusals: u8,
-    /// A handler fails by something that may be down for all.
+    /// A handler fails by something that may be down for all, or cannot begin yet.
     pub(super) shared: u8,
     /// A handler says that something is down for all.
     pub(super) outages: u8,
@@ -89,12 +92,12 @@ impl Scene {
             concurrency: self.concurrency,
             group_concurrency: usize::MAX,
             max_attempts: 2,
-            max_receive_count: None,
+            max_receive_count: self.max_receives,
             dead_letter_queue: true,
             wait: 2 * second,
             retry_backoff: second,
             retry_backoff_max: second,
-            drain_timeout: 3 * second,
+            drain_timeout: DRAIN_TIMEOUT,
             seed: 0,
             timing: Timing {
                 prefetch_horizon: Duration::ZERO,

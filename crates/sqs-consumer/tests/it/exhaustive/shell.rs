@@ -41,8 +41,9 @@ impl State {
                 self.worker(at).scheduler.extended(now, *requested_at, &answers);
             }
             Told::Returned(answers) => {
-                for &(_, receipt, answer) in answers {
+                for &(ticket, receipt, answer) in answers {
                     if answer == Answer::Ok {
+                        worker.slots.entry(ticket).and_modify(|slot| slot.returned = true);
                         worker.head_is_back.push(receipt.mail.group);
                         worker.head_is_back.sort_unstable();
                         worker.head_is_back.dedup();
@@ -52,6 +53,11 @@ impl State {
                 worker.scheduler.returned(now, &answers);
             }
             Told::Deleted(answers) => {
+                for &(ticket, _, answer) in answers {
+                    if answer == Answer::Ok {
+                        worker.slots.entry(ticket).and_modify(|slot| slot.deleted = true);
+                    }
+                }
                 let answers: Vec<_> = answers.iter().map(|&(t, _, a)| (t, a)).collect();
                 worker.scheduler.deleted(now, &answers);
             }
@@ -86,26 +92,33 @@ impl State {
         match ended {
             Ended::Done => {}
             Ended::Retry { shared: false, .. } => self.left.retries -= 1,
-            Ended::Retry { shared: true, .. } => self.left.shared -= 1,
+            Ended::Retry { shared: true, .. } | Ended::NotYet => self.left.shared -= 1,
             Ended::DeadLetter => self.left.refusals -= 1,
             Ended::Unavailable => self.left.outages -= 1,
         }
         let worker = self.worker(at);
+        let draining = worker.draining;
         let slot = worker.slots.get_mut(&ticket).expect("it runs");
         slot.running = false;
         let mail = slot.receipt.mail;
         match ended {
             Ended::Retry { shared: true, .. } => {
-                slot.suspect.get_or_insert(false);
+                slot.fails_alone |= slot.suspect.replace(false) == Some(true);
             }
-            Ended::Retry { .. } | Ended::DeadLetter => slot.failed = true,
-            Ended::Unavailable => {}
+            Ended::Retry { .. } | Ended::DeadLetter => {
+                slot.failed = true;
+                slot.failed_in_drain |= draining;
+            }
+            Ended::Unavailable | Ended::NotYet => {}
             Ended::Done => {
                 let others = worker.slots.values_mut().filter_map(|slot| slot.suspect.as_mut());
                 others.for_each(|succeeded_since| *succeeded_since = true);
             }
         }
         worker.scheduler.finished(now, ticket, ended);
+        if matches!(ended, Ended::Retry { shared: false, .. } | Ended::DeadLetter) {
+            self.truth.failed(mail);
+        }
         if ended == Ended::Done {
             self.truth.took_effect(mail);
         }
@@ -158,8 +171,20 @@ impl State {
             Action::Return { entries } => {
                 let entries = entries.iter().map(|&(t, length)| (t, receipt(&t), length));
                 let entries: Vec<_> = entries.collect();
+                // One that failed before could have gone back before.
+                let is_in_hand = |ticket: &Ticket| {
+                    let slot = &worker.slots[ticket];
+                    !slot.failed || slot.failed_in_drain
+                };
                 if worker.draining {
-                    worker.gave_back_in_drain.extend(entries.iter().map(|(_, r, _)| r.mail));
+                    let in_hand = entries.iter().filter(|(ticket, ..)| is_in_hand(ticket));
+                    let in_hand: Vec<_> = in_hand.map(|(_, receipt, _)| receipt.mail).collect();
+                    worker.gave_back_in_drain.extend(in_hand);
+                }
+                if worker.is_out_of_time(now) {
+                    for (_, receipt, _) in &entries {
+                        self.truth.out_of_time(*receipt);
+                    }
                 }
                 Asked::Return(entries)
             }
@@ -179,6 +204,7 @@ impl State {
                 let newer = worker.slots.remove(&newer).expect("checked");
                 let slot = worker.slots.get_mut(&held).expect("checked");
                 slot.receipt = newer.receipt;
+                (slot.deleted, slot.returned) = (false, false);
                 slot.leased_until = newer.leased_until;
                 slot.unconfirmed = newer.unconfirmed;
                 return;

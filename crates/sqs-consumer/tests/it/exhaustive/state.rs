@@ -11,7 +11,7 @@ use sqs_consumer::{Time, scheduler::Answer};
 use super::{
     calls::{Asked, Call, Told, Way},
     queue::Queue,
-    scene::{Mail, Scene, Troubles, VISIBILITY},
+    scene::{DRAIN_TIMEOUT, Mail, Scene, Troubles, VISIBILITY},
     shared::Shared,
     steps::Step,
     truth::Truth,
@@ -179,6 +179,7 @@ impl State {
                 let now = self.now;
                 let worker = self.worker(at);
                 worker.draining = true;
+                worker.drain_ends = Some(now + DRAIN_TIMEOUT);
                 worker.scheduler.drain(now);
                 for call in self.calls.iter_mut().filter(|call| call.worker == at) {
                     if let Way::Waits(poll, until) = &mut Arc::make_mut(call).way {
@@ -286,6 +287,7 @@ impl State {
         }
         let queue = Arc::make_mut(&mut self.queue);
         let receipts = queue.receive(now, poll.max, VISIBILITY);
+        self.truth.look(queue);
         self.answer(call, Told::Received(poll, receipts));
     }
 

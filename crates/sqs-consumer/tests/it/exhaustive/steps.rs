@@ -142,6 +142,7 @@ impl State {
             (self.left.retries > 0, retry(false)),
             (self.left.refusals > 0, Ended::DeadLetter),
             (self.left.shared > 0, retry(true)),
+            (self.left.shared > 0, Ended::NotYet),
             (self.left.outages > 0, Ended::Unavailable),
         ];
         for (&ticket, _) in self.workers[at].slots.iter().filter(|(_, slot)| slot.running) {

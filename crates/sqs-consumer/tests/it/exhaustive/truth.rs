@@ -9,6 +9,7 @@ use super::{
     queue::Queue,
     scene::{Mail, Receipt, Scene},
     state::State,
+    worker::Slot,
 };
 
 #[derive(Clone, Debug)]
@@ -18,6 +19,7 @@ pub(super) struct Truth {
     pub(super) long_pauses: bool,
     pub(super) all_losses: bool,
     pub(super) replaced: bool,
+    max_receives: Option<u32>,
     facts: Vec<Facts>,
     violation: Option<String>,
 }
@@ -30,6 +32,12 @@ struct Facts {
     /// The dead-letter queue has it.
     copied: bool,
     deleted: bool,
+    /// A handler has failed by the message's own fault.
+    failed: bool,
+    /// Its last receive ended with a drain that had no time left for it.
+    out_of_time: bool,
+    /// The queue has moved it to its dead-letter queue.
+    moved: bool,
     /// The newest receipt under which it was given back.
     given_back: u32,
 }
@@ -47,11 +55,24 @@ impl Truth {
             effect: false,
             copied: false,
             deleted: false,
+            failed: false,
+            out_of_time: false,
+            moved: false,
             given_back: 0,
         });
-        let Scene { fifo, empty_polls, long_pauses, all_losses, replaced, .. } = *scene;
-        let facts = facts.collect();
-        Self { fifo, empty_polls, long_pauses, all_losses, replaced, facts, violation: None }
+        let Scene { fifo, empty_polls, long_pauses, all_losses, replaced, max_receives, .. } =
+            *scene;
+        let (facts, violation) = (facts.collect(), None);
+        Self {
+            fifo,
+            empty_polls,
+            long_pauses,
+            all_losses,
+            replaced,
+            max_receives,
+            facts,
+            violation,
+        }
     }
 
     pub(super) fn is_violated(&self) -> bool {
@@ -83,7 +104,8 @@ impl Truth {
     fn unsettled_before(&self, mail: Mail) -> Option<Mail> {
         let earlier =
             |facts: &&Facts| facts.mail.group == mail.group && facts.mail.number < mail.number;
-        let unsettled = |facts: &&Facts| !(facts.effect || facts.copied && facts.deleted);
+        let unsettled =
+            |facts: &&Facts| !(facts.effect || facts.moved || facts.copied && facts.deleted);
         self.facts.iter().filter(earlier).find(unsettled).map(|facts| facts.mail)
     }
 
@@ -101,18 +123,37 @@ impl Truth {
         self.of_mut(mail).copied = true;
     }
 
+    pub(super) fn failed(&mut self, mail: Mail) {
+        self.of_mut(mail).failed = true;
+    }
+
+    pub(super) fn out_of_time(&mut self, receipt: Receipt) {
+        if self.is_last(receipt) {
+            self.of_mut(receipt.mail).out_of_time = true;
+        }
+    }
+
+    /// Whether the queue would move the message at its next receive.
+    pub(super) fn is_last(&self, receipt: Receipt) -> bool {
+        self.max_receives.is_some_and(|most| receipt.receive >= most)
+    }
+
     pub(super) fn given_back(&mut self, receipt: Receipt) {
         let given_back = &mut self.of_mut(receipt.mail).given_back;
         *given_back = receipt.receive.max(*given_back);
     }
 
-    /// Finds out what was deleted.
+    /// Finds out what was deleted or moved. None is moved for nothing: the scenes with a redrive
+    /// policy have drains and failures, and neither uses up receives without an attempt.
     pub(super) fn look(&mut self, queue: &Queue) {
         for at in 0..self.facts.len() {
             let facts = &mut self.facts[at];
             facts.deleted = queue.seen(facts.mail).is_none();
-            if facts.deleted && !facts.effect && !facts.copied {
-                let mail = facts.mail;
+            facts.moved = queue.has_moved(facts.mail);
+            let mail = facts.mail;
+            if facts.moved && !facts.failed && !facts.out_of_time {
+                self.violate(format!("{mail} is dead-lettered by the queue and never failed"));
+            } else if facts.deleted && !facts.effect && !facts.copied && !facts.moved {
                 self.violate(format!("{mail} is lost: deleted with neither an effect nor a copy"));
             }
         }
@@ -148,6 +189,7 @@ impl State {
             Action::Return { entries } => entries.iter().try_for_each(|&(ticket, _)| {
                 self.judge_lease(at, ticket, "gives back")?;
                 self.judge_change(at, ticket)?;
+                self.judge_last_return(at, ticket)?;
                 self.judge_order_of_return(at, ticket)
             }),
             Action::Delete { tickets } => {
@@ -156,7 +198,7 @@ impl State {
             Action::DeadLetter { ticket } => {
                 let slot = self.known(at, *ticket)?;
                 let mail = slot.receipt.mail;
-                if slot.failed || slot.suspect == Some(true) {
+                if slot.failed || slot.fails_alone {
                     Ok(())
                 } else if slot.suspect.is_some() {
                     Err(format!("dead-letters {mail} for what may be everyone's failure"))
@@ -176,7 +218,7 @@ impl State {
         }
     }
 
-    fn known(&self, at: usize, ticket: Ticket) -> Result<&super::worker::Slot, String> {
+    fn known(&self, at: usize, ticket: Ticket) -> Result<&Slot, String> {
         let slot = self.workers[at].slots.get(&ticket);
         slot.ok_or_else(|| format!("speaks of ticket {}, which has come to its end", ticket.0))
     }
@@ -193,10 +235,11 @@ impl State {
         let slot = self.known(at, ticket)?;
         let mail = slot.receipt.mail;
         self.judge_lease(at, ticket, "starts")?;
-        if self.workers[at].draining {
+        if self.workers[at].draining && !self.leads_to_last(at, mail) {
             return Err(format!("starts {mail} in a drain"));
         }
-        if slot.running {
+        let mut running = self.workers[at].slots.values().filter(|slot| slot.running);
+        if running.any(|slot| slot.receipt.mail == mail) {
             return Err(format!("starts {mail} twice"));
         }
         if !self.truth.fifo {
@@ -219,6 +262,20 @@ impl State {
         Ok(())
     }
 
+    /// Whether the worker holds this message, or one behind it in its lane, on its last receive.
+    fn leads_to_last(&self, at: usize, mail: Mail) -> bool {
+        let behind = |other: Mail| {
+            other == mail
+                || self.truth.fifo && other.group == mail.group && other.number > mail.number
+        };
+        let untried = |slot: &Slot| !slot.failed && slot.suspect.is_none();
+        let mut held = self.workers[at].slots.values();
+        held.any(|slot| {
+            let is_last = self.truth.is_last(slot.receipt);
+            behind(slot.receipt.mail) && is_last && (untried(slot) || slot.running)
+        })
+    }
+
     /// At most one change of a message's visibility is under way.
     fn judge_change(&self, at: usize, ticket: Ticket) -> Result<(), String> {
         let receipt = self.known(at, ticket)?.receipt;
@@ -226,6 +283,17 @@ impl State {
             |call: &Call| call.worker == at && !call.abandoned && call.changes(ticket, receipt);
         if self.calls.iter().any(|call| under_way(call)) {
             return Err(format!("changes {receipt:?} while another change is under way"));
+        }
+        Ok(())
+    }
+
+    /// What is here on its last receive is not given back untried while there is time.
+    fn judge_last_return(&self, at: usize, ticket: Ticket) -> Result<(), String> {
+        let worker = &self.workers[at];
+        let slot = &worker.slots[&ticket];
+        let tried = slot.failed || slot.suspect.is_some();
+        if self.truth.is_last(slot.receipt) && !tried && !worker.is_out_of_time(self.now) {
+            return Err(format!("gives back {:?} untried, its last receive", slot.receipt));
         }
         Ok(())
     }
@@ -254,10 +322,10 @@ impl State {
         let is_newest =
             self.queue.seen(receipt.mail).is_some_and(|s| s.receives == receipt.receive);
         let true_to_word = match fate {
-            Fate::Deleted => facts.deleted && facts.effect || !fifo,
+            Fate::Deleted => facts.effect && slot.deleted && (facts.deleted || !fifo),
             Fate::DeadLettered => facts.copied && (facts.deleted || !fifo),
             Fate::BackedOff | Fate::Released => {
-                facts.given_back >= receipt.receive || !is_newest || !fifo
+                slot.returned && (facts.given_back >= receipt.receive || !is_newest || !fifo)
             }
             // A lease that still holds must not be given up: nobody could have the message.
             Fate::Lost => {

@@ -19,6 +19,8 @@ use super::{
 pub(super) struct Worker {
     pub(super) scheduler: Scheduler,
     pub(super) draining: bool,
+    /// When its drain stops the handlers.
+    pub(super) drain_ends: Option<Time>,
     pub(super) process: Process,
     /// When its timer goes off.
     pub(super) wakes_at: Option<Time>,
@@ -57,8 +59,15 @@ pub(super) struct Slot {
     pub(super) unconfirmed: bool,
     /// A handler of this ticket failed by its message's own fault.
     pub(super) failed: bool,
-    /// One failed by what may be everyone's; whether another message has succeeded since.
+    /// The same after the worker was told to drain.
+    pub(super) failed_in_drain: bool,
+    /// One failed by what may be everyone's; whether another message has succeeded since the last time.
     pub(super) suspect: Option<bool>,
+    /// It failed so again after another message had succeeded.
+    pub(super) fails_alone: bool,
+    /// The queue has said yes to its delete, or to its return.
+    pub(super) deleted: bool,
+    pub(super) returned: bool,
 }
 
 impl Worker {
@@ -70,6 +79,7 @@ impl Worker {
         Self {
             scheduler,
             draining: false,
+            drain_ends: None,
             process: Process::Runs,
             wakes_at: None,
             slots: BTreeMap::new(),
@@ -90,6 +100,11 @@ impl Worker {
         self.slots.values().all(|slot| now >= slot.leased_until)
     }
 
+    /// Whether its drain has no time for handlers any more.
+    pub(super) fn is_out_of_time(&self, now: Time) -> bool {
+        self.drain_ends.is_some_and(|end| end <= now)
+    }
+
     /// Whether its timer has gone off.
     pub(super) fn is_due(&self, now: Time) -> bool {
         self.wakes_at.is_some_and(|at| at <= now)
@@ -105,7 +120,11 @@ impl Worker {
             leased_until,
             unconfirmed: now >= leased_until,
             failed: false,
+            failed_in_drain: false,
             suspect: None,
+            fails_alone: false,
+            deleted: false,
+            returned: false,
         };
         self.slots.insert(ticket, slot);
         Arrival {
@@ -135,8 +154,11 @@ impl Worker {
         (&self.gave_back_in_drain, self.receive_failed_at == Some(now)).hash(&mut state);
         self.wakes_at.map(|at| at.saturating_since(now)).hash(&mut state);
         for slot in self.slots.values() {
-            let Slot { receipt, running, leased_until, unconfirmed, failed, suspect } = slot;
-            (receipt, running, unconfirmed, failed, suspect).hash(&mut state);
+            let Slot { receipt, running, leased_until, unconfirmed, .. } = slot;
+            (receipt, running, unconfirmed).hash(&mut state);
+            let Slot { failed, failed_in_drain, suspect, fails_alone, .. } = slot;
+            (failed, failed_in_drain, suspect, fails_alone).hash(&mut state);
+            (slot.deleted, slot.returned).hash(&mut state);
             leased_until.saturating_since(now).hash(&mut state);
         }
         let polls = calls.iter().filter_map(|call| call.poll()).map(|poll| poll.id).collect();

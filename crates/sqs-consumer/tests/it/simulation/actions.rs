@@ -69,6 +69,7 @@ impl Simulation<'_> {
                 self.check_batch(index, &batch)?;
                 for (ticket, visibility) in &entries {
                     self.check_return(index, *ticket, *visibility, &batch)?;
+                    self.excuse_return(index, *ticket)?;
                     let slot = self.slot_mut(index, *ticket);
                     (slot.changing, slot.returning) = (true, true);
                 }
@@ -87,7 +88,9 @@ impl Simulation<'_> {
             }
             Action::DeadLetter { ticket } => {
                 self.check_dead_letter(index, ticket)?;
-                let instance = self.slot(index, ticket)?.instance;
+                let slot = self.slot_mut(index, ticket);
+                slot.copying = true;
+                let instance = slot.instance;
                 self.send(index, Call::DeadLetter { ticket, instance });
             }
             Action::Adopt { held, newer } => {
@@ -106,7 +109,7 @@ impl Simulation<'_> {
                     (slot.own_failures, slot.shared_failures) = (0, 0);
                 }
                 let (message, instance) = (slot.message, slot.instance);
-                if slot.changing {
+                if slot.changing || slot.copying {
                     // A call about the older receive has had no answer yet.
                     let receive = slot.receive;
                     self.ledger.troubled(instance, receive);

@@ -63,6 +63,7 @@ impl Simulation<'_> {
             Told::DeadLettered { ticket, answer } => {
                 if let Some(slot) = self.workers[index].slots.get_mut(&ticket) {
                     slot.copied |= answer == Answer::Ok;
+                    slot.copying = false;
                 }
                 let (at, worker) = (self.now, &mut self.workers[index]);
                 if answer == Answer::Ok {
@@ -212,6 +213,7 @@ impl Simulation<'_> {
         let (now, worker) = (self.now, &mut self.workers[index]);
         let slot = worker.slots.get_mut(&ticket).expect("it was found");
         (slot.running, slot.verdict, slot.ended_at) = (None, Some(ended), now);
+        slot.verdict_of = slot.receive;
         let took = at - slot.started_at;
         worker.fastest = Some(worker.fastest.map_or(took, |fastest| fastest.min(took)));
         match ended {
@@ -251,6 +253,9 @@ impl Simulation<'_> {
         if self.plan.down(Down::Store, at).is_some() {
             return Ended::Unavailable;
         }
+        if random.random_bool(self.plan.handlers.not_yet) {
+            return Ended::NotYet;
+        }
         if self.plan.down(Down::Carrier, at).is_some() || nth <= planned.shared_failures {
             return shared;
         }
@@ -269,7 +274,7 @@ impl Simulation<'_> {
             (Ended::Retry { shared: true, .. }, Some(outage)) => message.outages |= 1 << outage,
             (Ended::Retry { shared: true, .. }, None) => message.failed_alone += 1,
             (Ended::Retry { .. } | Ended::DeadLetter, _) => message.failed_by_itself = true,
-            (Ended::Done | Ended::Unavailable, _) => {}
+            (Ended::Done | Ended::Unavailable | Ended::NotYet, _) => {}
         }
     }
 }

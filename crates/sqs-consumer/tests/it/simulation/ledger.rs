@@ -28,6 +28,8 @@ pub(super) struct Ledger {
     /// Messages in both queues together.
     total: usize,
     dead: usize,
+    /// Messages that the queue has moved to its dead-letter queue, with their last receives.
+    pub(super) moved: Vec<(usize, Lease)>,
     next_receive: u64,
     fifo: bool,
 }
@@ -82,6 +84,8 @@ pub(super) struct Lease {
     pub(super) cut_short: bool,
     /// A call about it has failed or got lost.
     pub(super) troubled: bool,
+    /// The worker could not but give it back.
+    pub(super) excused: bool,
 }
 
 impl Lease {
@@ -159,6 +163,7 @@ impl Ledger {
                 returned: false,
                 cut_short: false,
                 troubled: false,
+                excused: false,
             });
             let handle = message.receipt_handle.into();
             taken.push(Got { instance, receive, handle, receive_count });
@@ -226,6 +231,14 @@ impl Ledger {
         }
     }
 
+    /// The worker of this receive of a message cannot but give it back.
+    pub(super) fn excused(&mut self, instance: usize, receive: u64) {
+        let lease = self.instances[instance].lease.as_mut();
+        if let Some(lease) = lease.filter(|lease| lease.receive == receive) {
+            lease.excused = true;
+        }
+    }
+
     fn leaves(&mut self, instance: usize) {
         let known = &mut self.instances[instance];
         known.in_queue = false;
@@ -248,6 +261,7 @@ impl Ledger {
             for instance in 0..self.instances.len() {
                 let known = &self.instances[instance];
                 if known.in_queue && !here.contains(&*known.id) {
+                    self.moved.extend(known.lease.map(|lease| (known.message, lease)));
                     self.leaves(instance);
                 }
             }

@@ -134,6 +134,7 @@ impl<'a> Simulation<'a> {
             self.queues.advance(at);
             self.ledger.follow(&self.queues)?;
             self.happens(event)?;
+            self.check_moved()?;
             self.check_running()?;
             if self.steps.is_multiple_of(AUDIT_EVERY) {
                 self.ledger.audit(self.now, &self.queues)?;

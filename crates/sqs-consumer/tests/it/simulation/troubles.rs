@@ -32,6 +32,7 @@ impl Simulation<'_> {
                 self.say(|| (Vec::new(), format!("worker {worker} is stopped")));
                 let paused = &mut self.workers[worker];
                 paused.life = Life::Paused;
+                paused.was_paused = true;
                 paused.wakeup = None;
                 paused.paused_in_drain = paused.draining_since.is_some();
                 let resume = Event::Resume { worker, trouble: number };

@@ -27,7 +27,9 @@ pub(crate) enum Check {
     Limits,
     /// Each ticket ends once, in the way that it is said to, and is settled once.
     OneEnd,
-    /// A worker dead-letters only what has failed by itself, and only after all attempts.
+    /// A worker dead-letters only what has failed by itself, and only after all attempts. Where no call
+    /// comes to grief, the queue does so only with what was attempted, unless its last receive's worker
+    /// was killed, stopped or out of time.
     DeadLettersAreGuilty,
     /// An attempt's number is the receive count plus the retries in place.
     AttemptsAreCounted,

@@ -25,6 +25,7 @@ pub(super) struct Worker {
     pub(super) scheduler: Scheduler,
     pub(super) life: Life,
     pub(super) draining_since: Option<u64>,
+    pub(super) was_paused: bool,
     /// It was stopped at some time since the drain began.
     pub(super) paused_in_drain: bool,
     pub(super) slots: BTreeMap<Ticket, Slot>,
@@ -93,6 +94,8 @@ pub(super) struct Slot {
     /// How many handlers of the message had been started with it, by any worker.
     pub(super) nth: u32,
     pub(super) verdict: Option<Ended>,
+    /// The receive that the verdict was about.
+    pub(super) verdict_of: u64,
     pub(super) ended_at: u64,
     /// Retries in place: those that count, and those that may count.
     pub(super) own_failures: u32,
@@ -100,6 +103,8 @@ pub(super) struct Slot {
     /// A visibility call is under way.
     pub(super) changing: bool,
     pub(super) deleting: bool,
+    /// A copy to the dead-letter queue is under way.
+    pub(super) copying: bool,
     pub(super) copied: bool,
     /// A return was asked for.
     pub(super) returning: bool,
@@ -129,6 +134,7 @@ impl Worker {
             scheduler,
             life: Life::Up,
             draining_since: None,
+            was_paused: false,
             paused_in_drain: false,
             slots: BTreeMap::new(),
             polls: BTreeMap::new(),
@@ -174,6 +180,13 @@ impl Worker {
         config.concurrency + most.min(startable(ahead)).max(least)
     }
 
+    /// With so many messages held receives go on for idle handlers only: full lanes for all handlers and
+    /// as many behind them, and those whose delete is not confirmed.
+    pub(super) fn most_held(config: &Config) -> usize {
+        let per_slot = if config.fifo { 2 * MAX_BATCH } else { 2 };
+        (config.concurrency + MAX_BATCH) * per_slot + config.timing.max_unacknowledged
+    }
+
     pub(super) fn running(&self) -> impl Iterator<Item = (&Ticket, &Slot)> {
         self.slots.iter().filter(|(_, slot)| slot.running.is_some())
     }
@@ -217,11 +230,13 @@ impl Slot {
             attempt: None,
             nth: 0,
             verdict: None,
+            verdict_of: 0,
             ended_at: 0,
             own_failures: 0,
             shared_failures: 0,
             changing: false,
             deleting: false,
+            copying: false,
             copied: false,
             returning: false,
             returned: false,

@@ -133,7 +133,7 @@ async fn trap_21b_a_minute_of_refusals_costs_few_jittered_calls_drops_readiness_
 }
 
 #[tokio::test(start_paused = true)]
-async fn trap_21c_a_minute_of_refused_settling_costs_few_calls() {
+async fn trap_21c_a_minute_of_refused_settling_costs_few_calls_and_drops_readiness() {
     for operation in [Operation::Delete, Operation::ChangeVisibility, Operation::DeadLetter] {
         for shape in SHAPES {
             let queue = Modelled::new(shape);
@@ -144,18 +144,25 @@ async fn trap_21c_a_minute_of_refused_settling_costs_few_calls() {
             });
             queue.send((0..50).map(|group| format!("{group}/1")));
             let settings = Settings { handler_timeout: 30 * SECOND, ..steady() };
-            queue.work(settings, |body, attempt| match body.len() % 3 {
+            let worker = queue.work(settings, |body, attempt| match body.len() % 3 {
                 0 => Doing::Reject,
                 1 if attempt.number == 1 => Doing::Fail,
                 // Long enough to be extended.
                 _ => Doing::Succeed(25 * SECOND),
             });
-            sleep(60 * SECOND).await;
+            let mut failing = 0;
+            for _ in 0..60 {
+                sleep(SECOND).await;
+                failing += u32::from(worker.is_failing());
+            }
+            assert!(failing >= 5, "{operation:?}, {shape:?}: not ready for {failing} s");
             // Fifty messages in calls of ten or of one, and the tries of each.
             let calls = queue.asked(operation).len();
             assert!((1..=50 * 15).contains(&calls), "{operation:?}, {shape:?}: {calls}");
             let receives = queue.asked(Operation::Receive).len();
             assert!(receives <= 70, "{operation:?}, {shape:?}: {receives} receives");
+            sleep(120 * SECOND).await;
+            assert!(!worker.is_failing(), "it recovers: {operation:?}, {shape:?}");
         }
     }
 }

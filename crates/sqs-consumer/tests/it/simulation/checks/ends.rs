@@ -5,6 +5,7 @@ use sqs_consumer::scheduler::{Fate, Ticket};
 use crate::simulation::{
     run::Simulation,
     violation::{Check, Checked},
+    worker::Slot,
 };
 
 impl Simulation<'_> {
@@ -26,7 +27,14 @@ impl Simulation<'_> {
             // An earlier delete may have worked whose answer was lost.
             Fate::DeadLettered => slot.copied && (slot.deleted || slot.refused),
             Fate::BackedOff | Fate::Released => slot.returned,
-            Fate::Lost => now >= slot.deadline || slot.was_over || slot.unconfirmed || slot.refused,
+            Fate::Lost => {
+                // An answer that comes after that of a later receive.
+                let newer =
+                    |other: &Slot| other.instance == slot.instance && other.receive > slot.receive;
+                let overtaken = worker.slots.values().any(newer);
+                let over = now >= slot.deadline || slot.was_over;
+                over || slot.unconfirmed || slot.refused || overtaken
+            }
             Fate::Stranded => worker.draining_since.is_some_and(|since| {
                 now >= since + self.plan.config.drain_timeout.as_millis() as u64
             }),

@@ -9,8 +9,8 @@ use sqs_consumer::{
 
 use crate::simulation::{
     run::Simulation,
-    violation::{Check, Checked},
-    worker::Slot,
+    violation::{Check, Checked, Violation},
+    worker::{Life, Slot, Worker},
 };
 
 impl Simulation<'_> {
@@ -51,6 +51,19 @@ impl Simulation<'_> {
             || worker.polls.len() >= config.timing.max_polls
         {
             let what = format!("has receives for {reserved} outstanding and sends {request:?}");
+            return worker.violates(now, Check::Limits, None, &what);
+        }
+        let settling = |slot: &&Slot| slot.is_done() || slot.copied;
+        let unconfirmed = worker.slots.values().filter(settling).count();
+        if unconfirmed >= config.timing.max_unacknowledged {
+            let what = format!("receives with {unconfirmed} deletes that are not confirmed");
+            return worker.violates(now, Check::Limits, None, &what);
+        }
+        // Only for handlers that have nothing to do, and then one receive at a time.
+        let held = worker.slots.len() + reserved;
+        let starved = reserved == 0 && worker.running().count() < config.concurrency;
+        if held >= Worker::most_held(config) && !starved {
+            let what = format!("receives although {held} messages are held or asked for");
             return worker.violates(now, Check::Limits, None, &what);
         }
         Ok(())
@@ -145,7 +158,8 @@ impl Simulation<'_> {
             return violates(Check::DrainLeavesNothing, what);
         }
         // Nobody else can have it: SQS would dead-letter it.
-        let uncounted = slot.attempt.is_none() || slot.verdict == Some(Ended::Unavailable);
+        let nothing = matches!(slot.verdict, Some(Ended::Unavailable | Ended::NotYet));
+        let uncounted = slot.attempt.is_none() || nothing;
         // Without a dead-letter queue a lane goes back with its head each time that this fails.
         let closed = slot.group.is_some_and(|group| {
             let with_its_head = !self.plan.config.dead_letter_queue;
@@ -208,6 +222,48 @@ impl Simulation<'_> {
         }
         let what = format!("goes back for {visibility:?} only, with {:?}", slot.verdict);
         self.workers[index].violates(self.now, Check::BacksOff, Some(slot), &what)
+    }
+
+    /// A drain that is out of time gives back what nobody has tried, and so does a lane that has lost an
+    /// earlier message.
+    pub(in crate::simulation) fn excuse_return(&mut self, index: usize, ticket: Ticket) -> Checked {
+        let slot = self.slot(index, ticket)?;
+        let (instance, receive, group) = (slot.instance, slot.receive, slot.group);
+        let (worker, config) = (&self.workers[index], &self.plan.config);
+        let out_of_time = worker
+            .draining_since
+            .is_some_and(|since| self.now >= since + config.drain_timeout.as_millis() as u64);
+        let closed = group
+            .is_some_and(|group| worker.lost.contains(&group) || worker.gone_back.contains(&group));
+        if out_of_time || closed && self.plan.fifo {
+            self.ledger.excused(instance, receive);
+        }
+        Ok(())
+    }
+
+    /// What the queue moves to its dead-letter queue was attempted. Not looked at where calls come to
+    /// grief or handlers take half a day: then leases end for reasons that are not kept account of.
+    pub(in crate::simulation) fn check_moved(&mut self) -> Checked {
+        let moved = std::mem::take(&mut self.ledger.moved);
+        if !self.plan.network.is_calm() || self.plan.handlers.outlier >= 11 * 3_600_000 {
+            return Ok(());
+        }
+        for (message, lease) in moved {
+            let worker = &self.workers[lease.worker];
+            let came_to_grief = !lease.delivered || lease.troubled || lease.cut_short;
+            let stopped = worker.was_paused || worker.life == Life::Dead;
+            let known = &self.ledger.messages[message];
+            if known.starts == 0 && !came_to_grief && !stopped && !lease.excused {
+                return Err(Violation {
+                    check: Check::DeadLettersAreGuilty,
+                    at: self.now,
+                    worker: Some(lease.worker),
+                    message: Some(message),
+                    what: format!("message {message} is dead-lettered by the queue untried"),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// A dead letter needs a verdict or attempts that are used up, by failures that are the message's

@@ -77,7 +77,8 @@ impl Simulation<'_> {
     /// Nothing has come of the message's receive, and by SQS's redrive policy it is the last one.
     pub(in crate::simulation) fn is_untried_last_receive(&self, slot: &Slot) -> bool {
         let last = self.plan.redrive.is_some_and(|max| slot.receive_count >= max);
-        last && !slot.verdict.is_some_and(|ended| matches!(ended, Ended::Done | Ended::DeadLetter))
+        let verdict = slot.verdict.filter(|_| slot.verdict_of == slot.receive);
+        last && !verdict.is_some_and(|ended| matches!(ended, Ended::Done | Ended::DeadLetter))
     }
 
     fn check_attempt(&self, index: usize, slot: &Slot, attempt: Attempt) -> Checked {

@@ -78,6 +78,8 @@ fn config(
         Some(redrive) if chance(random, 0.7) => redrive,
         _ => random.random_range(1..5),
     };
+    // Few enough to be reached now and then.
+    let max_unacknowledged = pick(random, &[(4, 1_000..1_001), (1, 2..100)]) as usize;
     Config {
         fifo,
         visibility: Duration::from_secs(visibility),
@@ -96,7 +98,7 @@ fn config(
         drain_timeout: Duration::from_secs(random.random_range(1..26)),
         // Each worker has one of its own.
         seed: 0,
-        timing: Timing::default(),
+        timing: Timing { max_unacknowledged, ..Timing::default() },
     }
 }
 
@@ -140,7 +142,8 @@ fn handlers(random: &mut SmallRng, visibility: u64) -> Handlers {
         random.random_range(visibility / 2..4 * visibility)
     };
     let not_before = if chance(random, 0.3) { random.random_range(0.1..1.0) } else { 0.0 };
-    Handlers { time, outlier, outliers, not_before }
+    let not_yet = if chance(random, 0.15) { random.random_range(0.02..0.3) } else { 0.0 };
+    Handlers { time, outlier, outliers, not_before, not_yet }
 }
 
 fn messages(random: &mut SmallRng, fifo: bool, length: u64, can_dead_letter: bool) -> Vec<Planned> {

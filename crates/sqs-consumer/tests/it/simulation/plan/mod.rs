@@ -84,6 +84,8 @@ pub(super) struct Handlers {
     pub(super) outliers: f64,
     /// A retry names a lower bound of its backoff.
     pub(super) not_before: f64,
+    /// An attempt cannot begin yet.
+    pub(super) not_yet: f64,
 }
 
 #[derive(Clone, Copy, Debug)]
