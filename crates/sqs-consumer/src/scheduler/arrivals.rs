@@ -58,7 +58,10 @@ impl Scheduler {
         let place = if self.config.fifo {
             self.lanes.join(group.as_ref(), ticket)
         } else {
-            Place::Turn(self.turns.join(group.as_ref(), self.config.group_concurrency))
+            // As many as there are handlers is no limit: nothing waits for its own group then.
+            let limit = self.config.group_concurrency;
+            let limit = if limit < self.config.concurrency { limit } else { usize::MAX };
+            Place::Turn(self.turns.join(group.as_ref(), limit))
         };
         self.by_message.insert(message_id.clone(), ticket);
         let held = Held {

@@ -92,3 +92,31 @@ fn while_another_queue_of_the_process_is_busy_a_quiet_one_is_polled_for_a_second
     f.pass(SECOND);
     assert_eq!(f.polls()[0].wait, SECOND, "the process could be told to stop any moment");
 }
+
+/// A standard queue's messages may all be of one group, and as many handlers as there are may run for it.
+#[test]
+fn messages_of_one_group_are_received_as_fast_as_those_without() {
+    let received = |group: &str| {
+        let mut f = Fixture::new(Config { concurrency: 4, group_concurrency: 4, ..standard() });
+        let mut received = 0;
+        for _ in 0..200 {
+            // The round trip is much longer than a handler's time: much is received ahead.
+            f.pass(SECOND / 20);
+            for _ in 0..f.polls().len() {
+                let names = received..received + f.polls()[0].max_messages;
+                let names: Vec<String> = names.map(|name| format!("{group}{name}")).collect();
+                f.receive(&names.iter().map(String::as_str).collect::<Vec<_>>());
+                received += names.len();
+            }
+            f.pass(SECOND / 1_000);
+            for _ in 0..20 {
+                for name in f.started() {
+                    f.done(&name);
+                }
+            }
+            f.answer_all(Answer::Ok);
+        }
+        received
+    };
+    assert_eq!(received("group/"), received(""));
+}
