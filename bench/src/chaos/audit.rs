@@ -24,8 +24,6 @@ use super::{
 
 /// A record may be committed so long after the attempt's end: a paused worker may hold the store's lock.
 const COMMIT_MS: u64 = 10_000;
-/// It usually is within this.
-const USUAL_COMMIT_MS: u64 = 1_000;
 /// The attempts that a message has, the queues' `maxReceiveCount`.
 const ATTEMPTS: u64 = 3;
 
@@ -359,19 +357,9 @@ impl Audit<'_, '_> {
     fn pauses(&self, attempt: &Attempt) -> impl Iterator<Item = (u64, u64)> {
         let worker = attempt.worker.rsplit('-').next().and_then(|id| id.parse().ok());
         let pauses = worker.and_then(|id: u32| self.evidence.pauses.get(&id));
-        let (first, last) = (attempt.started_ms, attempt.finished_ms);
+        let (first, last) = (attempt.started_ms, attempt.finished_ms + COMMIT_MS);
         let pauses = pauses.map_or(&[][..], Vec::as_slice).iter().copied();
-        pauses.filter(move |&(from, to)| {
-            let before_commit = from <= last + USUAL_COMMIT_MS
-                || from <= last + COMMIT_MS && self.store_stood_still(last, from);
-            before_commit && to >= first
-        })
-    }
-
-    /// Whether some process was paused in this time, perhaps with the store's lock.
-    fn store_stood_still(&self, since_ms: u64, until_ms: u64) -> bool {
-        let mut pauses = self.evidence.pauses.values().flatten();
-        pauses.any(|&(from, to)| from < until_ms && to > since_ms)
+        pauses.filter(move |(from, to)| *from <= last && *to >= first)
     }
 }
 
