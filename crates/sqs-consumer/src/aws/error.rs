@@ -109,6 +109,7 @@ mod tests {
             ("AWS.SimpleQueueService.OverLimit", "", 403, "throttled"),
             ("", "", 503, "unavailable"),
             ("", "", 403, "access_denied"),
+            ("", "", 408, "unavailable"),
             ("InternalError", "", 0, "unavailable"),
         ] {
             assert_eq!(from_code(code, message, status).kind(), kind, "{code} {message} {status}");

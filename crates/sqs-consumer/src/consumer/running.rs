@@ -330,6 +330,17 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
         }
     }
 
+    /// Unhealthy, unless it is so for another reason already.
+    fn fails(&self, reason: &str) {
+        self.health.send_if_modified(|health| {
+            let changed = *health == Health::Receiving;
+            if changed {
+                *health = Health::Failing(reason.to_owned());
+            }
+            changed
+        });
+    }
+
     /// Gauges, and the way back to healthy.
     fn publish(&mut self) {
         let stats = self.scheduler.stats();
@@ -337,23 +348,10 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
         if stats.breaker_open
             && let Some(cause) = &self.shared_cause
         {
-            self.health.send_if_modified(|health| {
-                let changed = *health == Health::Receiving;
-                if changed {
-                    *health = Health::Failing(cause.clone());
-                }
-                changed
-            });
+            self.fails(cause);
         }
         if stats.settling_fails {
-            self.health.send_if_modified(|health| {
-                let changed = *health == Health::Receiving;
-                if changed {
-                    let what = "messages are received and cannot be deleted or given back";
-                    *health = Health::Failing(what.to_owned());
-                }
-                changed
-            });
+            self.fails("messages are received and cannot be deleted or given back");
         }
         let failing =
             stats.breaker_open || stats.settling_fails || self.dead_letters_failing.is_some();

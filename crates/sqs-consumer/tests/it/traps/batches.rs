@@ -10,7 +10,7 @@ use local_sqs::{FaultRule, Faults};
 use sqs_consumer::{
     BatchResult, Message, Queue, QueueError, ReceiptHandle, ReceiveRequest, Settings,
     aws::{AwsQueue, DEAD_LETTER_REASON},
-    scheduler::{Answer, Fate},
+    scheduler::{Answer, Ended, Fate},
 };
 
 use crate::{
@@ -135,6 +135,24 @@ fn trap_15c_a_batch_of_extensions_fails_in_part_and_each_entry_has_its_own_fate(
     assert_eq!(f.answer(Answer::Ok), Call::Return(vec![("refused/1".to_owned(), AT_ONCE)]));
     f.pass(5 * SECOND);
     assert_eq!((f.calls(), f.stats().running), (vec![], 2), "the others are not concerned");
+}
+
+#[test]
+fn trap_15f_a_dead_lettered_head_whose_delete_is_refused_still_comes_before_the_rest_of_its_group()
+{
+    let mut f = Fixture::new(fifo());
+    f.receive(&["a/1", "a/2"]);
+    f.finish("a/1", Ended::DeadLetter);
+    f.started();
+    assert_eq!(f.answer(Answer::Ok), Call::DeadLetter("a/1".to_owned()));
+    f.pass(SECOND);
+    for _ in 0..3 {
+        assert_eq!(f.answer(Answer::Refused), Call::Delete(vec!["a/1".to_owned()]));
+        assert_eq!((f.started(), f.ended()), (vec![], vec![]), "it could come again");
+        f.pass(SECOND);
+    }
+    assert_eq!(f.answer(Answer::Ok), Call::Delete(vec!["a/1".to_owned()]));
+    assert_eq!(f.started(), ["a/2"]);
 }
 
 #[tokio::test]

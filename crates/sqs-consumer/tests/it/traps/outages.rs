@@ -346,3 +346,23 @@ fn trap_28g_a_handler_that_was_stopped_says_too_that_the_store_is_down() {
     f.finish("m", Ended::Unavailable);
     assert!(f.stats().breaker_open);
 }
+
+#[test]
+fn trap_28h_an_earlier_success_of_others_does_not_make_an_outage_a_messages_own_fault() {
+    let mut f = Fixture::new(Config { max_attempts: 3, ..fifo() });
+    let shared = Ended::Retry { not_before: None, shared: true };
+    f.receive(&["a/1", "b/1"]);
+    f.finish("a/1", shared);
+    f.pass(SECOND / 10);
+    f.done("b/1");
+    f.answer_all(Answer::Ok);
+    for _ in 0..2 {
+        f.started();
+        while f.started().is_empty() {
+            f.pass(SECOND);
+            f.answer_all(Answer::Ok);
+        }
+        f.finish("a/1", shared);
+    }
+    assert!(!f.calls().contains(&Call::DeadLetter("a/1".to_owned())), "nobody succeeds now");
+}

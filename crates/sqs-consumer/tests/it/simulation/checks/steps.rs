@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sqs_consumer::{MAX_BATCH, scheduler::Ended};
+use sqs_consumer::{
+    MAX_BATCH,
+    scheduler::{Ended, Timing},
+};
 
 use super::starts::TrueLease;
 use crate::simulation::{
@@ -10,7 +13,7 @@ use crate::simulation::{
     run::Simulation,
     time,
     violation::{Check, Checked, Violation},
-    worker::Life,
+    worker::{Life, Worker},
 };
 
 impl Simulation<'_> {
@@ -26,6 +29,12 @@ impl Simulation<'_> {
         }
         if stats.running != running || stats.held != worker.slots.len() {
             return limits(format!("{stats:?}, but {running} run of {}", worker.slots.len()));
+        }
+        // With the largest bound that is drawn: a starved worker goes on beyond a smaller one.
+        let largest = Timing::default().max_unacknowledged;
+        let most = Worker::most_held(config) - config.timing.max_unacknowledged + largest;
+        if stats.held > most {
+            return limits(format!("{} messages are held", stats.held));
         }
         if !self.plan.fifo {
             let idle = |slot: &&crate::simulation::worker::Slot| {
