@@ -101,6 +101,7 @@ impl Simulation<'_> {
                 let slot = slots.get_mut(&held).expect("it was checked");
                 (slot.receive, slot.handle) = (newer.receive, newer.handle);
                 (slot.deadline, slot.unconfirmed) = (newer.deadline, newer.unconfirmed);
+                slot.requested_at = newer.requested_at;
                 slot.receive_count = slot.receive_count.max(newer.receive_count);
                 // What was said about the older receive says nothing about this one.
                 (slot.refused, slot.returned, slot.deleted) = (false, false, false);

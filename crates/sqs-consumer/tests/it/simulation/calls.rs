@@ -16,6 +16,8 @@ pub(super) struct Sent {
     pub(super) gives_up_at: u64,
     /// Told apart from the worker's other calls.
     pub(super) number: u64,
+    /// It takes longer than usual on its way.
+    pub(super) late: bool,
     /// The worker has its answer already, or will not get one from this request.
     pub(super) abandoned: bool,
     pub(super) call: Call,

@@ -109,7 +109,8 @@ impl Simulation<'_> {
             }
             let what = (instance.message, instance.group, instance.sequence);
             let message_id = instance.id.to_string().into();
-            let ticket = self.workers[index].takes(now, Slot::new(&got, what, deadline, now));
+            let slot = Slot::new(&got, what, requested_at, deadline, now);
+            let ticket = self.workers[index].takes(now, slot);
             arrivals.push(Arrival {
                 ticket,
                 message_id,

@@ -82,7 +82,7 @@ pub(super) struct Lease {
     /// Cut short by a call that its worker could not know of: one with an older handle, which a
     /// standard queue obeys, or one that arrived after its sender had given it up.
     pub(super) cut_short: bool,
-    /// A call about it has failed or got lost.
+    /// A call about it, or about another message of its lane, has failed, got lost or come too late.
     pub(super) troubled: bool,
     /// The worker could not but give it back.
     pub(super) excused: bool,
@@ -223,11 +223,19 @@ impl Ledger {
         Ok(())
     }
 
-    /// Something has gone wrong about this receive of a message.
+    /// Something has gone wrong about this receive of a message. What is held of its FIFO group shares
+    /// its fate.
     pub(super) fn troubled(&mut self, instance: usize, receive: u64) {
         let lease = self.instances[instance].lease.as_mut();
-        if let Some(lease) = lease.filter(|lease| lease.receive == receive) {
-            lease.troubled = true;
+        let Some(lease) = lease.filter(|lease| lease.receive == receive) else { return };
+        lease.troubled = true;
+        let worker = lease.worker;
+        let group = self.instances[instance].group.and_then(|group| self.in_order.get(&group));
+        for &(_, instance) in group.into_iter().flatten() {
+            let lease = self.instances[instance].lease.as_mut();
+            if let Some(lease) = lease.filter(|lease| lease.worker == worker) {
+                lease.troubled = true;
+            }
         }
     }
 

@@ -50,7 +50,8 @@ impl Simulation<'_> {
         let lost = random.random_bool(network.lost / 2.0) && troubled;
         let repeated = random.random_bool(network.repeated) && troubled;
         let again = random.random_range(late).max(1);
-        let sent = Sent { worker, at: now, gives_up_at, number, abandoned: false, call };
+        let sent =
+            Sent { worker, at: now, gives_up_at, number, late: is_late, abandoned: false, call };
         if repeated {
             let sent = Sent { abandoned: true, ..sent.clone() };
             self.events.push(now + again, Event::Request(Box::new(sent)));
@@ -179,6 +180,13 @@ impl Simulation<'_> {
         }
         if is_late {
             self.troubled(&sent.call);
+        }
+        if let Told::Received { messages, .. } = &told
+            && (is_late || sent.late)
+        {
+            for got in messages {
+                self.ledger.troubled(got.instance, got.receive);
+            }
         }
         if let Told::Extended { answers, .. }
         | Told::Returned { answers }

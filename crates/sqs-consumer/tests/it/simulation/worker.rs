@@ -81,6 +81,7 @@ pub(super) struct Slot {
     pub(super) receive: u64,
     pub(super) handle: Rc<str>,
     pub(super) receive_count: u32,
+    pub(super) requested_at: u64,
     /// The end of the lease as the worker can know it.
     pub(super) deadline: u64,
     /// It was over for the worker before the answer came by which it is not.
@@ -211,6 +212,7 @@ impl Slot {
     pub(super) fn new(
         got: &Got,
         (message, group, sequence): (usize, Option<u32>, u64),
+        requested_at: u64,
         deadline: u64,
         now: u64,
     ) -> Self {
@@ -222,6 +224,7 @@ impl Slot {
             receive: got.receive,
             handle: got.handle.clone(),
             receive_count: got.receive_count,
+            requested_at,
             deadline,
             was_over: false,
             unconfirmed: now >= deadline,

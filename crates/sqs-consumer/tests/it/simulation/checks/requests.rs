@@ -13,6 +13,10 @@ use crate::simulation::{
     worker::{Life, Slot, Worker},
 };
 
+/// SQS keeps a message from others for twelve hours; a minute of them is for the server's clock. In
+/// milliseconds.
+const LONGEST_LEASE: u64 = (12 * 60 - 1) * 60_000;
+
 impl Simulation<'_> {
     /// The ticket has not ended.
     pub(in crate::simulation) fn slot(&self, index: usize, ticket: Ticket) -> Checked<&Slot> {
@@ -224,30 +228,29 @@ impl Simulation<'_> {
         self.workers[index].violates(self.now, Check::BacksOff, Some(slot), &what)
     }
 
-    /// A drain that is out of time gives back what nobody has tried, and so does a lane that has lost an
-    /// earlier message.
+    /// A drain that is out of time gives back what nobody has tried, and so do a lane that has lost an
+    /// earlier message and a worker that has had it for the longest time that SQS allows.
     pub(in crate::simulation) fn excuse_return(&mut self, index: usize, ticket: Ticket) -> Checked {
         let slot = self.slot(index, ticket)?;
         let (instance, receive, group) = (slot.instance, slot.receive, slot.group);
         let (worker, config) = (&self.workers[index], &self.plan.config);
+        let longest = LONGEST_LEASE - self.plan.visibility();
+        let kept_for_longest = self.now >= slot.requested_at + longest;
         let out_of_time = worker
             .draining_since
             .is_some_and(|since| self.now >= since + config.drain_timeout.as_millis() as u64);
         let closed = group
             .is_some_and(|group| worker.lost.contains(&group) || worker.gone_back.contains(&group));
-        if out_of_time || closed && self.plan.fifo {
+        if out_of_time || kept_for_longest || closed && self.plan.fifo {
             self.ledger.excused(instance, receive);
         }
         Ok(())
     }
 
-    /// What the queue moves to its dead-letter queue was attempted. Not looked at where calls come to
-    /// grief or handlers take half a day: then leases end for reasons that are not kept account of.
+    /// What the queue moves to its dead-letter queue was attempted, unless its last lease came to grief
+    /// by something that no worker can help.
     pub(in crate::simulation) fn check_moved(&mut self) -> Checked {
         let moved = std::mem::take(&mut self.ledger.moved);
-        if !self.plan.network.is_calm() || self.plan.handlers.outlier >= 11 * 3_600_000 {
-            return Ok(());
-        }
         for (message, lease) in moved {
             let worker = &self.workers[lease.worker];
             let came_to_grief = !lease.delivered || lease.troubled || lease.cut_short;
@@ -259,7 +262,9 @@ impl Simulation<'_> {
                     at: self.now,
                     worker: Some(lease.worker),
                     message: Some(message),
-                    what: format!("message {message} is dead-lettered by the queue untried"),
+                    what: format!(
+                        "message {message} is dead-lettered by the queue untried {lease:?}"
+                    ),
                 });
             }
         }
