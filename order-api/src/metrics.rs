@@ -1,7 +1,10 @@
 //! What the API counts. Labels come from closed lists and the names of the queues.
 
 use crate::{problem::SLUGS, publisher::QueueType};
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, core::Collector};
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    core::Collector,
+};
 use std::time::Duration;
 
 /// Seconds.
@@ -14,6 +17,9 @@ pub(crate) struct Metrics {
     rejected: IntCounterVec,
     sent: IntCounterVec,
     durations: HistogramVec,
+    batches: HistogramVec,
+    buffered: IntGauge,
+    abandoned: IntCounter,
 }
 
 impl Metrics {
@@ -44,12 +50,31 @@ impl Metrics {
                 &["messaging_operation_name", "messaging_destination_name", "error_type"],
             )
             .expect("the metric's name and labels are valid"),
+            batches: HistogramVec::new(
+                HistogramOpts::new("order_publish_batch_size", "Orders in a call to SQS.")
+                    .buckets((1..=10).map(f64::from).collect()),
+                &["messaging_destination_name"],
+            )
+            .expect("the metric's name and labels are valid"),
+            buffered: IntGauge::new(
+                "order_publish_buffered",
+                "Orders that are being sent to SQS or wait for that.",
+            )
+            .expect("the metric's name is valid"),
+            abandoned: IntCounter::new(
+                "orders_abandoned_total",
+                "Orders whose client went away before it was answered.",
+            )
+            .expect("the metric's name is valid"),
         };
-        let all: [Box<dyn Collector>; 4] = [
+        let all: [Box<dyn Collector>; 7] = [
             Box::new(metrics.accepted.clone()),
             Box::new(metrics.rejected.clone()),
             Box::new(metrics.sent.clone()),
             Box::new(metrics.durations.clone()),
+            Box::new(metrics.batches.clone()),
+            Box::new(metrics.buffered.clone()),
+            Box::new(metrics.abandoned.clone()),
         ];
         for metric in all {
             registry.register(metric).expect("each metric is registered once");
@@ -73,12 +98,33 @@ impl Metrics {
         self.rejected.with_label_values(&[reason]).inc();
     }
 
-    /// `error_type` is empty for a success.
-    pub(crate) fn sent(&self, destination: &str, error_type: &str, took: Duration) {
-        self.sent.with_label_values(&[destination, error_type]).inc();
+    /// What has become of messages; `error_type` is empty for a success.
+    pub(crate) fn sent(&self, destination: &str, error_type: &str, messages: usize) {
+        self.sent.with_label_values(&[destination, error_type]).inc_by(messages as u64);
+    }
+
+    /// A call has ended; `error_type` is empty when SQS has told about each of its messages.
+    pub(crate) fn called(
+        &self,
+        destination: &str,
+        error_type: &str,
+        messages: usize,
+        took: Duration,
+    ) {
+        self.batches.with_label_values(&[destination]).observe(messages as f64);
         self.durations
             .with_label_values(&["send", destination, error_type])
             .observe(took.as_secs_f64());
+    }
+
+    /// A client has gone away before it was answered.
+    pub(crate) fn abandoned(&self) {
+        self.abandoned.inc();
+    }
+
+    /// So many more orders are in hand.
+    pub(crate) fn buffered(&self, more: i64) {
+        self.buffered.add(more);
     }
 }
 

@@ -52,7 +52,7 @@ impl Service {
             local_addr,
             admin,
             readiness: Readiness::new(),
-            publisher: Publisher::new(&connection, queues, settings.publish, metrics.clone()),
+            publisher: Publisher::new(&connection, queues, settings.publish, &metrics),
             queues: urls.iter().map(|url| connection.queue(url, None)).collect(),
             drain: settings.publish.timeout + DRAIN_MARGIN,
             delivery_base_url: base(settings.delivery_base_url),

@@ -1,5 +1,6 @@
 //! The API's settings.
 
+use crate::body::LARGEST;
 use service_kit::settings::{AwsAccess, QueueUrls, Reader, Setting, common, listeners};
 use std::{net::SocketAddr, time::Duration};
 
@@ -25,10 +26,14 @@ pub struct Settings {
 pub struct PublishSettings {
     /// From an order's admission to SQS's confirmation, retries included.
     pub timeout: Duration,
-    /// Calls to SQS under way at once.
+    /// Calls to SQS under way at once, for each queue.
     pub concurrency: usize,
-    /// Orders that wait for a call; further ones are turned away.
-    pub waiting: usize,
+    /// For which an order waits for others, while a call is under way.
+    pub linger: Duration,
+    /// Orders in hand; further ones are turned away.
+    pub buffer_orders: usize,
+    /// Bytes of their messages.
+    pub buffer_bytes: usize,
 }
 
 impl Settings {
@@ -37,8 +42,10 @@ impl Settings {
         let mut table = listeners("0.0.0.0:8080", "0.0.0.0:9080");
         table.extend([
             Setting::new("PUBLISH_TIMEOUT", "5s", "100ms to 60s", "Time that SQS has to confirm an order before the client is told to try again"),
-            Setting::new("PUBLISH_CONCURRENCY", "64", "1 to 1000", "Calls to SQS at once"),
-            Setting::new("PUBLISH_WAITING", "1024", "0 to 100000", "Orders that wait for a call to SQS; further ones are answered with 503"),
+            Setting::new("PUBLISH_CONCURRENCY", "64", "1 to 1000", "Calls to SQS at once, for each queue"),
+            Setting::new("PUBLISH_LINGER", "1ms", "0ms to 1s", "Time that an order waits for others to share its call while another call is under way"),
+            Setting::new("PUBLISH_BUFFER_ORDERS", "4096", "1 to 100000", "Orders that are being sent or wait for that; further ones are answered with 503"),
+            Setting::new("PUBLISH_BUFFER_BYTES", "16777216", "1048576 to 1073741824", "Bytes of their messages; further ones are answered with 503"),
             Setting::optional("DELIVERY_BASE_URL", "an http or https URL", "Base of the Location that an accepted order is given, where the delivery worker's API is reached; when not set, the Location is a path"),
         ]);
         table.extend(common());
@@ -58,7 +65,9 @@ impl Settings {
                 timeout: reader
                     .duration("PUBLISH_TIMEOUT", Duration::from_millis(100)..=seconds(60)),
                 concurrency: reader.number("PUBLISH_CONCURRENCY", 1..=1000),
-                waiting: reader.number("PUBLISH_WAITING", 0..=100_000),
+                linger: reader.duration("PUBLISH_LINGER", Duration::ZERO..=seconds(1)),
+                buffer_orders: reader.number("PUBLISH_BUFFER_ORDERS", 1..=100_000),
+                buffer_bytes: reader.number("PUBLISH_BUFFER_BYTES", LARGEST..=1 << 30),
             },
             delivery_base_url: reader.url("DELIVERY_BASE_URL"),
         }

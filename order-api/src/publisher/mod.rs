@@ -1,33 +1,40 @@
 //! From an order to SQS's confirmation of it.
 //!
 //! [`Publisher::publish`] is the whole seam: it is given one order and answers with its fate. What
-//! happens in between (a call per order, or several orders in one) is nobody else's business.
+//! happens in between (a call per order, or several orders in one) is the [`batcher`]'s business.
 //!
-//! Two bounds hold: so many calls are under way at once, and so many orders wait for one; the next is
-//! turned away at once. Each send is a task of its own, so that a client which goes away, and takes
-//! its request's future with it, does not stop a call half way.
+//! The orders in hand are bounded, in number and in bytes; the next one is turned away at once. A
+//! caller that goes away before its order's call begins takes the order with it; a call that has begun
+//! goes on.
 //!
-//! Orders of one customer go to a FIFO queue in the order in which they were admitted: the next one is
-//! sent when the one before it is confirmed or has finally failed. That holds within one replica; a
-//! client that needs an order across replicas sends its next order when the last one is answered.
+//! Orders of one customer go to a FIFO queue in the order in which they were admitted. That holds within
+//! one replica; a client that needs an order across replicas sends its next order when the last one is
+//! answered.
 
-mod lanes;
+mod batcher;
+mod queue;
 mod send;
 mod watch;
 
 pub(crate) use watch::watch;
 
-use crate::{metrics::Metrics, settings::PublishSettings};
-use lanes::{Lanes, Place};
-use send::Sender;
-use service_kit::settings::QueueUrls;
+use crate::{body::LARGEST, metrics::Metrics, settings::PublishSettings};
+use queue::{Calls, Submitted};
+use send::{Message, Sender};
+use service_kit::{settings::QueueUrls, telemetry};
 use sqs_consumer::{QueueError, aws::Connection};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::Instant,
 };
-use tracing::{Instrument, Span};
+use tracing::{Instrument, Span, field};
 use uuid::Uuid;
 
 /// Which of the two order queues.
@@ -69,6 +76,8 @@ pub(crate) struct PreparedOrder {
 pub(crate) struct Confirmed {
     /// The id that SQS gave it.
     pub(crate) message_id: String,
+    /// Its place in the order of a FIFO queue.
+    pub(crate) sequence: Option<u128>,
 }
 
 /// Why an order is not known to be in the queue.
@@ -102,28 +111,55 @@ impl PublishError {
             Self::Unconfirmed => "timeout",
         }
     }
+
+    /// Whether it says that the queue is in trouble, and not only this message.
+    fn is_about_the_queue(&self) -> bool {
+        match self {
+            Self::Refused(error) => error.is_transient(),
+            Self::Unconfirmed => true,
+            Self::NotConfigured(_) | Self::Overloaded | Self::TooLarge => false,
+        }
+    }
 }
 
 /// Sends orders, within bounds. Clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct Publisher {
-    standard: Option<Arc<Sender>>,
-    fifo: Option<Arc<Sender>>,
-    /// The FIFO queue's message groups.
-    lanes: Lanes,
-    bounds: Bounds,
+    standard: Option<Entrance>,
+    fifo: Option<Entrance>,
+    buffer: Buffer,
+    timeout: Duration,
     outcomes: Arc<Outcomes>,
+}
+
+/// The way to one queue.
+#[derive(Clone, Debug)]
+struct Entrance {
+    submissions: mpsc::UnboundedSender<Submitted>,
+    destination: Arc<str>,
+}
+
+/// The room for orders in hand. Clones share it.
+#[derive(Clone, Debug)]
+struct Buffer {
+    orders: Arc<Semaphore>,
+    most_orders: u32,
+    bytes: Arc<Semaphore>,
     metrics: Metrics,
 }
 
-#[derive(Clone, Debug)]
-struct Bounds {
-    /// Calls under way.
-    calls: Arc<Semaphore>,
-    /// Orders under way or waiting for a call.
-    admitted: Arc<Semaphore>,
-    most_admitted: u32,
-    timeout: Duration,
+/// An order's place in the buffer, until it is dropped.
+#[derive(Debug)]
+struct Admitted {
+    _order: OwnedSemaphorePermit,
+    _bytes: OwnedSemaphorePermit,
+    metrics: Metrics,
+}
+
+/// Somebody waits for an order's fate; dropped before it is known, the caller has gone away.
+struct Waiting<'a> {
+    metrics: &'a Metrics,
+    answered: bool,
 }
 
 /// What sends tell the watch over the queues.
@@ -136,102 +172,142 @@ pub(crate) struct Outcomes {
 }
 
 impl Publisher {
+    /// To be called in a runtime, in which the calls are made from then on.
     pub(crate) fn new(
         connection: &Connection,
         queues: &QueueUrls,
         settings: PublishSettings,
-        metrics: Metrics,
+        metrics: &Metrics,
     ) -> Self {
-        let sender = |url: &Option<String>, queue| {
-            url.as_deref()
-                .map(|url| Arc::new(Sender::new(connection.sending().clone(), url, queue)))
+        let outcomes = Arc::new(Outcomes::default());
+        let entrance = |url: &Option<String>, queue| {
+            let sender = Sender::new(connection.sending().clone(), url.as_deref()?, queue);
+            let destination = sender.destination().into();
+            let (submissions, receiver) = mpsc::unbounded_channel();
+            let (outcomes, metrics) = (Arc::clone(&outcomes), metrics.clone());
+            let calls = Arc::new(Calls { sender, outcomes, metrics });
+            tokio::spawn(queue::run(calls, settings, receiver));
+            Some(Entrance { submissions, destination })
         };
-        let most_admitted = settings.concurrency + settings.waiting;
         Self {
-            standard: sender(&queues.standard, QueueType::Standard),
-            fifo: sender(&queues.fifo, QueueType::Fifo),
-            lanes: Lanes::default(),
-            bounds: Bounds {
-                calls: Arc::new(Semaphore::new(settings.concurrency)),
-                admitted: Arc::new(Semaphore::new(most_admitted)),
-                most_admitted: most_admitted as u32,
-                timeout: settings.timeout,
+            standard: entrance(&queues.standard, QueueType::Standard),
+            fifo: entrance(&queues.fifo, QueueType::Fifo),
+            buffer: Buffer {
+                orders: Arc::new(Semaphore::new(settings.buffer_orders)),
+                most_orders: settings.buffer_orders as u32,
+                bytes: Arc::new(Semaphore::new(settings.buffer_bytes)),
+                metrics: metrics.clone(),
             },
-            outcomes: Arc::default(),
-            metrics,
+            timeout: settings.timeout,
+            outcomes,
         }
     }
 
     /// Sends the order and returns once SQS has confirmed it, or says why that is not known.
     ///
-    /// Dropping the future does not stop the send.
+    /// An order whose future is dropped is not sent, unless its call has begun.
     pub(crate) async fn publish(&self, order: PreparedOrder) -> Result<Confirmed, PublishError> {
-        let sender = match order.queue {
+        let entrance = match order.queue {
             QueueType::Standard => &self.standard,
             QueueType::Fifo => &self.fifo,
         };
-        let sender = sender.as_ref().ok_or(PublishError::NotConfigured(order.queue))?;
-        let admitted = Arc::clone(&self.bounds.admitted)
-            .try_acquire_owned()
-            .map_err(|_| PublishError::Overloaded)?;
-        // Here and not in the task, since tasks begin in any order.
-        let place =
-            (order.queue == QueueType::Fifo).then(|| self.lanes.take_place(&order.group_id));
-        let sending = self.clone().send(Arc::clone(sender), order, place, admitted);
-        let sent = tokio::spawn(sending.instrument(Span::current())).await;
-        // The task neither panics nor is cancelled but with the whole runtime.
-        sent.unwrap_or(Err(PublishError::Unconfirmed))
+        let entrance = entrance.as_ref().ok_or(PublishError::NotConfigured(order.queue))?;
+        let span = tracing::info_span!(
+            "send",
+            otel.name = format_args!("send {}", entrance.destination),
+            otel.kind = "producer",
+            messaging.system = "aws_sqs",
+            messaging.operation.type = "send",
+            messaging.destination.name = &*entrance.destination,
+            messaging.message.id = field::Empty,
+            order_id = %order.order_id,
+        );
+        self.send(entrance, order).instrument(span).await
     }
 
     async fn send(
-        self,
-        sender: Arc<Sender>,
+        &self,
+        entrance: &Entrance,
         order: PreparedOrder,
-        place: Option<Place>,
-        _admitted: OwnedSemaphorePermit,
     ) -> Result<Confirmed, PublishError> {
-        let deadline = Instant::now() + self.bounds.timeout;
-        let leave = async {
-            // The turn comes first: a call's permit is not held while waiting for another order.
-            let turn = match place {
-                Some(place) => Some(place.turn().await),
-                None => None,
-            };
-            (turn, self.bounds.calls.acquire().await)
+        let deadline = Instant::now() + self.timeout;
+        let group_id: Arc<str> = order.group_id.into();
+        let group = (order.queue == QueueType::Fifo).then(|| Arc::clone(&group_id));
+        let message = Message {
+            order_id: order.order_id,
+            group_id,
+            body: order.body,
+            traceparent: telemetry::current_traceparent(),
         };
-        let Ok((_turn, Ok(_call))) = tokio::time::timeout_at(deadline, leave).await else {
-            return Err(PublishError::Overloaded);
-        };
-        let started = Instant::now();
-        // Boxed: the SDK's future takes several kilobytes.
-        let call = Box::pin(sender.send(&order));
-        let sent = match tokio::time::timeout_at(deadline, call).await {
-            Ok(sent) => sent,
-            Err(_) => Err(PublishError::Unconfirmed),
-        };
-        let error_type = sent.as_ref().err().map_or("", PublishError::kind);
-        self.metrics.sent(sender.destination(), error_type, started.elapsed());
-        match &sent {
-            Ok(_) => self.outcomes.succeeded.notify_waiters(),
-            Err(PublishError::Refused(error)) if !error.is_transient() => {}
-            Err(PublishError::TooLarge) => {}
-            // No permit is kept for later: a look that follows knows better.
-            Err(_) => self.outcomes.failed.notify_waiters(),
+        if message.size() > LARGEST {
+            return Err(PublishError::TooLarge);
         }
-        sent
+        let admitted = self.buffer.admit(message.size()).ok_or(PublishError::Overloaded)?;
+        let (fate, told) = oneshot::channel();
+        let under_way = Arc::new(AtomicBool::new(false));
+        let submitted = Submitted {
+            message,
+            group,
+            deadline,
+            fate,
+            under_way: Arc::clone(&under_way),
+            _admitted: admitted,
+        };
+        let mut waiting = Waiting { metrics: &self.buffer.metrics, answered: false };
+        let sent = match entrance.submissions.send(submitted) {
+            Ok(()) => tokio::time::timeout_at(deadline, told).await,
+            // Only when the runtime is going down.
+            Err(_) => return Err(PublishError::Unconfirmed),
+        };
+        waiting.answered = true;
+        match sent {
+            Ok(Ok(fate)) => {
+                if let Ok(confirmed) = &fate {
+                    Span::current().record("messaging.message.id", &confirmed.message_id);
+                }
+                fate
+            }
+            // Too late. What was in no call is not in the queue.
+            _ if under_way.load(Ordering::Relaxed) => Err(PublishError::Unconfirmed),
+            _ => Err(PublishError::Overloaded),
+        }
     }
 
     /// Waits, within the limit, until nothing is under way any more; to be called once no further
     /// order can come. Returns how many orders are left.
     pub(crate) async fn drained(&self, limit: Duration) -> usize {
-        let all = self.bounds.admitted.acquire_many(self.bounds.most_admitted);
-        match tokio::time::timeout(limit, all).await {
+        let Buffer { orders, most_orders, .. } = &self.buffer;
+        match tokio::time::timeout(limit, orders.acquire_many(*most_orders)).await {
             Ok(_) => 0,
-            Err(_) => self.bounds.most_admitted as usize - self.bounds.admitted.available_permits(),
+            Err(_) => *most_orders as usize - orders.available_permits(),
         }
     }
 
     pub(crate) fn outcomes(&self) -> Arc<Outcomes> {
         Arc::clone(&self.outcomes)
+    }
+}
+
+impl Buffer {
+    /// None when it is full.
+    fn admit(&self, size: usize) -> Option<Admitted> {
+        let order = Arc::clone(&self.orders).try_acquire_owned().ok()?;
+        let bytes = Arc::clone(&self.bytes).try_acquire_many_owned(size as u32).ok()?;
+        self.metrics.buffered(1);
+        Some(Admitted { _order: order, _bytes: bytes, metrics: self.metrics.clone() })
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.metrics.abandoned();
+        }
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.metrics.buffered(-1);
     }
 }

@@ -1,17 +1,50 @@
-//! One SendMessage per order.
+//! The calls: SendMessage for one order, SendMessageBatch for several.
 
-use super::{Confirmed, PreparedOrder, PublishError, QueueType};
-use crate::body::LARGEST;
-use aws_sdk_sqs::{Client, types::MessageAttributeValue};
-use service_kit::telemetry;
-use sqs_consumer::{QueueError, aws::classify};
-use std::sync::atomic::{AtomicBool, Ordering};
-use tracing::{Instrument, Span, field};
+use super::{Confirmed, PublishError, QueueType, batcher::Answer};
+use aws_sdk_sqs::{
+    Client,
+    types::{MessageAttributeValue, SendMessageBatchRequestEntry},
+};
+use sqs_consumer::{
+    QueueError,
+    aws::{classify, classify_entry},
+};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+use uuid::Uuid;
 
 /// The message attribute that carries the W3C trace context.
 const TRACEPARENT: &str = "traceparent";
 /// Its data type.
 const STRING: &str = "String";
+
+/// A message as it is sent.
+#[derive(Clone, Debug)]
+pub(super) struct Message {
+    pub(super) order_id: Uuid,
+    pub(super) group_id: Arc<str>,
+    pub(super) body: String,
+    pub(super) traceparent: Option<String>,
+}
+
+impl Message {
+    /// Bytes, as SQS counts them: names, types and values of the attributes too (AWS SQS quotas).
+    pub(super) fn size(&self) -> usize {
+        let attribute = |value: &String| TRACEPARENT.len() + STRING.len() + value.len();
+        self.body.len() + self.traceparent.as_ref().map_or(0, attribute)
+    }
+
+    fn attributes(&self) -> Option<HashMap<String, MessageAttributeValue>> {
+        let value = self.traceparent.as_deref()?;
+        let value = MessageAttributeValue::builder().data_type(STRING).string_value(value).build();
+        Some(HashMap::from([(TRACEPARENT.to_owned(), value.expect("the data type is set"))]))
+    }
+}
 
 /// Sends to one queue.
 #[derive(Debug)]
@@ -37,25 +70,23 @@ impl Sender {
         &self.destination
     }
 
-    pub(super) async fn send(&self, order: &PreparedOrder) -> Result<Confirmed, PublishError> {
-        let span = tracing::info_span!(
-            "send",
-            otel.name = format_args!("send {}", self.destination),
-            otel.kind = "producer",
-            messaging.system = "aws_sqs",
-            messaging.operation.type = "send",
-            messaging.destination.name = self.destination,
-            messaging.message.id = field::Empty,
-            order_id = %order.order_id,
-        );
-        self.send_in_span(order).instrument(span).await
+    /// Sends up to ten messages of at most 1 MiB together in one call. A single one may take two, where
+    /// it turns out that the server does not take its group.
+    pub(super) async fn send(&self, messages: &[&Message]) -> Answer {
+        match messages {
+            [message] => match self.send_one(message).await {
+                Ok(confirmed) => Answer::Each(vec![Ok(confirmed)]),
+                Err(error) => Answer::Failed(error),
+            },
+            messages => self.send_all(messages).await,
+        }
     }
 
-    async fn send_in_span(&self, order: &PreparedOrder) -> Result<Confirmed, PublishError> {
+    async fn send_one(&self, message: &Message) -> Result<Confirmed, PublishError> {
         let grouped = self.grouped.load(Ordering::Relaxed);
-        let mut sent = self.call(order, grouped).await;
+        let mut sent = self.call(message, grouped).await;
         if self.may_be_the_group(&sent) && grouped {
-            sent = self.call(order, false).await;
+            sent = self.call(message, false).await;
             if sent.is_ok() && self.grouped.swap(false, Ordering::Relaxed) {
                 tracing::warn!(
                     queue = self.destination,
@@ -63,9 +94,6 @@ impl Sender {
                      so that one busy customer can delay the others"
                 );
             }
-        }
-        if let Ok(confirmed) = &sent {
-            Span::current().record("messaging.message.id", &confirmed.message_id);
         }
         sent
     }
@@ -77,40 +105,75 @@ impl Sender {
             && matches!(sent, Err(PublishError::Refused(QueueError::Rejected(_))))
     }
 
-    async fn call(&self, order: &PreparedOrder, grouped: bool) -> Result<Confirmed, PublishError> {
-        let traceparent = telemetry::current_traceparent();
-        // SQS counts names, types and values of the attributes too (AWS SQS quotas).
-        let attributes =
-            traceparent.as_ref().map_or(0, |value| TRACEPARENT.len() + STRING.len() + value.len());
-        if order.body.len() + attributes > LARGEST {
-            return Err(PublishError::TooLarge);
-        }
-        let mut call =
-            self.client.send_message().queue_url(&self.url).message_body(order.body.as_str());
-        if grouped || self.queue == QueueType::Fifo {
-            call = call.message_group_id(&order.group_id);
-        }
-        if self.queue == QueueType::Fifo {
-            call = call.message_deduplication_id(order.order_id.to_string());
-        }
-        if let Some(traceparent) = traceparent {
-            let value = MessageAttributeValue::builder()
-                .data_type(STRING)
-                .string_value(traceparent)
-                .build()
-                .expect("the data type is set");
-            call = call.message_attributes(TRACEPARENT, value);
-        }
-        match call.send().await {
-            Ok(answer) => {
-                // An answer without a message id confirms nothing.
-                let message_id = answer.message_id.ok_or_else(|| {
-                    let text = "the answer names no message id".to_owned();
-                    PublishError::Refused(QueueError::Unavailable(text))
-                })?;
-                Ok(Confirmed { message_id })
-            }
-            Err(error) => Err(PublishError::Refused(classify(&error))),
-        }
+    async fn call(&self, message: &Message, grouped: bool) -> Result<Confirmed, PublishError> {
+        let sent = self
+            .client
+            .send_message()
+            .queue_url(&self.url)
+            .message_body(message.body.as_str())
+            .set_message_group_id(self.group_of(message, grouped))
+            .set_message_deduplication_id(self.deduplication_of(message))
+            .set_message_attributes(message.attributes())
+            .send()
+            .await
+            .map_err(|error| PublishError::Refused(classify(&error)))?;
+        confirmed(sent.message_id, sent.sequence_number)
     }
+
+    async fn send_all(&self, messages: &[&Message]) -> Answer {
+        let grouped = self.grouped.load(Ordering::Relaxed);
+        let entry = |(position, message): (usize, &&Message)| {
+            SendMessageBatchRequestEntry::builder()
+                .id(position.to_string())
+                .message_body(message.body.as_str())
+                .set_message_group_id(self.group_of(message, grouped))
+                .set_message_deduplication_id(self.deduplication_of(message))
+                .set_message_attributes(message.attributes())
+                .build()
+                .expect("id and body are set")
+        };
+        let entries = messages.iter().enumerate().map(entry).collect();
+        let call = self.client.send_message_batch().queue_url(&self.url).set_entries(Some(entries));
+        let answer = match call.send().await {
+            Ok(answer) => answer,
+            Err(error) => return Answer::Failed(PublishError::Refused(classify(&error))),
+        };
+        // What the answer does not name is not confirmed.
+        let mut results = vec![Err(not_named()); messages.len()];
+        let mut tell = |id: &str, result| {
+            if let Some(place) = id.parse().ok().and_then(|at: usize| results.get_mut(at)) {
+                *place = result;
+            }
+        };
+        for sent in answer.successful {
+            tell(&sent.id, confirmed(Some(sent.message_id), sent.sequence_number));
+        }
+        for failed in answer.failed {
+            tell(&failed.id, Err(PublishError::Refused(classify_entry(&failed))));
+        }
+        Answer::Each(results)
+    }
+
+    fn group_of(&self, message: &Message, grouped: bool) -> Option<String> {
+        (grouped || self.queue == QueueType::Fifo).then(|| message.group_id.to_string())
+    }
+
+    fn deduplication_of(&self, message: &Message) -> Option<String> {
+        (self.queue == QueueType::Fifo).then(|| message.order_id.to_string())
+    }
+}
+
+/// An answer without a message id confirms nothing.
+fn confirmed(
+    message_id: Option<String>,
+    sequence_number: Option<String>,
+) -> Result<Confirmed, PublishError> {
+    let message_id = message_id.filter(|id| !id.is_empty()).ok_or_else(not_named)?;
+    let sequence = sequence_number.and_then(|number| number.parse().ok());
+    Ok(Confirmed { message_id, sequence })
+}
+
+fn not_named() -> PublishError {
+    let text = "the answer names no message id".to_owned();
+    PublishError::Refused(QueueError::Unavailable(text))
 }

@@ -175,17 +175,19 @@ pub(crate) fn queue_url(sqs: SocketAddr, name: &str) -> String {
     format!("http://{sqs}/000000000000/{name}")
 }
 
-/// What the misbehaving SQS answers to SendMessage.
+/// What the misbehaving SQS answers to SendMessage, and about each message of a SendMessageBatch.
 pub(crate) type Script = dyn Fn(&Value) -> (StatusCode, Value) + Send + Sync;
 
-/// An SQS at the wire that answers as it is told. Every SendMessage waits for a permit of `gate`.
+/// An SQS at the wire that answers as it is told. Every call that sends waits for a permit of `gate`.
 #[derive(Clone)]
 pub(crate) struct FakeSqs {
     pub(crate) addr: SocketAddr,
     pub(crate) gate: Arc<Semaphore>,
-    /// The sends that came in.
+    /// The messages that came in.
     pub(crate) sends: Arc<Mutex<Vec<Value>>>,
-    /// How many of them were answered.
+    /// How many messages each call had.
+    pub(crate) calls: Arc<Mutex<Vec<usize>>>,
+    /// How many calls were answered.
     pub(crate) answered: Arc<Mutex<usize>>,
     script: Arc<Mutex<Arc<Script>>>,
 }
@@ -197,6 +199,7 @@ impl FakeSqs {
             addr: listener.local_addr().expect("an address"),
             gate: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
             sends: Arc::default(),
+            calls: Arc::default(),
             answered: Arc::default(),
             script: Arc::new(Mutex::new(Arc::new(confirmed))),
         };
@@ -219,6 +222,19 @@ impl FakeSqs {
 
     pub(crate) fn open_gate(&self) {
         self.gate.add_permits(1000);
+    }
+
+    /// Notes a call and waits at the gate; what it is to be answered.
+    async fn takes(&self, messages: Vec<Value>) -> Arc<Script> {
+        self.calls.lock().expect("no panic").push(messages.len());
+        self.sends.lock().expect("no panic").extend(messages);
+        self.gate.acquire().await.expect("the gate stays").forget();
+        *self.answered.lock().expect("no panic") += 1;
+        Arc::clone(&self.script.lock().expect("no panic"))
+    }
+
+    pub(crate) fn calls(&self) -> Vec<usize> {
+        self.calls.lock().expect("no panic").clone()
     }
 
     pub(crate) fn sent(&self) -> usize {
@@ -244,11 +260,17 @@ async fn answer(State(fake): State<FakeSqs>, headers: HeaderMap, body: Bytes) ->
     let (status, json) = match target {
         Some("AmazonSQS.SendMessage") => {
             let message: Value = serde_json::from_slice(&body).expect("the SDK sends JSON");
-            fake.sends.lock().expect("no panic").push(message.clone());
-            fake.gate.acquire().await.expect("the gate stays").forget();
-            let script = Arc::clone(&fake.script.lock().expect("no panic"));
-            *fake.answered.lock().expect("no panic") += 1;
+            let script = fake.takes(vec![message.clone()]).await;
             script(&message)
+        }
+        Some("AmazonSQS.SendMessageBatch") => {
+            let batch: Value = serde_json::from_slice(&body).expect("the SDK sends JSON");
+            let mut messages = batch["Entries"].as_array().expect("entries").clone();
+            for message in &mut messages {
+                message["QueueUrl"] = batch["QueueUrl"].clone();
+            }
+            let script = fake.takes(messages.clone()).await;
+            (StatusCode::OK, about_each(&messages, &*script))
         }
         Some("AmazonSQS.GetQueueAttributes") => {
             let attributes = json!({ "VisibilityTimeout": "30", "FifoQueue": "true" });
@@ -257,4 +279,23 @@ async fn answer(State(fake): State<FakeSqs>, headers: HeaderMap, body: Bytes) ->
         other => refused(400, "InvalidAction", &format!("{other:?}")),
     };
     (status, [("content-type", "application/x-amz-json-1.0")], json.to_string()).into_response()
+}
+
+/// The answer to a batch of which each message is answered for itself.
+fn about_each(messages: &[Value], script: &Script) -> Value {
+    let (mut successful, mut failed) = (Vec::new(), Vec::new());
+    for message in messages {
+        let (status, mut json) = script(message);
+        json["Id"] = message["Id"].clone();
+        if status.is_success() {
+            json["MD5OfMessageBody"] = json!("0");
+            successful.push(json);
+        } else {
+            let code = json["__type"].as_str().and_then(|code| code.rsplit('#').next());
+            json["Code"] = json!(code);
+            json["SenderFault"] = json!(status.is_client_error());
+            failed.push(json);
+        }
+    }
+    json!({ "Successful": successful, "Failed": failed })
 }

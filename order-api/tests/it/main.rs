@@ -1,6 +1,7 @@
 //! The order API through real HTTP: against local-sqs, and against an SQS that misbehaves on purpose.
 
 mod accepting;
+mod batching;
 mod binary;
 mod faults;
 mod harness;

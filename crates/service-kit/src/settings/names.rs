@@ -28,7 +28,9 @@ pub const FLEET_NAMES: &[&str] = &[
     // order-api
     "PUBLISH_TIMEOUT",
     "PUBLISH_CONCURRENCY",
-    "PUBLISH_WAITING",
+    "PUBLISH_LINGER",
+    "PUBLISH_BUFFER_ORDERS",
+    "PUBLISH_BUFFER_BYTES",
     "DELIVERY_BASE_URL",
     // delivery-worker
     "DATABASE_URL",

@@ -1,6 +1,9 @@
 //! SDK errors in the consumer's terms.
 
-use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::{
+    error::{ProvideErrorMetadata, SdkError},
+    types::BatchResultErrorEntry,
+};
 
 use crate::queue::QueueError;
 
@@ -19,8 +22,14 @@ where
     from_code(service.code().unwrap_or_default(), service.message().unwrap_or_default(), status)
 }
 
+/// Maps the failure of one entry of a batch call that succeeded as such.
+pub fn classify_entry(entry: &BatchResultErrorEntry) -> QueueError {
+    let status = if entry.sender_fault { 400 } else { 500 };
+    from_code(&entry.code, entry.message.as_deref().unwrap_or_default(), status)
+}
+
 /// Maps an error code, as in a service error or in a batch entry's failure.
-pub(super) fn from_code(code: &str, message: &str, status: u16) -> QueueError {
+fn from_code(code: &str, message: &str, status: u16) -> QueueError {
     let last = code.rsplit(['.', '#']).next().unwrap_or(code);
     let text = match (code, message) {
         ("", "") => format!("HTTP status {status}"),

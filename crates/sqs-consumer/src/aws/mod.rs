@@ -16,5 +16,5 @@ pub use connection::{Connection, Options, StaticCredentials};
 pub use dead_letter::{
     DEAD_LETTER_ATTEMPTS, DEAD_LETTER_DETAIL, DEAD_LETTER_REASON, DEAD_LETTER_SOURCE_ID,
 };
-pub use error::classify;
+pub use error::{classify, classify_entry};
 pub use queue::AwsQueue;

@@ -21,7 +21,9 @@ use aws_sdk_sqs::{
 };
 use futures_util::future::BoxFuture;
 
-use super::{Connection, classify, convert, dead_letter::dead_letter_attributes, error::from_code};
+use super::{
+    Connection, classify, convert, dead_letter::dead_letter_attributes, error::classify_entry,
+};
 use crate::queue::{
     BatchResult, DeadLetter, Message, Queue, QueueAttributes, QueueError, ReceiptHandle,
     ReceiveRequest,
@@ -269,8 +271,7 @@ fn fates<'a>(
         let Some(fate) = entry.id.parse::<usize>().ok().and_then(|p| fates.get_mut(p)) else {
             continue;
         };
-        let status = if entry.sender_fault { 400 } else { 500 };
-        *fate = Err(from_code(&entry.code, entry.message.as_deref().unwrap_or_default(), status));
+        *fate = Err(classify_entry(entry));
     }
     fates
 }
