@@ -20,7 +20,7 @@ impl Running {
     pub(crate) async fn start(env: &[(&str, &str)]) -> Self {
         let data = tempfile::tempdir().unwrap();
         let settings = settings(data.path().to_str().unwrap(), env).unwrap();
-        let fleet = Fleet::build(settings).await.unwrap();
+        let fleet = Box::pin(Fleet::build(settings)).await.unwrap();
         let (at, sqs) = (fleet.addresses(), fleet.sqs());
         let (stop, shutdown) = Shutdown::new();
         let ended = tokio::spawn(fleet.run(shutdown));
