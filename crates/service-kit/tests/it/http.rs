@@ -137,6 +137,117 @@ async fn a_client_that_never_finishes_its_header_is_disconnected() {
     assert_eq!(answer.await.expect("disconnected"), "");
 }
 
+/// A connection on which a request was answered and which stays open.
+async fn idle(addr: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(addr).await.expect("connected");
+    ask(&mut stream).await;
+    stream
+}
+
+/// Sends a request and reads its answer, which has no body.
+async fn ask(stream: &mut TcpStream) {
+    stream.write_all(b"GET /idle HTTP/1.1\r\nHost: test\r\n\r\n").await.expect("sent");
+    let (mut answer, mut byte) = (Vec::new(), [0]);
+    while !answer.ends_with(b"\r\n\r\n") {
+        let read = stream.read(&mut byte).await.expect("answered");
+        assert_eq!(read, 1, "closed after {:?}", String::from_utf8_lossy(&answer));
+        answer.push(byte[0]);
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+}
+
+async fn is_closed(stream: &mut TcpStream) -> bool {
+    let mut byte = [0];
+    let closed = tokio::time::timeout(Duration::from_secs(10), stream.read(&mut byte));
+    matches!(closed.await.expect("closed"), Ok(0) | Err(_))
+}
+
+#[tokio::test]
+async fn beyond_the_limit_the_connection_that_has_waited_longest_makes_room() {
+    let (entered, leave) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let busy = {
+        let (entered, leave) = (Arc::clone(&entered), Arc::clone(&leave));
+        move || async move {
+            entered.notify_one();
+            leave.notified().await;
+        }
+    };
+    let router = Router::new().route("/busy", get(busy)).route("/idle", get(|| async {}));
+    let limits = ServeLimits { connections: 3, ..ServeLimits::default() };
+    let served = start(router, limits);
+    let addr = served.addr;
+    let answering = tokio::spawn(async move { request(addr, "GET", "/busy").await });
+    entered.notified().await;
+    // Neither one that says nothing nor one in the middle of a header keeps its place.
+    let mut silent = TcpStream::connect(addr).await.expect("connected");
+    let mut half = TcpStream::connect(addr).await.expect("connected");
+    half.write_all(b"GET / HTTP/1.1\r\nHost").await.expect("sent");
+    let first = &mut idle(addr).await;
+    let second = &mut idle(addr).await;
+    assert!(is_closed(&mut silent).await && is_closed(&mut half).await);
+    let third = &mut idle(addr).await;
+    assert!(is_closed(first).await);
+    ask(third).await;
+    for _ in 0..100 {
+        idle(addr).await;
+    }
+    assert!(is_closed(second).await && is_closed(third).await);
+    leave.notify_one();
+    assert!(answering.await.expect("no panic").starts_with("HTTP/1.1 200"));
+    served.trigger.request();
+    served.ended.await.expect("no panic").expect("ended well");
+}
+
+#[tokio::test]
+async fn when_all_connections_are_busy_a_new_one_waits_for_the_first_that_is_not() {
+    let leave = Arc::new(tokio::sync::Semaphore::new(0));
+    let entered = Arc::new(Notify::new());
+    let busy = {
+        let (entered, leave) = (Arc::clone(&entered), Arc::clone(&leave));
+        move || async move {
+            entered.notify_one();
+            leave.acquire().await.expect("open").forget();
+        }
+    };
+    let router = Router::new().route("/busy", get(busy)).route("/idle", get(|| async {}));
+    let served = start(router, ServeLimits { connections: 1, ..ServeLimits::default() });
+    let mut kept = TcpStream::connect(served.addr).await.expect("connected");
+    kept.write_all(b"GET /busy HTTP/1.1\r\nHost: test\r\n\r\n").await.expect("sent");
+    entered.notified().await;
+    let addr = served.addr;
+    let waiting = tokio::spawn(async move { request(addr, "GET", "/idle").await });
+    leave.add_permits(1);
+    assert!(waiting.await.expect("no panic").starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_take_its_answer_is_disconnected() {
+    struct Gone(Arc<Notify>);
+    impl Drop for Gone {
+        fn drop(&mut self) {
+            self.0.notify_one();
+        }
+    }
+    let gone = Arc::new(Notify::new());
+    let endless = {
+        let gone = Arc::clone(&gone);
+        move || async move {
+            let kept = Gone(gone);
+            let chunks = std::iter::repeat_with(move || {
+                _ = &kept;
+                Ok::<_, io::Error>(vec![0_u8; 1 << 20])
+            });
+            axum::body::Body::from_stream(futures_util::stream::iter(chunks))
+        }
+    };
+    let limits = ServeLimits { write: Duration::from_millis(50), ..ServeLimits::default() };
+    let served = start(Router::new().route("/endless", get(endless)), limits);
+    let mut stream = TcpStream::connect(served.addr).await.expect("connected");
+    stream.write_all(b"GET /endless HTTP/1.1\r\nHost: test\r\n\r\n").await.expect("sent");
+    let given_up = tokio::time::timeout(Duration::from_secs(10), gone.notified());
+    given_up.await.expect("the answer is given up");
+}
+
 #[tokio::test]
 async fn the_admin_listener_shows_metrics_liveness_and_why_the_service_is_not_ready() {
     let registry = Registry::new();

@@ -1,6 +1,11 @@
 //! A service's own HTTP listener: how its routes are finished and served.
 
-use crate::{Problem, Shutdown, telemetry};
+mod connections;
+mod serve;
+
+pub use serve::{ServeLimits, serve};
+
+use crate::{Problem, telemetry};
 use axum::{
     Router,
     extract::{MatchedPath, Request, State},
@@ -8,40 +13,13 @@ use axum::{
     middleware::{self, Next},
     response::Response,
 };
-use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
 use prometheus::{HistogramOpts, HistogramVec, Registry};
-use std::{io, pin::pin, time::Duration};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    task::JoinSet,
-    time::Instant,
-};
+use tokio::time::Instant;
 use tracing::{Instrument, field};
 
 /// The OpenTelemetry convention's buckets for HTTP, seconds.
 const BUCKETS: [f64; 14] =
     [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
-
-/// How long the server waits for its clients.
-#[derive(Clone, Copy, Debug)]
-pub struct ServeLimits {
-    /// For a request's header to be complete, counted from the connection's start or the answer
-    /// before: it also closes idle connections. Longer than the idle time of usual load balancers
-    /// (60 s), which would otherwise send into a connection that is just being closed.
-    pub header_read: Duration,
-    /// For open requests to end once the shutdown is requested; what is open then is cut.
-    pub drain: Duration,
-}
-
-impl Default for ServeLimits {
-    fn default() -> Self {
-        Self { header_read: Duration::from_secs(75), drain: Duration::from_secs(10) }
-    }
-}
 
 /// Finishes a service's routes: 404 and 405 as [`Problem`]s, a span per request that continues the
 /// caller's trace, and the metric
@@ -64,63 +42,6 @@ pub fn routes(routes: Router, registry: &Registry) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn_with_state(durations, observe))
-}
-
-/// Serves HTTP/1.1 until the shutdown is requested, then lets open requests end within the limit.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    shutdown: Shutdown,
-    limits: ServeLimits,
-) -> io::Result<()> {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            () = shutdown.requested() => break,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(connection(stream, router.clone(), shutdown.clone(), limits));
-                }
-                Err(error) => accept_failed(&error).await,
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
-    drop(listener);
-    let ended = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(limits.drain, ended).await.is_err() {
-        tracing::warn!(open = connections.len(), "connections are cut that did not end in time");
-        connections.shutdown().await;
-    }
-    Ok(())
-}
-
-async fn connection(stream: TcpStream, router: Router, shutdown: Shutdown, limits: ServeLimits) {
-    // Answers are small and complete: waiting to fill a packet only delays them.
-    let _ = stream.set_nodelay(true);
-    let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(limits.header_read);
-    let mut served =
-        pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
-    let ended = tokio::select! {
-        ended = served.as_mut() => ended,
-        () = shutdown.requested() => {
-            served.as_mut().graceful_shutdown();
-            served.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended early");
-    }
-}
-
-/// Out of file descriptors, most likely: trying again at once would spin.
-async fn accept_failed(error: &io::Error) {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    if !matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
-        tracing::error!(%error, "accepting a connection failed");
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
 }
 
 async fn observe(State(durations): State<HistogramVec>, request: Request, next: Next) -> Response {
