@@ -1,6 +1,10 @@
 //! Reading a request's body within bounds of size and time.
 
-use crate::problem::Refusal;
+use crate::{
+    problem::Refusal,
+    publisher::PublishError,
+    room::{Reserved, Room},
+};
 use axum::{
     body::{Body, Bytes},
     http::{HeaderMap, Request, header},
@@ -16,8 +20,11 @@ const LARGEST_DISCARDED: usize = 16 * LARGEST;
 /// For the whole body to arrive.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The body of a request that says it is JSON.
-pub(crate) async fn read_json(request: Request<Body>) -> Result<Bytes, Refusal> {
+/// The body of a request that says it is JSON, and the room that it takes.
+pub(crate) async fn read_json(
+    request: Request<Body>,
+    room: &Room,
+) -> Result<(Bytes, Reserved), Refusal> {
     let (head, body) = request.into_parts();
     if !is_json(&head.headers) {
         return Err(Refusal::MediaType);
@@ -26,11 +33,12 @@ pub(crate) async fn read_json(request: Request<Body>) -> Result<Bytes, Refusal> 
     if announced(&head.headers) > LARGEST && head.headers.contains_key(header::EXPECT) {
         return Err(Refusal::TooLarge);
     }
-    tokio::time::timeout(TIMEOUT, read(body)).await.unwrap_or(Err(Refusal::BodyTimeout))
+    tokio::time::timeout(TIMEOUT, read(body, room)).await.unwrap_or(Err(Refusal::BodyTimeout))
 }
 
-async fn read(mut body: Body) -> Result<Bytes, Refusal> {
-    let mut kept = Vec::new();
+async fn read(mut body: Body, room: &Room) -> Result<(Bytes, Reserved), Refusal> {
+    let mut kept = Some((Vec::new(), room.part()));
+    let mut refusal = Refusal::TooLarge;
     let mut length = 0_usize;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Refusal::BodyBroken)?;
@@ -41,11 +49,18 @@ async fn read(mut body: Body) -> Result<Bytes, Refusal> {
         if length > LARGEST_DISCARDED {
             break;
         }
-        if length <= LARGEST {
-            kept.extend_from_slice(&data);
+        let Some((bytes, reserved)) = &mut kept else { continue };
+        if length > LARGEST {
+            kept = None;
+        } else if reserved.grow(data.len()).is_err() {
+            kept = None;
+            refusal = Refusal::Publish(PublishError::Overloaded);
+        } else {
+            bytes.extend_from_slice(&data);
         }
     }
-    if length > LARGEST { Err(Refusal::TooLarge) } else { Ok(kept.into()) }
+    let (bytes, reserved) = kept.ok_or(refusal)?;
+    Ok((bytes.into(), reserved))
 }
 
 /// `application/json` or a `+json` type, whatever its parameters.

@@ -18,6 +18,7 @@ mod metrics;
 mod order;
 mod problem;
 mod publisher;
+mod room;
 mod routes;
 mod service;
 mod settings;

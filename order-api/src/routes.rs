@@ -6,6 +6,7 @@ use crate::{
     order::{FieldError, Order, OrderError, limits},
     problem::Refusal,
     publisher::{PreparedOrder, PublishError, Publisher, QueueType},
+    room::Room,
 };
 use axum::{
     Router,
@@ -27,6 +28,8 @@ const KEYED_ORDERS: Uuid = uuid!("b3a5d8a4-52f5-4b9d-8c0b-6f6f0c7f6a55");
 pub(crate) struct Api {
     pub(crate) publisher: Publisher,
     pub(crate) metrics: Metrics,
+    /// For the bytes of all orders in hand.
+    pub(crate) room: Room,
     /// What stands before the path of `Location`; empty for a relative reference.
     pub(crate) delivery_base_url: String,
 }
@@ -71,7 +74,7 @@ async fn accept(State(api): State<Api>, request: Request) -> Result<Response, Pr
 
 async fn take(api: &Api, request: Request) -> Result<(QueueType, OrderEvent, String), Refusal> {
     let (asked, mut errors) = asked(request.uri(), request.headers());
-    let body = body::read_json(request).await?;
+    let (body, reserved) = body::read_json(request, &api.room).await?;
     let order = match Order::from_json(&body) {
         Ok(order) if errors.is_empty() => order,
         Ok(_) => return Err(Refusal::Invalid(errors)),
@@ -95,6 +98,7 @@ async fn take(api: &Api, request: Request) -> Result<(QueueType, OrderEvent, Str
         queue: asked.queue,
         group_id: message_group_id(&event.customer_id),
         body: json.clone(),
+        reserved,
     };
     match api.publisher.publish(prepared).await {
         Ok(confirmed) => {

@@ -3,6 +3,7 @@
 use crate::{
     metrics::Metrics,
     publisher::{self, Publisher},
+    room::Room,
     routes::{self, Api},
     settings::Settings,
 };
@@ -25,8 +26,10 @@ pub struct Service {
     readiness: Readiness,
     publisher: Publisher,
     metrics: Metrics,
+    room: Room,
     queues: Vec<AwsQueue>,
     drain: Duration,
+    connections: usize,
     delivery_base_url: String,
 }
 
@@ -54,7 +57,9 @@ impl Service {
             readiness: Readiness::new(),
             publisher: Publisher::new(&connection, queues, settings.publish, &metrics),
             queues: urls.iter().map(|url| connection.queue(url, None)).collect(),
+            room: Room::new(settings.publish.buffer_bytes),
             drain: settings.publish.timeout + DRAIN_MARGIN,
+            connections: settings.connections,
             delivery_base_url: base(settings.delivery_base_url),
             registry,
             metrics,
@@ -101,10 +106,15 @@ impl Service {
         let api = Api {
             publisher: self.publisher.clone(),
             metrics: self.metrics,
+            room: self.room,
             delivery_base_url: self.delivery_base_url,
         };
         let router = service_kit::routes(routes::router(api), &self.registry);
-        let limits = ServeLimits { drain: self.drain, ..ServeLimits::default() };
+        let limits = ServeLimits {
+            connections: self.connections,
+            drain: self.drain,
+            ..ServeLimits::default()
+        };
         let served = service_kit::serve(self.listener, router, shutdown, limits).await;
 
         // Sends whose clients went away are under way even now.

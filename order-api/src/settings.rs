@@ -15,6 +15,8 @@ pub struct Settings {
     pub aws: AwsAccess,
     /// The queues; orders go to `standard` and `fifo`.
     pub queues: QueueUrls,
+    /// Connections served at once.
+    pub connections: usize,
     /// How much is published at once, and for how long.
     pub publish: PublishSettings,
     /// What stands before the path in `Location`; nothing: a relative reference.
@@ -32,7 +34,7 @@ pub struct PublishSettings {
     pub linger: Duration,
     /// Orders in hand; further ones are turned away.
     pub buffer_orders: usize,
-    /// Bytes of their messages.
+    /// Bytes of the orders in hand, those that are being read among them.
     pub buffer_bytes: usize,
 }
 
@@ -41,11 +43,12 @@ impl Settings {
     pub fn table() -> Vec<Setting> {
         let mut table = listeners("0.0.0.0:8080", "0.0.0.0:9080");
         table.extend([
+            Setting::new("MAX_CONNECTIONS", "4096", "16 to 100000", "Connections served at once; beyond that the one that has waited longest for a request is closed for a new one"),
             Setting::new("PUBLISH_TIMEOUT", "5s", "100ms to 60s", "Time that SQS has to confirm an order before the client is told to try again"),
             Setting::new("PUBLISH_CONCURRENCY", "64", "1 to 1000", "Calls to SQS at once, for each queue"),
             Setting::new("PUBLISH_LINGER", "1ms", "0ms to 1s", "Time that an order waits for others to share its call while another call is under way"),
             Setting::new("PUBLISH_BUFFER_ORDERS", "4096", "1 to 100000", "Orders that are being sent or wait for that; further ones are answered with 503"),
-            Setting::new("PUBLISH_BUFFER_BYTES", "16777216", "1048576 to 1073741824", "Bytes of their messages; further ones are answered with 503"),
+            Setting::new("PUBLISH_BUFFER_BYTES", "16777216", "1048576 to 1073741824", "Bytes of the orders that are being read, wait or are being sent; further ones are answered with 503"),
             Setting::optional("DELIVERY_BASE_URL", "an http or https URL", "Base of the Location that an accepted order is given, where the delivery worker's API is reached; when not set, the Location is a path"),
         ]);
         table.extend(common());
@@ -61,6 +64,7 @@ impl Settings {
             admin: reader.socket_addr("ADMIN_ADDR"),
             aws: common.aws,
             queues: common.queues,
+            connections: reader.number("MAX_CONNECTIONS", 16..=100_000),
             publish: PublishSettings {
                 timeout: reader
                     .duration("PUBLISH_TIMEOUT", Duration::from_millis(100)..=seconds(60)),

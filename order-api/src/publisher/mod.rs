@@ -18,7 +18,7 @@ mod watch;
 
 pub(crate) use watch::watch;
 
-use crate::{body::LARGEST, metrics::Metrics, settings::PublishSettings};
+use crate::{body::LARGEST, metrics::Metrics, room::Reserved, settings::PublishSettings};
 use queue::{Calls, Submitted};
 use send::{Message, Sender};
 use service_kit::{settings::QueueUrls, telemetry};
@@ -59,7 +59,7 @@ impl QueueType {
 }
 
 /// An order that is ready to be sent.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct PreparedOrder {
     /// Also the deduplication id on FIFO.
     pub(crate) order_id: Uuid,
@@ -69,6 +69,8 @@ pub(crate) struct PreparedOrder {
     pub(crate) group_id: String,
     /// The message's body.
     pub(crate) body: String,
+    /// Its room, kept until its fate is known.
+    pub(crate) reserved: Reserved,
 }
 
 /// SQS has the message.
@@ -144,7 +146,6 @@ struct Entrance {
 struct Buffer {
     orders: Arc<Semaphore>,
     most_orders: u32,
-    bytes: Arc<Semaphore>,
     metrics: Metrics,
 }
 
@@ -152,7 +153,7 @@ struct Buffer {
 #[derive(Debug)]
 struct Admitted {
     _order: OwnedSemaphorePermit,
-    _bytes: OwnedSemaphorePermit,
+    _bytes: Reserved,
     metrics: Metrics,
 }
 
@@ -195,7 +196,6 @@ impl Publisher {
             buffer: Buffer {
                 orders: Arc::new(Semaphore::new(settings.buffer_orders)),
                 most_orders: settings.buffer_orders as u32,
-                bytes: Arc::new(Semaphore::new(settings.buffer_bytes)),
                 metrics: metrics.clone(),
             },
             timeout: settings.timeout,
@@ -242,7 +242,7 @@ impl Publisher {
         if message.size() > LARGEST {
             return Err(PublishError::TooLarge);
         }
-        let admitted = self.buffer.admit(message.size()).ok_or(PublishError::Overloaded)?;
+        let admitted = self.buffer.admit(order.reserved).ok_or(PublishError::Overloaded)?;
         let (fate, told) = oneshot::channel();
         let under_way = Arc::new(AtomicBool::new(false));
         let submitted = Submitted {
@@ -290,9 +290,8 @@ impl Publisher {
 
 impl Buffer {
     /// None when it is full.
-    fn admit(&self, size: usize) -> Option<Admitted> {
+    fn admit(&self, bytes: Reserved) -> Option<Admitted> {
         let order = Arc::clone(&self.orders).try_acquire_owned().ok()?;
-        let bytes = Arc::clone(&self.bytes).try_acquire_many_owned(size as u32).ok()?;
         self.metrics.buffered(1);
         Some(Admitted { _order: order, _bytes: bytes, metrics: self.metrics.clone() })
     }

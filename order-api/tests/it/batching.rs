@@ -5,7 +5,7 @@ use crate::{
     harness::{Api, FakeSqs, ORDER, confirmed, open, post, read_answer, refused, until},
 };
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 const JSON: [(&str, &str); 1] = [("Content-Type", "application/json")];
 
@@ -191,4 +191,34 @@ fn many_items(count: usize) -> String {
     let name = "y".repeat(1000);
     let item = format!(r#"{{"productId":"p","productName":"{name}","quantity":1,"price":1}},"#);
     item.repeat(count)
+}
+
+#[tokio::test]
+async fn bodies_that_are_being_read_take_room_too_and_give_it_back() {
+    let sqs = FakeSqs::start().await;
+    let api = Api::start(sqs.addr, &[("PUBLISH_BUFFER_BYTES", "1048576")]).await;
+    let large = ORDER.replacen("\"items\":[", &format!("\"items\":[{}", many_items(600)), 1);
+    // All but the last byte.
+    let (almost, last) = large.split_at(large.len() - 1);
+    let head = format!(
+        "POST /api/orders HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        large.len()
+    );
+    let mut slow = TcpStream::connect(api.addr).await.expect("connected");
+    slow.write_all(head.as_bytes()).await.expect("sent");
+    slow.write_all(almost.as_bytes()).await.expect("sent");
+    until("the slow one's bytes are there", async || {
+        let answer = post(api.addr, "", &large).await;
+        if answer.status == 503 {
+            assert_unavailable(&answer, "overloaded");
+        }
+        answer.status == 503
+    })
+    .await;
+    assert_eq!(post(api.addr, "", ORDER).await.status, 202, "small ones still have room");
+    slow.write_all(last.as_bytes()).await.expect("sent");
+    assert_eq!(read_answer(&mut slow).await.status, 202);
+    assert_eq!(post(api.addr, "", &large).await.status, 202, "the room is free again");
+    api.stop().await;
 }

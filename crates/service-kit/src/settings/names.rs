@@ -26,6 +26,7 @@ pub const FLEET_NAMES: &[&str] = &[
     "OTEL_TRACES_SAMPLER",
     "OTEL_TRACES_SAMPLER_ARG",
     // order-api
+    "MAX_CONNECTIONS",
     "PUBLISH_TIMEOUT",
     "PUBLISH_CONCURRENCY",
     "PUBLISH_LINGER",
