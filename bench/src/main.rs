@@ -5,9 +5,11 @@
 
 #![expect(clippy::print_stdout, reason = "a command-line tool prints its results")]
 
+mod api;
 mod chaos;
 mod d1;
 mod g1;
+mod http;
 mod idle;
 mod load;
 mod process;
@@ -38,6 +40,9 @@ const USAGE: &str = "usage: cargo run --release -p bench -- <what> [--quick]
   w4    calls per message, and of an idle consumer
   g1    cost per message by backlog and groups
   d1    SIGTERM under load: time to exit, messages left behind
+
+  a1    what the order API adds to a bare SendMessage at half load
+  a2    the order API at saturation against itself with a call per order; its memory
 
   chaos [--orders N] [--seed S] [--keep]
         the whole fleet as processes that are killed, stopped and paused at random while N
@@ -70,6 +75,8 @@ fn main() -> ExitCode {
         "w3" => on_runtime(w3::run(quick)),
         "w4" => on_runtime(w4::run(quick)),
         "g1" => on_runtime(g1::run(quick)),
+        "a1" => on_runtime(api::a1::run(quick)),
+        "a2" => on_runtime(api::a2::run(quick)),
         "d1" => on_runtime(d1::run(quick)),
         _ => {
             return usage();

@@ -97,6 +97,23 @@ impl Process {
         Ok(Self(child))
     }
 
+    /// Starts a binary alone on the measured core.
+    pub(crate) fn start_on_measured_core(
+        binary: &Path,
+        env: &BTreeMap<&str, String>,
+    ) -> anyhow::Result<Self> {
+        let child = Command::new("taskset")
+            .args(["--cpu-list", &measured_core()?.to_string()])
+            .arg(binary)
+            .env_clear()
+            .envs(env.iter().map(|(name, value)| (*name, value)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("taskset, of util-linux, is needed")?;
+        Ok(Self(child))
+    }
+
     /// Starts this very program in another role, alone on the measured core, with a conversation over its
     /// standard input and output.
     pub(crate) fn start_measured(arguments: &[&str]) -> anyhow::Result<Self> {

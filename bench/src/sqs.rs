@@ -141,11 +141,24 @@ impl Connection {
 
     /// Holds up each call that a consumer makes by so much.
     pub(crate) async fn hold_up(&mut self, latency: Duration) -> anyhow::Result<()> {
+        let consumers = ["ReceiveMessage", "DeleteMessageBatch", "ChangeMessageVisibilityBatch"];
+        self.hold_up_operations(&consumers, latency).await
+    }
+
+    /// Holds up each call that a producer makes by so much.
+    pub(crate) async fn hold_up_sends(&mut self, latency: Duration) -> anyhow::Result<()> {
+        self.hold_up_operations(&["SendMessage", "SendMessageBatch"], latency).await
+    }
+
+    async fn hold_up_operations(
+        &mut self,
+        operations: &[&str],
+        latency: Duration,
+    ) -> anyhow::Result<()> {
         let ms = latency.as_secs_f64() * 1e3;
-        let operations = ["ReceiveMessage", "DeleteMessageBatch", "ChangeMessageVisibilityBatch"];
-        let rule =
-            |operation| json!({ "operation": operation, "latency": { "kind": "fixed", "ms": ms } });
-        let faults = json!({ "seed": 1, "rules": operations.map(rule) });
+        let rule = |operation: &&str| json!({ "operation": operation, "latency": { "kind": "fixed", "ms": ms } });
+        let rules: Vec<Value> = operations.iter().map(rule).collect();
+        let faults = json!({ "seed": 1, "rules": rules });
         let request = Request::post("/_local/faults")
             .header("host", self.addr.to_string())
             .body(Full::new(Bytes::from(faults.to_string())))?;

@@ -2,6 +2,7 @@
 
 use crate::body::LARGEST;
 use service_kit::settings::{AwsAccess, QueueUrls, Reader, Setting, common, listeners};
+use sqs_consumer::MAX_BATCH;
 use std::{net::SocketAddr, time::Duration};
 
 /// What the API is built from.
@@ -30,6 +31,8 @@ pub struct PublishSettings {
     pub timeout: Duration,
     /// Calls to SQS under way at once, for each queue.
     pub concurrency: usize,
+    /// Orders in a call at most.
+    pub batch: usize,
     /// For which an order waits for others, while a call is under way.
     pub linger: Duration,
     /// Orders in hand; further ones are turned away.
@@ -46,6 +49,7 @@ impl Settings {
             Setting::new("MAX_CONNECTIONS", "4096", "16 to 100000", "Connections served at once; beyond that the one that has waited longest for a request is closed for a new one"),
             Setting::new("PUBLISH_TIMEOUT", "5s", "100ms to 60s", "Time that SQS has to confirm an order before the client is told to try again"),
             Setting::new("PUBLISH_CONCURRENCY", "64", "1 to 1000", "Calls to SQS at once, for each queue"),
+            Setting::new("PUBLISH_BATCH", "10", "1 to 10", "Orders that share a call to SQS at most"),
             Setting::new("PUBLISH_LINGER", "1ms", "0ms to 1s", "Time that an order waits for others to share its call while another call is under way"),
             Setting::new("PUBLISH_BUFFER_ORDERS", "4096", "1 to 100000", "Orders that are being sent or wait for that; further ones are answered with 503"),
             Setting::new("PUBLISH_BUFFER_BYTES", "16777216", "1048576 to 1073741824", "Bytes of the orders that are being read, wait or are being sent; further ones are answered with 503"),
@@ -69,6 +73,7 @@ impl Settings {
                 timeout: reader
                     .duration("PUBLISH_TIMEOUT", Duration::from_millis(100)..=seconds(60)),
                 concurrency: reader.number("PUBLISH_CONCURRENCY", 1..=1000),
+                batch: reader.number("PUBLISH_BATCH", 1..=MAX_BATCH),
                 linger: reader.duration("PUBLISH_LINGER", Duration::ZERO..=seconds(1)),
                 buffer_orders: reader.number("PUBLISH_BUFFER_ORDERS", 1..=100_000),
                 buffer_bytes: reader.number("PUBLISH_BUFFER_BYTES", LARGEST..=1 << 30),

@@ -19,9 +19,10 @@ use tokio::{
 };
 use uuid::Uuid;
 
+use crate::http::Client;
+
 use super::{
     fleet::Addresses,
-    http::Client,
     orders::{Book, Draws, Order, customer_name},
 };
 

@@ -7,7 +7,6 @@ mod attempt;
 mod audit;
 mod findings;
 mod fleet;
-mod http;
 mod load;
 mod monkey;
 mod orders;

@@ -7,10 +7,8 @@ use hyper::{Request, body::Bytes};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{
-    fleet::{Addresses, FIFO, FIFO_DLQ, STANDARD, STANDARD_DLQ},
-    http::Client,
-};
+use super::fleet::{Addresses, FIFO, FIFO_DLQ, STANDARD, STANDARD_DLQ};
+use crate::http::Client;
 
 /// How often an operation is refused.
 const ERROR_RATE: f64 = 0.05;

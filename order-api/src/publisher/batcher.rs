@@ -13,7 +13,7 @@
 use super::{Confirmed, PublishError};
 use crate::body::LARGEST;
 use rand::{RngExt, rngs::SmallRng};
-use sqs_consumer::{MAX_BATCH, QueueError};
+use sqs_consumer::QueueError;
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
@@ -58,10 +58,20 @@ pub(super) enum Answer {
 /// An order and what is known of it.
 pub(super) type Fate<T> = (T, Result<Confirmed, PublishError>);
 
+/// Of the calls.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// Calls under way at once.
+    pub(super) calls: usize,
+    /// Messages in a call.
+    pub(super) batch: usize,
+    /// For which an order waits for others while a call is under way.
+    pub(super) linger: Duration,
+}
+
 #[derive(Debug)]
 pub(super) struct Batcher<T> {
-    most_calls: usize,
-    linger: Duration,
+    bounds: Bounds,
     calls: usize,
     /// What may be sent now, in turn.
     ready: VecDeque<Ready<T>>,
@@ -95,10 +105,9 @@ struct Load {
 }
 
 impl<T: Outgoing> Batcher<T> {
-    pub(super) fn new(most_calls: usize, linger: Duration, random: SmallRng) -> Self {
+    pub(super) fn new(bounds: Bounds, random: SmallRng) -> Self {
         Self {
-            most_calls,
-            linger,
+            bounds,
             calls: 0,
             ready: VecDeque::new(),
             waiting: Load::default(),
@@ -135,7 +144,7 @@ impl<T: Outgoing> Batcher<T> {
             let ready = rest.remove();
             self.is_ready(ready);
         }
-        while self.calls < self.most_calls && self.begins_at()? <= now {
+        while self.calls < self.bounds.calls && self.begins_at()? <= now {
             let entries = self.fill(now);
             if !entries.is_empty() {
                 self.calls += 1;
@@ -147,7 +156,7 @@ impl<T: Outgoing> Batcher<T> {
 
     /// When [`next_call`](Self::next_call) is to be asked again, if nothing else happens.
     pub(super) fn next_wakeup(&self) -> Option<Instant> {
-        let next = self.begins_at().filter(|_| self.calls < self.most_calls);
+        let next = self.begins_at().filter(|_| self.calls < self.bounds.calls);
         let rested = self.resting.first_key_value().map(|((until, _), _)| *until);
         next.into_iter().chain(rested).min()
     }
@@ -275,14 +284,14 @@ impl<T: Outgoing> Batcher<T> {
             Ready::One(entry) => entry,
             Ready::Lane(group) => self.lanes[group].entries.front().expect("lanes are not empty"),
         };
-        let full = self.waiting.messages >= MAX_BATCH || self.waiting.bytes >= LARGEST;
+        let full = self.waiting.messages >= self.bounds.batch || self.waiting.bytes >= LARGEST;
         let at_once = self.calls == 0 || full;
-        Some(if at_once { first.arrived } else { first.arrived + self.linger })
+        Some(if at_once { first.arrived } else { first.arrived + self.bounds.linger })
     }
 
     /// As many messages as a call takes, of those whose turn it is.
     fn fill(&mut self, now: Instant) -> Vec<Entry<T>> {
-        let mut call = Filling { entries: Vec::with_capacity(MAX_BATCH), bytes: 0 };
+        let mut call = Filling { most: self.bounds.batch, entries: Vec::new(), bytes: 0 };
         while let Some(ready) = self.ready.pop_front() {
             match ready {
                 Ready::One(entry) if !entry.order.is_wanted(now) => {
@@ -335,6 +344,7 @@ impl<T: Outgoing> Batcher<T> {
 
 /// A call that is being put together.
 struct Filling<T> {
+    most: usize,
     entries: Vec<Entry<T>>,
     bytes: usize,
 }
@@ -342,7 +352,7 @@ struct Filling<T> {
 impl<T: Outgoing> Filling<T> {
     fn takes(&self, entry: &Entry<T>) -> bool {
         let Some(first) = self.entries.first() else { return true };
-        self.entries.len() < MAX_BATCH
+        self.entries.len() < self.most
             && self.bytes + entry.order.size() <= LARGEST
             && !first.alone
             && !entry.alone

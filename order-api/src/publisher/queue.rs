@@ -2,7 +2,7 @@
 
 use super::{
     Admitted, Confirmed, Outcomes, PublishError,
-    batcher::{Answer, Batcher, Entry, Fate, Outgoing},
+    batcher::{Answer, Batcher, Bounds, Entry, Fate, Outgoing},
     send::{Message, Sender},
 };
 use crate::{metrics::Metrics, settings::PublishSettings};
@@ -68,7 +68,9 @@ pub(super) async fn run(
     mut submissions: mpsc::UnboundedReceiver<Submitted>,
 ) {
     let random: SmallRng = rand::make_rng();
-    let mut batcher = Batcher::new(settings.concurrency, settings.linger, random);
+    let PublishSettings { concurrency: calls_at_once, batch, linger, .. } = settings;
+    let bounds = Bounds { calls: calls_at_once, batch, linger };
+    let mut batcher = Batcher::new(bounds, random);
     let mut under_way: JoinSet<Ended> = JoinSet::new();
     let mut arrived = Vec::with_capacity(MOST_AT_ONCE);
     let mut open = true;

@@ -1,5 +1,6 @@
 use super::*;
 use rand::SeedableRng;
+use sqs_consumer::MAX_BATCH;
 use std::{cell::Cell, collections::BTreeSet, rc::Rc};
 
 const MS: Duration = Duration::from_millis(1);
@@ -31,8 +32,12 @@ fn order(number: usize, group: Option<&str>, size: usize) -> Numbered {
     Numbered { number, group: group.map(Into::into), size, given_up: Rc::default() }
 }
 
+fn bounds(calls: usize) -> Bounds {
+    Bounds { calls, batch: MAX_BATCH, linger: MS }
+}
+
 fn batcher(most_calls: usize) -> Batcher<Numbered> {
-    Batcher::new(most_calls, MS, SmallRng::seed_from_u64(1))
+    Batcher::new(bounds(most_calls), SmallRng::seed_from_u64(1))
 }
 
 fn numbers(entries: &[Entry<Numbered>]) -> Vec<usize> {
@@ -265,7 +270,7 @@ fn by_chance_each_order_has_one_fate_and_the_confirmed_ones_of_a_group_are_in_or
 fn random_run(seed: u64) {
     let mut random = SmallRng::seed_from_u64(seed);
     let (most_calls, ordered) = (random.random_range(1..5), random.random_bool(0.7));
-    let mut batcher = Batcher::new(most_calls, MS, SmallRng::seed_from_u64(seed));
+    let mut batcher = Batcher::new(bounds(most_calls), SmallRng::seed_from_u64(seed));
     let mut now = Instant::now();
     let mut calls: Vec<Vec<Entry<Numbered>>> = Vec::new();
     let mut orders: Vec<Numbered> = Vec::new();

@@ -17,19 +17,19 @@ use tokio::net::TcpStream;
 /// Nothing that is asked here takes this long unless its process hangs.
 const LONGEST: Duration = Duration::from_secs(20);
 
-pub(super) struct Client {
+pub(crate) struct Client {
     addr: SocketAddr,
     sender: Option<SendRequest<Full<Bytes>>>,
 }
 
 impl Client {
     /// A client that connects when it is first used.
-    pub(super) fn new(addr: SocketAddr) -> Self {
+    pub(crate) fn new(addr: SocketAddr) -> Self {
         Self { addr, sender: None }
     }
 
     /// Sends a request once; after an error the next one goes over a new connection.
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &mut self,
         request: Builder,
         body: impl Into<Bytes>,
@@ -50,7 +50,7 @@ impl Client {
         Ok(answer)
     }
 
-    pub(super) async fn get(&mut self, path: &str) -> anyhow::Result<Bytes> {
+    pub(crate) async fn get(&mut self, path: &str) -> anyhow::Result<Bytes> {
         let request = Request::get(path).header("accept", "application/json");
         let (status, body) = self.send(request, Bytes::new()).await?;
         ensure!(status.is_success(), "GET {path} answered {status}");
@@ -58,7 +58,7 @@ impl Client {
     }
 
     /// One SQS operation.
-    pub(super) async fn sqs(&mut self, operation: &str, body: &Value) -> anyhow::Result<Value> {
+    pub(crate) async fn sqs(&mut self, operation: &str, body: &Value) -> anyhow::Result<Value> {
         let request = Request::post("/")
             .header("content-type", "application/x-amz-json-1.0")
             .header("x-amz-target", format!("AmazonSQS.{operation}"));

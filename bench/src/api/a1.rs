@@ -1,0 +1,155 @@
+//! A1: what the API adds to a bare SendMessage, at half of the load that it can take.
+
+use std::{fmt::Write as _, sync::Arc, time::Duration};
+
+use anyhow::ensure;
+use hyper::{Request, body::Bytes, http::request::Builder};
+use serde_json::json;
+use tokio::{
+    sync::Mutex,
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+
+use super::{Api, closed_loop, order, quantile, request};
+use crate::{
+    http::Client,
+    process::{build, leave_the_measured_core},
+    results::Section,
+    role::fraction,
+    server::Server,
+    sqs::median,
+};
+
+/// Milliseconds that may be added to the median and to the slowest hundredth.
+const ADDED: [f64; 2] = [1.0, 3.0];
+/// Each with a connection of its own; with fewer than are busy at a time orders would queue for one.
+const CONNECTIONS: usize = 256;
+
+/// What is sent, and to whom.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    Bare,
+    Api,
+}
+
+pub(crate) async fn run(quick: bool) -> anyhow::Result<()> {
+    let binaries = build(&["local-sqs", "order-api"])?;
+    leave_the_measured_core()?;
+    let (orders, rounds) = if quick { (3_000, 1) } else { (30_000, 5) };
+    let mut text = String::from(
+        "| queue | round trip | orders/s | bare p50 | API p50 | added | bare p99 | API p99 | added |\n\
+         |---|---|---|---|---|---|---|---|---|\n",
+    );
+    let mut missed = Vec::new();
+    for queue_type in ["standard", "fifo"] {
+        for round_trip in [0, 10] {
+            let server = Server::start(&binaries)?;
+            let api = Api::start(&binaries, &server, 10)?;
+            // What it can take, without the round trip, which costs no processor.
+            closed_loop(&api, queue_type, 128, orders / 4).await?;
+            let began = Instant::now();
+            closed_loop(&api, queue_type, 128, orders).await?;
+            let rate = orders as f64 / began.elapsed().as_secs_f64() / 2.0;
+            server.connect().await?.hold_up_sends(Duration::from_millis(round_trip)).await?;
+            let mut quantiles: [[Vec<f64>; 2]; 2] = Default::default();
+            for round in 0..rounds {
+                for turn in 0..2 {
+                    let way = if (turn + round) % 2 == 0 { Way::Bare } else { Way::Api };
+                    let took = at_rate(&server, &api, way, queue_type, orders, rate).await?;
+                    let of = &mut quantiles[usize::from(way == Way::Api)];
+                    of[0].push(quantile(&took, 0.5));
+                    of[1].push(quantile(&took, 0.99));
+                }
+            }
+            let [bare, through] = quantiles;
+            write!(text, "| {queue_type} | {round_trip} ms | {rate:.0} |")?;
+            for (which, ((bare, through), most)) in bare.iter().zip(&through).zip(ADDED).enumerate()
+            {
+                let added = through.iter().zip(bare).map(|(through, bare)| through - bare);
+                let added = median(added.collect())?;
+                let (bare, through) = (median(bare.clone())?, median(through.clone())?);
+                write!(text, " {bare:.2} ms | {through:.2} ms | {added:.2} ms |")?;
+                println!("{queue_type}, {round_trip} ms: {added:.2} ms added to {bare:.2} ms");
+                if added > most {
+                    let what = ["p50", "p99"][which];
+                    missed.push(format!(
+                        "{added:.2} ms added to {what} on the {queue_type} queue, round trip {round_trip} ms"
+                    ));
+                }
+            }
+            writeln!(text)?;
+        }
+    }
+    writeln!(
+        text,
+        "\nOrders of 1,000 customers at half the rate that the API takes without a round trip, with exponential \
+         times between them, over {CONNECTIONS} connections; a time counts from when an order was due. Bare: the same \
+         orders, each sent by a SendMessage from the measuring process. The API is alone on a core, the rest on \
+         the other. Medians of {rounds} interleaved rounds of {orders} orders; what is added is that of each round. \
+         Wanted: at most {} ms and {} ms.",
+        ADDED[0], ADDED[1]
+    )?;
+    let command = "cargo run --release -p bench -- a1";
+    Section { title: "A1: what the order API adds at half load", command, text }
+        .conclude(quick, &missed)
+}
+
+/// Sends orders at a rate; how long each took since it was due.
+async fn at_rate(
+    server: &Server,
+    api: &Api,
+    way: Way,
+    queue_type: &'static str,
+    orders: usize,
+    rate: f64,
+) -> anyhow::Result<Vec<Duration>> {
+    let addr = if way == Way::Api { api.addr } else { server.addr };
+    let clients = (0..CONNECTIONS).map(|_| Client::new(addr)).collect();
+    let clients: Arc<Mutex<Vec<Client>>> = Arc::new(Mutex::new(clients));
+    let mut tasks = JoinSet::new();
+    let mut due = Instant::now() + Duration::from_millis(50);
+    let sqs = server.addr;
+    for number in 0..orders {
+        due += Duration::from_secs_f64(-(1.0 - fraction(number as u64, 4)).ln() / rate);
+        let client = clients.lock().await.pop();
+        sleep_until(due).await;
+        let Some(mut client) = client else {
+            anyhow::bail!("more than {CONNECTIONS} orders are under way at {rate:.0} per second");
+        };
+        let (request, body) = match way {
+            Way::Api => (request(queue_type), Bytes::from(order(number))),
+            Way::Bare => bare(sqs, queue_type, number),
+        };
+        let clients = Arc::clone(&clients);
+        tasks.spawn(async move {
+            let (status, body) = client.send(request, body).await?;
+            ensure!(status.is_success(), "{status}: {body:?}");
+            let took = due.elapsed();
+            clients.lock().await.push(client);
+            anyhow::Ok(took)
+        });
+    }
+    let mut all = Vec::with_capacity(orders);
+    while let Some(took) = tasks.join_next().await {
+        all.push(took??);
+    }
+    all.sort_unstable();
+    Ok(all)
+}
+
+fn bare(sqs: std::net::SocketAddr, queue_type: &str, number: usize) -> (Builder, Bytes) {
+    let queue = if queue_type == "fifo" { "order-queue.fifo" } else { "order-queue-standard" };
+    let mut message = json!({
+        "QueueUrl": format!("http://{sqs}/000000000000/{queue}"),
+        "MessageBody": order(number),
+        "MessageGroupId": format!("customer-{:04}", number % super::CUSTOMERS),
+    });
+    if queue_type == "fifo" {
+        message["MessageDeduplicationId"] = json!(uuid::Uuid::new_v4());
+    }
+    let request = Request::post("/")
+        .header("content-type", "application/x-amz-json-1.0")
+        .header("x-amz-target", "AmazonSQS.SendMessage");
+    (request, Bytes::from(message.to_string()))
+}
