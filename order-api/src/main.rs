@@ -4,6 +4,10 @@ use order_api::{Service, Settings};
 use service_kit::Program;
 use std::process::ExitCode;
 
+/// Small allocations by the hundred for each order: a tenth of the processor with the system's.
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     service_kit::run(Program {
         name: "order-api",

@@ -18,13 +18,14 @@ use axum::{
 use jiff::{Timestamp, Unit};
 use order_events::{OrderEvent, message_group_id};
 use service_kit::Problem;
+use std::sync::Arc;
 use uuid::{Uuid, uuid};
 
 /// Below which the ids of orders with an `Idempotency-Key` are made (UUID version 5, RFC 9562).
 const KEYED_ORDERS: Uuid = uuid!("b3a5d8a4-52f5-4b9d-8c0b-6f6f0c7f6a55");
 
 /// What the routes need.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Api {
     pub(crate) publisher: Publisher,
     pub(crate) metrics: Metrics,
@@ -44,7 +45,7 @@ pub(crate) fn router(api: Api) -> Router {
     Router::new()
         .route("/api/orders", post(accept))
         .route("/api/orders/health", get(health))
-        .with_state(api)
+        .with_state(Arc::new(api))
 }
 
 async fn health() -> Response {
@@ -52,7 +53,7 @@ async fn health() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], json).into_response()
 }
 
-async fn accept(State(api): State<Api>, request: Request) -> Result<Response, Problem> {
+async fn accept(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     match take(&api, request).await {
         Ok((queue, event, json)) => {
             api.metrics.accepted(queue);

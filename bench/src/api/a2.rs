@@ -34,7 +34,7 @@ struct Figures {
 pub(crate) async fn run(quick: bool) -> anyhow::Result<()> {
     let binaries = build(&["local-sqs", "order-api"])?;
     leave_the_measured_core()?;
-    let (orders, rounds) = if quick { (5_000, 1) } else { (60_000, 5) };
+    let (orders, rounds) = if quick { (20_000, 1) } else { (60_000, 5) };
     let mut text = String::from(
         "| queue | API | orders per CPU-second | of a call per order | orders/s | calls per order | p50 | p99 | memory |\n\
          |---|---|---|---|---|---|---|---|---|\n",

@@ -131,25 +131,30 @@ async fn call(calls: Arc<Calls>, entries: Vec<Entry<Submitted>>) -> Ended {
 impl Calls {
     fn note(&self, messages: usize, answer: &Answer, took: Duration) {
         let destination = self.sender.destination();
-        let mut troubled = false;
-        let mut note = |result: Result<(), &PublishError>, count: usize| {
-            let error_type = result.err().map_or("", PublishError::kind);
-            self.metrics.sent(destination, error_type, count);
-            match result {
-                Ok(()) => self.outcomes.succeeded.notify_waiters(),
-                Err(error) => troubled |= error.is_about_the_queue(),
-            }
-            error_type
+        let (mut confirmed, mut troubled) = (0, false);
+        let mut failed = |error: &PublishError, count: usize| {
+            troubled |= error.is_about_the_queue();
+            self.metrics.sent(destination, error.kind(), count);
         };
         let error_type = match answer {
-            Answer::Failed(error) => note(Err(error), messages),
+            Answer::Failed(error) => {
+                failed(error, messages);
+                error.kind()
+            }
             Answer::Each(results) => {
                 for result in results {
-                    note(result.as_ref().map(|_| ()), 1);
+                    match result {
+                        Ok(_) => confirmed += 1,
+                        Err(error) => failed(error, 1),
+                    }
                 }
                 ""
             }
         };
+        if confirmed > 0 {
+            self.metrics.sent(destination, "", confirmed);
+            self.outcomes.succeeded.notify_waiters();
+        }
         self.metrics.called(destination, error_type, messages, took);
         // No permit is kept for later: a look that follows knows better.
         if troubled {

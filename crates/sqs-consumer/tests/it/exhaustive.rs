@@ -177,14 +177,14 @@ fn full() -> Vec<Scene> {
             ..FIFO
         },
         Scene {
-            name: "four messages, a crash and a pause",
+            name: "three messages, a crash and a pause",
             troubles: Troubles { crashes: 1, pauses: 1, ..NONE },
-            ..FIFO
+            ..three
         },
         Scene {
-            name: "four messages, a loss and a pause",
+            name: "three messages, a loss and a pause",
             troubles: Troubles { losses: 1, pauses: 1, ..NONE },
-            ..FIFO
+            ..three
         },
         Scene {
             name: "four messages, a drain and a retry",
@@ -203,9 +203,9 @@ fn full() -> Vec<Scene> {
             ..FIFO
         },
         Scene {
-            name: "three messages, a refusal, a retry, a loss and a delay",
+            name: "a refusal, a retry, a loss and a delay",
             troubles: Troubles { refusals: 1, retries: 1, losses: 1, delays: 1, ..NONE },
-            ..three
+            ..one
         },
         Scene {
             name: "standard, four messages, a crash and a loss",
@@ -213,11 +213,11 @@ fn full() -> Vec<Scene> {
             ..standard
         },
         Scene {
-            name: "four messages, a crash, a loss and a pause",
+            name: "three messages, a crash, a loss and a pause",
             replaced: false,
             all_losses: false,
             troubles: Troubles { crashes: 1, losses: 1, pauses: 1, ..NONE },
-            ..FIFO
+            ..three
         },
     ]
 }
