@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, str::FromStr, time::Duration};
 
 use service_kit::settings::{Common, Reader, Setting, common, listeners};
+use sqs_consumer::scheduler::LONGEST_BACKOFF;
 
 use crate::{carrier::SimulatedTime, store::DatabaseUrl};
 
@@ -103,13 +104,13 @@ impl Settings {
             Setting::new(
                 "RETRY_BACKOFF",
                 "1s",
-                "1ms to 12h",
+                "1ms to 1h",
                 "Wait after a first failed attempt; doubles with each further one, with jitter",
             ),
             Setting::new(
                 "RETRY_BACKOFF_MAX",
                 "60s",
-                "1ms to 12h, not shorter than RETRY_BACKOFF",
+                "1ms to 1h, not shorter than RETRY_BACKOFF",
                 "Longest wait between attempts",
             ),
             Setting::new(
@@ -156,8 +157,8 @@ impl Settings {
                 .then(|| reader.number(GROUP_CONCURRENCY, 1..=10_000)),
             handler_timeout: reader.duration("HANDLER_TIMEOUT", SHORTEST..=LONGEST_HANDLER),
             drain_timeout: reader.duration("DRAIN_TIMEOUT", Duration::ZERO..=LONGEST),
-            retry_backoff: reader.duration("RETRY_BACKOFF", SHORTEST..=LONGEST),
-            retry_backoff_max: reader.duration("RETRY_BACKOFF_MAX", SHORTEST..=LONGEST),
+            retry_backoff: reader.duration("RETRY_BACKOFF", SHORTEST..=LONGEST_BACKOFF),
+            retry_backoff_max: reader.duration("RETRY_BACKOFF_MAX", SHORTEST..=LONGEST_BACKOFF),
         };
         let mut carrier_timeout = reader.duration("CARRIER_TIMEOUT", SHORTEST..=LONGEST_CARRIER);
         // A default gives way to what is set; only two settings can contradict each other.

@@ -16,6 +16,13 @@ pub const MAX_LEASE: Duration = Duration::from_hours(12);
 /// Kept free before [`MAX_LEASE`], for the difference between our clock's start and the server's.
 const CAP_MARGIN: Duration = Duration::from_mins(1);
 
+/// Kept free of a lease that cannot be extended, to stop the handler and give the message back.
+const GIVE_BACK_MARGIN: Duration = Duration::from_secs(30);
+
+/// The longest that a handler may take: a lease from its receive to where it is given up.
+pub const LONGEST_WORK: Duration =
+    Duration::from_secs(MAX_LEASE.as_secs() - CAP_MARGIN.as_secs() - GIVE_BACK_MARGIN.as_secs());
+
 /// The lease of one message under one receipt handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lease {
@@ -45,6 +52,12 @@ impl Lease {
     /// failed extension can be tried again.
     pub fn renew_at(&self) -> Time {
         self.deadline - self.visibility / 3
+    }
+
+    /// When to give it up if it cannot be extended: what is left then is for the handler to stop and
+    /// for the message to go back.
+    pub fn give_up_at(&self) -> Time {
+        self.deadline - GIVE_BACK_MARGIN.min(self.visibility / 3)
     }
 
     /// For how long to extend if asked at `now`, in whole seconds; none once the cap leaves nothing

@@ -69,6 +69,7 @@ mod time;
 
 pub use consumer::{Activity, Consumer, Drained, Health, Settings, SettingsError};
 pub use handler::{Attempt, Handler, Verdict};
+pub use lease::LONGEST_WORK;
 pub use metrics::{Metrics, QueueMetrics};
 pub use queue::{
     AttributeValue, BatchResult, DeadLetter, MAX_BATCH, Message, Queue, QueueAttributes,

@@ -82,19 +82,19 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
         // Boxed here: the runtime would move it about ten times before it is done.
         let task = tokio::spawn(Box::pin(async move {
             let started = Instant::now();
-            // A handler may panic before it has made its future.
+            // A handler may panic before it has made its future, and when that is dropped.
             let work = async { handler.handle(&message, attempt).await };
-            let work = AssertUnwindSafe(work).catch_unwind();
-            let interrupted = match timeout(limit, work).await {
+            let work = AssertUnwindSafe(async { timeout(limit, work).await });
+            let interrupted = match work.catch_unwind().await {
                 Ok(Ok(verdict)) => {
                     let took = started.elapsed();
                     _ = facts.send(Fact::Finished { ticket, start, took, verdict });
                     return;
                 }
-                Ok(Err(panic)) => {
+                Err(panic) => {
                     DeadLetter { reason: panic_reason, detail: panic_text(panic.as_ref()) }
                 }
-                Err(_) => DeadLetter {
+                Ok(Err(_)) => DeadLetter {
                     reason: timeout_reason,
                     detail: format!("the handler took longer than {limit:?}"),
                 },
@@ -129,25 +129,32 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
     }
 
     /// Waits for handlers that were told to stop: others could have the message before they do. One that
-    /// does not stop, since it does not await anything, keeps its batch from being sent.
-    pub(super) fn give_back(
-        &self,
-        entries: Vec<(Ticket, Duration)>,
-        handles: Vec<(ReceiptHandle, Duration)>,
-        stopping: Vec<AbortHandle>,
-    ) {
+    /// does not stop, since it does not await anything, holds up its own message only.
+    pub(super) fn give_back(&self, returns: Vec<Return>) {
         let queue = self.queue.clone();
-        self.spawn(async move {
-            let count = handles.len();
-            let results = if have_stopped(&stopping).await {
-                batch(queue.change_visibility(handles), count).await
-            } else {
-                vec![Err(QueueError::Unavailable("its handler does not stop".to_owned())); count]
-            };
-            let tickets = entries.into_iter().map(|(ticket, _)| ticket);
-            let answers =
-                tickets.zip(&results).map(|(ticket, result)| (ticket, answer("return", result)));
-            Fact::Returned { answers: answers.collect() }
+        let facts = self.facts.clone();
+        tokio::spawn(async move {
+            let (mut stopped, mut others) = (Vec::new(), returns);
+            for patience in [PROMPT, PATIENCE] {
+                all_stopped(&others, patience).await;
+                let ended = others.extract_if(.., |entry| entry.handler_has_stopped());
+                stopped.extend(ended);
+                if !stopped.is_empty() {
+                    let (tickets, handles): (Vec<_>, Vec<_>) =
+                        stopped.drain(..).map(|r| (r.ticket, (r.handle, r.visibility))).unzip();
+                    let results = batch(queue.change_visibility(handles), tickets.len()).await;
+                    let answers = tickets.into_iter().zip(&results);
+                    let answers =
+                        answers.map(|(ticket, result)| (ticket, answer("return", result)));
+                    _ = facts.send(Fact::Returned { answers: answers.collect() });
+                }
+                if others.is_empty() {
+                    return;
+                }
+            }
+            warn!(messages = others.len(), "handlers that were told to stop have not");
+            let answers = others.iter().map(|entry| (entry.ticket, Answer::NotMade)).collect();
+            _ = facts.send(Fact::Returned { answers });
         });
     }
 
@@ -200,26 +207,46 @@ async fn remember(
     error!(message_id, attempt = number, reason, detail, "the handler was interrupted");
     let letter = interrupted.clone();
     let remember = async { handler.interrupted(message, attempt, took, letter).await };
-    match timeout(limit, AssertUnwindSafe(remember).catch_unwind()).await {
+    let remember = AssertUnwindSafe(async { timeout(limit, remember).await });
+    match remember.catch_unwind().await {
         Ok(Ok(verdict)) => verdict,
-        Ok(Err(_)) => Verdict::Retry { letter: interrupted, not_before: None, shared: false },
-        Err(_) => {
+        Err(_) => Verdict::Retry { letter: interrupted, not_before: None, shared: false },
+        Ok(Err(_)) => {
             let what = "what is to remember an interrupted attempt";
             Verdict::Unavailable(format!("{what} did not answer for {limit:?}"))
         }
     }
 }
 
-/// Whether all of them have stopped, after a while at most.
-async fn have_stopped(handlers: &[AbortHandle]) -> bool {
-    const PATIENCE: Duration = Duration::from_secs(1);
+/// What handlers that await something take to stop.
+const PROMPT: Duration = Duration::from_millis(20);
+/// For those that do not.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A message that is to be given back.
+pub(super) struct Return {
+    pub(super) ticket: Ticket,
+    pub(super) handle: ReceiptHandle,
+    pub(super) visibility: Duration,
+    /// Its handler, if it was told to stop.
+    pub(super) stopping: Option<AbortHandle>,
+}
+
+impl Return {
+    fn handler_has_stopped(&self) -> bool {
+        self.stopping.as_ref().is_none_or(AbortHandle::is_finished)
+    }
+}
+
+/// Returns when the handlers of all have stopped, or after a while.
+async fn all_stopped(returns: &[Return], patience: Duration) {
     const LOOK: Duration = Duration::from_millis(1);
     let stopped = async {
-        while !handlers.iter().all(AbortHandle::is_finished) {
+        while !returns.iter().all(Return::handler_has_stopped) {
             sleep(LOOK).await;
         }
     };
-    timeout(PATIENCE, stopped).await.is_ok()
+    _ = timeout(patience, stopped).await;
 }
 
 /// A queue that panics is one that did not answer: the scheduler must hear of every call's end.
@@ -248,29 +275,4 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("it panicked: {}", text.unwrap_or("no text"))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-
-    use super::*;
-
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn a_handler_that_blocks_has_not_stopped_until_it_awaits() {
-        let (begun, begins) = mpsc::channel();
-        let (go_on, blocks) = mpsc::channel();
-        let task = tokio::spawn(async move {
-            begun.send(()).expect("the test waits");
-            blocks.recv().expect("the test says when");
-            std::future::pending::<()>().await;
-        });
-        begins.recv().expect("it begins");
-        let handlers = [task.abort_handle()];
-        task.abort();
-        assert!(have_stopped(&handlers).now_or_never().is_none());
-        assert!(!have_stopped(&handlers).await, "it is not waited for without end");
-        go_on.send(()).expect("it blocks");
-        assert!(have_stopped(&handlers).await);
-    }
 }

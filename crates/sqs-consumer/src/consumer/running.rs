@@ -15,7 +15,7 @@ use tracing::{debug, error, info, warn};
 
 use super::{
     Activity, Consumer, Drained, Health, Settings,
-    calls::{Calls, Fact},
+    calls::{Calls, Fact, Return},
     slots::{self, Slots},
 };
 use crate::{
@@ -279,9 +279,13 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
                 self.calls.extend(entries, handles);
             }
             Action::Return { entries } => {
-                let handles = self.slots.handles(&entries);
-                let stopping = self.slots.stopping(&entries);
-                self.calls.give_back(entries, handles, stopping);
+                let returns = entries.into_iter().map(|(ticket, visibility)| Return {
+                    ticket,
+                    handle: self.slots.handle(ticket),
+                    visibility,
+                    stopping: self.slots.stopping(ticket),
+                });
+                self.calls.give_back(returns.collect());
             }
             Action::Delete { tickets } => {
                 let handles = tickets.iter().map(|ticket| self.slots.handle(*ticket)).collect();

@@ -103,11 +103,10 @@ impl Slots {
         }
     }
 
-    /// Handlers of these messages that were told to stop and have not.
-    pub(super) fn stopping(&self, entries: &[(Ticket, Duration)]) -> Vec<AbortHandle> {
-        let slots = entries.iter().filter_map(|(ticket, _)| self.0.get(ticket));
-        let stopping = slots.filter_map(|slot| slot.stopping.clone());
-        stopping.filter(|handler| !handler.is_finished()).collect()
+    /// The message's handler that was told to stop, if it has not.
+    pub(super) fn stopping(&self, ticket: Ticket) -> Option<AbortHandle> {
+        let stopping = self.0.get(&ticket)?.stopping.clone();
+        stopping.filter(|handler| !handler.is_finished())
     }
 
     pub(super) fn adopt(&mut self, held: Ticket, newer: Ticket) {

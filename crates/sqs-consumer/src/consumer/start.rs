@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use super::Settings;
-use crate::{lease::MAX_LEASE, queue::QueueAttributes};
+use crate::{lease::LONGEST_WORK, queue::QueueAttributes, scheduler::LONGEST_BACKOFF};
 
-/// The least time for an extension of a lease, and for a second one should the first fail.
+/// The least time for an extension of a lease, and for further ones should the first be refused.
 const TIME_TO_EXTEND: Duration = Duration::from_secs(2);
 
 /// Settings that contradict each other, or that SQS does not allow.
@@ -22,25 +22,37 @@ impl Settings {
         } else if self.group_concurrency.is_some_and(|limit| limit == 0 || limit > self.concurrency)
         {
             format!("group_concurrency must be 1 to concurrency ({})", self.concurrency)
-        } else if self.handler_timeout.is_zero() || self.handler_timeout >= MAX_LEASE {
+        } else if self.handler_timeout.is_zero() || self.handler_timeout > LONGEST_WORK {
             let timeout = self.handler_timeout;
             format!(
-                "handler_timeout is {timeout:?}; allowed is more than 0 and less than 12 h, the longest that SQS keeps a message from others"
+                "handler_timeout is {timeout:?}; allowed is more than 0 and at most {LONGEST_WORK:?}: SQS keeps a message from others for 12 h at most, and some of that is needed to give it back"
             )
         } else if self.max_attempts == Some(0) {
             "max_attempts is 0; at least 1 is needed".to_owned()
-        } else if self.wait > Duration::from_secs(20) {
-            format!("wait is {:?}; SQS allows at most 20 s", self.wait)
+        } else if self.wait < Duration::from_secs(1) || self.wait > Duration::from_secs(20) {
+            format!(
+                "wait is {:?}; SQS allows at most 20 s, and with less than 1 s an empty queue is asked again and again",
+                self.wait
+            )
         } else if self.retry_backoff.is_zero() {
             "retry_backoff is 0; it must be longer, or what fails is tried again without a pause"
                 .to_owned()
         } else if self.retry_backoff > self.retry_backoff_max {
             let (first, max) = (self.retry_backoff, self.retry_backoff_max);
             format!("retry_backoff ({first:?}) is longer than retry_backoff_max ({max:?})")
+        } else if self.retry_backoff_max > LONGEST_BACKOFF {
+            let max = self.retry_backoff_max;
+            format!(
+                "retry_backoff_max is {max:?}; at most {LONGEST_BACKOFF:?} is allowed, for which what failed is kept from others"
+            )
+        } else if let Some(name) = self.missing_pause() {
+            format!(
+                "timing.{name} is 0; it must be longer, or what fails is tried again without a pause"
+            )
         } else if self.timing.max_polls == 0 || self.timing.max_unacknowledged == 0 {
             "timing.max_polls and timing.max_unacknowledged must be at least 1, or nothing is received"
                 .to_owned()
-        } else if self.timing.shortest_wait < Duration::from_secs(1) && !self.wait.is_zero() {
+        } else if self.timing.shortest_wait < Duration::from_secs(1) {
             format!(
                 "timing.shortest_wait is {:?}; at least 1 s is needed, the unit in which SQS waits",
                 self.timing.shortest_wait
@@ -49,6 +61,17 @@ impl Settings {
             return Ok(());
         };
         Err(SettingsError(problem))
+    }
+
+    /// A pause after failures that is none.
+    fn missing_pause(&self) -> Option<&'static str> {
+        let timing = &self.timing;
+        let pauses = [
+            ("poll_backoff", timing.poll_backoff),
+            ("settle_retry", timing.settle_retry),
+            ("breaker_backoff", timing.breaker_backoff),
+        ];
+        pauses.into_iter().find(|(_, pause)| pause.is_zero()).map(|(name, _)| name)
     }
 
     /// Why a queue with these attributes is not consumed with these settings; none if it is.
@@ -128,11 +151,19 @@ mod tests {
         };
         assert!(problem(|s| s.concurrency = 0).contains("at least 1"));
         assert!(problem(|s| s.group_concurrency = Some(65)).contains("1 to concurrency (64)"));
-        assert!(
-            problem(|s| s.handler_timeout = Duration::from_hours(12)).contains("less than 12 h")
-        );
+        let longest =
+            |s: &mut Settings| s.handler_timeout = LONGEST_WORK + Duration::from_millis(1);
+        assert!(problem(longest).contains("at most 43110s"));
         assert!(problem(|s| s.max_attempts = Some(0)).contains("at least 1"));
         assert!(problem(|s| s.wait = Duration::from_secs(21)).contains("at most 20 s"));
+        let hasty = |s: &mut Settings| s.wait = Duration::from_millis(999);
+        assert!(problem(hasty).contains("again and again"));
+        let beyond = |s: &mut Settings| s.retry_backoff_max = Duration::from_secs(3601);
+        assert!(problem(beyond).contains("at most 3600s"));
+        assert!(problem(|s| s.timing.poll_backoff = Duration::ZERO).contains("poll_backoff is 0"));
+        assert!(problem(|s| s.timing.settle_retry = Duration::ZERO).contains("settle_retry is 0"));
+        let closed = |s: &mut Settings| s.timing.breaker_backoff = Duration::ZERO;
+        assert!(problem(closed).contains("breaker_backoff is 0"));
         assert!(problem(|s| s.retry_backoff = Duration::from_mins(2)).contains("longer than"));
         assert!(problem(|s| s.retry_backoff = Duration::ZERO).contains("without a pause"));
         assert!(problem(|s| s.timing.max_polls = 0).contains("nothing is received"));

@@ -86,6 +86,7 @@ impl Scheduler {
         self.held.insert(ticket, held);
         self.arm(ticket, Timer::Renewal(lease.renew_at()));
         self.phase_moved(ticket, place, None, Some(Phase::Waiting));
+        self.may_go_back(ticket);
     }
 
     /// SQS has handed out a message that is still held here. Nobody else has it, and the newest

@@ -189,4 +189,4 @@ impl Scheduler {
 }
 
 /// Beyond an hour a "retry later" is an operator's matter; the cap keeps it inside a lease.
-const LONGEST_BACKOFF: Duration = Duration::from_hours(1);
+pub const LONGEST_BACKOFF: Duration = Duration::from_hours(1);

@@ -96,8 +96,9 @@ impl Scheduler {
         }
         if stop_handlers {
             self.stop_handlers(now);
-        } else if progress.released && self.turns.waiting() > 0 {
-            self.release_waiting(now);
+        } else if progress.released {
+            let anew = std::mem::take(&mut self.waiting_anew);
+            self.release(now, &anew);
         }
         if now >= progress.flush && !progress.given_up && self.polls_have_ended() {
             progress.given_up = true;
@@ -119,18 +120,37 @@ impl Scheduler {
 
     /// The same for a standard queue.
     fn release_waiting(&mut self, now: Time) {
-        let waits = |held: &Held| {
-            let waits = matches!(
-                held.phase,
-                Phase::Waiting
-                    | Phase::Backoff { .. }
-                    | Phase::DeadLettering { call: Call::RetryAt(_), .. }
-            );
-            waits && matches!(held.place, Place::Turn(_)) && !self.must_be_attempted(held)
-        };
-        for ticket in self.tickets_of(waits) {
-            let until = self.held[&ticket].phase.wakeup().unwrap_or(now);
+        self.waiting_anew.clear();
+        let all = self.tickets_of(|held| self.drain_releases(held));
+        self.release(now, &all);
+    }
+
+    /// Those of these messages that a drain gives back now.
+    fn release(&mut self, now: Time, tickets: &[Ticket]) {
+        for &ticket in tickets {
+            let Some(held) = self.held.get(&ticket).filter(|held| self.drain_releases(held)) else {
+                continue;
+            };
+            let until = held.phase.wakeup().unwrap_or(now);
             self.give_back(ticket, until.saturating_since(now), Fate::Released);
+        }
+    }
+
+    fn drain_releases(&self, held: &Held) -> bool {
+        let waits = matches!(
+            held.phase,
+            Phase::Waiting
+                | Phase::Backoff { .. }
+                | Phase::DeadLettering { call: Call::RetryAt(_), .. }
+        );
+        waits && matches!(held.place, Place::Turn(_)) && !self.must_be_attempted(held)
+    }
+
+    /// A message is in another phase, in which a drain may give it back: only such ones are looked at,
+    /// however many wait to be attempted.
+    pub(super) fn may_go_back(&mut self, ticket: Ticket) {
+        if self.drain.has_released() && self.drain_releases(&self.held[&ticket]) {
+            self.waiting_anew.push(ticket);
         }
     }
 
@@ -164,8 +184,8 @@ impl Scheduler {
         }
     }
 
-    /// Those of the held messages, in order of their receive. Looks at all of them: for the few
-    /// moments of a drain.
+    /// Those of the held messages, in order of their receive. Looks at all of them: for the two or three
+    /// moments of a drain in which all are meant.
     fn tickets_of(&self, which: impl Fn(&Held) -> bool) -> Vec<Ticket> {
         let those = self.held.iter().filter(|(_, held)| which(held));
         let mut tickets: Vec<Ticket> = those.map(|(&ticket, _)| ticket).collect();

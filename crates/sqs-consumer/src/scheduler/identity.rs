@@ -49,6 +49,7 @@ impl Scheduler {
             breaker,
             settling,
             drain,
+            waiting_anew: _,
             wakeups: _,
             lease_timers: _,
             mean_time,

@@ -9,6 +9,9 @@ use super::{
 };
 use crate::time::Time;
 
+/// With so little left of a lease a failed extension is not tried again.
+const SHORTEST_RETRY: Duration = Duration::from_millis(500);
+
 /// What must next be done about a lease, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Timer {
@@ -103,10 +106,22 @@ impl Scheduler {
                 self.arm(ticket, Timer::Expiry(self.held[&ticket].lease.deadline()));
             }
             Answer::Ok | Answer::LeaseOver => self.lost(ticket),
-            Answer::Failed | Answer::Refused if held.unconfirmed => self.lost(ticket),
+            Answer::Failed | Answer::NotMade | Answer::Refused if held.unconfirmed => {
+                self.lost(ticket);
+            }
             _ if !held.phase.needs_lease() => self.look_after_lease(ticket),
-            Answer::Failed => {
-                let again = Timer::Renewal(retry_at.min(held.lease.deadline()));
+            Answer::Failed | Answer::NotMade => {
+                // Other calls may have failed for so long that their pause is longer than a third of
+                // a short lease, which is then without a second try.
+                let deadline = held.lease.deadline();
+                let left = deadline.saturating_since(now);
+                let short = self.config.visibility / 3 <= self.config.timing.settle_retry_max;
+                let again = if retry_at >= deadline && short && left > SHORTEST_RETRY {
+                    now + left / 2
+                } else {
+                    retry_at.min(deadline)
+                };
+                let again = Timer::Renewal(again);
                 self.arm(ticket, again);
             }
             Answer::Refused => {
@@ -146,7 +161,11 @@ impl Scheduler {
         }
         // Leases that are due soon share the call.
         let soon = now + self.config.visibility / 10;
+        let mut shared = Vec::new();
         while any && let Some(ticket) = pop_due(&mut self.lease_timers.renewals, soon) {
+            shared.push(ticket);
+        }
+        for ticket in shared {
             self.renew(now, ticket);
         }
     }
@@ -175,6 +194,11 @@ impl Scheduler {
             return false;
         }
         match held.lease.extension(now).filter(|_| !held.extension_refused) {
+            // What is left until the twelve hours are over may be used almost to its end.
+            None if !held.extension_refused && now < held.lease.give_up_at() => {
+                let at = held.lease.give_up_at();
+                self.arm(ticket, Timer::Renewal(at));
+            }
             None => self.give_up_lease(now, ticket),
             Some(length) => {
                 held.visibility_call = VisibilityCall::Extension;

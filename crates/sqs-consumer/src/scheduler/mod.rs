@@ -35,6 +35,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use foldhash::HashMap;
 
+pub use attempts::LONGEST_BACKOFF;
 #[cfg(feature = "broken-schedulers")]
 pub use broken::Broken;
 pub use config::{Config, Timing};
@@ -70,6 +71,8 @@ pub struct Scheduler {
     breaker: Breaker,
     settling: Settling,
     drain: Drain,
+    /// Messages that a drain may give back since it last did so.
+    waiting_anew: Vec<Ticket>,
     wakeups: BTreeSet<(Time, Ticket)>,
     lease_timers: LeaseTimers,
     /// Moving mean of a handler's time; none before the first.
@@ -93,6 +96,7 @@ impl Scheduler {
             breaker: Breaker::new(config.timing),
             settling: Settling::default(),
             drain: Drain::default(),
+            waiting_anew: Vec::new(),
             wakeups: BTreeSet::new(),
             lease_timers: LeaseTimers::default(),
             mean_time: None,
@@ -247,6 +251,7 @@ impl Scheduler {
         }
         let place = held.place;
         self.phase_moved(ticket, place, Some(before), Some(phase));
+        self.may_go_back(ticket);
     }
 
     /// Something else about a message has changed that decides whether it can start.

@@ -262,7 +262,7 @@ impl Scheduler {
             // backoff of its group, must not keep others from idle handlers either.
             let held = self.held.len() + self.polling.reserved();
             let idle = starved && self.running < self.config.concurrency;
-            let most_held = if idle { MAX_IN_FLIGHT } else { self.most_held() };
+            let most_held = if idle { self.most_held_at_all() } else { self.most_held() };
             if room < MAX_BATCH && !(starved && room > 0) || bounded && held >= most_held {
                 break;
             }
@@ -291,6 +291,12 @@ impl Scheduler {
         if self.held.len() >= self.most_held() || self.turns.blocked() >= most_blocked {
             self.polling.not_before(now + self.config.timing.shortest_wait);
         }
+    }
+
+    /// A bound even while handlers are idle: all that is held waits for something else than a handler,
+    /// and more of it would fill the memory and the queue's own limit in flight.
+    fn most_held_at_all(&self) -> usize {
+        (4 * self.most_held()).min(MAX_IN_FLIGHT)
     }
 
     /// A bound on what is held while handlers are busy. FIFO lanes hold up to ten messages each, and

@@ -112,7 +112,7 @@ impl Scheduler {
                 // was lost, has done it. Counted, but no reason to stop the lane.
                 Answer::LeaseOver if dead_lettered => self.forget(ticket, Fate::DeadLettered),
                 Answer::LeaseOver | Answer::Refused => self.forget(ticket, Fate::Lost),
-                Answer::Failed => {
+                Answer::Failed | Answer::NotMade => {
                     let call = Call::RetryAt(retry_at);
                     self.set_phase(ticket, Phase::Acknowledging { call });
                 }
@@ -152,7 +152,8 @@ impl Scheduler {
                 }
                 self.forget(ticket, fate);
             }
-            Answer::Failed if !over => {
+            Answer::Failed | Answer::NotMade if !over => {
+                let retry_at = retry_at.max(now + self.config.timing.settle_retry);
                 let call = Call::RetryAt(retry_at);
                 self.set_phase(ticket, Phase::Returning { visibility, fate, call });
                 self.look_after_lease(ticket);
@@ -177,7 +178,7 @@ impl Scheduler {
             // Without its copy the message must not be deleted. A standard message goes back after
             // some tries, to its queue's own redrive policy. A FIFO head keeps its place: going
             // back would use up the receives of those behind it, who are innocent.
-            Answer::Failed | Answer::Refused | Answer::LeaseOver => {
+            Answer::Failed | Answer::NotMade | Answer::Refused | Answer::LeaseOver => {
                 let failures = failures + 1;
                 let backoff = self.backoff(failures, None);
                 let call = Call::RetryAt(now + backoff);
@@ -198,7 +199,7 @@ impl Scheduler {
             match answer {
                 Answer::Failed => failed = true,
                 Answer::Ok => (self.settling.failed_calls, self.settling.failed_tries) = (0, 0),
-                Answer::LeaseOver | Answer::Refused => {}
+                Answer::LeaseOver | Answer::Refused | Answer::NotMade => {}
             }
         }
         if !failed {

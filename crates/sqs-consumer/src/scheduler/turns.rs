@@ -47,11 +47,6 @@ impl Turn {
 }
 
 impl Turns {
-    /// Messages that wait.
-    pub(super) fn waiting(&self) -> usize {
-        self.waiting
-    }
-
     /// Messages that could start now if handlers were free.
     pub(super) fn startable(&self) -> usize {
         self.startable

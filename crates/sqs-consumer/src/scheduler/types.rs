@@ -57,6 +57,8 @@ pub enum Answer {
     LeaseOver,
     /// Not done, may work later.
     Failed,
+    /// The call was not made, since the message's handler has not stopped; it may be made later.
+    NotMade,
     /// Not done and never will be.
     Refused,
 }

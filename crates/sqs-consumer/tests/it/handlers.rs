@@ -180,3 +180,37 @@ async fn a_handler_that_outlasts_the_drain_is_stopped_and_its_message_goes_back(
         assert_eq!((queue.counts(), told.load(Ordering::Relaxed)), ((1, 0), 0));
     }
 }
+
+/// Panics when it is dropped before its end.
+struct PanicsWhenDropped;
+
+impl Drop for PanicsWhenDropped {
+    fn drop(&mut self) {
+        assert!(std::thread::panicking(), "on purpose");
+    }
+}
+
+struct Untidy;
+
+impl Handler for Untidy {
+    async fn handle(&self, message: &Message, attempt: Attempt) -> Verdict {
+        if message.body.starts_with("bad") && attempt.number == 1 {
+            let _untidy = PanicsWhenDropped;
+            pending::<()>().await;
+        }
+        Verdict::Done
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_panics_while_it_is_stopped_at_its_timeout_has_failed() {
+    for shape in SHAPES {
+        let queue = Modelled::new(shape);
+        queue.send(["bad/1", "bad/2", "good/1"]);
+        let settings = Settings { handler_timeout: TIMEOUT, concurrency: 1, ..steady() };
+        let worker = queue.work_with(settings, |_, _| Untidy);
+        queue.until_empty().await;
+        assert_eq!(queue.dead(), [""; 0]);
+        assert_eq!(worker.stop().await.stranded, 0);
+    }
+}

@@ -76,3 +76,53 @@ fn a_second_receive_during_a_late_confirmation_replaces_the_lease_and_does_not_s
     f.answer_all(Answer::Ok);
     assert_eq!(f.started(), ["a/1"]);
 }
+
+#[test]
+fn an_extension_is_tried_again_within_the_lease_however_long_other_calls_have_failed() {
+    let mut f = Fixture::new(Config { visibility: 6 * SECOND, concurrency: 20, ..standard() });
+    f.receive(&["long", "a"]);
+    f.done("a");
+    let mut extensions = 0;
+    // All calls fail until half a second after the first extension was due.
+    for _ in 0..45 {
+        f.pass(SECOND / 10);
+        while let Some(call) = f.call() {
+            extensions += usize::from(matches!(call, Call::Extend(_)));
+            f.answer(Answer::Failed);
+        }
+    }
+    assert!(extensions > 0, "it was due");
+    for _ in 0..300 {
+        f.pass(SECOND / 10);
+        f.answer_all(Answer::Ok);
+    }
+    assert_eq!(f.cancelled(), [""; 0], "its lease was extended after all");
+    assert_eq!(f.ended().len(), 1, "only the other one has come to its end");
+}
+
+#[test]
+fn leases_that_are_due_soon_after_another_share_its_call() {
+    let mut f = Fixture::new(Config { concurrency: 20, ..standard() });
+    f.receive(&["a"]);
+    f.pass(SECOND);
+    f.receive(&["b"]);
+    let mut calls = Vec::new();
+    for _ in 0..25 {
+        f.pass(SECOND);
+        while f.call().is_some() {
+            calls.push(f.answer(Answer::Ok));
+        }
+    }
+    assert_eq!(calls.len(), 1, "{calls:?}");
+}
+
+#[test]
+fn a_standard_queues_yes_to_a_return_proves_nothing_once_the_lease_is_over() {
+    let mut f = Fixture::new(standard());
+    f.receive(&["m"]);
+    f.fail("m");
+    assert!(matches!(f.call(), Some(Call::Return(_))));
+    f.pause_process(40 * SECOND);
+    f.answer(Answer::Ok);
+    assert_eq!(f.ended(), [("m".to_owned(), Fate::Lost)]);
+}

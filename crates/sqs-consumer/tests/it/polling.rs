@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sqs_consumer::scheduler::{Answer, Config};
 
-use crate::fixture::{Fixture, SECOND, standard};
+use crate::fixture::{Fixture, SECOND, fifo, standard};
 
 #[test]
 fn an_idle_queue_costs_one_long_poll_at_a_time() {
@@ -119,4 +119,30 @@ fn messages_of_one_group_are_received_as_fast_as_those_without() {
         received
     };
     assert_eq!(received("group/"), received(""));
+}
+
+#[test]
+fn what_is_held_is_bounded_even_while_handlers_are_idle() {
+    let mut config = Config { concurrency: 10, retry_backoff: 600 * SECOND, ..fifo() };
+    config.retry_backoff_max = config.retry_backoff;
+    config.visibility = 3_600 * SECOND;
+    config.timing.max_unacknowledged = 10;
+    let most = 4 * ((config.concurrency + 10) * 20 + config.timing.max_unacknowledged);
+    let mut f = Fixture::new(config);
+    let mut group = 0;
+    // Five minutes in which each message fails and waits in its place for longer.
+    for _ in 0..3_000 {
+        while let Some(poll) = f.polls().first() {
+            let names = (0..poll.max_messages).map(|n| format!("g{}/1", group + n));
+            let names: Vec<String> = names.collect();
+            group += names.len();
+            f.receive(&names.iter().map(String::as_str).collect::<Vec<_>>());
+            for name in f.started() {
+                f.fail(&name);
+            }
+        }
+        f.pass(SECOND / 10);
+    }
+    let held = f.stats().held;
+    assert!(held <= most && held + 10 > most, "{held} are held, and {most} may be");
 }

@@ -139,7 +139,7 @@ impl Simulation<'_> {
                 slot.deadline = requested_at + entry.visibility.as_millis() as u64;
                 slot.unconfirmed = now >= slot.deadline;
             }
-            Answer::Ok | Answer::Failed => {}
+            Answer::Ok | Answer::Failed | Answer::NotMade => {}
             Answer::LeaseOver | Answer::Refused => slot.refused = true,
         }
     }
@@ -159,7 +159,7 @@ impl Simulation<'_> {
                 worker.gone_back.extend(slot.group);
             }
             Answer::LeaseOver | Answer::Refused => slot.refused = true,
-            Answer::Failed => {}
+            Answer::Failed | Answer::NotMade => {}
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{cell::Cell, time::Duration};
 
 use sqs_consumer::{
-    QueueError, Settings,
+    LONGEST_WORK, QueueError, Settings,
     scheduler::{Answer, Config, Ended, Fate},
 };
 use tokio::time::sleep;
@@ -288,20 +288,47 @@ fn trap_12_the_lease_clamps_at_twelve_hours_and_then_the_message_is_released() {
     assert_eq!(f.ended().len(), 1);
 }
 
+#[test]
+fn trap_12c_with_any_visibility_the_twelve_hours_are_used_almost_to_their_end() {
+    for hours in [1, 5, 6, 9, 11, 12] {
+        let mut f =
+            Fixture::new(Config { visibility: hours * Duration::from_hours(1), ..standard() });
+        f.receive(&["m"]);
+        let mut passed = Duration::ZERO;
+        while f.cancelled().is_empty() {
+            f.pass(SECOND);
+            passed += SECOND;
+            while let Some(Call::Extend(_)) = f.call() {
+                f.answer(Answer::Ok);
+            }
+            assert!(passed < 12 * Duration::from_hours(1), "visibility {hours} h: given up");
+        }
+        assert!(passed >= LONGEST_WORK, "visibility {hours} h: given up after {passed:?}");
+        assert!(matches!(f.answer(Answer::Ok), Call::Return(_)));
+        assert_eq!(f.ended().len(), 1, "while the lease still held");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn trap_12b_the_queue_never_has_to_refuse_an_extension_beyond_twelve_hours() {
     const HOUR: Duration = Duration::from_hours(1);
     for shape in SHAPES {
         let queue = Modelled::new(shape);
         queue.send(["g/1", "g/2"]);
-        let handler_timeout = 11 * HOUR + 3_599 * SECOND;
-        let settings = Settings { handler_timeout, concurrency: 1, ..steady() };
+        // The second one waits for the first: its handler's time would go beyond the lease's.
+        let settings = Settings {
+            handler_timeout: LONGEST_WORK,
+            concurrency: 2,
+            group_concurrency: Some(1),
+            ..steady()
+        };
         let worker = queue.work(settings, |body, attempt| match (body, attempt.number) {
-            ("g/1", 1) => Doing::Hang,
+            ("g/1", _) => Doing::Succeed(600 * SECOND),
+            ("g/2", 1) => Doing::Hang,
             _ => Doing::Succeed(SECOND),
         });
         sleep(12 * HOUR + 60 * SECOND).await;
-        assert_eq!(queue.attempts("g/1"), [1, 2], "{shape:?}: stopped, released, taken again");
+        assert_eq!(queue.attempts("g/2"), [1, 2], "{shape:?}: stopped, released, taken again");
         let again =
             queue.timeline().into_iter().rfind(|told| matches!(told.what, What::Started(..)));
         assert!(again.is_some_and(|told| told.at < 12 * HOUR), "while the lease still held");

@@ -16,6 +16,8 @@ use crate::simulation::{
 /// SQS keeps a message from others for twelve hours; a minute of them is for the server's clock. In
 /// milliseconds.
 const LONGEST_LEASE: u64 = (12 * 60 - 1) * 60_000;
+/// Before that a worker may give it back.
+const GIVE_BACK: u64 = 30_000;
 
 impl Simulation<'_> {
     /// The ticket has not ended.
@@ -234,7 +236,7 @@ impl Simulation<'_> {
         let slot = self.slot(index, ticket)?;
         let (instance, receive, group) = (slot.instance, slot.receive, slot.group);
         let (worker, config) = (&self.workers[index], &self.plan.config);
-        let longest = LONGEST_LEASE - self.plan.visibility();
+        let longest = LONGEST_LEASE - GIVE_BACK.min(self.plan.visibility());
         let kept_for_longest = self.now >= slot.requested_at + longest;
         let out_of_time = worker
             .draining_since
