@@ -125,3 +125,36 @@ pub(super) fn wall_clock_ms() -> u64 {
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_the_latest_start_that_was_not_cancelled_is_running() {
+        let (mut slots, ticket) = (Slots::default(), Ticket(1));
+        let attempt = Attempt { number: 1, max: 3 };
+        let message = Message {
+            message_id: "m".to_owned(),
+            receipt_handle: "h".into(),
+            body: String::new(),
+            attributes: std::collections::BTreeMap::new(),
+            group_id: None,
+            receive_count: 1,
+            sent_at_ms: None,
+        };
+        slots.insert(ticket, message);
+        let start = |slots: &mut Slots| {
+            let slot = slots.get_mut(ticket).expect("it is held");
+            slot.handler = Some(tokio::spawn(std::future::pending::<()>()).abort_handle());
+            slot.starts(attempt)
+        };
+        let first = start(&mut slots);
+        assert!(slots.is_running(ticket, first));
+        slots.cancel(ticket);
+        assert!(!slots.is_running(ticket, first) && slots.stopping(ticket).is_some());
+        let second = start(&mut slots);
+        assert!(slots.is_running(ticket, second));
+        assert!(!slots.is_running(ticket, first), "the cancelled one's answer counts for nothing");
+    }
+}

@@ -145,3 +145,26 @@ impl Scheduler {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_forgotten_with_its_last_message_whether_that_had_its_turn_or_not() {
+        let mut turns = Turns::default();
+        let waiting = Some(Phase::Waiting);
+        for had_its_turn in [true, false] {
+            for number in 0..100 {
+                let group = Arc::from(number.to_string());
+                let id = turns.join(Some(&group), 1);
+                turns.moved(id, Ticket(number), (None, waiting));
+                assert!(!had_its_turn || turns.next() == Some(id));
+                turns.moved(id, Ticket(number), (waiting, None));
+                turns.leave(id);
+            }
+            assert_eq!(turns.next(), None);
+            assert_eq!((turns.groups.len(), turns.by_group.len(), turns.waiting), (0, 0, 0));
+        }
+    }
+}
