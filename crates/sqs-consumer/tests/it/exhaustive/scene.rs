@@ -6,6 +6,8 @@ use sqs_consumer::scheduler::{Broken, Config, Timing};
 
 pub(super) const VISIBILITY: Duration = Duration::from_secs(6);
 pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+/// For what is not settled when the handlers are stopped.
+pub(super) const DRAIN_FLUSH: Duration = Duration::from_secs(2);
 
 /// One configuration. All its interleavings are searched.
 #[derive(Clone, Copy, Debug)]
@@ -113,7 +115,7 @@ impl Scene {
                 shared_failures: 2,
                 settle_retry: second,
                 settle_retry_max: second,
-                drain_flush: 2 * second,
+                drain_flush: DRAIN_FLUSH,
                 max_polls: 1,
                 max_unacknowledged: 1_000,
             },

@@ -11,7 +11,7 @@ use sqs_consumer::{Time, scheduler::Answer};
 use super::{
     calls::{Asked, Call, Told, Way},
     queue::Queue,
-    scene::{DRAIN_TIMEOUT, Mail, Scene, Troubles, VISIBILITY},
+    scene::{DRAIN_FLUSH, DRAIN_TIMEOUT, Mail, Scene, Troubles, VISIBILITY},
     shared::Shared,
     steps::Step,
     truth::Truth,
@@ -180,6 +180,7 @@ impl State {
                 let worker = self.worker(at);
                 worker.draining = true;
                 worker.drain_ends = Some(now + DRAIN_TIMEOUT);
+                worker.may_strand_at = Some(now + DRAIN_TIMEOUT + DRAIN_FLUSH);
                 worker.scheduler.drain(now);
                 for call in self.calls.iter_mut().filter(|call| call.worker == at) {
                     if let Way::Waits(poll, until) = &mut Arc::make_mut(call).way {

@@ -331,7 +331,8 @@ impl State {
             Fate::Lost => {
                 slot.unconfirmed || self.now >= slot.leased_until || !self.queue.is_leased(receipt)
             }
-            Fate::Stranded => self.workers[at].draining,
+            // Not before all the time is up that there is for settling it.
+            Fate::Stranded => self.workers[at].may_strand_at.is_some_and(|at| self.now >= at),
         };
         if !true_to_word {
             return Err(format!("forgets {receipt:?} as {fate:?}, which it is not"));

@@ -21,6 +21,8 @@ pub(super) struct Worker {
     pub(super) draining: bool,
     /// When its drain stops the handlers.
     pub(super) drain_ends: Option<Time>,
+    /// From when on its drain may give up what is not settled. Its scheduler's drain tells it too.
+    pub(super) may_strand_at: Option<Time>,
     pub(super) process: Process,
     /// When its timer goes off.
     pub(super) wakes_at: Option<Time>,
@@ -80,6 +82,7 @@ impl Worker {
             scheduler,
             draining: false,
             drain_ends: None,
+            may_strand_at: None,
             process: Process::Runs,
             wakes_at: None,
             slots: BTreeMap::new(),
