@@ -60,7 +60,8 @@ impl Scheduler {
         } else {
             // As many as there are handlers is no limit: nothing waits for its own group then.
             let limit = self.config.group_concurrency;
-            let limit = if limit < self.config.concurrency { limit } else { usize::MAX };
+            let limited = limit < self.config.concurrency && !self.breaks(Broken::NoGroupLimit);
+            let limit = if limited { limit } else { usize::MAX };
             Place::Turn(self.turns.join(group.as_ref(), limit))
         };
         self.by_message.insert(message_id.clone(), ticket);

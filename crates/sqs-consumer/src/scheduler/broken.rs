@@ -49,6 +49,12 @@ pub enum Broken {
     RunsDuplicates,
     /// Receiving goes on whatever is held, and however many deletes are not confirmed.
     HoldsWithoutBound,
+    /// Leases are extended beyond the twelve hours that SQS allows.
+    BeyondTwelveHours,
+    /// When an entry of a batch fails, all of them are taken for failed.
+    BatchFailsAsOne,
+    /// A group of a standard queue may have all handlers.
+    NoGroupLimit,
     /// Attempts count although what all messages need is down.
     OutageCountsAsAttempt,
 }
@@ -56,7 +62,7 @@ pub enum Broken {
 #[cfg(feature = "broken-schedulers")]
 impl Broken {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::AnyMessageOfTheLane,
         Self::TailLeftBehind,
         Self::TailWithHead,
@@ -76,6 +82,9 @@ impl Broken {
         Self::NoPauseAfterFailedReceive,
         Self::RunsDuplicates,
         Self::HoldsWithoutBound,
+        Self::BeyondTwelveHours,
+        Self::BatchFailsAsOne,
+        Self::NoGroupLimit,
         Self::OutageCountsAsAttempt,
     ];
 }

@@ -174,6 +174,7 @@ impl Scheduler {
     fn renew(&mut self, now: Time, ticket: Ticket) -> bool {
         let beats_for_waiting = !self.breaks(Broken::NoHeartbeatWhileWaiting);
         let beats_for_returning = self.breaks(Broken::HeartbeatAfterReturn);
+        let beyond = self.breaks(Broken::BeyondTwelveHours);
         let held = self.held.get_mut(&ticket).expect("timers belong to held messages");
         held.lease_timer = None;
         if held.lease.is_over(now) && !held.unconfirmed {
@@ -193,7 +194,11 @@ impl Scheduler {
             }
             return false;
         }
-        match held.lease.extension(now).filter(|_| !held.extension_refused) {
+        let length = match held.lease.extension(now) {
+            None if beyond => Some(self.config.visibility),
+            length => length,
+        };
+        match length.filter(|_| !held.extension_refused) {
             // What is left until the twelve hours are over may be used almost to its end.
             None if !held.extension_refused && now < held.lease.give_up_at() => {
                 let at = held.lease.give_up_at();

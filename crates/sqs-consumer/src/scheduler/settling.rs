@@ -81,7 +81,10 @@ impl Scheduler {
     /// Deletes were answered.
     pub fn deleted(&mut self, now: Time, answers: &[(Ticket, Answer)]) {
         let retry_at = self.retry_after(now, answers.iter().map(|&(_, answer)| answer));
+        let any_failed = answers.iter().any(|&(_, answer)| answer == Answer::Failed);
+        let all_fail = any_failed && self.breaks(Broken::BatchFailsAsOne);
         for &(ticket, answer) in answers {
+            let answer = if all_fail { Answer::Failed } else { answer };
             let Some(held) = self.held.get_mut(&ticket) else {
                 continue;
             };

@@ -57,8 +57,8 @@ impl Simulation<'_> {
             }
             Action::Extend { entries } => {
                 self.check_batch(index, &tickets(&entries))?;
-                for (ticket, _) in &entries {
-                    self.check_extend(index, *ticket)?;
+                for (ticket, length) in &entries {
+                    self.check_extend(index, *ticket, *length)?;
                     self.slot_mut(index, *ticket).changing = true;
                 }
                 let entries = self.entries(index, &entries);

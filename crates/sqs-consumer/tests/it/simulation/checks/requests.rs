@@ -13,9 +13,10 @@ use crate::simulation::{
     worker::{Life, Slot, Worker},
 };
 
-/// SQS keeps a message from others for twelve hours; a minute of them is for the server's clock. In
-/// milliseconds.
-const LONGEST_LEASE: u64 = (12 * 60 - 1) * 60_000;
+/// SQS keeps a message from others for twelve hours. In milliseconds.
+const LONGEST_VISIBILITY: u64 = 12 * 3_600_000;
+/// A minute of them is for the server's clock.
+const LONGEST_LEASE: u64 = LONGEST_VISIBILITY - 60_000;
 /// Before that a worker may give it back.
 const GIVE_BACK: u64 = 30_000;
 
@@ -93,9 +94,18 @@ impl Simulation<'_> {
         self.workers[index].violates(self.now, Check::CallsUnderLease, Some(slot), &what)
     }
 
-    pub(in crate::simulation) fn check_extend(&self, index: usize, ticket: Ticket) -> Checked {
+    pub(in crate::simulation) fn check_extend(
+        &self,
+        index: usize,
+        ticket: Ticket,
+        length: Duration,
+    ) -> Checked {
         let slot = self.slot(index, ticket)?;
         let worker = &self.workers[index];
+        if self.now + length.as_millis() as u64 > slot.requested_at + LONGEST_VISIBILITY {
+            let what = format!("is extended by {length:?}, beyond the twelve hours");
+            return worker.violates(self.now, Check::Limits, Some(slot), &what);
+        }
         if slot.changing {
             let what = "is extended while another visibility call is under way";
             return worker.violates(self.now, Check::OneVisibilityCall, Some(slot), what);
