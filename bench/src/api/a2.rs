@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Api, closed_loop, quantile};
+use super::{Api, closed_loop, quantile, request};
 use crate::{
     process::{build, leave_the_measured_core},
     results::Section,
@@ -109,12 +109,13 @@ async fn measure(
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
     let mut connection = server.connect().await?;
+    let orders_of = move |number| request(queue_type, number);
     // Connections and buffers.
-    closed_loop(api, queue_type, CLIENTS, orders / 10).await?;
+    closed_loop(api.addr, CLIENTS, orders / 10, orders_of).await?;
     let calls_before = sends(&mut connection).await?;
     let cpu_before = api.process.exact_cpu_time()?;
     let began = tokio::time::Instant::now();
-    let took = closed_loop(api, queue_type, CLIENTS, orders).await?;
+    let took = closed_loop(api.addr, CLIENTS, orders, orders_of).await?;
     let elapsed = began.elapsed();
     let cpu = api.process.exact_cpu_time()?.saturating_sub(cpu_before);
     let calls = sends(&mut connection).await? - calls_before;

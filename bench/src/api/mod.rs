@@ -15,7 +15,7 @@ use std::{
 };
 
 use anyhow::ensure;
-use hyper::Request;
+use hyper::{Request, body::Bytes, http::request::Builder};
 use tokio::{task::JoinSet, time::Instant};
 
 use crate::{
@@ -61,23 +61,25 @@ fn order(number: usize) -> String {
     )
 }
 
-fn request(queue_type: &str) -> hyper::http::request::Builder {
-    Request::post(format!("/api/orders?queueType={queue_type}"))
-        .header("content-type", "application/json")
+/// The request with an order.
+fn request(queue_type: &str, number: usize) -> (Builder, Bytes) {
+    let request = Request::post(format!("/api/orders?queueType={queue_type}"))
+        .header("content-type", "application/json");
+    (request, Bytes::from(order(number)))
 }
 
 /// So many clients, each of which sends its next order when the last one is accepted; how long each
 /// took.
 async fn closed_loop(
-    api: &Api,
-    queue_type: &'static str,
+    addr: SocketAddr,
     clients: usize,
     orders: usize,
+    request: impl Fn(usize) -> (Builder, Bytes) + Clone + Send + 'static,
 ) -> anyhow::Result<Vec<Duration>> {
     let next = Arc::new(AtomicUsize::new(0));
     let mut tasks = JoinSet::new();
     for _ in 0..clients {
-        let (mut client, next) = (Client::new(api.addr), Arc::clone(&next));
+        let (mut client, next, request) = (Client::new(addr), Arc::clone(&next), request.clone());
         tasks.spawn(async move {
             let mut took = Vec::with_capacity(orders / clients + 1);
             loop {
@@ -85,9 +87,10 @@ async fn closed_loop(
                 if number >= orders {
                     return anyhow::Ok(took);
                 }
+                let (request, body) = request(number);
                 let began = Instant::now();
-                let (status, body) = client.send(request(queue_type), order(number)).await?;
-                ensure!(status == 202, "{status}: {body:?}");
+                let (status, body) = client.send(request, body).await?;
+                ensure!(status.is_success(), "{status}: {body:?}");
                 took.push(began.elapsed());
             }
         });
