@@ -1,12 +1,12 @@
 //! A1: what the API adds to a bare SendMessage, at half of the load that it can take.
 
-use std::{fmt::Write as _, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt::Write as _, net::SocketAddr, time::Duration};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use hyper::{Request, body::Bytes, http::request::Builder};
 use serde_json::json;
 use tokio::{
-    sync::Mutex,
+    sync::mpsc,
     task::JoinSet,
     time::{Instant, sleep_until},
 };
@@ -23,8 +23,8 @@ use crate::{
 
 /// Milliseconds that may be added to the median and to the slowest hundredth.
 const ADDED: [f64; 2] = [1.0, 3.0];
-/// Open from the start; more are opened when so many orders are under way.
-const CONNECTIONS: usize = 256;
+/// More are never busy unless the measuring process itself is held up; then orders wait for one, either way.
+const CONNECTIONS: usize = 512;
 
 /// What is sent, and to whom.
 #[derive(Clone, Copy, PartialEq)]
@@ -103,7 +103,7 @@ pub(crate) async fn run(quick: bool) -> anyhow::Result<()> {
     writeln!(
         text,
         "\nOrders of 1,000 customers at half the rate that 128 clients reach either way, with exponential \
-         times between them, over {CONNECTIONS} connections or more; a time counts from when an order was due. Bare: the same \
+         times between them, over {CONNECTIONS} connections; a time counts from when an order was due. Bare: the same \
          orders, each sent by a SendMessage from the measuring process. The API is alone on a core, the rest on \
          the other. Medians of {rounds} interleaved rounds of {orders} orders; what is added is that of each round. \
          Wanted: at most {} ms and {} ms.",
@@ -124,24 +124,24 @@ async fn at_rate(
     rate: f64,
 ) -> anyhow::Result<Vec<Duration>> {
     let addr = way.addr(server, api);
-    let clients = (0..CONNECTIONS).map(|_| Client::new(addr)).collect();
-    let clients: Arc<Mutex<Vec<Client>>> = Arc::new(Mutex::new(clients));
+    let (free, mut clients) = mpsc::unbounded_channel();
+    for _ in 0..CONNECTIONS {
+        free.send(Client::new(addr))?;
+    }
     let mut tasks = JoinSet::new();
     let mut due = Instant::now() + Duration::from_millis(50);
     let sqs = server.addr;
     for number in 0..orders {
         due += Duration::from_secs_f64(-(1.0 - fraction(number as u64, 4)).ln() / rate);
-        let client = clients.lock().await.pop();
         sleep_until(due).await;
-        // One more connection rather than a wait for one, which would count as the API's.
-        let mut client = client.unwrap_or_else(|| Client::new(addr));
+        let mut client = clients.recv().await.context("clients come back")?;
         let (request, body) = way.request(sqs, queue_type, number);
-        let clients = Arc::clone(&clients);
+        let free = free.clone();
         tasks.spawn(async move {
             let (status, body) = client.send(request, body).await?;
             ensure!(status.is_success(), "{status}: {body:?}");
             let took = due.elapsed();
-            clients.lock().await.push(client);
+            free.send(client)?;
             anyhow::Ok(took)
         });
     }
