@@ -170,6 +170,7 @@ impl<T: Outgoing> Batcher<T> {
     ) -> Vec<Fate<T>> {
         self.calls -= 1;
         let batch = entries.len();
+        let groups: Vec<_> = entries.iter().filter_map(|e| e.order.group().cloned()).collect();
         let results = match answer {
             Answer::Each(results) => results,
             // Nobody knows of which message SQS speaks.
@@ -177,19 +178,10 @@ impl<T: Outgoing> Batcher<T> {
                 vec![Err(PublishError::Refused(QueueError::Rejected(error))); batch]
             }
             Answer::Failed(error) => {
-                let mut groups = Vec::new();
-                let fates = entries
-                    .into_iter()
-                    .map(|entry| {
-                        groups.extend(entry.order.group().cloned());
-                        (entry.order, Err(error.clone()))
-                    })
-                    .collect();
                 self.lanes_go_on(now, groups, Vec::new());
-                return fates;
+                return entries.into_iter().map(|e| (e.order, Err(error.clone()))).collect();
             }
         };
-        let groups: Vec<_> = entries.iter().filter_map(|e| e.order.group().cloned()).collect();
         let (mut fates, mut again) = (Vec::with_capacity(batch), Vec::new());
         // From the last to the first: what counts is whether a later one of the group has got in.
         let mut first_in_queue: HashMap<Arc<str>, Option<u128>> = HashMap::new();

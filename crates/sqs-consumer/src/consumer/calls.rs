@@ -134,19 +134,14 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
         let queue = self.queue.clone();
         let facts = self.facts.clone();
         tokio::spawn(async move {
-            let (mut stopped, mut others) = (Vec::new(), returns);
+            let mut others = returns;
             for patience in [PROMPT, PATIENCE] {
                 all_stopped(&others, patience).await;
-                let ended = others.extract_if(.., |entry| entry.handler_has_stopped());
-                stopped.extend(ended);
+                let stopped: Vec<_> =
+                    others.extract_if(.., |entry| entry.handler_has_stopped()).collect();
                 if !stopped.is_empty() {
-                    let (tickets, handles): (Vec<_>, Vec<_>) =
-                        stopped.drain(..).map(|r| (r.ticket, (r.handle, r.visibility))).unzip();
-                    let results = batch(queue.change_visibility(handles), tickets.len()).await;
-                    let answers = tickets.into_iter().zip(&results);
-                    let answers =
-                        answers.map(|(ticket, result)| (ticket, answer("return", result)));
-                    _ = facts.send(Fact::Returned { answers: answers.collect() });
+                    // Not waited for: meanwhile the leases of the others would run out.
+                    tokio::spawn(change_back(queue.clone(), facts.clone(), stopped));
                 }
                 if others.is_empty() {
                     return;
@@ -236,6 +231,15 @@ impl Return {
     fn handler_has_stopped(&self) -> bool {
         self.stopping.as_ref().is_none_or(AbortHandle::is_finished)
     }
+}
+
+async fn change_back(queue: Arc<impl Queue>, facts: UnboundedSender<Fact>, returns: Vec<Return>) {
+    let (tickets, handles): (Vec<_>, Vec<_>) =
+        returns.into_iter().map(|entry| (entry.ticket, (entry.handle, entry.visibility))).unzip();
+    let results = batch(queue.change_visibility(handles), tickets.len()).await;
+    let answers = tickets.into_iter().zip(&results);
+    let answers = answers.map(|(ticket, result)| (ticket, answer("return", result)));
+    _ = facts.send(Fact::Returned { answers: answers.collect() });
 }
 
 /// Returns when the handlers of all have stopped, or after a while.
