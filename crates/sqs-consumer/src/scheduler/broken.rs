@@ -57,12 +57,14 @@ pub enum Broken {
     NoGroupLimit,
     /// Attempts count although what all messages need is down.
     OutageCountsAsAttempt,
+    /// Nothing starts before all that was started together has ended: the slowest stalls the rest.
+    RoundAfterRound,
 }
 
 #[cfg(feature = "broken-schedulers")]
 impl Broken {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::AnyMessageOfTheLane,
         Self::TailLeftBehind,
         Self::TailWithHead,
@@ -86,6 +88,7 @@ impl Broken {
         Self::BatchFailsAsOne,
         Self::NoGroupLimit,
         Self::OutageCountsAsAttempt,
+        Self::RoundAfterRound,
     ];
 }
 

@@ -192,7 +192,8 @@ impl Scheduler {
     }
 
     fn start_ready(&mut self, now: Time) {
-        if !self.drain.may_start() {
+        let round_is_on = self.running > 0 && self.breaks(Broken::RoundAfterRound);
+        if !self.drain.may_start() || round_is_on {
             return;
         }
         while self.running < self.config.concurrency && self.breaker.allows(now) {

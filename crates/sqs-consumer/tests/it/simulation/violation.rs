@@ -23,6 +23,8 @@ pub(crate) enum Check {
     OneVisibilityCall,
     /// Of a lane that goes back, the head goes first and alone.
     HeadGoesBackFirst,
+    /// A handler has nothing to do only while nothing can start.
+    NoIdleHandler,
     /// Concurrency, cap per group, messages held, receives outstanding, sizes of batches.
     Limits,
     /// Each ticket ends once, in the way that it is said to, and is settled once.

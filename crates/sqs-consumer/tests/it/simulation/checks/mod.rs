@@ -3,7 +3,7 @@
 mod ends;
 mod requests;
 mod starts;
-
 mod steps;
+mod work;
 
 pub(super) use starts::TrueLease;

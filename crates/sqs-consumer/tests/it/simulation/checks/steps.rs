@@ -82,7 +82,7 @@ impl Simulation<'_> {
         if worker.draining_since.is_some() && worker.scheduler.is_drained() {
             return self.check_drained(index);
         }
-        Ok(())
+        self.check_no_idle_handler(index)
     }
 
     /// A drain is over: nothing that this worker has received is left in flight, unless its own calls
