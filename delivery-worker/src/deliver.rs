@@ -21,8 +21,7 @@ use crate::{
     carrier::{Carrier, Failure},
     metrics::QueueMetrics,
     orders_in_hand::{InHand, OrdersInHand},
-    reason::Reason,
-    store::{Attempt, DeliveryChange, Outcome, Record, Store, StoreError},
+    store::{Attempt, DeliveryChange, Outcome, Reason, Record, Store, StoreError},
 };
 
 /// A product whose name contains this makes its order fail, see [`Deliver::fail_test_products`].

@@ -16,17 +16,17 @@ mod carrier;
 mod deliver;
 mod metrics;
 mod orders_in_hand;
-mod reason;
 mod routes;
 mod service;
 mod settings;
-pub mod store;
 
 pub use carrier::{
     Carrier, Failure, HttpCarrier, HttpCarrierError, InvalidSimulatedTime, Simulated, SimulatedTime,
 };
 pub use deliver::{Deliver, DeliverFrom, TEST_PRODUCT, TimeLimits};
 pub use metrics::{Metrics, QueueMetrics};
-pub use reason::Reason;
+/// The deliveries store, a crate of its own.
+pub use order_store as store;
+pub use order_store::Reason;
 pub use service::Service;
 pub use settings::{CarrierSettings, ConsumerSettings, Settings};

@@ -3,7 +3,5 @@
 mod carriers;
 mod service;
 mod settings;
-mod store_conformance;
-mod store_sqlite;
 mod support;
 mod verdicts;

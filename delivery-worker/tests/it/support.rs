@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
-use delivery_worker::store::{Attempt, DatabaseUrl, DeliveryChange, Outcome, Record, Store};
+use delivery_worker::store::{DatabaseUrl, Store};
 use jiff::Timestamp;
-use order_events::{Decimal, DeliveryStatus, OrderEvent, OrderItem};
+use order_events::{Decimal, OrderEvent, OrderItem};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use sqlx::{ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
 use sqs_consumer::Message;
@@ -50,29 +50,6 @@ pub(crate) fn message(body: &str) -> Message {
         group_id: None,
         receive_count: 1,
         sent_at_ms: None,
-    }
-}
-
-/// A record of one attempt at an order.
-pub(crate) fn record(order_id: Uuid, number: u32, status: DeliveryStatus) -> Record {
-    let outcome =
-        if status == DeliveryStatus::Delivered { Outcome::Delivered } else { Outcome::Failed };
-    let at = Timestamp::from_millisecond(1_700_000_000_000 + i64::from(number)).expect("a time");
-    Record {
-        attempt: Attempt {
-            message_id: "message-1".to_owned(),
-            order_id: Some(order_id),
-            queue: "orders".to_owned(),
-            group: None,
-            number,
-            outcome,
-            reason: None,
-            error: None,
-            worker: "worker-1".to_owned(),
-            started_at: at,
-            finished_at: at,
-        },
-        delivery: Some(DeliveryChange { order_id, customer_id: "customer-001".to_owned(), status }),
     }
 }
 

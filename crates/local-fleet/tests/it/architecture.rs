@@ -6,11 +6,14 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// What each crate may depend on, outside of tests.
 fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
-    const BELOW_SERVICES: &[&str] = &["order-events", "service-kit", "sqs-consumer"];
+    const BELOW_SERVICES: &[&str] =
+        &["order-events", "order-store", "service-kit", "sqs-consumer"];
     BTreeMap::from([
         ("order-events", &[][..]),
+        ("order-store", &["order-events"]),
         ("sqs-consumer", &[]),
         ("service-kit", &[]),
+        ("local-postgres", &[]),
         // Its binary only; see the next test.
         ("local-sqs", &["service-kit"]),
         ("order-api", BELOW_SERVICES),
@@ -20,7 +23,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
             "local-fleet",
             &["delivery-worker", "dlq-monitor", "local-sqs", "order-api", "service-kit"],
         ),
-        ("bench", &["sqs-consumer"]),
+        ("bench", &["local-postgres", "order-events", "order-store", "sqs-consumer"]),
     ])
 }
 

@@ -12,22 +12,38 @@
 //! - A database that fails gives every caller an error, never a panic, and is used again as soon as
 //!   it works. [`Store::health`] tells which of the two it is.
 //!
-//! `backend` is the seam: SQLite implements it, another database would do so beside it.
+//! Beside deliveries the store keeps which request of a customer was the first with its idempotency
+//! key ([`Store::remember_request`]), written in the same transactions.
+//!
+//! `backend` is the seam: [`DatabaseUrl`] chooses SQLite, for one machine, or PostgreSQL.
 
 mod backend;
+mod listing;
+mod migrations;
+mod postgres;
+mod reads;
+mod reason;
 mod record;
+mod request;
 mod sqlite;
+mod sweep;
 mod url;
 mod writer;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use order_events::DeliveryStatus;
+use sweep::{Dust, Sweep};
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
+pub use listing::{DeliveryFilter, Position};
+pub use reason::Reason;
 pub use record::{Attempt, Counts, Delivery, DeliveryChange, Outcome, Record};
-pub use url::{DatabaseUrl, UnsupportedUrl};
+pub use request::{KeyedRequest, Remembered};
+pub use sweep::{Swept, Turn};
+pub use url::{DatabaseUrl, PostgresUrl, UnsupportedUrl};
 
 /// Constants of the store.
 #[derive(Clone, Copy, Debug)]
@@ -36,11 +52,14 @@ pub(crate) struct Limits {
     pub(crate) queue: usize,
     /// Records in one transaction, at most: bounds how long a reader's view and a lock last.
     pub(crate) transaction: usize,
+    /// Bytes of remembered answers in one transaction, about.
+    pub(crate) transaction_bytes: usize,
     /// Bytes of a free text that is kept, at most.
     pub(crate) text: usize,
 }
 
-pub(crate) const LIMITS: Limits = Limits { queue: 1024, transaction: 256, text: 1024 };
+pub(crate) const LIMITS: Limits =
+    Limits { queue: 1024, transaction: 256, transaction_bytes: 8 << 20, text: 1024 };
 
 /// Why the store did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -80,6 +99,10 @@ impl Store {
                 let (database, connection) = sqlite::Sqlite::open(path).await?;
                 Ok(Self::start(Arc::new(database), Box::new(connection)))
             }
+            DatabaseUrl::Postgres(url) => {
+                let (database, connection) = postgres::Postgres::open(url).await?;
+                Ok(Self::start(Arc::new(database), Box::new(connection)))
+            }
         }
     }
 
@@ -102,26 +125,71 @@ impl Store {
         record: Record,
         held: impl Send + 'static,
     ) -> Result<(), StoreError> {
+        let held = Box::new(held);
+        self.ask(|answer| writer::Job::Write(record, writer::Caller { answer, held })).await
+    }
+
+    /// Keeps the request if it is the first with its customer and key, and tells what the first one
+    /// was if it is not. Of concurrent ones, from whatever process, exactly one is the first.
+    ///
+    /// [`StoreError::Unavailable`] leaves open whether it is kept: asked again, a request that is
+    /// comes back as [`Remembered::Same`].
+    pub async fn remember_request(&self, request: KeyedRequest) -> Result<Remembered, StoreError> {
+        if request.is_oversized() {
+            return Err(StoreError::Refused("the answer is longer than 4 MiB".to_owned()));
+        }
+        self.ask(|answer| writer::Job::Remember(request, answer)).await
+    }
+
+    /// Forgets requests that came before this time, the oldest first, so many at most: few enough that
+    /// the writes behind them do not wait long (some hundreds). Returns how many.
+    pub async fn forget_requests_before(
+        &self,
+        before: Timestamp,
+        at_most: u32,
+    ) -> Result<u64, StoreError> {
+        let sweep = Sweep { of: Dust::Requests, before, at_most, turn: None };
+        let deleted = self.ask(|answer| writer::Job::Sweep(sweep, answer)).await?;
+        Ok(deleted.unwrap_or_default())
+    }
+
+    /// Deletes attempts that ended before this time, the oldest first, so many at most, if this worker
+    /// has or gets the turn. Deliveries stay.
+    pub async fn forget_attempts_before(
+        &self,
+        before: Timestamp,
+        at_most: u32,
+        turn: Turn,
+    ) -> Result<Swept, StoreError> {
+        let sweep = Sweep { of: Dust::Attempts, before, at_most, turn: Some(turn) };
+        let deleted = self.ask(|answer| writer::Job::Sweep(sweep, answer)).await?;
+        Ok(deleted.map_or(Swept::NotOurTurn, Swept::Deleted))
+    }
+
+    /// Hands a job to the writer and waits for its answer.
+    async fn ask<T>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> writer::Job,
+    ) -> Result<T, StoreError> {
         let closed = || StoreError::Unavailable("it is closed".to_owned());
-        let (answer, written) = oneshot::channel();
-        let job = writer::Job::Write(record, writer::Caller { answer, held: Box::new(held) });
-        self.jobs.send(job).await.map_err(|_| closed())?;
-        written.await.map_err(|_| closed())?
+        let (answer, answered) = oneshot::channel();
+        self.jobs.send(job(answer)).await.map_err(|_| closed())?;
+        answered.await.map_err(|_| closed())?
     }
 
     /// How far the order is; none when it was never attempted.
     pub async fn status(&self, order_id: Uuid) -> Result<Option<DeliveryStatus>, StoreError> {
-        self.backend.status(order_id).await
+        reads::status(&*self.backend, order_id).await
     }
 
     /// The order's delivery.
     pub async fn find(&self, order_id: Uuid) -> Result<Option<Delivery>, StoreError> {
-        self.backend.find(order_id).await
+        reads::find(&*self.backend, order_id).await
     }
 
     /// The attempts at the order, in the order in which they were committed.
     pub async fn attempts(&self, order_id: Uuid) -> Result<Vec<Attempt>, StoreError> {
-        self.backend.attempts(order_id).await
+        reads::attempts(&*self.backend, order_id).await
     }
 
     /// The attempts at a message whose order could not be read, in the order of their commits.
@@ -129,12 +197,23 @@ impl Store {
         &self,
         message_id: &str,
     ) -> Result<Vec<Attempt>, StoreError> {
-        self.backend.attempts_without_order(message_id.to_owned()).await
+        reads::attempts_without_order(&*self.backend, message_id).await
     }
 
-    /// How many orders have each status.
+    /// A page of deliveries, those first attempted last in front, so many at most (200 are enough for
+    /// one answer); `after` is the [`Delivery::position`] of the last one of the page before.
+    pub async fn page(
+        &self,
+        filter: &DeliveryFilter,
+        after: Option<Position>,
+        at_most: u32,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        reads::page(&*self.backend, filter, after, at_most).await
+    }
+
+    /// How many orders have each status. Every delivery is counted, in an index: not for each request.
     pub async fn counts(&self) -> Result<Counts, StoreError> {
-        self.backend.counts().await
+        reads::counts(&*self.backend).await
     }
 
     /// Whether writing works; the sender goes away when the store is closed.

@@ -1,27 +1,11 @@
-//! What every database behind the store must do. A further one joins by a line at the end.
+//! What every database behind the store must do with deliveries and attempts.
 
-use std::sync::Arc;
-
-use delivery_worker::{
-    Reason,
-    store::{DatabaseUrl, Outcome, Store, StoreError},
-};
 use futures_util::{FutureExt, future::join_all};
 use order_events::DeliveryStatus::{Delivered, Failed, InTransit, Pending};
-use tempfile::TempDir;
+use order_store::{Counts, Outcome, Reason, StoreError};
 use uuid::Uuid;
 
-use crate::support::{eventually, record};
-
-/// An empty database of its own for each test.
-pub(crate) trait TestDatabase {
-    fn create() -> Self;
-    fn url(&self) -> DatabaseUrl;
-}
-
-async fn open(database: &impl TestDatabase) -> Store {
-    Store::open(&database.url()).await.expect("the store opens")
-}
+use crate::support::{TestDatabase, eventually, on_both, open, record};
 
 async fn an_order_that_was_never_attempted_is_unknown(database: &impl TestDatabase) {
     let store = open(database).await;
@@ -75,6 +59,30 @@ async fn a_failed_order_can_still_be_delivered(database: &impl TestDatabase) {
     }
 }
 
+async fn records_of_one_order_in_one_transaction_count_in_their_order(db: &impl TestDatabase) {
+    let store = open(db).await;
+    let (first, second) = (Uuid::new_v4(), Uuid::new_v4());
+    // All are handed over before the writer runs, hence written together.
+    let numbered = [
+        (first, 1, Pending),
+        (second, 1, Pending),
+        (first, 2, Delivered),
+        (second, 2, Failed),
+        (first, 3, Failed),
+        (second, 3, InTransit),
+    ];
+    let writes = numbered.map(|(order, number, status)| store.write(record(order, number, status)));
+    assert!(join_all(writes).await.into_iter().all(|fate| fate.is_ok()));
+    for (order, status, last) in [(first, Delivered, 2), (second, InTransit, 3)] {
+        let delivery = store.find(order).await.unwrap().expect("it is there");
+        let of = |number| record(order, number, status).attempt.finished_at;
+        assert_eq!((delivery.status, delivery.created_at), (status, of(1)));
+        assert_eq!(delivery.updated_at, of(last));
+        let attempts = store.attempts(order).await.unwrap();
+        assert_eq!(attempts.iter().map(|one| one.number).collect::<Vec<_>>(), [1, 2, 3]);
+    }
+}
+
 async fn a_refused_record_fails_alone(database: &impl TestDatabase) {
     let store = open(database).await;
     let orders: Vec<Uuid> = (0..20).map(|_| Uuid::new_v4()).collect();
@@ -101,7 +109,7 @@ async fn records_of_many_callers_are_all_committed(database: &impl TestDatabase)
 
 async fn orders_are_counted_by_status(database: &impl TestDatabase) {
     let store = open(database).await;
-    assert_eq!(store.counts().await, Ok(delivery_worker::store::Counts::default()));
+    assert_eq!(store.counts().await, Ok(Counts::default()));
     for (orders, status) in [(1, Pending), (2, InTransit), (3, Delivered), (4, Failed)] {
         for _ in 0..orders {
             store.write(record(Uuid::new_v4(), 1, status)).await.unwrap();
@@ -122,7 +130,7 @@ async fn a_message_without_a_readable_order_is_found_by_its_own_id(database: &im
     store.write(garbage.clone()).await.unwrap();
     assert_eq!(store.attempts_without_order("message-1").await.unwrap(), [garbage.attempt]);
     assert_eq!(store.attempts_without_order("message-2").await.unwrap(), []);
-    assert_eq!(store.counts().await, Ok(delivery_worker::store::Counts::default()));
+    assert_eq!(store.counts().await, Ok(Counts::default()));
 }
 
 async fn any_text_is_kept_within_bounds(database: &impl TestDatabase) {
@@ -141,7 +149,7 @@ async fn any_text_is_kept_within_bounds(database: &impl TestDatabase) {
 }
 
 async fn workers_that_start_at_once_share_one_database(database: &impl TestDatabase) {
-    let opened = join_all((0..6).map(|_| async { Arc::new(open(database).await) })).await;
+    let opened = join_all((0..6).map(|_| open(database))).await;
     let writes = opened.iter().enumerate().flat_map(|(worker, store)| {
         (0..20).map(move |i| {
             store.write(record(Uuid::from_u128(100 * worker as u128 + i), 1, Delivered))
@@ -151,6 +159,22 @@ async fn workers_that_start_at_once_share_one_database(database: &impl TestDatab
     for store in &opened {
         assert_eq!(store.counts().await.unwrap().delivered, 120);
     }
+}
+
+async fn workers_that_write_the_same_orders_do_not_stand_in_each_others_way(
+    database: &impl TestDatabase,
+) {
+    let stores = join_all((0..4).map(|_| open(database))).await;
+    // Each begins elsewhere and goes the other way than its neighbour.
+    let writes = stores.iter().enumerate().flat_map(|(worker, store)| {
+        (0..400).map(move |i| {
+            let i = if worker % 2 == 0 { i } else { 400 - i };
+            store.write(record(Uuid::from_u128((i + 100 * worker as u128) % 400), 1, Pending))
+        })
+    });
+    let fates = join_all(writes).await;
+    assert!(fates.iter().all(Result::is_ok), "{:?}", fates.iter().find(|fate| fate.is_err()));
+    assert_eq!(stores[0].counts().await.unwrap().pending, 400);
 }
 
 async fn what_was_handed_over_survives_its_caller_and_the_close(database: &impl TestDatabase) {
@@ -170,43 +194,18 @@ async fn what_was_handed_over_survives_its_caller_and_the_close(database: &impl 
     .await;
 }
 
-/// Makes a test of each function for one database.
-macro_rules! conformance {
-    ($database:ident: $($name:ident),+ $(,)?) => {
-        $(
-            #[tokio::test]
-            async fn $name() {
-                super::$name(&<super::$database as super::TestDatabase>::create()).await;
-            }
-        )+
-    };
-}
-
-struct SqliteFile(TempDir);
-
-impl TestDatabase for SqliteFile {
-    fn create() -> Self {
-        Self(tempfile::tempdir().expect("a directory"))
-    }
-
-    fn url(&self) -> DatabaseUrl {
-        let path = self.0.path().join("made/on/the way/deliveries.db");
-        format!("sqlite://{}", path.display()).parse().expect("a URL")
-    }
-}
-
-mod sqlite {
-    conformance! { SqliteFile:
-        an_order_that_was_never_attempted_is_unknown,
-        attempts_are_read_back_as_written_in_the_order_of_their_commits,
-        a_delivered_order_stays_delivered_whatever_comes_later,
-        a_failed_order_can_still_be_delivered,
-        a_refused_record_fails_alone,
-        records_of_many_callers_are_all_committed,
-        orders_are_counted_by_status,
-        a_message_without_a_readable_order_is_found_by_its_own_id,
-        any_text_is_kept_within_bounds,
-        workers_that_start_at_once_share_one_database,
-        what_was_handed_over_survives_its_caller_and_the_close,
-    }
+on_both! {
+    an_order_that_was_never_attempted_is_unknown,
+    attempts_are_read_back_as_written_in_the_order_of_their_commits,
+    a_delivered_order_stays_delivered_whatever_comes_later,
+    a_failed_order_can_still_be_delivered,
+    records_of_one_order_in_one_transaction_count_in_their_order,
+    a_refused_record_fails_alone,
+    records_of_many_callers_are_all_committed,
+    orders_are_counted_by_status,
+    a_message_without_a_readable_order_is_found_by_its_own_id,
+    any_text_is_kept_within_bounds,
+    workers_that_start_at_once_share_one_database,
+    workers_that_write_the_same_orders_do_not_stand_in_each_others_way,
+    what_was_handed_over_survives_its_caller_and_the_close,
 }

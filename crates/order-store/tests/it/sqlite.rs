@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use delivery_worker::store::{DatabaseUrl, Health, Store, StoreError};
 use futures_util::{FutureExt, future::join_all};
 use order_events::DeliveryStatus::{Delivered, Pending};
+use order_store::{DatabaseUrl, Health, Store, StoreError};
 use sqlx::{Connection, SqliteConnection};
 use uuid::Uuid;
 
@@ -96,6 +96,17 @@ async fn a_file_that_cannot_be_a_database_is_named() {
         let Err(error) = open(&path).await else { panic!("{} opened", path.display()) };
         assert!(error.to_string().contains(&*directory.path().to_string_lossy()), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_file_of_a_newer_program_is_refused_with_both_versions() {
+    let temp = TempStore::open().await;
+    temp.store.close().await;
+    run(&mut temp.another_process().await, crate::support::A_NEWER_PROGRAM).await;
+    let path = temp.directory.path().join("deliveries.db");
+    let Err(error) = open(&path).await else { panic!("it opens") };
+    let error = error.to_string();
+    assert!(error.contains("version 99") && error.contains("newer program"), "{error}");
 }
 
 #[tokio::test]

@@ -4,8 +4,7 @@ use jiff::Timestamp;
 use order_events::{DeliveryStatus, OrderEvent};
 use uuid::Uuid;
 
-use super::LIMITS;
-use crate::reason::Reason;
+use crate::{LIMITS, reason::Reason};
 
 /// Delivery ids are derived from order ids in this namespace, so every worker names a delivery alike.
 const DELIVERIES: Uuid = Uuid::from_u128(0x7d1c_54ba_5f0e_4c64_9a77_1d7f_0b2e_63c9);
@@ -152,15 +151,22 @@ impl Counts {
 }
 
 /// A text as every database takes it: at most 1 KiB, and no NUL, which PostgreSQL refuses.
-pub(super) fn bounded(text: &str) -> String {
+pub(crate) fn bounded(text: &str) -> String {
     let end = text.floor_char_boundary(LIMITS.text);
     text[..end].replace('\0', "\u{fffd}")
 }
 
+/// Every status.
+pub(crate) const STATUSES: [DeliveryStatus; 4] = [
+    DeliveryStatus::Pending,
+    DeliveryStatus::InTransit,
+    DeliveryStatus::Delivered,
+    DeliveryStatus::Failed,
+];
+
 /// The status of this spelling.
-pub(super) fn parse_status(text: &str) -> Option<DeliveryStatus> {
-    use DeliveryStatus::{Delivered, Failed, InTransit, Pending};
-    [Pending, InTransit, Delivered, Failed].into_iter().find(|status| status.as_str() == text)
+pub(crate) fn parse_status(text: &str) -> Option<DeliveryStatus> {
+    STATUSES.into_iter().find(|status| status.as_str() == text)
 }
 
 #[cfg(test)]

@@ -1,0 +1,85 @@
+//! What a database must do for the store. All that it is asked is written once, in `reads` and
+//! `sweep`; a back end runs it, and writes in its own best way.
+
+use futures_util::future::BoxFuture;
+
+use crate::{KeyedRequest, Record, Remembered, StoreError, sweep::Sweep};
+
+/// A database with the store's tables in it: reads, and connections to write through.
+pub(crate) trait Backend: Send + Sync + 'static {
+    /// Where the database's SQL differs from the other's.
+    fn dialect(&self) -> &'static Dialect;
+
+    /// A new connection for the writer.
+    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Connection>, StoreError>>;
+
+    /// The rows of a `SELECT`; its parameters are `$1`, `$2`, ...
+    fn select(
+        &self,
+        sql: String,
+        values: Vec<Value>,
+    ) -> BoxFuture<'_, Result<Vec<Row>, StoreError>>;
+
+    /// Closes the connections that read.
+    fn close(&self) -> BoxFuture<'_, ()>;
+}
+
+/// The writer's connection.
+pub(crate) trait Connection: Send + 'static {
+    /// Commits the batch in one transaction, its records in their order, and says of each request
+    /// what it was.
+    ///
+    /// [`StoreError::Refused`] means that at least one of the batch is at fault and none is written;
+    /// [`StoreError::Unavailable`] that the connection is not to be used again, and that it is not
+    /// known whether the batch is committed. An empty batch only finds out whether writing works.
+    fn commit<'a>(
+        &'a mut self,
+        batch: &'a Batch<'a>,
+    ) -> BoxFuture<'a, Result<Vec<Remembered>, StoreError>>;
+
+    /// Deletes some of what is old, in a transaction of its own; none: another has the turn.
+    fn sweep<'a>(&'a mut self, sweep: &'a Sweep) -> BoxFuture<'a, Result<Option<u64>, StoreError>>;
+
+    /// Closes the connection.
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
+}
+
+/// What is written together.
+#[derive(Debug, Default)]
+pub(crate) struct Batch<'a> {
+    pub(crate) records: Vec<&'a Record>,
+    pub(crate) requests: Vec<&'a KeyedRequest>,
+}
+
+impl Batch<'_> {
+    pub(crate) fn len(&self) -> usize {
+        self.records.len() + self.requests.len()
+    }
+}
+
+/// Where the databases' SQL differs.
+#[derive(Debug)]
+pub(crate) struct Dialect {
+    /// Behind a parameter or a text that is a UUID: makes it one.
+    pub(crate) as_uuid: &'static str,
+    /// Behind a column that is a UUID: makes it a text.
+    pub(crate) as_text: &'static str,
+    /// At the end of a query for rows to be deleted: leaves those that another deletes.
+    pub(crate) skip_locked: &'static str,
+}
+
+/// A parameter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Value {
+    Text(String),
+    Number(i64),
+}
+
+/// A row that was read.
+pub(crate) type Row = Box<dyn Columns + Send>;
+
+/// A row's columns by name.
+pub(crate) trait Columns {
+    fn text(&self, column: &str) -> Result<Option<String>, StoreError>;
+    fn number(&self, column: &str) -> Result<i64, StoreError>;
+}

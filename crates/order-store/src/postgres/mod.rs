@@ -1,0 +1,220 @@
+//! The store in PostgreSQL, for workers on several machines.
+//!
+//! A server that stalls must not hold the writer for ever, and a process that stalls must not hold
+//! rows that others need: each call has a time limit on this side, each transaction limits for waiting
+//! and for being idle on the server's.
+
+mod errors;
+mod write;
+
+use std::time::Duration;
+
+use futures_util::{FutureExt, future::BoxFuture};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection as _, PgConnection, PgPool, Row as _,
+    postgres::{PgConnectOptions, PgPoolOptions, PgRow},
+};
+use tokio::time::{Instant, sleep, timeout};
+
+use self::{
+    errors::{classify, is_connection_lost, is_not_yet_up},
+    write::Writer,
+};
+use crate::{
+    PostgresUrl, StoreError,
+    backend::{Backend, Columns, Connection, Dialect, Row, Value},
+    migrations::{APPLIED, Standing, Step, migrator, newer},
+};
+
+/// Constants of the PostgreSQL back end.
+struct Tuning {
+    /// Time to connect, TLS and authentication included.
+    connect: Duration,
+    /// Time for one read.
+    read: Duration,
+    /// Time for one transaction of the writer, with a new connection where the last one broke: within
+    /// the part of an attempt's default time that is the store's.
+    commit: Duration,
+    /// How long opening is tried again while the server is not up.
+    open_deadline: Duration,
+    /// The pause between two such tries.
+    open_pause: Duration,
+    /// Time for another worker to migrate, and for this one.
+    migration: Duration,
+    /// Connections that read, at most.
+    readers: u32,
+    /// A reading connection that is idle so long is closed.
+    reader_idle: Duration,
+    /// How often a transaction is tried that the server gave up for the sake of another.
+    tries: u32,
+}
+
+const TUNING: Tuning = Tuning {
+    connect: Duration::from_secs(4),
+    read: Duration::from_secs(4),
+    commit: Duration::from_secs(8),
+    open_deadline: Duration::from_secs(20),
+    open_pause: Duration::from_millis(100),
+    migration: Duration::from_mins(10),
+    readers: 4,
+    reader_idle: Duration::from_mins(1),
+    tries: 3,
+};
+
+/// Of all that use advisory locks in a database, who migrates these tables.
+const MIGRATION_LOCK: i64 = 0x6f72_6465_7273;
+
+const STEPS: &[Step] = &[(
+    1,
+    "deliveries, attempts and requests",
+    include_str!("../../migrations/postgres/0001_deliveries_attempts_and_requests.sql"),
+)];
+
+const DIALECT: Dialect =
+    Dialect { as_uuid: "::uuid", as_text: "::text", skip_locked: " FOR UPDATE SKIP LOCKED" };
+
+pub(crate) struct Postgres {
+    options: PgConnectOptions,
+    readers: PgPool,
+}
+
+impl Postgres {
+    /// Connects, waiting some seconds for a server that is not up yet, and brings the tables up to date.
+    pub(crate) async fn open(url: &PostgresUrl) -> Result<(Self, Writer), StoreError> {
+        let failed = |error: String| StoreError::Unavailable(format!("cannot open {url}: {error}"));
+        let options = url.options().map_err(|error| failed(error.to_string()))?;
+        let options = options.disable_statement_logging();
+        let options = match options.get_application_name() {
+            Some(_) => options,
+            None => options.application_name("order-store"),
+        };
+        let deadline = Instant::now() + TUNING.open_deadline;
+        let writer = loop {
+            match open_once(&options).await {
+                Ok(writer) => break writer,
+                Err(error) if is_not_yet_up(&error) && Instant::now() < deadline => {
+                    sleep(TUNING.open_pause).await;
+                }
+                Err(error) => return Err(failed(error.to_string())),
+            }
+        };
+        // A read that meets a connection which broke meanwhile is repeated on another one; asking each
+        // before its use would cost every read a round trip.
+        let readers = PgPoolOptions::new()
+            .max_connections(TUNING.readers)
+            .acquire_timeout(TUNING.read)
+            .idle_timeout(TUNING.reader_idle)
+            .test_before_acquire(false)
+            .connect_lazy_with(options.clone());
+        Ok((Self { options, readers }, writer))
+    }
+
+    async fn read(&self, sql: &str, values: &[Value]) -> Result<Vec<PgRow>, sqlx::Error> {
+        let mut broken = 0;
+        loop {
+            // Values are parameters, never part of the text.
+            let mut query = sqlx::query(AssertSqlSafe(sql.to_owned()));
+            for value in values {
+                query = match value {
+                    Value::Text(text) => query.bind(text),
+                    Value::Number(number) => query.bind(number),
+                };
+            }
+            match query.fetch_all(&self.readers).await {
+                Err(error) if is_connection_lost(&error) && broken < TUNING.readers => broken += 1,
+                result => return result,
+            }
+        }
+    }
+}
+
+async fn open_once(options: &PgConnectOptions) -> Result<Writer, sqlx::Error> {
+    let mut writer = Writer::connect(options).await?;
+    let connection = writer.connection()?;
+    match standing(connection).await {
+        Standing::Current => {}
+        Standing::Newer { database, program } => {
+            return Err(sqlx::Error::Configuration(newer(database, program).into()));
+        }
+        Standing::Behind => {
+            let migrated = timeout(TUNING.migration, migrate(connection)).await;
+            migrated.map_err(|_| silent(TUNING.migration))??;
+        }
+    }
+    Ok(writer)
+}
+
+/// Connects, and says clearly what database will not do.
+async fn connect(options: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    let connected = timeout(TUNING.connect, options.connect()).await;
+    connected.map_err(|_| silent(TUNING.connect))?
+}
+
+/// How the tables stand, without the lock. What cannot be read is left to the migration.
+async fn standing(connection: &mut PgConnection) -> Standing {
+    let applied = sqlx::query_as::<_, (i64, Vec<u8>)>(APPLIED).fetch_all(connection).await;
+    applied.map_or(Standing::Behind, |applied| Standing::of(&applied, STEPS))
+}
+
+/// Workers that start at once wait here for the first, which migrates; the others then find it done.
+async fn migrate(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        .bind(MIGRATION_LOCK)
+        .execute(&mut *transaction)
+        .await?;
+    migrator(STEPS).run_direct(None, &mut *transaction, false).await?;
+    transaction.commit().await
+}
+
+/// The error for a server that does not answer.
+fn silent(after: Duration) -> sqlx::Error {
+    let text = format!("PostgreSQL did not answer within {} s", after.as_secs());
+    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, text))
+}
+
+impl Backend for Postgres {
+    fn dialect(&self) -> &'static Dialect {
+        &DIALECT
+    }
+
+    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Connection>, StoreError>> {
+        async {
+            let writer = Writer::connect(&self.options).await.map_err(|error| classify(&error))?;
+            Ok(Box::new(writer) as Box<dyn Connection>)
+        }
+        .boxed()
+    }
+
+    fn select(
+        &self,
+        sql: String,
+        values: Vec<Value>,
+    ) -> BoxFuture<'_, Result<Vec<Row>, StoreError>> {
+        async move {
+            let rows = timeout(TUNING.read, self.read(&sql, &values)).await;
+            let rows = rows.unwrap_or_else(|_| Err(silent(TUNING.read)));
+            let rows = rows.map_err(|error| classify(&error))?;
+            Ok(rows.into_iter().map(|row| Box::new(row) as Row).collect())
+        }
+        .boxed()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        async {
+            // A server that is silent is not waited for: nothing is left to be written here.
+            _ = timeout(TUNING.read, self.readers.close()).await;
+        }
+        .boxed()
+    }
+}
+
+impl Columns for PgRow {
+    fn text(&self, column: &str) -> Result<Option<String>, StoreError> {
+        self.try_get(column).map_err(|error| classify(&error))
+    }
+
+    fn number(&self, column: &str) -> Result<i64, StoreError> {
+        self.try_get(column).map_err(|error| classify(&error))
+    }
+}

@@ -1,0 +1,224 @@
+//! The store in one SQLite file, for one machine. Several processes may share the file.
+
+#[cfg(test)]
+mod plans;
+mod write;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection as _, Row as _, SqliteConnection, SqlitePool,
+    sqlite::{
+        SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+    },
+};
+use tokio::time::{Instant, sleep};
+
+use self::write::Writer;
+use crate::{
+    StoreError,
+    backend::{Backend, Columns, Connection, Dialect, Row, Value},
+    migrations::{APPLIED, Standing, Step, migrator, newer},
+};
+
+const STEPS: &[Step] = &[
+    (
+        1,
+        "deliveries and attempts",
+        include_str!("../../migrations/sqlite/0001_deliveries_and_attempts.sql"),
+    ),
+    (2, "requests", include_str!("../../migrations/sqlite/0002_requests.sql")),
+    (
+        3,
+        "listing and retention",
+        include_str!("../../migrations/sqlite/0003_listing_and_retention.sql"),
+    ),
+];
+
+const DIALECT: Dialect = Dialect { as_uuid: "", as_text: "", skip_locked: "" };
+
+/// Constants of the SQLite back end.
+struct Tuning {
+    /// How long a statement waits for another process's lock.
+    busy_timeout: Duration,
+    /// How long opening is tried again while another process creates or migrates the file.
+    open_deadline: Duration,
+    /// The pause between two such tries.
+    open_pause: Duration,
+    /// Connections that read.
+    readers: u32,
+    /// Page cache of each connection in KiB; the default of 2,000 is most of an idle worker's memory.
+    cache_kib: u32,
+    /// Size in bytes to which the write-ahead log is cut back after a checkpoint.
+    log_bytes: u32,
+}
+
+const TUNING: Tuning = Tuning {
+    busy_timeout: Duration::from_secs(4),
+    open_deadline: Duration::from_secs(15),
+    open_pause: Duration::from_millis(25),
+    readers: 2,
+    cache_kib: 512,
+    log_bytes: 16 << 20,
+};
+
+pub(crate) struct Sqlite {
+    path: PathBuf,
+    readers: SqlitePool,
+}
+
+impl Sqlite {
+    /// Opens the file, creating it and its directory if need be, and brings its tables up to date.
+    pub(crate) async fn open(path: &Path) -> Result<(Self, Writer), StoreError> {
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(|error| {
+                StoreError::Unavailable(format!("cannot create {}: {error}", parent.display()))
+            })?;
+        }
+        let deadline = Instant::now() + TUNING.open_deadline;
+        let writer = loop {
+            match open_once(path).await {
+                Ok(writer) => break writer,
+                // Switching a new file to the write-ahead log fails at once, whatever the busy
+                // timeout, while another process does the same.
+                Err(error) if is_busy(&error) && Instant::now() < deadline => {
+                    sleep(TUNING.open_pause).await;
+                }
+                Err(error) => {
+                    let text = format!("cannot open {}: {error}", path.display());
+                    return Err(StoreError::Unavailable(text));
+                }
+            }
+        };
+        // The write-ahead log needs its index file to be writable, so "read-only" is asked of the
+        // connection, not of the file.
+        let options = options(path).create_if_missing(false).pragma("query_only", "ON");
+        let readers = SqlitePoolOptions::new()
+            .max_connections(TUNING.readers)
+            .test_before_acquire(false)
+            .acquire_timeout(TUNING.busy_timeout)
+            .connect_lazy_with(options);
+        Ok((Self { path: path.to_owned(), readers }, writer))
+    }
+}
+
+/// `synchronous = FULL`: a message is deleted from SQS on the strength of a commit, so the commit
+/// must survive a power cut. `NORMAL` keeps the file consistent but may lose the last commits. The
+/// group commit makes the difference small, since many records share one sync.
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(TUNING.busy_timeout)
+        .pragma("cache_size", format!("-{}", TUNING.cache_kib))
+        .pragma("journal_size_limit", TUNING.log_bytes.to_string())
+        .statement_cache_capacity(16)
+        .disable_statement_logging()
+}
+
+async fn open_once(path: &Path) -> Result<Writer, sqlx::Error> {
+    let mut connection = options(path).connect().await?;
+    match standing(&mut connection).await {
+        Standing::Current => return Ok(Writer(connection)),
+        Standing::Newer { database, program } => {
+            return Err(sqlx::Error::Configuration(newer(database, program).into()));
+        }
+        Standing::Behind => {}
+    }
+    // SQLite has no lock for migrations; the write transaction around them is one.
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    migrator(STEPS).run_direct(None, &mut *transaction, false).await?;
+    transaction.commit().await?;
+    Ok(Writer(connection))
+}
+
+/// How the tables stand, without the lock: a worker can start while another one that writes, or stands
+/// still, has it. What cannot be read is left to the migration, which says what is wrong.
+async fn standing(connection: &mut SqliteConnection) -> Standing {
+    let applied = sqlx::query_as::<_, (i64, Vec<u8>)>(APPLIED).fetch_all(connection).await;
+    applied.map_or(Standing::Behind, |applied| Standing::of(&applied, STEPS))
+}
+
+/// SQLite's primary result code; the extended one has more in the upper bits.
+fn primary_code(error: &sqlx::Error) -> Option<i32> {
+    let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(code & 0xff)
+}
+
+/// `SQLITE_BUSY` or `SQLITE_LOCKED`, also within a failed migration.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = match error {
+        sqlx::Error::Migrate(error) => match &**error {
+            sqlx::migrate::MigrateError::Execute(inner)
+            | sqlx::migrate::MigrateError::ExecuteMigration(inner, _) => primary_code(inner),
+            _ => None,
+        },
+        error => primary_code(error),
+    };
+    matches!(code, Some(5 | 6))
+}
+
+/// `SQLITE_TOOBIG`, `SQLITE_CONSTRAINT`, `SQLITE_MISMATCH` and `SQLITE_RANGE` speak of the record;
+/// everything else (locked, full, read-only, I/O, corrupt, closed) of the database.
+fn classify(error: &sqlx::Error) -> StoreError {
+    match (error, primary_code(error)) {
+        (_, Some(18..=20 | 25)) | (sqlx::Error::Encode(_), _) => {
+            StoreError::Refused(error.to_string())
+        }
+        _ => StoreError::Unavailable(error.to_string()),
+    }
+}
+
+impl Backend for Sqlite {
+    fn dialect(&self) -> &'static Dialect {
+        &DIALECT
+    }
+
+    fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Connection>, StoreError>> {
+        async {
+            let writer = open_once(&self.path).await.map_err(|error| classify(&error))?;
+            Ok(Box::new(writer) as Box<dyn Connection>)
+        }
+        .boxed()
+    }
+
+    fn select(
+        &self,
+        sql: String,
+        values: Vec<Value>,
+    ) -> BoxFuture<'_, Result<Vec<Row>, StoreError>> {
+        async move {
+            // Values are parameters, never part of the text.
+            let mut query = sqlx::query(AssertSqlSafe(sql));
+            for value in values {
+                query = match value {
+                    Value::Text(text) => query.bind(text),
+                    Value::Number(number) => query.bind(number),
+                };
+            }
+            let rows = query.fetch_all(&self.readers).await.map_err(|error| classify(&error))?;
+            Ok(rows.into_iter().map(|row| Box::new(row) as Row).collect())
+        }
+        .boxed()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.readers.close().boxed()
+    }
+}
+
+impl Columns for SqliteRow {
+    fn text(&self, column: &str) -> Result<Option<String>, StoreError> {
+        self.try_get(column).map_err(|error| classify(&error))
+    }
+
+    fn number(&self, column: &str) -> Result<i64, StoreError> {
+        self.try_get(column).map_err(|error| classify(&error))
+    }
+}

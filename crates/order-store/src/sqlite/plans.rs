@@ -1,0 +1,75 @@
+//! No list goes through the table: asked of SQLite itself.
+
+use jiff::Timestamp;
+use order_events::DeliveryStatus;
+use uuid::Uuid;
+
+use super::{DIALECT, Sqlite};
+use crate::{
+    DeliveryFilter, Position, Turn,
+    backend::{Backend, Value},
+    listing,
+    sweep::{Dust, Sweep},
+};
+
+async fn plan(database: &Sqlite, sql: &str, values: Vec<Value>) -> Vec<String> {
+    let rows = database.select(format!("EXPLAIN QUERY PLAN {sql}"), values).await.expect("a plan");
+    rows.iter().map(|row| row.text("detail").expect("a text").unwrap_or_default()).collect()
+}
+
+#[tokio::test]
+async fn every_list_is_ranges_of_an_index_in_its_order() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (database, _writer) = Sqlite::open(&directory.path().join("d.db")).await.expect("it opens");
+    let time = |second| Timestamp::from_second(second).expect("a time");
+    let position = Position { created_at: time(5), order_id: Uuid::from_u128(1) };
+    for which in 0..64_u32 {
+        let has = |bit: u32| which & (1 << bit) != 0;
+        let filter = DeliveryFilter {
+            status: has(0).then_some(DeliveryStatus::Failed),
+            customer_id: has(1).then(|| "customer".to_owned()),
+            queue: has(2).then(|| "queue".to_owned()),
+            from: has(3).then(|| time(1)),
+            to: has(4).then(|| time(9)),
+        };
+        let after = has(5).then_some(position);
+        let (sql, values) = listing::page(&filter, after, 50, &DIALECT);
+        let plan = plan(&database, &sql, values).await;
+        let index = match (has(1), has(2)) {
+            (true, _) => "deliveries_by_customer (customer_id=? AND status=?",
+            (false, true) => "deliveries_by_queue (queue=? AND status=?",
+            (false, false) => "deliveries_by_status_and_time (status=?",
+        };
+        let reads: Vec<_> =
+            plan.iter().filter(|step| step.contains("deliveries")).map(String::as_str).collect();
+        assert_eq!(reads.len(), if has(0) { 1 } else { 4 }, "{filter:?}: {plan:?}");
+        for read in reads {
+            let expected = format!("SEARCH deliveries USING INDEX {index}");
+            assert!(read.starts_with(&expected), "{filter:?}: {read}");
+            // A range of time begins or ends within the index too.
+            assert_eq!(read.contains("created_at_ms"), has(3) || has(4) || has(5), "{read}");
+        }
+        // The ranges are read in their order; sorted is only what is left of each, for the merge.
+        let sorted = plan.windows(2).filter(|steps| steps[1].contains("TEMP B-TREE"));
+        for steps in sorted {
+            assert!(!has(0) && !steps[0].contains("deliveries"), "{filter:?}: {plan:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_old_is_found_from_the_old_end_of_an_index() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (database, _writer) = Sqlite::open(&directory.path().join("d.db")).await.expect("it opens");
+    for (of, index) in [
+        (Dust::Attempts, "attempts_by_time (finished_at_ms<?)"),
+        (Dust::Requests, "keyed_requests_by_time (at_ms<?)"),
+    ] {
+        let turn = None::<Turn>;
+        let sweep = Sweep { of, before: Timestamp::UNIX_EPOCH, at_most: 5, turn };
+        let (sql, values) = sweep.delete(&DIALECT);
+        let plan = plan(&database, &sql, values).await;
+        assert!(plan.iter().any(|step| step.contains(index)), "{plan:?}");
+        assert!(!plan.iter().any(|step| step.starts_with("SCAN")), "{plan:?}");
+    }
+}

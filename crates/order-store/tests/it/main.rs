@@ -1,0 +1,9 @@
+//! Tests of the deliveries store through its public surface.
+
+mod conformance;
+mod listing;
+mod postgres;
+mod requests;
+mod retention;
+mod sqlite;
+mod support;

@@ -1,0 +1,263 @@
+//! PostgreSQL in trouble.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use local_postgres::Server;
+use order_events::DeliveryStatus::{Delivered, Pending};
+use order_store::{Health, Store, StoreError};
+use sqlx::{Connection, PgConnection};
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use crate::support::{PostgresDatabase, TestDatabase, eventually, open, record};
+
+impl PostgresDatabase {
+    /// A connection beside the store's.
+    async fn another_process(&self) -> PgConnection {
+        PgConnection::connect(self.text()).await.expect("it connects")
+    }
+}
+
+async fn run(connection: &mut PgConnection, sql: &'static str) {
+    sqlx::query(sql).execute(connection).await.expect(sql);
+}
+
+/// Ends every other connection to the database.
+const TERMINATE: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()";
+
+async fn is_failing(store: &Store) {
+    let mut health = store.health();
+    let failing = health.wait_for(|health| matches!(health, Health::Failing(_)));
+    tokio::time::timeout(crate::support::PATIENCE, failing)
+        .await
+        .expect("it fails")
+        .expect("it is open");
+}
+
+async fn is_serving(store: &Store) {
+    let mut health = store.health();
+    let serving = health.wait_for(|health| *health == Health::Serving);
+    tokio::time::timeout(crate::support::PATIENCE, serving)
+        .await
+        .expect("it works")
+        .expect("it is open");
+}
+
+/// Writers that go on whatever happens, and remember what they were promised.
+struct Load {
+    stop: Arc<AtomicBool>,
+    acknowledged: Arc<Mutex<Vec<Uuid>>>,
+    writers: JoinSet<()>,
+}
+
+impl Load {
+    fn start(store: &Store) -> Self {
+        let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::default());
+        let mut writers = JoinSet::new();
+        for _ in 0..16 {
+            let (store, stop) = (store.clone(), Arc::clone(&stop));
+            let acknowledged: Arc<Mutex<Vec<Uuid>>> = Arc::clone(&acknowledged);
+            writers.spawn(async move {
+                while !stop.load(Ordering::Relaxed) {
+                    let order = Uuid::new_v4();
+                    match store.write(record(order, 1, Delivered)).await {
+                        Ok(()) => acknowledged.lock().unwrap().push(order),
+                        Err(StoreError::Unavailable(_)) => tokio::task::yield_now().await,
+                        Err(refused) => panic!("{refused}"),
+                    }
+                }
+            });
+        }
+        Self { stop, acknowledged, writers }
+    }
+
+    fn acknowledged(&self) -> usize {
+        self.acknowledged.lock().unwrap().len()
+    }
+
+    async fn grows(&self) {
+        let before = self.acknowledged();
+        eventually("records are committed", || async {
+            (self.acknowledged() > before + 100).then_some(())
+        })
+        .await;
+    }
+
+    async fn end(mut self) -> Vec<Uuid> {
+        self.stop.store(true, Ordering::Relaxed);
+        while let Some(ended) = self.writers.join_next().await {
+            ended.expect("no writer panics");
+        }
+        std::mem::take(&mut self.acknowledged.lock().unwrap())
+    }
+}
+
+/// Stops and starts without holding up the runtime.
+async fn blocking(server: &Arc<Server>, call: fn(&Server) -> std::io::Result<()>) {
+    let server = Arc::clone(server);
+    let done = tokio::task::spawn_blocking(move || call(&server)).await.expect("no panic");
+    done.expect("the server obeys");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
+async fn what_was_acknowledged_survives_the_server_and_writers_go_on_when_it_is_back() {
+    let database = PostgresDatabase::with_a_server_of_its_own();
+    let store = open(&database).await;
+    let load = Load::start(&store);
+    for immediate in [true, false] {
+        load.grows().await;
+        // Under load, in the midst of transactions: as a crash, and in order.
+        let stop: fn(&Server) -> _ =
+            if immediate { |it| it.stop(true) } else { |it| it.stop(false) };
+        blocking(database.server(), stop).await;
+        is_failing(&store).await;
+        let status = store.status(Uuid::new_v4()).await;
+        assert!(matches!(status, Err(StoreError::Unavailable(_))), "{status:?}");
+        blocking(database.server(), Server::start_again).await;
+        is_serving(&store).await;
+        load.grows().await;
+    }
+    let acknowledged = load.end().await;
+    for order in &acknowledged {
+        assert_eq!(store.status(*order).await, Ok(Some(Delivered)), "{order}");
+    }
+    let kept = store.counts().await.unwrap().delivered;
+    assert!(kept >= acknowledged.len() as u64, "{kept} of {}", acknowledged.len());
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn a_store_that_failed_becomes_healthy_without_anyone_writing() {
+    let database = PostgresDatabase::with_a_server_of_its_own();
+    let store = open(&database).await;
+    blocking(database.server(), |server| server.stop(true)).await;
+    let fate = store.write(record(Uuid::new_v4(), 1, Pending)).await;
+    assert!(matches!(fate, Err(StoreError::Unavailable(_))), "{fate:?}");
+    is_failing(&store).await;
+    blocking(database.server(), Server::start_again).await;
+    is_serving(&store).await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn connections_that_were_ended_while_idle_are_replaced_without_a_failure() {
+    let database = PostgresDatabase::create();
+    let store = open(&database).await;
+    let mut other = database.another_process().await;
+    let order = Uuid::new_v4();
+    for number in 1..=3 {
+        assert_eq!(store.write(record(order, number, Pending)).await, Ok(()));
+        assert_eq!(store.status(order).await, Ok(Some(Pending)));
+        run(&mut other, TERMINATE).await;
+    }
+    assert_eq!(store.attempts(order).await.unwrap().len(), 3);
+    assert_eq!(*store.health().borrow(), Health::Serving);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
+async fn connections_that_are_ended_under_load_lose_nothing_that_was_acknowledged() {
+    let database = PostgresDatabase::create();
+    let store = open(&database).await;
+    let load = Load::start(&store);
+    let mut other = database.another_process().await;
+    for _ in 0..10 {
+        load.grows().await;
+        run(&mut other, TERMINATE).await;
+    }
+    load.grows().await;
+    for order in load.end().await {
+        assert_eq!(store.status(order).await, Ok(Some(Delivered)), "{order}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn a_database_that_becomes_read_only_fails_until_it_is_writable_again() {
+    let database = PostgresDatabase::create();
+    let store = open(&database).await;
+    let mut other = database.another_process().await;
+    let order = Uuid::new_v4();
+    store.write(record(order, 1, Pending)).await.unwrap();
+    set_read_only(&mut other, "on").await;
+    run(&mut other, TERMINATE).await;
+    let fate = store.write(record(order, 2, Delivered)).await;
+    assert!(matches!(fate, Err(StoreError::Unavailable(_))), "{fate:?}");
+    is_failing(&store).await;
+    assert_eq!(store.status(order).await, Ok(Some(Pending)), "it can still be read");
+    set_read_only(&mut other, "off").await;
+    is_serving(&store).await;
+    assert_eq!(store.write(record(order, 2, Delivered)).await, Ok(()));
+}
+
+async fn set_read_only(connection: &mut PgConnection, value: &str) {
+    let name: String =
+        sqlx::query_scalar("SELECT current_database()").fetch_one(&mut *connection).await.unwrap();
+    let sql = format!("ALTER DATABASE {name} SET default_transaction_read_only = {value}");
+    // The name is the test's own. This connection's own default is that of its beginning.
+    sqlx::query(sqlx::AssertSqlSafe(sql)).execute(connection).await.expect("it is altered");
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn a_write_that_waits_for_anothers_lock_gives_up_and_the_next_one_succeeds() {
+    let database = PostgresDatabase::create();
+    let store = open(&database).await;
+    let mut other = database.another_process().await;
+    let mut held = other.begin().await.unwrap();
+    run(&mut held, "LOCK TABLE attempts IN ACCESS EXCLUSIVE MODE").await;
+    let order = Uuid::new_v4();
+    let fate = store.write(record(order, 1, Delivered)).await;
+    assert!(matches!(fate, Err(StoreError::Unavailable(_))), "{fate:?}");
+    assert_eq!(store.status(order).await, Ok(None), "no half of a record is kept");
+    held.rollback().await.unwrap();
+    assert_eq!(store.write(record(order, 1, Delivered)).await, Ok(()));
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn a_database_of_a_newer_program_is_refused_with_both_versions() {
+    let database = PostgresDatabase::create();
+    open(&database).await.close().await;
+    let mut other = database.another_process().await;
+    run(&mut other, crate::support::A_NEWER_PROGRAM).await;
+    let Err(error) = Store::open(&database.url()).await else { panic!("it opens") };
+    let error = error.to_string();
+    assert!(error.contains("version 99") && error.contains("newer program"), "{error}");
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn a_database_that_cannot_keep_every_text_is_refused() {
+    let database = PostgresDatabase::create();
+    let mut other = database.another_process().await;
+    run(&mut other, "CREATE DATABASE ascii ENCODING 'SQL_ASCII' TEMPLATE template0").await;
+    let (server, query) = database.text().split_once('?').unwrap();
+    let server = server.rsplit_once('/').unwrap().0;
+    let url = format!("{server}/ascii?{query}").parse().unwrap();
+    let Err(error) = Store::open(&url).await else { panic!("it opens") };
+    assert!(error.to_string().contains("UTF8"), "{error}");
+    run(&mut other, "DROP DATABASE ascii WITH (FORCE)").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_does_not_answer_is_given_up_and_the_password_is_not_told() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let url = format!("postgres://fleet:s3cret@127.0.0.1:{port}/deliveries");
+    let url = url.parse().unwrap();
+    let begun = tokio::time::Instant::now();
+    let Err(error) = Store::open(&url).await else { panic!("it opens") };
+    assert!(begun.elapsed() < Duration::from_mins(1), "{:?}", begun.elapsed());
+    let text = format!("{error} {error:?} {url:?}");
+    assert!(text.contains(&format!("fleet@127.0.0.1:{port}/deliveries")), "{text}");
+    assert!(!text.contains("s3cret"), "{text}");
+}
