@@ -64,6 +64,9 @@ pub(crate) struct Dialect {
     pub(crate) as_uuid: &'static str,
     /// Behind a column that is a UUID: makes it a text.
     pub(crate) as_text: &'static str,
+    /// Whether a query names the index that it goes by (`INDEXED BY`): SQLite, which keeps no statistics
+    /// by itself, would guess.
+    pub(crate) names_index: bool,
     /// At the end of a query for rows to be deleted: leaves those that another deletes.
     pub(crate) skip_locked: &'static str,
 }

@@ -63,6 +63,13 @@ pub(crate) fn page(
             conditions.push(format!(" AND {column} = {}", bind(Value::Text(bounded(text)))));
         }
     }
+    // A customer has fewer orders than a queue.
+    let index = match (&filter.customer_id, &filter.queue) {
+        (Some(_), _) => " INDEXED BY deliveries_by_customer",
+        (None, Some(_)) => " INDEXED BY deliveries_by_queue",
+        (None, None) => " INDEXED BY deliveries_by_status_and_time",
+    };
+    let index = if dialect.names_index { index } else { "" };
     if let Some(from) = filter.from {
         conditions.push(format!(" AND created_at_ms >= {}", bind(milliseconds(from))));
     }
@@ -82,7 +89,7 @@ pub(crate) fn page(
     let ranges = statuses.into_iter().map(|status| {
         let status = status.as_str();
         format!(
-            "SELECT * FROM (SELECT * FROM deliveries WHERE status = '{status}'{conditions}
+            "SELECT * FROM (SELECT * FROM deliveries{index} WHERE status = '{status}'{conditions}
              ORDER BY created_at_ms DESC, order_id DESC LIMIT {limit}) AS {status}"
         )
     });

@@ -70,8 +70,12 @@ const STEPS: &[Step] = &[(
     include_str!("../../migrations/postgres/0001_deliveries_attempts_and_requests.sql"),
 )];
 
-const DIALECT: Dialect =
-    Dialect { as_uuid: "::uuid", as_text: "::text", skip_locked: " FOR UPDATE SKIP LOCKED" };
+const DIALECT: Dialect = Dialect {
+    as_uuid: "::uuid",
+    as_text: "::text",
+    names_index: false,
+    skip_locked: " FOR UPDATE SKIP LOCKED",
+};
 
 pub(crate) struct Postgres {
     options: PgConnectOptions,

@@ -39,7 +39,7 @@ const STEPS: &[Step] = &[
     ),
 ];
 
-const DIALECT: Dialect = Dialect { as_uuid: "", as_text: "", skip_locked: "" };
+const DIALECT: Dialect = Dialect { as_uuid: "", as_text: "", names_index: true, skip_locked: "" };
 
 /// Constants of the SQLite back end.
 struct Tuning {
