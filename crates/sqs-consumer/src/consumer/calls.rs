@@ -68,19 +68,22 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
         });
     }
 
-    pub(super) fn start(
-        &self,
-        ticket: Ticket,
-        start: u32,
-        message: Arc<Message>,
-        attempt: Attempt,
-    ) -> AbortHandle {
+    pub(super) fn start(&self, start: Start, message: Arc<Message>) -> AbortHandle {
+        let Start { ticket, number: start, attempt, predecessors } = start;
         let handler = self.handler.clone();
         let (limit, timeout_reason, panic_reason) =
             (self.handler_timeout, self.timeout_reason, self.panic_reason);
         let facts = self.facts.clone();
         // Boxed here: the runtime would move it about ten times before it is done.
         let task = tokio::spawn(Box::pin(async move {
+            let started = Instant::now();
+            if !predecessors.is_empty() && !all_stopped(&predecessors, limit).await {
+                let took = started.elapsed();
+                let verdict =
+                    Verdict::NotYet("an earlier handler of it has not stopped".to_owned());
+                _ = facts.send(Fact::Finished { ticket, start, took, verdict });
+                return;
+            }
             let started = Instant::now();
             // A handler may panic before it has made its future, and when that is dropped.
             let work = async { handler.handle(&message, attempt).await };
@@ -136,7 +139,8 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
         tokio::spawn(async move {
             let mut others = returns;
             for patience in [PROMPT, PATIENCE] {
-                all_stopped(&others, patience).await;
+                let stopping: Vec<_> = others.iter().filter_map(|r| r.stopping.clone()).collect();
+                all_stopped(&stopping, patience).await;
                 let stopped: Vec<_> =
                     others.extract_if(.., |entry| entry.handler_has_stopped()).collect();
                 if !stopped.is_empty() {
@@ -213,6 +217,16 @@ async fn remember(
     }
 }
 
+/// A handler that is to begin.
+pub(super) struct Start {
+    pub(super) ticket: Ticket,
+    /// Names the start among those of its ticket.
+    pub(super) number: u32,
+    pub(super) attempt: Attempt,
+    /// Those that must have stopped before.
+    pub(super) predecessors: Vec<AbortHandle>,
+}
+
 /// What handlers that await something take to stop.
 const PROMPT: Duration = Duration::from_millis(20);
 /// For those that do not.
@@ -242,15 +256,15 @@ async fn change_back(queue: Arc<impl Queue>, facts: UnboundedSender<Fact>, retur
     _ = facts.send(Fact::Returned { answers: answers.collect() });
 }
 
-/// Returns when the handlers of all have stopped, or after a while.
-async fn all_stopped(returns: &[Return], patience: Duration) {
+/// Returns when these handlers have stopped, or after a while. Whether they have.
+async fn all_stopped(handlers: &[AbortHandle], patience: Duration) -> bool {
     const LOOK: Duration = Duration::from_millis(1);
     let stopped = async {
-        while !returns.iter().all(Return::handler_has_stopped) {
+        while !handlers.iter().all(AbortHandle::is_finished) {
             sleep(LOOK).await;
         }
     };
-    _ = timeout(patience, stopped).await;
+    timeout(patience, stopped).await.is_ok()
 }
 
 /// A queue that panics is one that did not answer: the scheduler must hear of every call's end.

@@ -14,12 +14,12 @@ use tokio::{
 use tracing::{debug, error, info, warn};
 
 use super::{
-    Activity, Consumer, Drained, Health, Settings,
-    calls::{Calls, Fact, Return},
+    Activity, Consumer, Drained, Health,
+    calls::{Calls, Fact, Return, Start},
     slots::{self, Slots},
 };
 use crate::{
-    handler::{Handler, Verdict},
+    handler::{Attempt, Handler, Verdict},
     metrics::QueueMetrics,
     queue::{Message, Queue, QueueAttributes, QueueError},
     scheduler::{Action, Answer, Arrival, Config, Ended, Fate, Scheduler, Ticket},
@@ -38,6 +38,7 @@ pub(super) struct Running<Q, H> {
     calls: Calls<Q, H>,
     metrics: QueueMetrics,
     health: watch::Sender<Health>,
+    fifo: bool,
     started: Instant,
     drained: Drained,
     next_ticket: u64,
@@ -52,7 +53,7 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
     pub(super) fn new(consumer: Consumer<Q, H>, attributes: &QueueAttributes) -> Self {
         let (sender, facts) = mpsc::unbounded_channel();
         let Consumer { queue, handler, settings, metrics, health } = consumer;
-        let config = config(&settings, attributes, queue.has_dead_letter_queue());
+        let config = settings.config(attributes, queue.has_dead_letter_queue());
         describe(queue.name(), &config);
         for warning in settings.warnings(attributes) {
             warn!(queue = queue.name(), "{warning}");
@@ -67,6 +68,7 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
             queue,
             metrics,
             health,
+            fifo: attributes.fifo,
             started: Instant::now(),
             drained: Drained::default(),
             next_ticket: 0,
@@ -266,13 +268,7 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
     fn execute(&mut self, action: Action) {
         match action {
             Action::Receive { poll, request } => self.calls.receive(poll, request),
-            Action::Start { ticket, attempt } => {
-                let Some(slot) = self.slots.get_mut(ticket) else {
-                    return;
-                };
-                let start = slot.starts(attempt);
-                slot.handler = Some(self.calls.start(ticket, start, slot.message.clone(), attempt));
-            }
+            Action::Start { ticket, attempt } => self.start(ticket, attempt),
             Action::Cancel { ticket } => self.slots.cancel(ticket),
             Action::Extend { entries } => {
                 let handles = self.slots.handles(&entries);
@@ -300,6 +296,15 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
             Action::Adopt { held, newer } => self.slots.adopt(held, newer),
             Action::Forget { ticket, fate } => self.forget(ticket, fate),
         }
+    }
+
+    fn start(&mut self, ticket: Ticket, attempt: Attempt) {
+        let predecessors = self.slots.predecessors(ticket, self.fifo);
+        let Some(slot) = self.slots.get_mut(ticket) else {
+            return;
+        };
+        let start = Start { ticket, number: slot.starts(attempt), attempt, predecessors };
+        slot.handler = Some(self.calls.start(start, slot.message.clone()));
     }
 
     fn forget(&mut self, ticket: Ticket, fate: Fate) {
@@ -366,26 +371,6 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
                 changed
             });
         }
-    }
-}
-
-fn config(settings: &Settings, attributes: &QueueAttributes, dead_letter_queue: bool) -> Config {
-    const DEFAULT_ATTEMPTS: u32 = 3;
-    let attempts = settings.max_attempts.or(attributes.max_receive_count);
-    Config {
-        fifo: attributes.fifo,
-        visibility: attributes.visibility.max(Duration::from_secs(1)),
-        concurrency: settings.concurrency.max(1),
-        group_concurrency: settings.group_concurrency.unwrap_or(settings.concurrency).max(1),
-        max_attempts: attempts.unwrap_or(DEFAULT_ATTEMPTS).max(1),
-        max_receive_count: attributes.max_receive_count,
-        dead_letter_queue,
-        wait: settings.wait.min(Duration::from_secs(20)),
-        retry_backoff: settings.retry_backoff,
-        retry_backoff_max: settings.retry_backoff_max,
-        drain_timeout: settings.drain_timeout,
-        seed: settings.seed.unwrap_or_else(rand::random),
-        timing: settings.timing,
     }
 }
 

@@ -7,7 +7,10 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::scheduler::Timing;
+use crate::{
+    queue::QueueAttributes,
+    scheduler::{Config, Timing},
+};
 
 /// When consumers that share it were last busy.
 #[derive(Clone, Debug, Default)]
@@ -80,6 +83,29 @@ impl Default for Settings {
             activity: Activity::default(),
             seed: None,
             timing: Timing::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// What the scheduler goes by, for a queue with these attributes.
+    pub(super) fn config(&self, attributes: &QueueAttributes, dead_letter_queue: bool) -> Config {
+        const DEFAULT_ATTEMPTS: u32 = 3;
+        let attempts = self.max_attempts.or(attributes.max_receive_count);
+        Config {
+            fifo: attributes.fifo,
+            visibility: attributes.visibility.max(Duration::from_secs(1)),
+            concurrency: self.concurrency.max(1),
+            group_concurrency: self.group_concurrency.unwrap_or(self.concurrency).max(1),
+            max_attempts: attempts.unwrap_or(DEFAULT_ATTEMPTS).max(1),
+            max_receive_count: attributes.max_receive_count,
+            dead_letter_queue,
+            wait: self.wait.min(Duration::from_secs(20)),
+            retry_backoff: self.retry_backoff,
+            retry_backoff_max: self.retry_backoff_max,
+            drain_timeout: self.drain_timeout,
+            seed: self.seed.unwrap_or_else(rand::random),
+            timing: self.timing,
         }
     }
 }

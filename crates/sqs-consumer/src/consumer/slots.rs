@@ -15,7 +15,18 @@ use crate::{
 };
 
 #[derive(Default)]
-pub(super) struct Slots(HashMap<Ticket, Slot>);
+pub(super) struct Slots {
+    by_ticket: HashMap<Ticket, Slot>,
+    /// Handlers that outlive their tickets.
+    leftover: Vec<Leftover>,
+}
+
+/// A handler that was told to stop and has not, though its message is held no more: it blocks its
+/// thread, or is about to stop.
+struct Leftover {
+    message: Arc<Message>,
+    handler: AbortHandle,
+}
 
 pub(super) struct Slot {
     pub(super) message: Arc<Message>,
@@ -59,24 +70,43 @@ impl Slots {
             attempts: 0,
             started: 0,
         };
-        self.0.insert(ticket, slot);
+        self.by_ticket.insert(ticket, slot);
     }
 
     pub(super) fn holds(&self, ticket: Ticket) -> bool {
-        self.0.contains_key(&ticket)
+        self.by_ticket.contains_key(&ticket)
     }
 
     pub(super) fn get_mut(&mut self, ticket: Ticket) -> Option<&mut Slot> {
-        self.0.get_mut(&ticket)
+        self.by_ticket.get_mut(&ticket)
     }
 
     pub(super) fn remove(&mut self, ticket: Ticket) -> Option<Slot> {
-        self.0.remove(&ticket)
+        let slot = self.by_ticket.remove(&ticket)?;
+        if let Some(handler) = slot.stopping.clone().filter(|handler| !handler.is_finished()) {
+            self.leftover.push(Leftover { message: slot.message.clone(), handler });
+        }
+        Some(slot)
+    }
+
+    /// Handlers of this message, or of its group where that has an order, that were told to stop and
+    /// have not. No other one is to begin beside them.
+    pub(super) fn predecessors(&mut self, ticket: Ticket, fifo: bool) -> Vec<AbortHandle> {
+        self.leftover.retain(|left| !left.handler.is_finished());
+        let Some(slot) = self.by_ticket.get(&ticket) else {
+            return Vec::new();
+        };
+        let message = &slot.message;
+        let bars = |other: &Message| {
+            other.message_id == message.message_id || fifo && other.group_id == message.group_id
+        };
+        let leftover = self.leftover.iter().filter(|left| bars(&left.message));
+        leftover.map(|left| left.handler.clone()).chain(self.stopping(ticket)).collect()
     }
 
     /// Only held tickets occur in actions, so there is always a handle.
     pub(super) fn handle(&self, ticket: Ticket) -> ReceiptHandle {
-        self.0[&ticket].handle.clone()
+        self.by_ticket[&ticket].handle.clone()
     }
 
     pub(super) fn handles(&self, entries: &[(Ticket, Duration)]) -> Vec<(ReceiptHandle, Duration)> {
@@ -84,18 +114,20 @@ impl Slots {
     }
 
     pub(super) fn set_letter(&mut self, ticket: Ticket, letter: DeadLetter) {
-        if let Some(slot) = self.0.get_mut(&ticket) {
+        if let Some(slot) = self.by_ticket.get_mut(&ticket) {
             slot.letter = Some(letter);
         }
     }
 
     /// Whether this start of the handler is the latest and was not cancelled.
     pub(super) fn is_running(&self, ticket: Ticket, start: u32) -> bool {
-        self.0.get(&ticket).is_some_and(|slot| slot.started == start && slot.handler.is_some())
+        self.by_ticket
+            .get(&ticket)
+            .is_some_and(|slot| slot.started == start && slot.handler.is_some())
     }
 
     pub(super) fn cancel(&mut self, ticket: Ticket) {
-        if let Some(slot) = self.0.get_mut(&ticket)
+        if let Some(slot) = self.by_ticket.get_mut(&ticket)
             && let Some(handler) = slot.handler.take()
         {
             handler.abort();
@@ -105,15 +137,15 @@ impl Slots {
 
     /// The message's handler that was told to stop, if it has not.
     pub(super) fn stopping(&self, ticket: Ticket) -> Option<AbortHandle> {
-        let stopping = self.0.get(&ticket)?.stopping.clone();
+        let stopping = self.by_ticket.get(&ticket)?.stopping.clone();
         stopping.filter(|handler| !handler.is_finished())
     }
 
     pub(super) fn adopt(&mut self, held: Ticket, newer: Ticket) {
-        let Some(newer) = self.0.remove(&newer) else {
+        let Some(newer) = self.by_ticket.remove(&newer) else {
             return;
         };
-        if let Some(slot) = self.0.get_mut(&held) {
+        if let Some(slot) = self.by_ticket.get_mut(&held) {
             slot.handle = newer.handle;
         }
     }

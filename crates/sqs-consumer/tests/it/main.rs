@@ -1,5 +1,6 @@
 //! The consumer from outside: its pure core driven by hand, and its shell on a real server.
 
+mod blocking;
 mod drain;
 mod exhaustive;
 mod failures;

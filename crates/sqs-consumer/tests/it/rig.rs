@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+use aws_sdk_sqs::types::{QueueAttributeName, SendMessageBatchRequestEntry};
 use local_sqs::{Handle, Server, ServerSettings};
 use prometheus::Registry;
 use sqs_consumer::{
@@ -99,6 +99,11 @@ impl Rig {
             _ = stopped.await;
         }));
         Consuming { health, stop, running }
+    }
+
+    pub(crate) async fn set_attribute(&self, queue: &str, name: QueueAttributeName, value: &str) {
+        let client = self.connection.settling().set_queue_attributes();
+        client.queue_url(self.url(queue)).attributes(name, value).send().await.unwrap();
     }
 
     /// Messages waiting and in flight.

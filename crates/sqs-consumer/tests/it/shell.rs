@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_sqs::types::QueueAttributeName;
 use local_sqs::{FaultRule, Faults};
-use prometheus::Registry;
-use sqs_consumer::{
-    Attempt, Consumer, Drained, Handler, Health, Message, Metrics, Settings, Verdict,
-};
+use sqs_consumer::{Drained, Health, Settings};
 
 use crate::rig::{Diary, Doing, FIFO, FIFO_DLQ, Rig, STANDARD, STANDARD_DLQ, quick, until};
 
@@ -207,74 +204,4 @@ async fn a_dead_letter_queue_that_cannot_be_one_is_refused_with_what_to_change()
         assert_eq!((rig.counts(FIFO), diary.effects().len()), ((1, 0), 0), "nothing is received");
         consumer.stop().await;
     }
-}
-
-/// Blocks its thread with some messages, until it is told, and waits without end with the others.
-struct Blocking {
-    blocked: std::sync::mpsc::Sender<()>,
-    go_on: std::sync::Arc<std::sync::Mutex<std::sync::mpsc::Receiver<()>>>,
-}
-
-impl Handler for Blocking {
-    async fn handle(&self, message: &Message, _: Attempt) -> Verdict {
-        if message.body.starts_with("block") {
-            self.blocked.send(()).expect("the test waits");
-            _ = self.go_on.lock().expect("no panic").recv();
-        }
-        std::future::pending().await
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_handler_that_blocks_keeps_only_its_own_message_from_going_back() {
-    for queue in [STANDARD, FIFO] {
-        let rig = Rig::start().await;
-        rig.send(queue, ["block/1".to_owned()]).await;
-        rig.send(queue, (0..9).map(|group| format!("g{group}/1"))).await;
-        let (blocked, blocks) = std::sync::mpsc::channel();
-        let (go_on, wait) = std::sync::mpsc::channel();
-        let handler = Blocking { blocked, go_on: std::sync::Arc::new(std::sync::Mutex::new(wait)) };
-        let settings = Settings { drain_timeout: Duration::from_millis(300), ..quick() };
-        let source = rig.connection.queue(&rig.url(queue), None);
-        let metrics = Metrics::register(&Registry::new(), "test");
-        let settings = Settings { without_dead_letter_queue: true, ..settings };
-        let consumer = Consumer::new(source, handler, settings, metrics).expect("valid");
-        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let running = tokio::spawn(consumer.run(async {
-            _ = stopped.await;
-        }));
-        until("all are in flight", || rig.counts(queue).1 == 10).await;
-        blocks.recv_timeout(Duration::from_mins(1)).expect("it blocks");
-        drop(stop);
-        let drained = running.await.expect("no panic");
-        // Those that an own receive has brought back go back again.
-        assert!(drained.stranded == 1 && drained.released >= 9, "{queue}: {drained:?}");
-        assert_eq!(rig.counts(queue), (9, 1), "the one that blocks was not shown to others");
-        drop(go_on);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_message_goes_back_once_its_blocking_handler_has_stopped() {
-    let rig = Rig::start().await;
-    rig.send(STANDARD, ["block/1".to_owned()]).await;
-    let (blocked, blocks) = std::sync::mpsc::channel();
-    let (go_on, wait) = std::sync::mpsc::channel();
-    let handler = Blocking { blocked, go_on: std::sync::Arc::new(std::sync::Mutex::new(wait)) };
-    let settings = Settings { drain_timeout: Duration::from_millis(100), ..quick() };
-    let source = rig.connection.queue(&rig.url(STANDARD), Some(&rig.url(STANDARD_DLQ)));
-    let metrics = Metrics::register(&Registry::new(), "test");
-    let consumer = Consumer::new(source, handler, settings, metrics).expect("valid");
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let running = tokio::spawn(consumer.run(async {
-        _ = stopped.await;
-    }));
-    blocks.recv_timeout(Duration::from_mins(1)).expect("it blocks");
-    drop(stop);
-    // Longer than a call waits for a handler: it is asked for again.
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
-    assert_eq!(rig.counts(STANDARD), (0, 1), "not while it runs");
-    go_on.send(()).expect("it blocks");
-    assert_eq!(running.await.expect("no panic"), Drained { released: 1, stranded: 0 });
-    assert_eq!(rig.counts(STANDARD), (1, 0));
 }
