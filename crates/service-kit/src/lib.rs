@@ -12,13 +12,15 @@
 //! A running service tells the outside how it is on its [`AdminServer`]: metrics of the
 //! [`prometheus::Registry`] that was handed in, liveness, and [`Readiness`], a set of latches that
 //! each part of the service raises and drops. Its own routes are finished by [`routes()`] and served
-//! by [`serve()`]; every error answer is a [`Problem`].
+//! by [`serve()`]; every error answer is a [`Problem`]. What it asks others over HTTP, it asks by an
+//! [`HttpClient`], within bounds.
 //!
 //! Nothing here is a process global but the tracing subscriber, which only [`run`] installs: several
 //! services live in one process in tests and in the all-in-one runner.
 
 mod admin;
 mod bind;
+mod client;
 mod http;
 mod problem;
 mod program;
@@ -29,8 +31,9 @@ pub mod telemetry;
 
 pub use admin::{AdminServer, build_info};
 pub use bind::{BindError, bind};
-pub use http::{ServeLimits, routes, serve};
-pub use problem::Problem;
+pub use client::{HttpClient, HttpClientError, HttpClientLimits};
+pub use http::{METHOD_NOT_ALLOWED, NOT_FOUND, ServeLimits, routes, serve};
+pub use problem::{Problem, ProblemKind};
 pub use program::{Program, run};
 pub use readiness::{Latch, Readiness};
 pub use shutdown::{Shutdown, ShutdownTrigger};

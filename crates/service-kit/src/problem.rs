@@ -7,12 +7,33 @@ use axum::{
 use serde::Serialize;
 use std::time::Duration;
 
+/// A kind of problem, one of its service's closed list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProblemKind {
+    /// The last part of `type`, which is `/problems/<slug>`.
+    pub slug: &'static str,
+    /// The status of every such answer.
+    pub status: StatusCode,
+    /// Its name for people, the same in every answer (RFC 9457, section 3.1.3).
+    pub title: &'static str,
+}
+
+impl ProblemKind {
+    /// A kind.
+    pub const fn new(status: StatusCode, slug: &'static str, title: &'static str) -> Self {
+        Self { slug, status, title }
+    }
+
+    /// The `type` of its problems: a reference that is resolved against the request's URL.
+    pub fn uri(&self) -> String {
+        format!("/problems/{}", self.slug)
+    }
+}
+
 /// An error answer, `application/problem+json` (RFC 9457).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    status: StatusCode,
-    slug: &'static str,
-    title: &'static str,
+    kind: ProblemKind,
     detail: Option<String>,
     errors: Vec<FieldError>,
     retry_after: Option<Duration>,
@@ -36,9 +57,14 @@ struct Body<'a> {
 }
 
 impl Problem {
-    /// A kind of problem: `type` is `/problems/<slug>`, `title` its name for people.
+    /// A problem of the kind with this status, slug and title.
     pub fn new(status: StatusCode, slug: &'static str, title: &'static str) -> Self {
-        Self { status, slug, title, detail: None, errors: Vec::new(), retry_after: None }
+        Self::of(ProblemKind::new(status, slug, title))
+    }
+
+    /// A problem of this kind.
+    pub fn of(kind: ProblemKind) -> Self {
+        Self { kind, detail: None, errors: Vec::new(), retry_after: None }
     }
 
     /// What is wrong in this very case.
@@ -65,26 +91,35 @@ impl Problem {
 
     /// The answer's status.
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.kind.status
     }
 
     /// The last part of the problem's `type`: a name from a closed list, fit for a metric's label.
     pub fn slug(&self) -> &'static str {
-        self.slug
+        self.kind.slug
+    }
+
+    /// Whether the answer says when to try again.
+    pub fn has_retry_after(&self) -> bool {
+        self.retry_after.is_some()
+    }
+
+    /// The answer's content.
+    pub fn to_json(&self) -> String {
+        let body = Body {
+            r#type: self.kind.uri(),
+            title: self.kind.title,
+            status: self.kind.status.as_u16(),
+            detail: self.detail.as_deref(),
+            errors: &self.errors,
+        };
+        serde_json::to_string(&body).expect("strings and numbers are always JSON")
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = Body {
-            r#type: format!("/problems/{}", self.slug),
-            title: self.title,
-            status: self.status.as_u16(),
-            detail: self.detail.as_deref(),
-            errors: &self.errors,
-        };
-        let json = serde_json::to_vec(&body).expect("strings and numbers are always JSON");
-        let mut response = (self.status, json).into_response();
+        let mut response = (self.kind.status, self.to_json()).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(after) = self.retry_after {

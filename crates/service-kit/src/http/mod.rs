@@ -5,7 +5,7 @@ mod serve;
 
 pub use serve::{ServeLimits, serve};
 
-use crate::{Problem, telemetry};
+use crate::{Problem, ProblemKind, telemetry};
 use axum::{
     Router,
     extract::{MatchedPath, Request, State},
@@ -20,6 +20,13 @@ use tracing::{Instrument, field};
 /// The OpenTelemetry convention's buckets for HTTP, seconds.
 const BUCKETS: [f64; 14] =
     [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+
+/// What is answered where there is no route.
+pub const NOT_FOUND: ProblemKind =
+    ProblemKind::new(StatusCode::NOT_FOUND, "not-found", "Not found");
+/// What is answered where a route does not take the method; `Allow` lists those that it takes.
+pub const METHOD_NOT_ALLOWED: ProblemKind =
+    ProblemKind::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed");
 
 /// Finishes a service's routes: 404 and 405 as [`Problem`]s, a span per request that continues the
 /// caller's trace, and the metric
@@ -89,11 +96,10 @@ fn method_label(method: &Method) -> &'static str {
 }
 
 async fn not_found(uri: Uri) -> Problem {
-    Problem::new(StatusCode::NOT_FOUND, "not-found", "Not found")
-        .detail(format!("there is nothing at {}", uri.path()))
+    Problem::of(NOT_FOUND).detail(format!("there is nothing at {}", uri.path()))
 }
 
 async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed")
+    Problem::of(METHOD_NOT_ALLOWED)
         .detail(format!("{} does not take {method}; see the Allow header", uri.path()))
 }
