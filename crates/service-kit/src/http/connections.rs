@@ -1,12 +1,15 @@
-//! Which connections are open, and which of them wait for a request.
+//! Which connections are open, and which of them wait for their clients.
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 use tokio::sync::Notify;
 
-/// The connections that wait for a request, the longest-waiting first. Clones share them.
+/// The connections that wait for their clients, the longest-waiting first. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Connections {
     idle: Arc<Mutex<Idle>>,
@@ -19,24 +22,37 @@ struct Idle {
     waiting: BTreeMap<u64, Arc<Notify>>,
 }
 
-/// A connection. It waits for a request from the start.
+/// A connection. It waits for a request from the start, and for the rest of it until its body has
+/// come to its end: a client that never ends its body has no more right to its place than one that
+/// says nothing.
 #[derive(Debug)]
 pub(super) struct Place {
     connections: Connections,
-    /// The key among the waiting ones.
-    key: Mutex<u64>,
+    state: Mutex<State>,
     closing: Arc<Notify>,
+    stuck: AtomicBool,
+    unread: AtomicBool,
 }
 
-/// A request of the connection is being answered.
 #[derive(Debug)]
-pub(super) struct Answering(Arc<Place>);
+struct State {
+    /// The key among the waiting ones; none while a request is being answered.
+    key: Option<u64>,
+    /// Requests so far.
+    requests: u64,
+}
 
 impl Connections {
     pub(super) fn place(&self) -> Arc<Place> {
         let closing = Arc::new(Notify::new());
-        let key = self.wait(&closing);
-        Arc::new(Place { connections: self.clone(), key: Mutex::new(key), closing })
+        let state = State { key: Some(self.wait(&closing)), requests: 0 };
+        Arc::new(Place {
+            connections: self.clone(),
+            state: Mutex::new(state),
+            closing,
+            stuck: AtomicBool::new(false),
+            unread: AtomicBool::new(false),
+        })
     }
 
     /// Tells the connection that has waited longest to close; false when none waits.
@@ -48,7 +64,7 @@ impl Connections {
         })
     }
 
-    /// Returns when a connection waits for its next request; perhaps one more time than that.
+    /// Returns when a connection waits again; perhaps one more time than that.
     pub(super) async fn one_more_waits(&self) {
         self.one_more.notified().await;
     }
@@ -60,32 +76,76 @@ impl Connections {
         idle.waiting.insert(key, Arc::clone(closing));
         key
     }
+
+    fn forget(&self, key: Option<u64>) {
+        if let Some(key) = key {
+            lock(&self.idle).waiting.remove(&key);
+        }
+    }
 }
 
 impl Place {
-    pub(super) fn answers(self: &Arc<Self>) -> Answering {
-        lock(&self.connections.idle).waiting.remove(&*lock(&self.key));
-        Answering(Arc::clone(self))
+    /// A request has begun; its number. Until all of it is there the connection waits, anew.
+    pub(super) fn begins(&self) -> u64 {
+        self.waits(|state| {
+            state.requests += 1;
+            state.requests
+        })
+    }
+
+    /// The request of this number is complete, or is answered without that.
+    pub(super) fn is_answering(&self, request: u64) {
+        let mut state = lock(&self.state);
+        if state.requests == request {
+            self.connections.forget(state.key.take());
+        }
+    }
+
+    /// The answer is on its way, so the connection waits for the next request.
+    pub(super) fn has_answered(&self) {
+        self.waits(|_| ());
+        self.connections.one_more.notify_one();
+    }
+
+    /// Whether nothing is being done for the client, who is to go on.
+    pub(super) fn is_waiting(&self) -> bool {
+        lock(&self.state).key.is_some()
+    }
+
+    /// Notes whether the client does not take what is written.
+    pub(super) fn note_stuck(&self, stuck: bool) {
+        self.stuck.store(stuck, Relaxed);
+    }
+
+    pub(super) fn is_stuck(&self) -> bool {
+        self.stuck.load(Relaxed)
+    }
+
+    /// Notes whether the client may be sending more than anybody reads.
+    pub(super) fn note_unread(&self, unread: bool) {
+        self.unread.store(unread, Relaxed);
+    }
+
+    pub(super) fn has_unread(&self) -> bool {
+        self.unread.load(Relaxed)
     }
 
     /// Waits until the connection is to close to make room.
     pub(super) async fn closing(&self) {
         self.closing.notified().await;
     }
-}
 
-impl Drop for Answering {
-    fn drop(&mut self) {
-        let place = &self.0;
-        let key = place.connections.wait(&place.closing);
-        *lock(&place.key) = key;
-        place.connections.one_more.notify_one();
+    fn waits<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = lock(&self.state);
+        self.connections.forget(state.key.take());
+        state.key = Some(self.connections.wait(&self.closing));
+        change(&mut state)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        lock(&self.connections.idle).waiting.remove(&*lock(&self.key));
+        self.connections.forget(lock(&self.state).key);
     }
 }
 
@@ -112,14 +172,31 @@ mod tests {
         let connections = Connections::default();
         let (first, second, third) =
             (connections.place(), connections.place(), connections.place());
-        let answering = second.answers();
-        drop(first.answers());
+        second.is_answering(second.begins());
+        first.is_answering(first.begins());
+        first.has_answered();
         assert!(connections.close_longest_idle());
         assert!(is_closing(&third) && !is_closing(&first) && !is_closing(&second));
-        drop(answering);
+        second.has_answered();
         assert!(connections.close_longest_idle());
         assert!(is_closing(&first) && !is_closing(&second));
         drop(second);
         assert!(!connections.close_longest_idle(), "a connection that has ended waits no more");
+    }
+
+    #[test]
+    fn a_connection_waits_until_its_request_is_complete_counted_from_the_requests_begin() {
+        let connections = Connections::default();
+        let (uploading, silent) = (connections.place(), connections.place());
+        let request = uploading.begins();
+        assert!(connections.close_longest_idle());
+        assert!(is_closing(&silent) && uploading.is_waiting());
+        uploading.is_answering(request);
+        assert!(!uploading.is_waiting() && !connections.close_longest_idle());
+        uploading.has_answered();
+        // What is still read of an earlier request does not make the present one answered.
+        uploading.begins();
+        uploading.is_answering(request);
+        assert!(uploading.is_waiting() && connections.close_longest_idle());
     }
 }

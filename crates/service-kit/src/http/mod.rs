@@ -1,7 +1,10 @@
 //! A service's own HTTP listener: how its routes are finished and served.
 
 mod connections;
+mod exchange;
+mod head;
 mod serve;
+mod wire;
 
 pub use serve::{ServeLimits, serve};
 

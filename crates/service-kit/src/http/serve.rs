@@ -1,10 +1,15 @@
 //! Serves HTTP/1.1 within limits.
 
-use super::connections::{Connections, Place};
+use super::{
+    connections::{Connections, Place},
+    exchange::{Arriving, Leaving},
+    head,
+    wire::Wire,
+};
 use crate::Shutdown;
 use axum::Router;
 use hyper::{
-    Request,
+    Request, Response,
     body::Incoming,
     server::conn::http1,
     service::{Service, service_fn},
@@ -13,19 +18,21 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use std::{io, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
 };
-use tokio_io_timeout::TimeoutStream;
 
 /// What the server bears from its clients.
 #[derive(Clone, Copy, Debug)]
 pub struct ServeLimits {
-    /// Connections served at once. Beyond that the one that has waited longest for a request is closed
-    /// for a new one; when none waits, the new one has to.
+    /// Connections served at once. Beyond that the one that has waited longest for its client - for a
+    /// request, or for the rest of one - is closed for a new one; when none waits, the new one has to.
     pub connections: usize,
+    /// Bytes of a request's header, at least 8 KiB. With the connections it bounds what clients that
+    /// never end their headers can take of the memory: such a one is noticed at less than twice this.
+    pub header_bytes: usize,
     /// For a request's header to be complete, counted from the connection's start or the answer
     /// before: it also closes idle connections. Longer than the idle time of usual load balancers
     /// (60 s), which would otherwise send into a connection that is just being closed.
@@ -40,6 +47,7 @@ impl Default for ServeLimits {
     fn default() -> Self {
         Self {
             connections: 1_000,
+            header_bytes: 32 * 1024,
             header_read: Duration::from_secs(75),
             write: Duration::from_secs(10),
             drain: Duration::from_secs(10),
@@ -47,7 +55,7 @@ impl Default for ServeLimits {
     }
 }
 
-/// For an answer that is on its way to a connection that is to make room.
+/// For a client that is to make room to take the rest of an answer that is on its way.
 const LAST_ANSWER: Duration = Duration::from_secs(1);
 
 /// Serves HTTP/1.1 until the shutdown is requested, then lets open requests end within the limit.
@@ -103,31 +111,42 @@ struct Connection {
 
 impl Connection {
     async fn serve(self, stream: TcpStream, router: Router) {
-        // Answers are small and complete: waiting to fill a packet only delays them.
-        let _ = stream.set_nodelay(true);
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(self.limits.write));
+        let wire = Wire::new(stream, Arc::clone(&self.place), self.limits.write);
         let router = TowerToHyperService::new(router);
         let service = service_fn(|request: Request<Incoming>| {
-            let answering = self.place.answers();
-            let answer = router.call(request);
+            let place = Arc::clone(&self.place);
+            let (head, body) = request.into_parts();
+            let refusal = head::refusal(&head);
+            let body = Arriving::new(body, Arc::clone(&place));
+            let number = body.request();
+            let answer = match refusal {
+                Some(refusal) => Err(refusal),
+                None => Ok(router.call(Request::from_parts(head, body))),
+            };
             async move {
-                let answer = answer.await;
-                drop(answering);
-                answer
+                let answer: Response<_> = match answer {
+                    Ok(answer) => answer.await?,
+                    Err(refusal) => refusal,
+                };
+                Ok::<_, Infallible>(answer.map(|body| Leaving::new(body, place, number)))
             }
         });
         let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(self.limits.header_read);
-        let mut served = pin!(builder.serve_connection(TokioIo::new(Box::pin(stream)), service));
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.limits.header_read)
+            .max_header_size(self.limits.header_bytes)
+            .max_buf_size(self.limits.header_bytes);
+        let mut served = pin!(builder.serve_connection(TokioIo::new(wire), service));
         let ended = tokio::select! {
             ended = served.as_mut() => ended,
             () = self.place.closing() => {
                 served.as_mut().graceful_shutdown();
-                match tokio::time::timeout(LAST_ANSWER, served).await {
-                    Ok(ended) => ended,
-                    // It is in the middle of a header.
-                    Err(_) => return,
+                tokio::select! {
+                    biased;
+                    ended = served.as_mut() => ended,
+                    // It is in the middle of a request.
+                    () = self.may_be_cut() => return,
                 }
             }
             () = self.shutdown.requested() => {
@@ -137,6 +156,17 @@ impl Connection {
         };
         if let Err(error) = ended {
             tracing::debug!(%error, "a connection ended early");
+        }
+    }
+
+    /// Whether nothing is lost when the connection is cut, or would be for ever.
+    async fn may_be_cut(&self) {
+        if !self.place.is_waiting() {
+            // Its request was completed just now: it ends by itself, with the answer.
+            std::future::pending::<()>().await;
+        }
+        if self.place.is_stuck() {
+            tokio::time::sleep(LAST_ANSWER).await;
         }
     }
 }
