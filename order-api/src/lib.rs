@@ -7,6 +7,10 @@
 //! 3. The `publisher` sends it. Only when SQS has confirmed this very message is the request
 //!    answered with 202; whatever else happens is a 503 that says when to try again.
 //!
+//! What became of an order is asked of a delivery worker (`deliveries`). Every route is in one list
+//! (`endpoints`), of which both the router and the OpenAPI document are made; the pages for people
+//! are made of the document (`pages`).
+//!
 //! Nothing is accepted and then lost, and nothing waits without bound: the publisher admits so many
 //! orders and no more. A client that gives up does not stop its order half way.
 //!
@@ -14,8 +18,13 @@
 //! requested. SQS may come later: the service is alive, and not ready until its queues answer.
 
 mod body;
+mod cross_origin;
+mod deliveries;
+mod endpoints;
 mod metrics;
+mod openapi;
 mod order;
+mod pages;
 mod problem;
 mod publisher;
 mod room;
@@ -23,6 +32,8 @@ mod routes;
 mod service;
 mod settings;
 
+pub use cross_origin::Origins;
+pub use openapi::openapi_json;
 pub use order::limits;
 pub use service::Service;
 pub use settings::{PublishSettings, Settings};

@@ -1,6 +1,6 @@
 //! What the API counts. Labels come from closed lists and the names of the queues.
 
-use crate::{problem::SLUGS, publisher::QueueType};
+use crate::{problem::kinds, publisher::QueueType};
 use prometheus::{
     HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
     core::Collector,
@@ -83,8 +83,8 @@ impl Metrics {
         for queue in QueueType::ALL {
             metrics.accepted.with_label_values(&[queue.as_str()]);
         }
-        for slug in SLUGS {
-            metrics.rejected.with_label_values(&[slug]);
+        for kind in kinds::OF_ORDERS {
+            metrics.rejected.with_label_values(&[kind.slug()]);
         }
         metrics
     }

@@ -144,7 +144,7 @@ impl Errors {
         let Some(text) = parse::<String>(self.required(pointer, raw)?) else {
             return self.refuse(pointer, "must be a text");
         };
-        if text.trim().is_empty() {
+        if text.chars().all(is_white_space) {
             return self.refuse(pointer, "must not be empty");
         }
         // Bytes first: counting the characters of a megabyte is not needed to refuse it.
@@ -156,7 +156,9 @@ impl Errors {
 
     fn quantity(&mut self, pointer: &str, raw: Option<&RawValue>) -> Option<u32> {
         let raw = self.required(pointer, raw)?;
-        match parse::<u32>(raw) {
+        // A number without fraction is an integer however it is written, 1.0 too (JSON Schema, 6.1.1).
+        let whole = parse_decimal(raw.get()).ok().filter(Decimal::is_integer);
+        match whole.and_then(|number| u32::try_from(number).ok()) {
             Some(quantity) if (1..=limits::QUANTITY).contains(&quantity) => Some(quantity),
             _ => self
                 .refuse(pointer, format!("must be a whole number from 1 to {}", limits::QUANTITY)),
@@ -176,7 +178,11 @@ impl Errors {
                 pointer,
                 format!("must have at most {} decimal places", limits::PRICE_SCALE),
             ),
-            Ok(price) => Some(price),
+            Ok(mut price) => {
+                // -0 is a number in JSON and 0 to everybody.
+                price.set_sign_positive(true);
+                Some(price)
+            }
         }
     }
 
@@ -207,6 +213,12 @@ impl Errors {
         self.0.push(FieldError::new(pointer, detail));
         None
     }
+}
+
+/// Unicode's white space and the byte order mark: what ECMAScript's `\s` means, in which the document
+/// says the same, and U+0085.
+fn is_white_space(char: char) -> bool {
+    char.is_whitespace() || char == '\u{feff}'
 }
 
 fn parse<T: DeserializeOwned>(raw: &RawValue) -> Option<T> {

@@ -1,19 +1,16 @@
-//! The routes: from a request to an order, and from its fate to an answer.
+//! Placing an order: from a request to an order, and from its fate to an answer.
 
 use crate::{
     body::{self, LARGEST},
-    metrics::Metrics,
-    order::{FieldError, Order, OrderError, limits},
+    endpoints::Api,
+    order::{FieldError, Order, limits},
     problem::Refusal,
-    publisher::{PreparedOrder, PublishError, Publisher, QueueType},
-    room::Room,
+    publisher::{PreparedOrder, PublishError, QueueType},
 };
 use axum::{
-    Router,
     extract::{Query, Request, State},
     http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
-    routing::{get, post},
 };
 use jiff::{Timestamp, Unit};
 use order_events::{OrderEvent, message_group_id};
@@ -24,41 +21,25 @@ use uuid::{Uuid, uuid};
 /// Below which the ids of orders with an `Idempotency-Key` are made (UUID version 5, RFC 9562).
 const KEYED_ORDERS: Uuid = uuid!("b3a5d8a4-52f5-4b9d-8c0b-6f6f0c7f6a55");
 
-/// What the routes need.
-#[derive(Debug)]
-pub(crate) struct Api {
-    pub(crate) publisher: Publisher,
-    pub(crate) metrics: Metrics,
-    /// For the bytes of all orders in hand.
-    pub(crate) room: Room,
-    /// What stands before the path of `Location`; empty for a relative reference.
-    pub(crate) delivery_base_url: String,
-}
-
 /// The parts of a request beside its body.
 struct Asked {
     queue: QueueType,
     key: Option<String>,
 }
 
-pub(crate) fn router(api: Api) -> Router {
-    Router::new()
-        .route("/api/orders", post(accept))
-        .route("/api/orders/health", get(health))
-        .with_state(Arc::new(api))
-}
-
-async fn health() -> Response {
+pub(crate) async fn health() -> Response {
     let json = r#"{"status":"UP","service":"order-api"}"#;
     ([(header::CONTENT_TYPE, "application/json")], json).into_response()
 }
 
-async fn accept(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn accept(
+    State(api): State<Arc<Api>>,
+    request: Request,
+) -> Result<Response, Problem> {
     match take(&api, request).await {
         Ok((queue, event, json)) => {
             api.metrics.accepted(queue);
-            let location =
-                format!("{}/api/delivery/orders/{}", api.delivery_base_url, event.order_id);
+            let location = api.deliveries.location(event.order_id);
             let headers = [
                 (header::CONTENT_TYPE, "application/json".to_owned()),
                 (header::LOCATION, location),
@@ -74,19 +55,12 @@ async fn accept(State(api): State<Arc<Api>>, request: Request) -> Result<Respons
 }
 
 async fn take(api: &Api, request: Request) -> Result<(QueueType, OrderEvent, String), Refusal> {
-    let (asked, mut errors) = asked(request.uri(), request.headers());
+    let (asked, errors) = asked(request.uri(), request.headers());
     let (body, reserved) = body::read_json(request, &api.room).await?;
     let order = match Order::from_json(&body) {
         Ok(order) if errors.is_empty() => order,
         Ok(_) => return Err(Refusal::Invalid(errors)),
-        Err(OrderError::Invalid(more)) => {
-            errors.extend(more);
-            return Err(Refusal::Invalid(errors));
-        }
-        Err(OrderError::Malformed(error)) => {
-            errors.push(error);
-            return Err(Refusal::Malformed(errors));
-        }
+        Err(error) => return Err((errors, error).into()),
     };
     drop(body);
     let event = event(order, asked.key.as_deref())?;
@@ -184,7 +158,10 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, FieldError> {
         return Err(FieldError::new(NAME, "must be given once"));
     }
     match value.to_str() {
-        Ok(key) if (1..=limits::KEY_LENGTH).contains(&key.len()) => Ok(Some(key.to_owned())),
+        // A tab passes for a visible character there.
+        Ok(key) if (1..=limits::KEY_LENGTH).contains(&key.len()) && !key.contains('\t') => {
+            Ok(Some(key.to_owned()))
+        }
         _ => {
             let detail = format!("must be 1 to {} printable ASCII characters", limits::KEY_LENGTH);
             Err(FieldError::new(NAME, detail))

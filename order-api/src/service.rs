@@ -1,10 +1,13 @@
 //! The service: built, then run.
 
 use crate::{
+    cross_origin::{self, Origins},
+    deliveries::{self, Deliveries},
+    endpoints::{self, Api},
     metrics::Metrics,
+    pages::Site,
     publisher::{self, Publisher},
     room::Room,
-    routes::{self, Api},
     settings::Settings,
 };
 use prometheus::Registry;
@@ -30,7 +33,9 @@ pub struct Service {
     queues: Vec<AwsQueue>,
     drain: Duration,
     connections: usize,
-    delivery_base_url: String,
+    deliveries: Deliveries,
+    compression: bool,
+    origins: Option<Origins>,
 }
 
 impl Service {
@@ -58,9 +63,14 @@ impl Service {
             publisher: Publisher::new(&connection, queues, settings.publish, &metrics),
             queues: urls.iter().map(|url| connection.queue(url, None)).collect(),
             room: Room::new(settings.publish.buffer_bytes),
-            drain: settings.publish.timeout + DRAIN_MARGIN,
+            drain: settings.publish.timeout.max(deliveries::LIMITS.whole) + DRAIN_MARGIN,
             connections: settings.connections,
-            delivery_base_url: base(settings.delivery_base_url),
+            deliveries: Deliveries::new(
+                settings.delivery_api_url.as_deref(),
+                settings.delivery_base_url.as_deref(),
+            )?,
+            compression: settings.compression,
+            origins: settings.cors_allowed_origins,
             registry,
             metrics,
         })
@@ -107,9 +117,16 @@ impl Service {
             publisher: self.publisher.clone(),
             metrics: self.metrics,
             room: self.room,
-            delivery_base_url: self.delivery_base_url,
+            deliveries: self.deliveries,
+            site: Site::new(),
         };
-        let router = service_kit::routes(routes::router(api), &self.registry);
+        let mut router = service_kit::routes(endpoints::router(api), &self.registry);
+        if self.compression {
+            router = cross_origin::compress(router);
+        }
+        if let Some(origins) = &self.origins {
+            router = cross_origin::allow(router, origins);
+        }
         let limits = ServeLimits {
             connections: self.connections,
             drain: self.drain,
@@ -131,8 +148,4 @@ impl Service {
         tracing::info!("order-api has stopped");
         Ok(served?)
     }
-}
-
-fn base(url: Option<String>) -> String {
-    url.map(|url| url.trim_end_matches('/').to_owned()).unwrap_or_default()
 }

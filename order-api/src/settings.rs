@@ -1,6 +1,6 @@
 //! The API's settings.
 
-use crate::body::LARGEST;
+use crate::{body::LARGEST, cross_origin::Origins};
 use service_kit::settings::{AwsAccess, QueueUrls, Reader, Setting, common, listeners};
 use sqs_consumer::MAX_BATCH;
 use std::{net::SocketAddr, time::Duration};
@@ -20,8 +20,14 @@ pub struct Settings {
     pub connections: usize,
     /// How much is published at once, and for how long.
     pub publish: PublishSettings,
-    /// What stands before the path in `Location`; nothing: a relative reference.
+    /// Where the API itself reaches the delivery worker's API, to answer for orders.
+    pub delivery_api_url: Option<String>,
+    /// Where clients reach it, when the API does not; nothing: `Location` is a relative reference.
     pub delivery_base_url: Option<String>,
+    /// Whether larger answers are compressed for clients that take gzip.
+    pub compression: bool,
+    /// Whose pages may use the API from a browser; nothing: none but the API's own.
+    pub cors_allowed_origins: Option<Origins>,
 }
 
 /// How much is published at once, and for how long.
@@ -53,7 +59,10 @@ impl Settings {
             Setting::new("PUBLISH_LINGER", "1ms", "0ms to 1s", "Time that an order waits for others to share its call while another call is under way"),
             Setting::new("PUBLISH_BUFFER_ORDERS", "4096", "1 to 100000", "Orders that are being sent or wait for that; further ones are answered with 503"),
             Setting::new("PUBLISH_BUFFER_BYTES", "16777216", "1048576 to 1073741824", "Bytes of the orders that are being read, wait or are being sent; further ones are answered with 503"),
-            Setting::optional("DELIVERY_BASE_URL", "an http or https URL", "Base of the Location that an accepted order is given, where the delivery worker's API is reached; when not set, the Location is a path"),
+            Setting::optional("DELIVERY_API_URL", "an http or https URL without a query", "Where the API itself reaches the delivery worker's API; it then answers GET /api/orders/{orderId}, to which Location points, so that clients need one address"),
+            Setting::optional("DELIVERY_BASE_URL", "an http or https URL without a query, not together with DELIVERY_API_URL", "Where clients reach the delivery worker's API, if the API itself does not: Location begins with it, and GET /api/orders/{orderId} redirects there. When neither is set, Location is a path of the delivery worker's API, for a gateway in front of both"),
+            Setting::new("HTTP_COMPRESSION", "off", "off, gzip", "Whether answers of more than 1400 bytes are compressed for clients that take it; a gateway may do that better"),
+            Setting::optional("CORS_ALLOWED_ORIGINS", "*, or a comma-separated list of origins such as https://shop.example: scheme, host and port, without path", "Whose web pages may use the API from a browser, without credentials; when not set, none"),
         ]);
         table.extend(common());
         table
@@ -63,6 +72,11 @@ impl Settings {
     pub fn read(reader: &mut Reader) -> Self {
         let common = reader.common();
         let seconds = Duration::from_secs;
+        let delivery_api_url = delivery_url(reader, "DELIVERY_API_URL");
+        let delivery_base_url = delivery_url(reader, "DELIVERY_BASE_URL");
+        if let (Some(_), Some(base)) = (&delivery_api_url, &delivery_base_url) {
+            reader.problem("DELIVERY_BASE_URL", base, "not together with DELIVERY_API_URL");
+        }
         Self {
             listen: reader.socket_addr("LISTEN_ADDR"),
             admin: reader.socket_addr("ADMIN_ADDR"),
@@ -78,7 +92,34 @@ impl Settings {
                 buffer_orders: reader.number("PUBLISH_BUFFER_ORDERS", 1..=100_000),
                 buffer_bytes: reader.number("PUBLISH_BUFFER_BYTES", LARGEST..=1 << 30),
             },
-            delivery_base_url: reader.url("DELIVERY_BASE_URL"),
+            delivery_api_url,
+            delivery_base_url,
+            compression: reader.one_of("HTTP_COMPRESSION", &[("off", false), ("gzip", true)]),
+            cors_allowed_origins: origins(reader),
         }
     }
+}
+
+/// A path is appended to it.
+fn delivery_url(reader: &mut Reader, name: &'static str) -> Option<String> {
+    let url = reader.url(name)?;
+    if url.contains(['?', '#']) {
+        reader.problem(name, &url, "an http or https URL without a query");
+    }
+    Some(url)
+}
+
+fn origins(reader: &mut Reader) -> Option<Origins> {
+    const NAME: &str = "CORS_ALLOWED_ORIGINS";
+    let text = reader.optional(NAME)?;
+    let origins = Origins::parse(&text);
+    if origins.is_none() {
+        reader.problem(
+            NAME,
+            &text,
+            "*, or a comma-separated list of origins such as https://shop.example: scheme, host and \
+             port, in lower case, without path",
+        );
+    }
+    origins
 }

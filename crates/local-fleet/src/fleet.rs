@@ -1,6 +1,6 @@
 //! Builds the embedded SQS and the services, and runs them to a clean end.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use anyhow::Context;
 use local_sqs::{Handle, Server, ServerSettings};
@@ -47,15 +47,18 @@ impl Fleet {
         })?;
         let listener = bind("LOCAL_SQS_ADDR", settings.sqs)?;
         let sqs = Server::with_listener(listener, ServerSettings::default())?;
-        let services = settings.services(&sqs.endpoint())?;
+        let mut services = settings.services(&sqs.endpoint())?;
+        let delivery_worker = delivery_worker::Service::build(services.delivery_worker)
+            .await
+            .map_err(|error| named(error, "LOCAL_FLEET_WORKER"))?;
+        let worker = reachable(delivery_worker.local_addr());
+        services.order_api.delivery_api_url = Some(format!("http://{worker}"));
         Ok(Self {
             sqs,
             order_api: order_api::Service::build(services.order_api)
                 .await
                 .map_err(|error| named(error, "LOCAL_FLEET_API"))?,
-            delivery_worker: delivery_worker::Service::build(services.delivery_worker)
-                .await
-                .map_err(|error| named(error, "LOCAL_FLEET_WORKER"))?,
+            delivery_worker,
             dlq_monitor: dlq_monitor::Service::build(services.dlq_monitor)
                 .await
                 .map_err(|error| named(error, "LOCAL_FLEET_MONITOR"))?,
@@ -106,6 +109,16 @@ impl Fleet {
         sqs.await.context("the embedded SQS broke")??;
         outcome
     }
+}
+
+/// Where to connect to what listens there: one that listens everywhere is here too.
+fn reachable(mut addr: SocketAddr) -> SocketAddr {
+    match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => addr.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => addr.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    addr
 }
 
 /// A service names its own settings; here its addresses have other names.

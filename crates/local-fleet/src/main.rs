@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         read: Settings::read,
         run: |settings: Settings, shutdown| async move {
             let data_dir = settings.data_dir.clone();
-            let fleet = Fleet::build(settings).await?;
+            let fleet = Box::pin(Fleet::build(settings)).await?;
             welcome(&fleet.addresses(), &data_dir);
             fleet.run(shutdown).await
         },

@@ -51,6 +51,8 @@ const DECIDED: &[&str] = &[
     "LISTEN_ADDR",
     "ADMIN_ADDR",
     "DATABASE_URL",
+    "DELIVERY_API_URL",
+    "DELIVERY_BASE_URL",
 ];
 
 const ADDRESS: &str = "ip:port; port 0 lets the system choose";

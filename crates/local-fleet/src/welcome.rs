@@ -18,7 +18,7 @@ pub fn welcome(at: &Addresses, data_dir: &Path) {
         r#"
 The fleet is running: order API -> SQS -> delivery worker -> deliveries, and dead letters.
 
-  order API        http://{order_api}/api/orders             metrics http://{api_admin}/metrics
+  order API        http://{order_api}/docs                   metrics http://{api_admin}/metrics
   delivery worker  http://{delivery_worker}/api/delivery/status    metrics http://{worker_admin}/metrics
   DLQ monitor      http://{dlq_monitor}/                       metrics http://{monitor_admin}/metrics
   embedded SQS     http://{sqs}   (in memory: not durable, not for production)
@@ -30,8 +30,8 @@ Try, in another terminal:
   curl -i 'http://{order_api}/api/orders?queueType=standard' -H 'content-type: application/json' \
     -d '{{"customerId":"customer-001","items":[{{"productId":"p1","productName":"상품1","quantity":1,"price":10000}}]}}'
 
-  # its delivery (take the orderId from the answer)
-  curl -s http://{delivery_worker}/api/delivery/orders/ORDER_ID
+  # its delivery (take the orderId from the answer, or follow its Location)
+  curl -s http://{order_api}/api/orders/ORDER_ID
 
   # an order that always fails: three attempts, then the dead-letter queue
   curl -s http://{order_api}/api/orders -H 'content-type: application/json' \

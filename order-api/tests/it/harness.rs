@@ -1,5 +1,6 @@
 //! A running API, an HTTP client made of bytes, and an SQS that answers as it is told.
 
+use crate::document::{assert_documented, assert_orders_are_as_documented};
 use axum::{
     Router,
     body::Bytes,
@@ -76,7 +77,9 @@ pub(crate) async fn call(
     body: &[u8],
 ) -> Answer {
     let mut stream = open(addr, request_line, headers, body).await;
-    read_answer(&mut stream).await
+    let answer = read_answer(&mut stream).await;
+    assert_documented(request_line, &answer);
+    answer
 }
 
 /// Sends a request and leaves the connection to the caller.
@@ -113,7 +116,9 @@ pub(crate) async fn read_answer(stream: &mut TcpStream) -> Answer {
 /// Posts an order as JSON.
 pub(crate) async fn post(addr: SocketAddr, query: &str, body: &str) -> Answer {
     let headers = [("Content-Type", "application/json")];
-    call(addr, &format!("POST /api/orders{query}"), &headers, body.as_bytes()).await
+    let answer = call(addr, &format!("POST /api/orders{query}"), &headers, body.as_bytes()).await;
+    assert_orders_are_as_documented(body, &answer);
+    answer
 }
 
 /// An API that serves until it is stopped.

@@ -3,7 +3,11 @@
 mod accepting;
 mod batching;
 mod binary;
+mod deliveries;
+mod document;
 mod faults;
 mod harness;
 mod order;
+mod origins;
+mod pages;
 mod validation;

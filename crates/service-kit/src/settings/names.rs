@@ -33,7 +33,10 @@ pub const FLEET_NAMES: &[&str] = &[
     "PUBLISH_LINGER",
     "PUBLISH_BUFFER_ORDERS",
     "PUBLISH_BUFFER_BYTES",
+    "DELIVERY_API_URL",
     "DELIVERY_BASE_URL",
+    "HTTP_COMPRESSION",
+    "CORS_ALLOWED_ORIGINS",
     // delivery-worker
     "DATABASE_URL",
     "WORKER_CONCURRENCY",

@@ -1,0 +1,176 @@
+//! What became of an order: asked of a delivery worker, so that a client needs one address only.
+
+use crate::{endpoints::Api, problem::Unanswered};
+use axum::{
+    body::Bytes,
+    extract::{Path, State, rejection::PathRejection},
+    http::{HeaderValue, Request, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+};
+use service_kit::{HttpClient, HttpClientLimits, Problem, telemetry};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+/// What an order's state may take. It is one read of the worker's store; whoever waits longer is
+/// better served by an answer that says to ask again.
+pub(crate) const LIMITS: HttpClientLimits = HttpClientLimits {
+    connect: Duration::from_secs(1),
+    whole: Duration::from_secs(3),
+    idle: Duration::from_secs(20),
+    largest_answer: 1024 * 1024,
+};
+/// Questions under way at once: a worker that does not answer must not make them pile up here.
+const AT_ONCE: usize = 256;
+
+/// The path of an order's state in the delivery worker's API; the id follows.
+const WORKERS_PATH: &str = "/api/delivery/orders/";
+/// The same in this API.
+const OWN_PATH: &str = "/api/orders/";
+
+/// Where the deliveries are, as far as the API was told.
+#[derive(Debug)]
+pub(crate) enum Deliveries {
+    /// At a delivery worker that the API asks itself.
+    Asked(Box<Worker>),
+    /// Where clients reach a delivery worker themselves: this stands before the path.
+    At(String),
+    /// Nobody said. A gateway may still lead the worker's paths to it.
+    Unknown,
+}
+
+/// A delivery worker's API.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    client: HttpClient,
+    base: String,
+    places: Semaphore,
+}
+
+impl Deliveries {
+    /// `api_url` is where the API reaches the worker, `base_url` where clients do; the first one
+    /// decides.
+    pub(crate) fn new(api_url: Option<&str>, base_url: Option<&str>) -> anyhow::Result<Self> {
+        let base = |url: &str| url.trim_end_matches('/').to_owned();
+        Ok(match (api_url, base_url) {
+            (Some(url), _) => Self::Asked(Box::new(Worker {
+                client: HttpClient::new(url, LIMITS)?,
+                base: base(url),
+                places: Semaphore::new(AT_ONCE),
+            })),
+            (None, Some(url)) => Self::At(base(url)),
+            (None, None) => Self::Unknown,
+        })
+    }
+
+    /// The `Location` of an accepted order.
+    pub(crate) fn location(&self, order_id: Uuid) -> String {
+        match self {
+            Self::Asked(_) => format!("{OWN_PATH}{order_id}"),
+            Self::At(base) => format!("{base}{WORKERS_PATH}{order_id}"),
+            Self::Unknown => format!("{WORKERS_PATH}{order_id}"),
+        }
+    }
+}
+
+/// `GET /api/orders/{orderId}`.
+pub(crate) async fn order(
+    State(api): State<Arc<Api>>,
+    order_id: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let order_id = order_id.ok().and_then(|Path(text)| order_id_of(&text));
+    let order_id = order_id.ok_or(Unanswered::InvalidId)?;
+    match &api.deliveries {
+        Deliveries::Asked(worker) => {
+            let json = worker.ask(order_id).await?;
+            let headers =
+                [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+            Ok((headers, json).into_response())
+        }
+        Deliveries::At(_) => {
+            let location = [(header::LOCATION, api.deliveries.location(order_id))];
+            Ok((StatusCode::TEMPORARY_REDIRECT, location).into_response())
+        }
+        Deliveries::Unknown => Err(Unanswered::NotConfigured.into()),
+    }
+}
+
+/// Only the form of RFC 9562, which is the one that the API writes.
+fn order_id_of(text: &str) -> Option<Uuid> {
+    const LENGTH: usize = uuid::fmt::Hyphenated::LENGTH;
+    (text.len() == LENGTH).then(|| Uuid::parse_str(text).ok()).flatten()
+}
+
+impl Worker {
+    /// The worker's words about the order, JSON. Nothing else of its answer, and nothing of the
+    /// client's request but the trace, gets through.
+    async fn ask(&self, order_id: Uuid) -> Result<Bytes, Unanswered> {
+        let _place = self.places.try_acquire().map_err(|_| Unanswered::Unavailable)?;
+        let uri: Uri = format!("{}{WORKERS_PATH}{order_id}", self.base)
+            .parse()
+            .map_err(|_| Unanswered::Invalid)?;
+        let answer = self.client.send(question(uri)).await.map_err(|error| {
+            tracing::warn!(%order_id, %error, "the delivery worker cannot be asked");
+            Unanswered::Unavailable
+        })?;
+        let (head, body) = answer.into_parts();
+        let json = head.headers.get(header::CONTENT_TYPE);
+        let json = json.is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
+        match head.status {
+            StatusCode::OK if json => Ok(body),
+            StatusCode::NOT_FOUND if is_about_the_order(&body) => {
+                Err(Unanswered::Unknown(order_id))
+            }
+            status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+                tracing::warn!(%order_id, %status, "the delivery worker does not know now");
+                Err(Unanswered::Unavailable)
+            }
+            status => {
+                tracing::error!(%order_id, %status, "no delivery worker is at DELIVERY_API_URL");
+                Err(Unanswered::Invalid)
+            }
+        }
+    }
+}
+
+fn question(uri: Uri) -> Request<Bytes> {
+    let mut request = Request::new(Bytes::new());
+    *request.uri_mut() = uri;
+    let headers = request.headers_mut();
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    let agent = concat!("order-api/", env!("CARGO_PKG_VERSION"));
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(agent));
+    let trace = telemetry::current_traceparent();
+    if let Some(Ok(trace)) = trace.map(HeaderValue::try_from) {
+        headers.insert("traceparent", trace);
+    }
+    request
+}
+
+/// A delivery worker says so; any other server has no such path, which is another mistake.
+fn is_about_the_order(body: &[u8]) -> bool {
+    let json: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    json.is_some_and(|json| json["type"] == "/problems/unknown-order")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_hyphenated_form_is_an_order_id() {
+        let id = "47e715ef-7d35-5e8f-8d5c-ac406378c6c8";
+        assert!(order_id_of(id).is_some() && order_id_of(&id.to_uppercase()).is_some());
+        for other in [
+            &id.replace('-', ""),
+            &format!("{{{id}}}"),
+            &format!("urn:uuid:{id}"),
+            &id[1..],
+            &format!("{id} "),
+            &id.replace('4', "g"),
+            "{47e715ef7d355e8f8d5cac406378c6c8}  ",
+        ] {
+            assert_eq!(order_id_of(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! What the document says of each route.
+
+use super::{
+    DOCUMENTATION, ORDERS, SERVICE,
+    responses::{in_json, location, page, problems},
+    schemas::{
+        DELIVERY, HEALTH, ORDER_EVENT, ORDER_REQUEST, delivery_example, event_example, named,
+        order_example, order_id, text,
+    },
+};
+use crate::{limits, problem::kinds, publisher::QueueType};
+use serde_json::json;
+use utoipa::openapi::{
+    ContentBuilder, ObjectBuilder, Required, ResponseBuilder, Type,
+    link::LinkBuilder,
+    path::{OperationBuilder, ParameterBuilder, ParameterIn},
+    request_body::RequestBodyBuilder,
+};
+
+/// Printable ASCII without a space at either end, where HTTP would drop it.
+const KEY_PATTERN: &str = "^[!-~]([ -~]*[!-~])?$";
+
+fn operation(id: &str, tag: &str, summary: &str, about: &str) -> OperationBuilder {
+    OperationBuilder::new()
+        .operation_id(Some(id))
+        .tag(tag)
+        .summary(Some(summary))
+        .description(Some(about))
+}
+
+fn parameter(
+    name: &str,
+    place: ParameterIn,
+    about: &str,
+    schema: ObjectBuilder,
+) -> ParameterBuilder {
+    let required = if place == ParameterIn::Path { Required::True } else { Required::False };
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(place)
+        .required(required)
+        .description(Some(about))
+        .schema(Some(schema))
+}
+
+fn string() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
+}
+
+fn traceparent() -> ParameterBuilder {
+    parameter(
+        "traceparent",
+        ParameterIn::Header,
+        "The caller's trace, as W3C Trace Context has it; it is continued through SQS to the delivery. \
+         One that cannot be read is ignored.",
+        string().examples([json!("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")]),
+    )
+}
+
+pub(crate) fn place_order() -> OperationBuilder {
+    let queue_type = parameter(
+        "queueType",
+        ParameterIn::Query,
+        "Which queue: `standard`, for which the order of messages does not matter, or `fifo`, which \
+         keeps each customer's. Taken in any case of letters, at most once.",
+        string()
+            .enum_values(Some(QueueType::ALL.map(QueueType::as_str)))
+            .default(Some(json!(QueueType::Standard.as_str()))),
+    );
+    let key = parameter(
+        "Idempotency-Key",
+        ParameterIn::Header,
+        "Makes a repetition by the same customer the same order, with the same `orderId`, which is \
+         delivered once: with it a request whose answer got lost can be sent again. Not to be used \
+         again for another order.",
+        string()
+            .min_length(Some(1))
+            .max_length(Some(limits::KEY_LENGTH))
+            .pattern(Some(KEY_PATTERN))
+            .examples([json!("8e03978e-40d5-43e8-bc93-6894a57f9324")]),
+    );
+    let content = ContentBuilder::new()
+        .schema(Some(named(ORDER_REQUEST)))
+        .example(Some(order_example()))
+        .build();
+    let body = RequestBodyBuilder::new()
+        .description(Some("The order, in UTF-8. Types that end in `+json` are taken too."))
+        .required(Some(Required::True))
+        .content("application/json", content)
+        .build();
+    let link = LinkBuilder::new()
+        .operation_id("getOrder")
+        .parameter("orderId", "$response.body#/orderId")
+        .description("What becomes of the order. Unknown until a first attempt at its delivery.");
+    let accepted = in_json("SQS has the order.", ORDER_EVENT, event_example())
+        .header("Location", location("Where the order's delivery can be asked for."))
+        .link("order", link.build());
+    let operation = operation(
+        "placeOrder",
+        ORDERS,
+        "Place an order",
+        "The order is published to SQS, and answered when SQS has confirmed it. Every invalid part \
+         of a request is listed in one answer.",
+    )
+    .parameter(queue_type)
+    .parameter(key)
+    .parameter(traceparent())
+    .request_body(Some(body))
+    .response("202", accepted);
+    problems(operation, kinds::OF_ORDERS)
+}
+
+pub(crate) fn get_order() -> OperationBuilder {
+    let id = parameter("orderId", ParameterIn::Path, "The order's id.", order_id());
+    let known = in_json("The order's delivery, with its attempts.", DELIVERY, delivery_example());
+    let elsewhere = ResponseBuilder::new()
+        .description(
+            "A delivery worker's API answers, at `Location`; the API was set up to say so.",
+        )
+        .header("Location", location("The same question, to a delivery worker."));
+    let operation = operation(
+        "getOrder",
+        ORDERS,
+        "What became of an order",
+        "The delivery's state, as a delivery worker has recorded it at that moment. An order is known \
+         from its first attempt on, usually within a second after it was accepted.",
+    )
+    .parameter(id)
+    .parameter(traceparent())
+    .response("200", known)
+    .response("307", elsewhere);
+    problems(operation, kinds::OF_STATUS)
+}
+
+pub(crate) fn get_health() -> OperationBuilder {
+    let up = in_json("It is.", HEALTH, json!({ "status": "UP", "service": "order-api" }));
+    operation(
+        "getHealth",
+        SERVICE,
+        "Whether the service is alive",
+        "Depends on nothing outside. Readiness, which does, is at `/readyz` of the admin listener.",
+    )
+    .response("200", up)
+}
+
+pub(crate) fn get_document() -> OperationBuilder {
+    let schema = ObjectBuilder::new().schema_type(Type::Object);
+    let content = ContentBuilder::new().schema(Some(schema)).build();
+    let document =
+        ResponseBuilder::new().description("The document.").content("application/json", content);
+    operation("getDocument", DOCUMENTATION, "This document", "OpenAPI 3.1, in JSON.")
+        .response("200", document)
+}
+
+pub(crate) fn get_docs() -> OperationBuilder {
+    operation("getDocs", DOCUMENTATION, "This document, for people", "One page, without scripts.")
+        .response("200", page("The page."))
+}
+
+pub(crate) fn list_problems() -> OperationBuilder {
+    operation("listProblems", DOCUMENTATION, "Every kind of problem", "A page for people.")
+        .response("200", page("The page."))
+}
+
+pub(crate) fn get_problem() -> OperationBuilder {
+    let slugs = kinds::ALL.map(super::super::problem::kinds::Kind::slug);
+    let slug = parameter(
+        "slug",
+        ParameterIn::Path,
+        "The last part of the problem's `type`.",
+        text("A kind of problem.").enum_values(Some(slugs)),
+    );
+    let operation = operation(
+        "getProblem",
+        DOCUMENTATION,
+        "What a kind of problem means",
+        "A page for people, to which a problem's `type` leads: what it means, what to do, an example.",
+    )
+    .parameter(slug)
+    .response("200", page("The page."));
+    problems(operation, kinds::OF_PAGES)
+}
+
+pub(crate) fn get_root() -> OperationBuilder {
+    let there = ResponseBuilder::new()
+        .description("To the documentation.")
+        .header("Location", location("The page for people."));
+    operation("getRoot", DOCUMENTATION, "To the documentation", "For whoever looks into a browser.")
+        .response("307", there)
+}
