@@ -3,7 +3,7 @@
 use crate::{
     problem::Refusal,
     publisher::PublishError,
-    room::{Reserved, Room},
+    room::{Full, Reserved, Room},
 };
 use axum::{
     body::{Body, Bytes},
@@ -14,9 +14,6 @@ use std::time::Duration;
 
 /// The largest message that SQS takes, bytes (AWS SQS quotas), and hence the largest order.
 pub(crate) const LARGEST: usize = 1024 * 1024;
-/// How much of a larger body is still read and thrown away, bytes: a client that is sending would
-/// otherwise see its connection reset and never the answer.
-const LARGEST_DISCARDED: usize = 16 * LARGEST;
 /// For the whole body to arrive.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -26,52 +23,61 @@ pub(crate) async fn read_json(
     room: &Room,
 ) -> Result<(Bytes, Reserved), Refusal> {
     let (head, body) = request.into_parts();
-    if !is_json(&head.headers) {
+    if !is_json(&head.headers) || is_coded(&head.headers) {
         return Err(Refusal::MediaType);
     }
     // A client that asks before it sends need not send at all.
-    if announced(&head.headers) > LARGEST && head.headers.contains_key(header::EXPECT) {
+    if announced(&head.headers) > LARGEST {
         return Err(Refusal::TooLarge);
     }
     tokio::time::timeout(TIMEOUT, read(body, room)).await.unwrap_or(Err(Refusal::BodyTimeout))
 }
 
 async fn read(mut body: Body, room: &Room) -> Result<(Bytes, Reserved), Refusal> {
-    let mut kept = Some((Vec::new(), room.part()));
-    let mut refusal = Refusal::TooLarge;
-    let mut length = 0_usize;
-    while let Some(frame) = body.frame().await {
+    let (mut bytes, mut reserved) = (Vec::new(), room.part());
+    loop {
+        let frame = tokio::select! {
+            biased;
+            () = reserved.given_up() => return Err(full(Full)),
+            frame = body.frame() => frame,
+        };
+        let Some(frame) = frame else { break };
         let frame = frame.map_err(|_| Refusal::BodyBroken)?;
         let Ok(data) = frame.into_data() else {
             continue;
         };
-        length += data.len();
-        if length > LARGEST_DISCARDED {
-            break;
+        // A client that goes on sending gets to read this: its connection is closed gently.
+        if bytes.len() + data.len() > LARGEST {
+            return Err(Refusal::TooLarge);
         }
-        let Some((bytes, reserved)) = &mut kept else { continue };
-        if length > LARGEST {
-            kept = None;
-        } else if reserved.grow(data.len()).is_err() {
-            kept = None;
-            refusal = Refusal::Publish(PublishError::Overloaded);
-        } else {
-            bytes.extend_from_slice(&data);
-        }
+        reserved.grow(data.len()).map_err(full)?;
+        bytes.extend_from_slice(&data);
     }
-    let (bytes, reserved) = kept.ok_or(refusal)?;
-    Ok((bytes.into(), reserved))
+    Ok((bytes.into(), reserved.arrived().map_err(full)?))
 }
 
-/// `application/json` or a `+json` type, whatever its parameters.
+fn full(_: Full) -> Refusal {
+    Refusal::Publish(PublishError::Overloaded)
+}
+
+/// `application/json` or a `+json` type, whatever its parameters. Two types are none.
 fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok())
-    else {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(value), None) = (types.next(), types.next()) else {
+        return false;
+    };
+    let Ok(value) = value.to_str() else {
         return false;
     };
     let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json"
         || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// Whether the body is another representation of itself, such as gzip's, which nobody undoes here.
+fn is_coded(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::CONTENT_ENCODING).iter();
+    codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 fn announced(headers: &HeaderMap) -> usize {

@@ -28,15 +28,15 @@ async fn run(command: &mut Command) -> (Option<i32>, String, String) {
     (status.code(), text(stdout), text(stderr))
 }
 
-struct Running {
-    child: Child,
-    addr: SocketAddr,
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    pub(crate) addr: SocketAddr,
     /// Kept, so that the log has somewhere to go.
     log: tokio::io::Lines<BufReader<ChildStderr>>,
 }
 
 /// Starts the binary and waits until its log says where it listens.
-async fn start(env: &[(&str, &str)]) -> Running {
+pub(crate) async fn start(env: &[(&str, &str)]) -> Running {
     let mut child =
         command().envs(env.iter().copied()).stderr(Stdio::piped()).spawn().expect("started");
     let mut log = BufReader::new(child.stderr.take().expect("piped")).lines();

@@ -1,0 +1,66 @@
+//! What ten thousand connections cost the binary.
+
+use crate::binary::start;
+use crate::hostile::{Raw, request};
+use std::net::SocketAddr;
+
+/// Connections, where the limit of open files allows so many.
+const CONNECTIONS: usize = 10_000;
+/// Files that the test needs beside its connections.
+const OTHER_FILES: usize = 500;
+
+/// The soft limit of open files, which the binary inherits.
+fn open_files() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").expect("Linux tells its limits");
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let soft = line.and_then(|line| line.split_whitespace().next()).expect("a soft limit");
+    soft.parse().unwrap_or(usize::MAX)
+}
+
+/// The resident memory of a process, in bytes.
+fn resident(pid: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()).expect("a size");
+    kib.parse::<usize>().expect("a number") * 1024
+}
+
+async fn is_healthy(addr: SocketAddr) -> bool {
+    let mut client = Raw::open(addr).await;
+    client.send("GET /api/orders/health HTTP/1.1\r\nHost: test\r\n\r\n").await;
+    client.reply().await.is_some_and(|reply| reply.status == 200)
+}
+
+/// Whatever a client has got half done when it falls silent, its connection takes no more than this.
+#[tokio::test]
+async fn ten_thousand_connections_cost_a_bounded_memory_each_and_others_are_served() {
+    let count = CONNECTIONS.min(open_files().saturating_sub(OTHER_FILES));
+    assert!(count >= 500, "too few files may be open: {}", open_files());
+    let half = request("half");
+    let half = &half[..half.len() - 1];
+    let header = format!("GET / HTTP/1.1\r\nHost: test\r\nX-A: {}", "a".repeat(30_000));
+    for (name, sent, most) in [
+        ("silent", "", 32 * 1024),
+        ("answered", "GET /api/orders/health HTTP/1.1\r\nHost: test\r\n\r\n", 32 * 1024),
+        ("in a body", half, 48 * 1024),
+        ("in a header of almost the limit", &*header, 96 * 1024),
+    ] {
+        let running = start(&[("MAX_CONNECTIONS", "20000"), ("RUST_LOG", "info")]).await;
+        let pid = running.child.id().expect("it runs");
+        assert!(is_healthy(running.addr).await);
+        let before = resident(pid);
+        let mut clients = Vec::with_capacity(count);
+        for n in 0..count {
+            let mut client = Raw::open(running.addr).await;
+            client.send(sent).await;
+            if name == "answered" {
+                assert_eq!(client.reply().await.expect("an answer").status, 200);
+            }
+            clients.push(client);
+            assert!(n % 1000 != 0 || is_healthy(running.addr).await);
+        }
+        assert!(is_healthy(running.addr).await);
+        let each = resident(pid).saturating_sub(before) / count;
+        assert!(each <= most, "{name}: {each} bytes for each of {count} connections");
+    }
+}
