@@ -19,6 +19,7 @@ mod s1;
 mod server;
 mod sqs;
 mod stage;
+mod store;
 mod w1;
 mod w2;
 mod w3;
@@ -40,6 +41,7 @@ const USAGE: &str = "usage: cargo run --release -p bench -- <what> [--quick]
   w4    calls per message, and of an idle consumer
   g1    cost per message by backlog and groups
   d1    SIGTERM under load: time to exit, messages left behind
+  store deliveries per second: a transaction for each against the group commit
 
   a1    what the order API adds to a bare SendMessage at half load
   a2    the order API at saturation against itself with a call per order; its memory
@@ -48,6 +50,10 @@ const USAGE: &str = "usage: cargo run --release -p bench -- <what> [--quick]
         the whole fleet as processes that are killed, stopped and paused at random while N
         orders (1000000) go through it, then an audit of queues, store and dead letters;
         with fewer orders nothing is written; --keep keeps the folder with logs and store
+
+  kill [--quick] [--seed S]
+        order-api's processes, killed at random under load: what was accepted is in the queues,
+        and a worker delivers each order once; --quick kills 20 times instead of 200
 
   --quick measures about a tenth, to check the measurement itself: nothing is written,
   and no bound is held
@@ -62,6 +68,10 @@ fn main() -> ExitCode {
         ["chaos", ref options @ ..] => {
             let Some(options) = chaos::Options::parse(options) else { return usage() };
             return ended(chaos::run(options));
+        }
+        ["kill", ref options @ ..] => {
+            let Some(options) = chaos::kill::Options::parse(options) else { return usage() };
+            return ended(chaos::kill::run(options));
         }
         [what] => (what, false),
         [what, "--quick"] => (what, true),
@@ -78,6 +88,7 @@ fn main() -> ExitCode {
         "a1" => on_runtime(api::a1::run(quick)),
         "a2" => on_runtime(api::a2::run(quick)),
         "d1" => on_runtime(d1::run(quick)),
+        "store" => on_runtime(store::run(quick)),
         _ => {
             return usage();
         }

@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use crate::{
     carrier::{Carrier, Failure},
+    figures::Rate,
     metrics::QueueMetrics,
     orders_in_hand::{InHand, OrdersInHand},
     store::{Attempt, DeliveryChange, Outcome, Reason, Record, Store, StoreError},
@@ -64,6 +65,7 @@ pub struct Deliver {
     /// Names this worker in the records.
     pub worker: String,
     orders: OrdersInHand,
+    rate: Arc<Rate>,
 }
 
 impl Deliver {
@@ -75,14 +77,19 @@ impl Deliver {
         fail_test_products: bool,
         worker: String,
     ) -> Self {
-        let orders = OrdersInHand::default();
-        Self { store, carrier, limits, fail_test_products, worker, orders }
+        let (orders, rate) = (OrdersInHand::default(), Arc::default());
+        Self { store, carrier, limits, fail_test_products, worker, orders, rate }
     }
 
     /// The handler of one queue's messages. An order that comes by two queues at once is still
     /// attempted by one handler at a time.
     pub fn for_queue(&self, queue: &str, fifo: bool, metrics: QueueMetrics) -> DeliverFrom {
         DeliverFrom { deliver: self.clone(), queue: queue.to_owned(), fifo, metrics }
+    }
+
+    /// How many orders it delivers, from all queues.
+    pub(crate) fn rate(&self) -> Arc<Rate> {
+        Arc::clone(&self.rate)
     }
 
     /// One try; `Ok` when the carrier has the order.
@@ -252,6 +259,7 @@ impl DeliverFrom {
             Err(error) => return store_failed(&error),
         }
         self.metrics.attempted(Outcome::Delivered);
+        self.deliver.rate.count();
         let age = finished_at.duration_since(order.timestamp).as_secs_f64();
         // A producer's clock may be ahead of this one.
         self.metrics.delivered_after(age.max(0.0));

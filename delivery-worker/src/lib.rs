@@ -12,10 +12,13 @@
 //! So the effects of a message survive a crash at any point: what is not committed is received
 //! again, what is committed is not repeated. The HTTP routes read the same store.
 
+mod backlog;
 mod carrier;
 mod deliver;
+mod figures;
 mod metrics;
 mod orders_in_hand;
+mod retention;
 mod routes;
 mod service;
 mod settings;

@@ -1,31 +1,57 @@
 //! The worker's HTTP API: what became of orders.
 
+mod list;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
 use axum::{
     Json, Router,
     extract::{Path, State, rejection::PathRejection},
     http::StatusCode,
     routing::get,
 };
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use order_events::DeliveryStatus;
 use serde::Serialize;
 use service_kit::Problem;
-use std::time::Duration;
 use uuid::Uuid;
 
-use crate::store::{Attempt, Delivery, Store, StoreError};
+use crate::{
+    backlog::{Backlog, Watched},
+    figures::{Kept, Rate},
+    store::{Attempt, Counts, Delivery, Store, StoreError},
+};
+
+const BAD_REQUEST: StatusCode = StatusCode::BAD_REQUEST;
+/// Counting goes through an index of all deliveries: at most once in this time.
+const COUNTS_KEPT: Duration = Duration::from_secs(1);
 
 /// What the routes need.
 #[derive(Clone)]
 pub(crate) struct Shown {
-    /// The deliveries.
-    pub(crate) store: Store,
+    store: Store,
     /// Names this worker.
-    pub(crate) worker: String,
+    worker: String,
     /// The carrier's kind.
-    pub(crate) carrier: &'static str,
-    /// Names of the queues that are consumed.
-    pub(crate) queues: Vec<String>,
+    carrier: &'static str,
+    rate: Arc<Rate>,
+    queues: Arc<[Watched]>,
+    counts: Arc<Kept<(Counts, Timestamp)>>,
+}
+
+impl Shown {
+    /// The store, who this worker is, its carrier's kind, how much it delivers, the queues it consumes.
+    pub(crate) fn new(
+        store: Store,
+        worker: String,
+        carrier: &'static str,
+        rate: Arc<Rate>,
+        queues: Vec<Watched>,
+    ) -> Self {
+        let counts = Arc::new(Kept::new(COUNTS_KEPT));
+        Self { store, worker, carrier, rate, queues: queues.into(), counts }
+    }
 }
 
 /// The routes below `/api/delivery`.
@@ -33,6 +59,7 @@ pub(crate) fn router(shown: Shown) -> Router {
     Router::new()
         .route("/api/delivery/health", get(health))
         .route("/api/delivery/status", get(status))
+        .route("/api/delivery/orders", get(list::orders))
         .route("/api/delivery/orders/{order_id}", get(order))
         .with_state(shown)
 }
@@ -48,12 +75,20 @@ async fn health() -> Json<Health> {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Status {
     service: &'static str,
     worker: String,
     carrier: &'static str,
     queues: Vec<String>,
+    /// What SQS says of each queue; null: it does not.
+    backlog: BTreeMap<String, Option<Backlog>>,
+    /// Of this worker, over the last minute.
+    deliveries_per_second: f64,
+    /// Of all workers that share the store.
     deliveries: DeliveryCounts,
+    /// When the deliveries were counted.
+    counted_at: Timestamp,
 }
 
 #[derive(Serialize)]
@@ -66,18 +101,32 @@ struct DeliveryCounts {
 }
 
 async fn status(State(shown): State<Shown>) -> Result<Json<Status>, Problem> {
-    let counts = shown.store.counts().await.map_err(|error| store_failed(&error))?;
+    let count = async {
+        match shown.store.counts().await {
+            Ok(counts) => Some((counts, Timestamp::now())),
+            Err(error) => {
+                tracing::warn!(%error, "deliveries cannot be counted");
+                None
+            }
+        }
+    };
+    let (counts, counted_at) = shown.counts.get(count).await.ok_or_else(store_unavailable)?;
+    let backlog =
+        shown.queues.iter().map(|queue| async { (queue.name().to_owned(), queue.backlog().await) });
     Ok(Json(Status {
         service: "delivery-worker",
-        worker: shown.worker,
+        worker: shown.worker.clone(),
         carrier: shown.carrier,
-        queues: shown.queues,
+        queues: shown.queues.iter().map(|queue| queue.name().to_owned()).collect(),
+        backlog: join_all(backlog).await.into_iter().collect(),
+        deliveries_per_second: shown.rate.per_second(),
         deliveries: DeliveryCounts {
             pending: counts.pending,
             in_transit: counts.in_transit,
             delivered: counts.delivered,
             failed: counts.failed,
         },
+        counted_at,
     }))
 }
 
@@ -91,7 +140,30 @@ struct DeliveryView {
     status: DeliveryStatus,
     /// When the status was last set.
     timestamp: Timestamp,
+    /// When the order was first attempted.
+    created_at: Timestamp,
     queue: String,
+}
+
+impl From<Delivery> for DeliveryView {
+    fn from(delivery: Delivery) -> Self {
+        Self {
+            delivery_id: delivery.delivery_id,
+            order_id: delivery.order_id,
+            customer_id: delivery.customer_id,
+            address: delivery.address,
+            status: delivery.status,
+            timestamp: delivery.updated_at,
+            created_at: delivery.created_at,
+            queue: delivery.queue,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct DeliveryWithAttempts {
+    #[serde(flatten)]
+    delivery: DeliveryView,
     attempts: Vec<AttemptView>,
 }
 
@@ -112,9 +184,9 @@ struct AttemptView {
 async fn order(
     State(shown): State<Shown>,
     order_id: Result<Path<Uuid>, PathRejection>,
-) -> Result<Json<DeliveryView>, Problem> {
+) -> Result<Json<DeliveryWithAttempts>, Problem> {
     let Path(order_id) = order_id.map_err(|_| {
-        Problem::new(StatusCode::BAD_REQUEST, "invalid-order-id", "Invalid order id")
+        Problem::new(BAD_REQUEST, "invalid-order-id", "Invalid order id")
             .detail("the order id in the path is not a UUID")
     })?;
     let found = shown.store.find(order_id).await.map_err(|error| store_failed(&error))?;
@@ -124,20 +196,8 @@ async fn order(
         ))
     })?;
     let attempts = shown.store.attempts(order_id).await.map_err(|error| store_failed(&error))?;
-    Ok(Json(view(delivery, attempts)))
-}
-
-fn view(delivery: Delivery, attempts: Vec<Attempt>) -> DeliveryView {
-    DeliveryView {
-        delivery_id: delivery.delivery_id,
-        order_id: delivery.order_id,
-        customer_id: delivery.customer_id,
-        address: delivery.address,
-        status: delivery.status,
-        timestamp: delivery.updated_at,
-        queue: delivery.queue,
-        attempts: attempts.into_iter().map(attempt_view).collect(),
-    }
+    let attempts = attempts.into_iter().map(attempt_view).collect();
+    Ok(Json(DeliveryWithAttempts { delivery: delivery.into(), attempts }))
 }
 
 fn attempt_view(attempt: Attempt) -> AttemptView {
@@ -156,6 +216,10 @@ fn attempt_view(attempt: Attempt) -> AttemptView {
 
 fn store_failed(error: &StoreError) -> Problem {
     tracing::warn!(%error, "a question cannot be answered");
+    store_unavailable()
+}
+
+fn store_unavailable() -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", "The store is unavailable")
         .retry_after(Duration::from_secs(5))
 }

@@ -1,6 +1,6 @@
 //! The worker as a whole: built, then run until it is told to stop.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use prometheus::Registry;
@@ -21,6 +21,8 @@ use tracing::{info, warn};
 use crate::{
     Carrier, CarrierSettings, Deliver, DeliverFrom, HttpCarrier, Metrics, Reason, Settings,
     Simulated, TimeLimits,
+    backlog::Watched,
+    retention::forget_old_attempts,
     routes::{Shown, router},
     store::{self, Store},
 };
@@ -35,7 +37,9 @@ pub struct Service {
     readiness: Readiness,
     store: Store,
     store_latch: Latch,
-    consumers: Vec<(Consumer<AwsQueue, DeliverFrom>, Latch)>,
+    consumers: Vec<Latched>,
+    /// Who forgets attempts, and how long they are kept.
+    retention: Option<(String, Duration)>,
 }
 
 impl Service {
@@ -63,16 +67,20 @@ impl Service {
             settings.fail_test_products,
             worker_name(),
         );
-        let sources = sources(&settings, &registry).await;
+        let (connection, sources) = sources(&settings, &registry).await;
+        let watched = sources.iter().map(|Source { queue, .. }| {
+            Watched::new(connection.clone(), queue.name(), queue.url())
+        });
+        let shown = Shown::new(
+            store.clone(),
+            deliver.worker.clone(),
+            carrier_name,
+            deliver.rate(),
+            watched.collect(),
+        );
         let consumers = consumers(&settings, sources, &deliver, &registry, &readiness)?;
-        let shown = Shown {
-            store: store.clone(),
-            worker: deliver.worker,
-            carrier: carrier_name,
-            queues: consumers.iter().map(|(name, ..)| name.clone()).collect(),
-        };
         let router = routes(router(shown), &registry);
-        let consumers = consumers.into_iter().map(|(_, consumer, latch)| (consumer, latch));
+        let retention = settings.attempts_retention.map(|keep| (deliver.worker, keep));
         Ok(Self {
             listener,
             local_addr,
@@ -82,7 +90,8 @@ impl Service {
             readiness,
             store,
             store_latch,
-            consumers: consumers.collect(),
+            consumers,
+            retention,
         })
     }
 
@@ -113,6 +122,10 @@ impl Service {
         let admin = tokio::spawn(admin);
         let mut followers = JoinSet::new();
         followers.spawn(follow_store(self.store.health(), self.store_latch));
+        let mut chores = JoinSet::new();
+        if let Some((worker, keep)) = self.retention {
+            chores.spawn(forget_old_attempts(self.store.clone(), worker, keep));
+        }
         let (stop_consumers, stop) = Shutdown::new();
         let mut consumers = JoinSet::new();
         for (consumer, latch) in self.consumers {
@@ -132,6 +145,7 @@ impl Service {
         while let Some(ended) = consumers.join_next().await {
             failure = failure.or(ended.err());
         }
+        chores.shutdown().await;
         self.store.close().await;
         followers.shutdown().await;
         stop_listeners.request();
@@ -147,8 +161,8 @@ struct Source {
     fifo: bool,
 }
 
-/// The queues that have a URL.
-async fn sources(settings: &Settings, registry: &Registry) -> Vec<Source> {
+/// The connection to SQS, and the queues that have a URL.
+async fn sources(settings: &Settings, registry: &Registry) -> (Connection, Vec<Source>) {
     let urls = &settings.common.queues;
     let wanted = [
         ("SQS_QUEUE_URL_STANDARD", false, &urls.standard, &urls.standard_dlq),
@@ -167,10 +181,10 @@ async fn sources(settings: &Settings, registry: &Registry) -> Vec<Source> {
         let queue = connection.queue(url, dead_letter_url.as_deref());
         sources.push(Source { queue, fifo });
     }
-    sources
+    (connection, sources)
 }
 
-type Named = (String, Consumer<AwsQueue, DeliverFrom>, Latch);
+type Latched = (Consumer<AwsQueue, DeliverFrom>, Latch);
 
 fn consumers(
     settings: &Settings,
@@ -178,7 +192,7 @@ fn consumers(
     deliver: &Deliver,
     registry: &Registry,
     readiness: &Readiness,
-) -> anyhow::Result<Vec<Named>> {
+) -> anyhow::Result<Vec<Latched>> {
     let (own, common) =
         (Metrics::register(registry), sqs_consumer::Metrics::register(registry, "delivery"));
     if sources.is_empty() {
@@ -195,7 +209,7 @@ fn consumers(
             sqs_consumer::Settings { expect_fifo: Some(fifo), ..shared_settings.clone() };
         let consumer = Consumer::new(queue, handler, consumer_settings, common.clone())
             .with_context(|| format!("{name} cannot be consumed with these settings"))?;
-        Ok((name, consumer, latch))
+        Ok((consumer, latch))
     };
     sources.into_iter().map(consumer).collect()
 }

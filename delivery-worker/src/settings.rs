@@ -18,6 +18,8 @@ pub struct Settings {
     pub admin: SocketAddr,
     /// Where deliveries are kept.
     pub database: DatabaseUrl,
+    /// How long attempts are kept; none: for ever.
+    pub attempts_retention: Option<Duration>,
     /// How each queue is consumed.
     pub consumer: ConsumerSettings,
     /// Who delivers.
@@ -55,7 +57,7 @@ pub enum CarrierSettings {
     Http(String),
 }
 
-const DATABASES: &str = "sqlite://<path of a file>, which is created if it does not exist";
+const DATABASES: &str = "sqlite://<path of a file>, which is created if it does not exist, or postgres://<user>:<password>@<host>:<port>/<database>, with ?sslmode=verify-full and other parameters of libpq";
 const SIMULATED_TIMES: &str = "a duration up to 1h such as 50ms, or lognormal(50ms, 0.5, seed=7): median, sigma of 0 to 3, optional seed";
 /// SQS hides a message for 12 hours at most.
 const LONGEST: Duration = Duration::from_hours(12);
@@ -64,6 +66,7 @@ const LONGEST_HANDLER: Duration = Duration::from_hours(11);
 /// The carrier's part of that.
 const LONGEST_CARRIER: Duration = Duration::from_hours(8);
 const GROUP_CONCURRENCY: &str = "WORKER_GROUP_CONCURRENCY";
+const LONGEST_RETENTION: Duration = Duration::from_hours(24 * 3650);
 const SHORTEST: Duration = Duration::from_millis(1);
 
 impl Settings {
@@ -76,7 +79,14 @@ impl Settings {
                 "DATABASE_URL",
                 "sqlite://deliveries.db",
                 DATABASES,
-                "Where deliveries and attempts are kept",
+                "Where deliveries and attempts are kept: SQLite for one machine, PostgreSQL for several",
+            )
+            .secret(),
+            Setting::new(
+                "ATTEMPTS_RETENTION",
+                "30d",
+                "0s to 3650d; 0s: for ever",
+                "How long attempts are kept; longer than the queues keep messages, so that a dead letter finds its own. Deliveries stay",
             ),
             Setting::new(
                 "WORKER_CONCURRENCY",
@@ -150,6 +160,9 @@ impl Settings {
     pub fn read(reader: &mut Reader) -> Self {
         let database =
             parsed(reader, "DATABASE_URL", DATABASES, || DatabaseUrl::Sqlite("unset".into()));
+        let attempts_retention =
+            reader.duration("ATTEMPTS_RETENTION", Duration::ZERO..=LONGEST_RETENTION);
+        let attempts_retention = Some(attempts_retention).filter(|keep| !keep.is_zero());
         let mut consumer = ConsumerSettings {
             concurrency: reader.number("WORKER_CONCURRENCY", 1..=10_000),
             group_concurrency: reader
@@ -178,6 +191,7 @@ impl Settings {
             listen: reader.socket_addr("LISTEN_ADDR"),
             admin: reader.socket_addr("ADMIN_ADDR"),
             database,
+            attempts_retention,
             consumer,
             carrier: carrier(reader),
             carrier_timeout,

@@ -1,6 +1,9 @@
 //! Tests of the delivery worker through its public surface.
 
 mod carriers;
+mod deliveries_api;
+mod postgres;
+mod rig;
 mod service;
 mod settings;
 mod support;

@@ -41,7 +41,7 @@ fn a_customers_share_of_the_handlers_is_at_most_all_of_them() {
 #[test]
 fn every_problem_is_reported_at_once() {
     let problems = read(&[
-        ("DATABASE_URL", "postgres://localhost/deliveries"),
+        ("DATABASE_URL", "postgres://fleet:s3cret@localhost/deliveries?sslmod=require"),
         ("WORKER_CONCURRENCY", "0"),
         ("WORKER_GROUP_CONCURRENCY", "many"),
         ("HANDLER_TIMEOUT", "20s"),
@@ -94,4 +94,27 @@ fn a_default_gives_way_to_a_setting_that_would_contradict_it() {
     let problems = read(&[("HANDLER_TIMEOUT", "2s"), ("CARRIER_TIMEOUT", "1501ms")]).unwrap_err();
     let allowed = "at most three quarters of HANDLER_TIMEOUT (2s)";
     assert!(problems.to_string().contains(allowed), "{problems}");
+}
+
+#[test]
+fn a_database_is_sqlite_or_postgresql_and_a_wrong_one_is_not_repeated() {
+    let settings = read(&[]).unwrap();
+    assert_eq!(settings.database, DatabaseUrl::Sqlite("deliveries.db".into()));
+    let url = "postgres://fleet:s3cret@db/deliveries?sslmode=verify-full";
+    let shown = format!("{:?}", read(&[("DATABASE_URL", url)]).unwrap());
+    assert!(shown.contains("postgres://fleet@db:5432/deliveries"), "{shown}");
+    assert!(!shown.contains("s3cret"), "{shown}");
+    let problems = read(&[("DATABASE_URL", "postgres://fleet:s3cret@db:port/deliveries")]);
+    let problems = problems.unwrap_err().to_string();
+    assert!(problems.contains("DATABASE_URL") && !problems.contains("s3cret"), "{problems}");
+}
+
+#[test]
+fn attempts_are_kept_for_a_month_unless_told_otherwise_or_for_ever() {
+    let kept = |value| read(&[("ATTEMPTS_RETENTION", value)]).map(|s| s.attempts_retention);
+    let days = |days: u64| Duration::from_hours(24 * days);
+    assert_eq!(read(&[]).unwrap().attempts_retention, Some(days(30)));
+    assert_eq!(kept("90d").unwrap(), Some(days(90)));
+    assert_eq!(kept("0s").unwrap(), None);
+    assert!(kept("4000d").is_err());
 }

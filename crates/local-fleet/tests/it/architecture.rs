@@ -6,8 +6,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// What each crate may depend on, outside of tests.
 fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
-    const BELOW_SERVICES: &[&str] =
-        &["order-events", "order-store", "service-kit", "sqs-consumer"];
+    const BELOW_SERVICES: &[&str] = &["order-events", "order-store", "service-kit", "sqs-consumer"];
     BTreeMap::from([
         ("order-events", &[][..]),
         ("order-store", &["order-events"]),

@@ -5,6 +5,8 @@
 //! and for being idle on the server's.
 
 mod errors;
+#[cfg(test)]
+mod plans;
 mod write;
 
 use std::time::Duration;

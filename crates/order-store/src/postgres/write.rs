@@ -152,6 +152,17 @@ impl Writer {
     }
 
     async fn delete(&mut self, sweep: &Sweep) -> Result<Option<u64>, sqlx::Error> {
+        match self.delete_once(sweep).await {
+            // What is deleted is not deleted again, whether that was committed or not.
+            Err(error) if is_connection_lost(&error) => {
+                *self = Self::connect(&self.options).await?;
+                self.delete_once(sweep).await
+            }
+            result => result,
+        }
+    }
+
+    async fn delete_once(&mut self, sweep: &Sweep) -> Result<Option<u64>, sqlx::Error> {
         let begin = self.begin;
         let mut transaction = self.connection()?.begin_with(begin).await?;
         if let Some(take_turn) = sweep.take_turn()

@@ -8,11 +8,10 @@ use std::{
     time::Duration,
 };
 
-use local_postgres::Server;
 use order_events::DeliveryStatus::{Delivered, Pending};
 use order_store::{Health, Store, StoreError};
 use sqlx::{Connection, PgConnection};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, block_in_place};
 use uuid::Uuid;
 
 use crate::support::{PostgresDatabase, TestDatabase, eventually, open, record};
@@ -99,13 +98,6 @@ impl Load {
     }
 }
 
-/// Stops and starts without holding up the runtime.
-async fn blocking(server: &Arc<Server>, call: fn(&Server) -> std::io::Result<()>) {
-    let server = Arc::clone(server);
-    let done = tokio::task::spawn_blocking(move || call(&server)).await.expect("no panic");
-    done.expect("the server obeys");
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL"]
 async fn what_was_acknowledged_survives_the_server_and_writers_go_on_when_it_is_back() {
@@ -115,13 +107,11 @@ async fn what_was_acknowledged_survives_the_server_and_writers_go_on_when_it_is_
     for immediate in [true, false] {
         load.grows().await;
         // Under load, in the midst of transactions: as a crash, and in order.
-        let stop: fn(&Server) -> _ =
-            if immediate { |it| it.stop(true) } else { |it| it.stop(false) };
-        blocking(database.server(), stop).await;
+        block_in_place(|| database.server().stop(immediate)).expect("it stops");
         is_failing(&store).await;
         let status = store.status(Uuid::new_v4()).await;
         assert!(matches!(status, Err(StoreError::Unavailable(_))), "{status:?}");
-        blocking(database.server(), Server::start_again).await;
+        block_in_place(|| database.server().start_again()).expect("it starts");
         is_serving(&store).await;
         load.grows().await;
     }
@@ -138,11 +128,11 @@ async fn what_was_acknowledged_survives_the_server_and_writers_go_on_when_it_is_
 async fn a_store_that_failed_becomes_healthy_without_anyone_writing() {
     let database = PostgresDatabase::with_a_server_of_its_own();
     let store = open(&database).await;
-    blocking(database.server(), |server| server.stop(true)).await;
+    database.server().stop(true).expect("it stops");
     let fate = store.write(record(Uuid::new_v4(), 1, Pending)).await;
     assert!(matches!(fate, Err(StoreError::Unavailable(_))), "{fate:?}");
     is_failing(&store).await;
-    blocking(database.server(), Server::start_again).await;
+    database.server().start_again().expect("it starts");
     is_serving(&store).await;
 }
 
@@ -156,6 +146,9 @@ async fn connections_that_were_ended_while_idle_are_replaced_without_a_failure()
     for number in 1..=3 {
         assert_eq!(store.write(record(order, number, Pending)).await, Ok(()));
         assert_eq!(store.status(order).await, Ok(Some(Pending)));
+        run(&mut other, TERMINATE).await;
+        let forgotten = store.forget_requests_before(jiff::Timestamp::UNIX_EPOCH, 10).await;
+        assert_eq!(forgotten, Ok(0));
         run(&mut other, TERMINATE).await;
     }
     assert_eq!(store.attempts(order).await.unwrap().len(), 3);

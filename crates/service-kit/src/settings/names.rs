@@ -39,6 +39,7 @@ pub const FLEET_NAMES: &[&str] = &[
     "CORS_ALLOWED_ORIGINS",
     // delivery-worker
     "DATABASE_URL",
+    "ATTEMPTS_RETENTION",
     "WORKER_CONCURRENCY",
     "WORKER_GROUP_CONCURRENCY",
     "HANDLER_TIMEOUT",

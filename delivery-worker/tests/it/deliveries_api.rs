@@ -1,0 +1,139 @@
+//! What the worker's API tells of deliveries.
+
+use std::{collections::BTreeSet, net::SocketAddr};
+
+use serde_json::Value;
+
+use crate::{
+    rig::{FIFO, STANDARD, Sqs, Worker},
+    support::{eventually, get, order_of},
+};
+
+/// All pages of the list, put together.
+async fn listed(worker: &Worker, query: &str) -> Vec<Value> {
+    let mut all = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let (status, page) = get(&format!("{}/orders?{query}{cursor}", worker.api)).await;
+        assert_eq!(status, 200, "{page}");
+        all.extend(page["deliveries"].as_array().expect("a list").iter().cloned());
+        match &page["nextCursor"] {
+            Value::String(next) => cursor = format!("&cursor={next}"),
+            none => {
+                assert!(none.is_null());
+                return all;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn deliveries_are_listed_page_by_page_newest_first_and_by_their_properties() {
+    let sqs = Sqs::anywhere().await;
+    let worker = Worker::start(sqs.addr, &[]).await;
+    let mut orders = BTreeSet::new();
+    for i in 1..=7 {
+        let order = order_of(if i == 3 { "실패테스트" } else { "상품" });
+        let queue = if i % 2 == 0 { FIFO } else { STANDARD };
+        sqs.send(queue, &order.to_json(), Some("customer-001")).await;
+        worker.delivery(&order, if i == 3 { "FAILED" } else { "DELIVERED" }).await;
+        orders.insert(order.order_id.to_string());
+    }
+    let ids = |deliveries: &[Value]| -> Vec<String> {
+        deliveries.iter().map(|one| one["orderId"].as_str().unwrap().to_owned()).collect()
+    };
+    let all = listed(&worker, "").await;
+    assert_eq!(ids(&all).into_iter().collect::<BTreeSet<_>>(), orders);
+    let time = |one: &Value| one["createdAt"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    assert!(all.windows(2).all(|two| time(&two[0]) >= time(&two[1])), "newest first");
+    assert_eq!(listed(&worker, "limit=2").await, all, "the same in pages");
+    let failed = listed(&worker, "status=FAILED").await;
+    assert_eq!((failed.len(), failed[0]["status"].as_str()), (1, Some("FAILED")));
+    let fifo = listed(&worker, &format!("limit=1&customerId=customer-001&queue={FIFO}")).await;
+    assert_eq!(fifo.len(), 3);
+    assert_eq!(listed(&worker, "customerId=nobody").await, Vec::<Value>::new());
+    let (from, to) = (time(&all[4]), time(&all[1]));
+    let between = listed(&worker, &format!("limit=1&from={from}&to={to}")).await;
+    let expected: Vec<_> = all.iter().filter(|one| (from..to).contains(&time(one))).collect();
+    assert_eq!(between.iter().collect::<Vec<_>>(), expected);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_query_with_mistakes_is_answered_by_all_of_them() {
+    let sqs = Sqs::anywhere().await;
+    let worker = Worker::start(sqs.addr, &[]).await;
+    let query = "status=lost&limit=201&from=now&to=later&cursor=%00&colour=red&queue=a&queue=b";
+    let (status, problem) = get(&format!("{}/orders?{query}", worker.api)).await;
+    assert_eq!((status, problem["type"].as_str()), (400, Some("/problems/invalid-query")));
+    let named: BTreeSet<_> = problem["errors"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| e["pointer"].as_str().unwrap())
+        .collect();
+    let expected = ["?status", "?limit", "?from", "?to", "?cursor", "?colour", "?queue"];
+    assert_eq!(named, expected.into());
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn the_status_tells_the_backlog_at_no_request_to_sqs_for_each_question() {
+    let sqs = Sqs::anywhere().await;
+    // Received and not handled: two of the same customer's orders on the FIFO queue.
+    let slow =
+        [("CARRIER_SIMULATED_TIME", "1h"), ("CARRIER_TIMEOUT", "2h"), ("DRAIN_TIMEOUT", "0s")];
+    let worker = Worker::start(sqs.addr, &slow).await;
+    for _ in 0..2 {
+        sqs.send(FIFO, &order_of("상품").to_json(), Some("customer-001")).await;
+    }
+    eventually("both are in flight", || async {
+        (sqs.handle.queue_counts(FIFO)?.in_flight == 2).then_some(())
+    })
+    .await;
+    let url = format!("{}/status", worker.api);
+    let (_, first) = get(&url).await;
+    let backlog = &first["backlog"];
+    assert_eq!((&backlog[FIFO]["visible"], &backlog[FIFO]["inFlight"]), (&0.into(), &2.into()));
+    assert_eq!(backlog[STANDARD]["inFlight"], 0);
+    let asked = || async {
+        let metrics = worker.metrics().await;
+        let asked = metrics.lines().find(|line| line.contains(r#"operation="GetQueueAttributes""#));
+        asked.map(str::to_owned).expect("it has asked")
+    };
+    let before = asked().await;
+    for _ in 0..20 {
+        let (_, again) = get(&url).await;
+        assert_eq!(again["backlog"], first["backlog"]);
+    }
+    assert_eq!(asked().await, before);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_backlog_that_sqs_does_not_tell_is_null() {
+    let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
+    let worker = Worker::start(nowhere, &[]).await;
+    let (status, told) = get(&format!("{}/status", worker.api)).await;
+    assert_eq!(status, 200, "{told}");
+    assert_eq!(told["backlog"][STANDARD], Value::Null);
+    assert_eq!(told["deliveries"]["delivered"], 0);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn the_rate_counts_what_this_worker_has_delivered() {
+    let sqs = Sqs::anywhere().await;
+    let worker = Worker::start(sqs.addr, &[]).await;
+    for _ in 0..6 {
+        sqs.send(STANDARD, &order_of("상품").to_json(), None).await;
+    }
+    let url = format!("{}/status", worker.api);
+    let told = eventually("all are counted", || async {
+        let (_, told) = get(&url).await;
+        (told["deliveries"]["delivered"] == 6).then_some(told)
+    })
+    .await;
+    assert_eq!(told["deliveriesPerSecond"], 0.1, "six in the last minute");
+    worker.stop().await;
+}
