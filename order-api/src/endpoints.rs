@@ -2,6 +2,7 @@
 
 use crate::{
     deliveries::{self, Deliveries},
+    keys::Keys,
     metrics::Metrics,
     openapi::operations,
     pages::{self, Site},
@@ -20,6 +21,8 @@ use utoipa::openapi::{HttpMethod, path::OperationBuilder};
 #[derive(Debug)]
 pub(crate) struct Api {
     pub(crate) publisher: Publisher,
+    /// What idempotency keys stand for.
+    pub(crate) keys: Keys,
     pub(crate) metrics: Metrics,
     /// For the bytes of all orders in hand.
     pub(crate) room: Room,

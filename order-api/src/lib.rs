@@ -3,7 +3,8 @@
 //! `POST /api/orders` goes through three steps, each in a module of its own:
 //!
 //! 1. The request is read and every invalid part of it is found (`body`, `order`).
-//! 2. The order becomes an [`order_events::OrderEvent`] with its id (`routes`).
+//! 2. The order becomes an [`order_events::OrderEvent`] with its id (`routes`); one with an
+//!    `Idempotency-Key` the same as before (`keys`).
 //! 3. The `publisher` sends it. Only when SQS has confirmed this very message is the request
 //!    answered with 202; whatever else happens is a 503 that says when to try again.
 //!
@@ -21,6 +22,7 @@ mod body;
 mod cross_origin;
 mod deliveries;
 mod endpoints;
+mod keys;
 mod metrics;
 mod openapi;
 mod order;
@@ -36,4 +38,4 @@ pub use cross_origin::Origins;
 pub use openapi::openapi_json;
 pub use order::limits;
 pub use service::Service;
-pub use settings::{PublishSettings, Settings};
+pub use settings::{KeySettings, PublishSettings, Settings};

@@ -20,6 +20,7 @@ pub(crate) struct Metrics {
     batches: HistogramVec,
     buffered: IntGauge,
     abandoned: IntCounter,
+    keyed: IntCounterVec,
 }
 
 impl Metrics {
@@ -66,8 +67,14 @@ impl Metrics {
                 "Orders whose client went away before it was answered.",
             )
             .expect("the metric's name is valid"),
+            keyed: counter(
+                "orders_keyed_total",
+                "Orders with an Idempotency-Key: first, same, other (refused), or unknown since the \
+                 store of keys does not answer.",
+                &["outcome"],
+            ),
         };
-        let all: [Box<dyn Collector>; 7] = [
+        let all: [Box<dyn Collector>; 8] = [
             Box::new(metrics.accepted.clone()),
             Box::new(metrics.rejected.clone()),
             Box::new(metrics.sent.clone()),
@@ -75,6 +82,7 @@ impl Metrics {
             Box::new(metrics.batches.clone()),
             Box::new(metrics.buffered.clone()),
             Box::new(metrics.abandoned.clone()),
+            Box::new(metrics.keyed.clone()),
         ];
         for metric in all {
             registry.register(metric).expect("each metric is registered once");
@@ -86,7 +94,15 @@ impl Metrics {
         for kind in kinds::OF_ORDERS {
             metrics.rejected.with_label_values(&[kind.slug()]);
         }
+        for outcome in ["first", "same", "other", "unknown"] {
+            metrics.keyed.with_label_values(&[outcome]);
+        }
         metrics
+    }
+
+    /// What an idempotency key turned out to be.
+    pub(crate) fn keyed(&self, outcome: &'static str) {
+        self.keyed.with_label_values(&[outcome]).inc();
     }
 
     pub(crate) fn accepted(&self, queue: QueueType) {

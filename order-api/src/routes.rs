@@ -6,6 +6,7 @@ use crate::{
     order::{FieldError, Order, limits},
     problem::Refusal,
     publisher::{PreparedOrder, PublishError, QueueType},
+    room::Reserved,
 };
 use axum::{
     extract::{Query, Request, State},
@@ -16,10 +17,7 @@ use jiff::{Timestamp, Unit};
 use order_events::{OrderEvent, message_group_id};
 use service_kit::Problem;
 use std::sync::Arc;
-use uuid::{Uuid, uuid};
-
-/// Below which the ids of orders with an `Idempotency-Key` are made (UUID version 5, RFC 9562).
-const KEYED_ORDERS: Uuid = uuid!("b3a5d8a4-52f5-4b9d-8c0b-6f6f0c7f6a55");
+use uuid::Uuid;
 
 /// The parts of a request beside its body.
 struct Asked {
@@ -37,9 +35,9 @@ pub(crate) async fn accept(
     request: Request,
 ) -> Result<Response, Problem> {
     match take(&api, request).await {
-        Ok((queue, event, json)) => {
+        Ok((queue, order_id, json)) => {
             api.metrics.accepted(queue);
-            let location = api.deliveries.location(event.order_id);
+            let location = api.deliveries.location(order_id);
             let headers = [
                 (header::CONTENT_TYPE, "application/json".to_owned()),
                 (header::LOCATION, location),
@@ -54,7 +52,7 @@ pub(crate) async fn accept(
     }
 }
 
-async fn take(api: &Api, request: Request) -> Result<(QueueType, OrderEvent, String), Refusal> {
+async fn take(api: &Api, request: Request) -> Result<(QueueType, Uuid, String), Refusal> {
     let (asked, errors) = asked(request.uri(), request.headers());
     let (body, reserved) = body::read_json(request, &api.room).await?;
     let order = match Order::from_json(&body) {
@@ -63,16 +61,37 @@ async fn take(api: &Api, request: Request) -> Result<(QueueType, OrderEvent, Str
         Err(error) => return Err((errors, error).into()),
     };
     drop(body);
-    let event = event(order, asked.key.as_deref())?;
-    let json = event.to_json();
+    let Asked { queue, key } = asked;
+    let Some(key) = key else {
+        let event = event(order, Uuid::new_v4(), now())?;
+        let json = event.to_json();
+        publish(api, queue, &event, &json, reserved).await?;
+        return Ok((queue, event.order_id, json));
+    };
+    let keyed = api.keys.order(order, &key, queue, now()).await?;
+    if !keyed.is_confirmed {
+        publish(api, queue, &keyed.event, &keyed.json, reserved).await?;
+        api.keys.confirmed(&keyed);
+    }
+    Ok((queue, keyed.event.order_id, keyed.json))
+}
+
+/// Returns when SQS has confirmed the order.
+async fn publish(
+    api: &Api,
+    queue: QueueType,
+    event: &OrderEvent,
+    json: &str,
+    reserved: Reserved,
+) -> Result<(), Refusal> {
     if json.len() > LARGEST {
         return Err(Refusal::TooLarge);
     }
     let prepared = PreparedOrder {
         order_id: event.order_id,
-        queue: asked.queue,
+        queue,
         group_id: message_group_id(&event.customer_id),
-        body: json.clone(),
+        body: json.to_owned(),
         reserved,
     };
     match api.publisher.publish(prepared).await {
@@ -80,13 +99,13 @@ async fn take(api: &Api, request: Request) -> Result<(QueueType, OrderEvent, Str
             tracing::debug!(
                 order_id = %event.order_id,
                 message_id = confirmed.message_id,
-                queue = asked.queue.as_str(),
+                queue = queue.as_str(),
                 "accepted"
             );
-            Ok((asked.queue, event, json))
+            Ok(())
         }
         Err(error) => {
-            not_published(&event, asked.queue, &error);
+            not_published(event, queue, &error);
             Err(Refusal::Publish(error))
         }
     }
@@ -102,20 +121,16 @@ fn not_published(event: &OrderEvent, queue: QueueType, error: &PublishError) {
     }
 }
 
-fn event(order: Order, key: Option<&str>) -> Result<OrderEvent, Refusal> {
-    let order_id = key.map_or_else(Uuid::new_v4, |key| keyed_order_id(&order.customer_id, key));
+/// Microseconds, as the other producers write them.
+fn now() -> Timestamp {
     let now = Timestamp::now();
-    // Microseconds, as the other producers write them.
-    let now = now.round(Unit::Microsecond).unwrap_or(now);
-    OrderEvent::new(order_id, order.customer_id, order.items, now)
-        .map_err(|error| Refusal::Invalid(vec![FieldError::new("#/items", error.to_string())]))
+    now.round(Unit::Microsecond).unwrap_or(now)
 }
 
-/// The same customer and key give the same id, on every replica and for ever. The length in front
-/// keeps ("ab", "c") and ("a", "bc") apart.
-fn keyed_order_id(customer_id: &str, key: &str) -> Uuid {
-    let name = format!("{}:{customer_id}{key}", customer_id.len());
-    Uuid::new_v5(&KEYED_ORDERS, name.as_bytes())
+/// The order with its id and the time of its first request.
+pub(crate) fn event(order: Order, order_id: Uuid, at: Timestamp) -> Result<OrderEvent, Refusal> {
+    OrderEvent::new(order_id, order.customer_id, order.items, at)
+        .map_err(|error| Refusal::Invalid(vec![FieldError::new("#/items", error.to_string())]))
 }
 
 fn asked(uri: &Uri, headers: &HeaderMap) -> (Asked, Vec<FieldError>) {
@@ -166,19 +181,5 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, FieldError> {
             let detail = format!("must be 1 to {} printable ASCII characters", limits::KEY_LENGTH);
             Err(FieldError::new(NAME, detail))
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_id_of_a_keyed_order_never_changes() {
-        let id = keyed_order_id("customer-001", "key-1");
-        assert_eq!(id, keyed_order_id("customer-001", "key-1"));
-        assert_eq!(id.to_string(), "47e715ef-7d35-5e8f-8d5c-ac406378c6c8");
-        assert_ne!(keyed_order_id("ab", "c"), keyed_order_id("a", "bc"));
-        assert_ne!(keyed_order_id("1:a", "b"), keyed_order_id("1", ":ab"));
     }
 }

@@ -4,6 +4,7 @@ use crate::{
     cross_origin::{self, Origins},
     deliveries::{self, Deliveries},
     endpoints::{self, Api},
+    keys::Keys,
     metrics::Metrics,
     pages::Site,
     publisher::{self, Publisher},
@@ -28,6 +29,7 @@ pub struct Service {
     registry: Registry,
     readiness: Readiness,
     publisher: Publisher,
+    keys: Keys,
     metrics: Metrics,
     room: Room,
     queues: Vec<AwsQueue>,
@@ -61,6 +63,7 @@ impl Service {
             admin,
             readiness: Readiness::new(),
             publisher: Publisher::new(&connection, queues, settings.publish, &metrics),
+            keys: Keys::new(settings.keys, &metrics),
             queues: urls.iter().map(|url| connection.queue(url, None)).collect(),
             room: Room::new(settings.publish.buffer_bytes),
             drain: settings.publish.timeout.max(deliveries::LIMITS.whole) + DRAIN_MARGIN,
@@ -105,6 +108,7 @@ impl Service {
             latch,
             shutdown.clone(),
         ));
+        let keys = tokio::spawn(self.keys.clone().run(shutdown.clone()));
         let announced = {
             let (readiness, shutdown) = (self.readiness, shutdown.clone());
             tokio::spawn(async move {
@@ -115,6 +119,7 @@ impl Service {
 
         let api = Api {
             publisher: self.publisher.clone(),
+            keys: self.keys.clone(),
             metrics: self.metrics,
             room: self.room,
             deliveries: self.deliveries,
@@ -143,6 +148,8 @@ impl Service {
             );
         }
         announced.await?;
+        keys.await?;
+        self.keys.close().await;
         admin_trigger.request();
         admin.await??;
         tracing::info!("order-api has stopped");

@@ -1,9 +1,13 @@
 //! The API's settings.
 
 use crate::{body::LARGEST, cross_origin::Origins};
+use order_store::DatabaseUrl;
 use service_kit::settings::{AwsAccess, QueueUrls, Reader, Setting, common, listeners};
 use sqs_consumer::MAX_BATCH;
 use std::{net::SocketAddr, time::Duration};
+
+const DATABASE_URL: &str = "DATABASE_URL";
+const DATABASES: &str = "sqlite://<path of a file> or postgres://<user>:<password>@<host>:<port>/<database>?sslmode=<mode>";
 
 /// What the API is built from.
 #[derive(Clone, Debug)]
@@ -20,6 +24,8 @@ pub struct Settings {
     pub connections: usize,
     /// How much is published at once, and for how long.
     pub publish: PublishSettings,
+    /// Where idempotency keys are kept, and for how long.
+    pub keys: KeySettings,
     /// Where the API itself reaches the delivery worker's API, to answer for orders.
     pub delivery_api_url: Option<String>,
     /// Where clients reach it, when the API does not; nothing: `Location` is a relative reference.
@@ -47,6 +53,15 @@ pub struct PublishSettings {
     pub buffer_bytes: usize,
 }
 
+/// Where idempotency keys are kept, and for how long.
+#[derive(Clone, Debug)]
+pub struct KeySettings {
+    /// The store that all replicas share; nothing: each replica remembers its own latest keys.
+    pub database: Option<DatabaseUrl>,
+    /// How long the store keeps a key.
+    pub retention: Duration,
+}
+
 impl Settings {
     /// Every setting of the binary.
     pub fn table() -> Vec<Setting> {
@@ -59,6 +74,8 @@ impl Settings {
             Setting::new("PUBLISH_LINGER", "1ms", "0ms to 1s", "Time that an order waits for others to share its call while another call is under way"),
             Setting::new("PUBLISH_BUFFER_ORDERS", "4096", "1 to 100000", "Orders that are being sent or wait for that; further ones are answered with 503"),
             Setting::new("PUBLISH_BUFFER_BYTES", "16777216", "1048576 to 1073741824", "Bytes of the orders that are being read, wait or are being sent; further ones are answered with 503"),
+            Setting::optional(DATABASE_URL, DATABASES, "Where idempotency keys are kept, for all replicas and restarts: the deliveries' database or another. When not set, each replica knows the latest keys that it has seen itself").secret(),
+            Setting::new("IDEMPOTENCY_RETENTION", "24h", "1m to 3650d", "How long an idempotency key is kept there"),
             Setting::optional("DELIVERY_API_URL", "an http or https URL without a query", "Where the API itself reaches the delivery worker's API; it then answers GET /api/orders/{orderId}, to which Location points, so that clients need one address"),
             Setting::optional("DELIVERY_BASE_URL", "an http or https URL without a query, not together with DELIVERY_API_URL", "Where clients reach the delivery worker's API, if the API itself does not: Location begins with it, and GET /api/orders/{orderId} redirects there. When neither is set, Location is a path of the delivery worker's API, for a gateway in front of both"),
             Setting::new("HTTP_COMPRESSION", "off", "off, gzip", "Whether answers of more than 1400 bytes are compressed for clients that take it; a gateway may do that better"),
@@ -92,12 +109,28 @@ impl Settings {
                 buffer_orders: reader.number("PUBLISH_BUFFER_ORDERS", 1..=100_000),
                 buffer_bytes: reader.number("PUBLISH_BUFFER_BYTES", LARGEST..=1 << 30),
             },
+            keys: KeySettings {
+                database: database(reader),
+                retention: reader.duration(
+                    "IDEMPOTENCY_RETENTION",
+                    Duration::from_mins(1)..=Duration::from_hours(24 * 3650),
+                ),
+            },
             delivery_api_url,
             delivery_base_url,
             compression: reader.one_of("HTTP_COMPRESSION", &[("off", false), ("gzip", true)]),
             cors_allowed_origins: origins(reader),
         }
     }
+}
+
+fn database(reader: &mut Reader) -> Option<DatabaseUrl> {
+    let text = reader.optional(DATABASE_URL)?;
+    let database = text.parse().ok();
+    if database.is_none() {
+        reader.problem(DATABASE_URL, &text, DATABASES);
+    }
+    database
 }
 
 /// A path is appended to it.

@@ -70,9 +70,9 @@ pub(crate) fn place_order() -> OperationBuilder {
     let key = parameter(
         "Idempotency-Key",
         ParameterIn::Header,
-        "Makes a repetition by the same customer the same order, with the same `orderId`, which is \
-         delivered once: with it a request whose answer got lost can be sent again. Not to be used \
-         again for another order.",
+        "Makes a repetition of the same request by the same customer the same order, with the same \
+         answer, which is delivered once: with it a request whose answer got lost can be sent again. \
+         Another order with a key that was used before is refused.",
         string()
             .min_length(Some(1))
             .max_length(Some(limits::KEY_LENGTH))

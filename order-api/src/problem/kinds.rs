@@ -36,7 +36,7 @@ impl Kind {
 }
 
 /// Every kind, by status.
-pub(crate) const ALL: [&Kind; 16] = [
+pub(crate) const ALL: [&Kind; 18] = [
     &MALFORMED,
     &INVALID,
     &BODY_BROKEN,
@@ -47,11 +47,13 @@ pub(crate) const ALL: [&Kind; 16] = [
     &BODY_TIMEOUT,
     &TOO_LARGE,
     &MEDIA_TYPE,
+    &KEY_REUSED,
     &STATUS_NOT_CONFIGURED,
     &STATUS_INVALID,
     &NOT_CONFIGURED,
     &OVERLOADED,
     &UNAVAILABLE,
+    &KEYS_UNAVAILABLE,
     &STATUS_UNAVAILABLE,
 ];
 
@@ -63,9 +65,11 @@ pub(crate) const OF_ORDERS: &[&Kind] = &[
     &BODY_TIMEOUT,
     &TOO_LARGE,
     &MEDIA_TYPE,
+    &KEY_REUSED,
     &NOT_CONFIGURED,
     &OVERLOADED,
     &UNAVAILABLE,
+    &KEYS_UNAVAILABLE,
 ];
 
 /// What asking for an order can meet.
@@ -137,6 +141,32 @@ pub(super) const MEDIA_TYPE: Kind = Kind {
     means: "The request's `Content-Type` is missing, or is not JSON.",
     remedy: "Send `Content-Type: application/json`. Types that end in `+json` are taken too.",
     example: || Refusal::MediaType.into(),
+};
+
+pub(super) const KEY_REUSED: Kind = Kind {
+    base: kind(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "idempotency-key-reused",
+        "The Idempotency-Key stands for another order",
+    ),
+    means: "The customer has used this `Idempotency-Key` before, with another order or another \
+            `queueType`. This order was not accepted.",
+    remedy: "Send another order with a key of its own. To repeat the earlier one, send it unchanged: \
+             numbers too are compared as they are written.",
+    example: || Refusal::KeyReused.into(),
+};
+
+pub(super) const KEYS_UNAVAILABLE: Kind = Kind {
+    base: kind(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "idempotency-keys-unavailable",
+        "The Idempotency-Key cannot be looked up",
+    ),
+    means: "The store of idempotency keys does not answer, so it is not known whether this order was \
+            accepted before, or its key stands for another one. The order was not accepted now.",
+    remedy: "Try again after `Retry-After` seconds with the same key. Whoever runs the API looks after \
+             the database at DATABASE_URL.",
+    example: || Refusal::KeysUnavailable.into(),
 };
 
 pub(super) const NOT_CONFIGURED: Kind = Kind {

@@ -33,6 +33,10 @@ pub(crate) enum Refusal {
     Malformed(Vec<FieldError>),
     /// Parts of the request are invalid: all of them.
     Invalid(Vec<FieldError>),
+    /// The idempotency key was used for another order.
+    KeyReused,
+    /// It cannot be found out what the idempotency key was used for.
+    KeysUnavailable,
     /// The order is fine, but it was not published.
     Publish(PublishError),
 }
@@ -79,6 +83,13 @@ impl From<Refusal> for Problem {
                 };
                 listed(kinds::INVALID.problem().detail(detail), errors)
             }
+            Refusal::KeyReused => kinds::KEY_REUSED
+                .problem()
+                .detail("this customer has used the Idempotency-Key for another order"),
+            Refusal::KeysUnavailable => kinds::KEYS_UNAVAILABLE
+                .problem()
+                .detail("the store of idempotency keys does not answer; the order was not accepted")
+                .retry_after(SOON),
             Refusal::Publish(error) => unpublished(&error),
         }
     }

@@ -13,6 +13,7 @@ mod hostile_clients;
 mod hostile_framing;
 mod hostile_memory;
 mod hostile_mutations;
+mod keys;
 mod order;
 mod origins;
 mod pages;

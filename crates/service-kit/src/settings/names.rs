@@ -40,6 +40,7 @@ pub const FLEET_NAMES: &[&str] = &[
     // delivery-worker
     "DATABASE_URL",
     "ATTEMPTS_RETENTION",
+    "IDEMPOTENCY_RETENTION",
     "WORKER_CONCURRENCY",
     "WORKER_GROUP_CONCURRENCY",
     "HANDLER_TIMEOUT",

@@ -1,0 +1,96 @@
+//! The latest keys of this replica, in bounded memory.
+
+use jiff::Timestamp;
+use std::collections::{HashMap, VecDeque};
+
+/// Keys that are remembered at most: some 10 MB.
+const MOST: usize = 65_536;
+
+/// A digest of customer and key.
+type Name = [u8; 32];
+
+/// What is remembered of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// What the key stands for.
+    pub(super) fingerprint: [u8; 32],
+    /// The time in the order and its answer.
+    pub(super) at: Timestamp,
+    /// SQS has confirmed the order.
+    pub(super) is_confirmed: bool,
+}
+
+/// The latest keys; the one that was noted longest ago goes for a new one.
+#[derive(Debug)]
+pub(super) struct Recent {
+    by_name: HashMap<Name, Seen>,
+    in_order: VecDeque<Name>,
+    most: usize,
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self::with_room_for(MOST)
+    }
+}
+
+impl Recent {
+    fn with_room_for(most: usize) -> Self {
+        Self { by_name: HashMap::new(), in_order: VecDeque::new(), most }
+    }
+
+    pub(super) fn get(&self, name: &Name) -> Option<Seen> {
+        self.by_name.get(name).copied()
+    }
+
+    /// Notes a key that is not known; returns what is known of it now.
+    pub(super) fn note(&mut self, name: Name, seen: Seen) -> Seen {
+        if let Some(known) = self.by_name.get(&name) {
+            return *known;
+        }
+        if self.by_name.len() >= self.most
+            && let Some(oldest) = self.in_order.pop_front()
+        {
+            self.by_name.remove(&oldest);
+        }
+        self.by_name.insert(name, seen);
+        self.in_order.push_back(name);
+        seen
+    }
+
+    /// The order is in its queue.
+    pub(super) fn confirmed(&mut self, name: &Name, fingerprint: &[u8; 32]) {
+        if let Some(seen) = self.by_name.get_mut(name)
+            && seen.fingerprint == *fingerprint
+        {
+            seen.is_confirmed = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(fingerprint: u8) -> Seen {
+        let at = Timestamp::UNIX_EPOCH;
+        Seen { fingerprint: [fingerprint; 32], at, is_confirmed: false }
+    }
+
+    #[test]
+    fn the_first_stays_and_the_oldest_goes() {
+        let mut recent = Recent::with_room_for(2);
+        assert_eq!(recent.note([1; 32], seen(1)), seen(1));
+        assert_eq!(recent.note([1; 32], seen(9)), seen(1), "the first one stays");
+        recent.confirmed(&[1; 32], &[9; 32]);
+        assert!(!recent.get(&[1; 32]).unwrap().is_confirmed, "another order is not this one");
+        recent.confirmed(&[1; 32], &[1; 32]);
+        assert!(recent.get(&[1; 32]).unwrap().is_confirmed);
+        recent.note([2; 32], seen(2));
+        recent.note([3; 32], seen(3));
+        assert_eq!(recent.get(&[1; 32]), None);
+        assert_eq!((recent.by_name.len(), recent.in_order.len()), (2, 2));
+        recent.confirmed(&[1; 32], &[1; 32]);
+        assert_eq!(recent.get(&[1; 32]), None, "what is forgotten stays so");
+    }
+}

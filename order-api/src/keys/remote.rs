@@ -1,0 +1,115 @@
+//! The keys that outlive this process, in the store.
+
+use jiff::{SignedDuration, Timestamp};
+use order_store::{DatabaseUrl, KeyedRequest, Remembered, Store, StoreError};
+use service_kit::Shutdown;
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
+
+/// Times and sizes.
+struct Timing {
+    /// For the store to answer; then the client is told to come back.
+    answer: Duration,
+    /// Between two tries to open the store.
+    reopen: Duration,
+    /// Between two looks for keys that are too old.
+    sweep: Duration,
+    /// Keys that are deleted in one step, so that what is written does not wait long.
+    at_once: u32,
+}
+
+const TIMING: Timing = Timing {
+    answer: Duration::from_secs(2),
+    reopen: Duration::from_secs(2),
+    sweep: Duration::from_mins(1),
+    at_once: 500,
+};
+
+/// The store, as soon as it is open. Clones share it.
+#[derive(Clone)]
+pub(super) struct Remote {
+    url: DatabaseUrl,
+    retention: Duration,
+    store: Arc<watch::Sender<Option<Store>>>,
+}
+
+impl std::fmt::Debug for Remote {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Remote").field("url", &self.url).finish_non_exhaustive()
+    }
+}
+
+impl Remote {
+    pub(super) fn new(url: DatabaseUrl, retention: Duration) -> Self {
+        Self { url, retention, store: Arc::new(watch::Sender::new(None)) }
+    }
+
+    /// Whether the request is the first with its key. Waits for the store, but not for long.
+    pub(super) async fn remember(&self, request: KeyedRequest) -> Result<Remembered, StoreError> {
+        let mut opened = self.store.subscribe();
+        let asked = async {
+            let gone = || StoreError::Unavailable("it is closed".to_owned());
+            let store = opened.wait_for(Option::is_some).await.map_err(|_| gone())?.clone();
+            store.ok_or_else(gone)?.remember_request(request).await
+        };
+        timeout(TIMING.answer, asked).await.unwrap_or_else(|_| {
+            Err(StoreError::Unavailable(format!("no answer within {:?}", TIMING.answer)))
+        })
+    }
+
+    /// Opens the store, however long it takes, then deletes what is too old, until the shutdown.
+    pub(super) async fn run(self, shutdown: Shutdown) {
+        tokio::select! {
+            () = shutdown.requested() => {}
+            () = self.open_and_sweep() => {}
+        }
+    }
+
+    /// Closes the store, if it is open: to be called when nobody asks any more.
+    pub(super) async fn close(&self) {
+        let store = self.store.borrow().clone();
+        if let Some(store) = store {
+            store.close().await;
+        }
+    }
+
+    async fn open_and_sweep(&self) {
+        let mut told = false;
+        let store = loop {
+            match Store::open(&self.url).await {
+                Ok(store) => break store,
+                Err(error) => {
+                    if !told {
+                        tracing::error!(%error, "the store of idempotency keys cannot be opened; orders with a key are refused until it can");
+                    }
+                    told = true;
+                    sleep(TIMING.reopen).await;
+                }
+            }
+        };
+        tracing::info!(database = ?self.url, "idempotency keys are kept in the store");
+        self.store.send_replace(Some(store.clone()));
+        loop {
+            let deleted = self.sweep(&store, Timestamp::now()).await;
+            if deleted < u64::from(TIMING.at_once) {
+                sleep(TIMING.sweep).await;
+            }
+        }
+    }
+
+    /// Deletes some of the keys that are too old. Returns how many.
+    async fn sweep(&self, store: &Store, now: Timestamp) -> u64 {
+        let retention = SignedDuration::try_from(self.retention).unwrap_or(SignedDuration::MAX);
+        let Ok(before) = now.checked_sub(retention) else { return 0 };
+        match store.forget_requests_before(before, TIMING.at_once).await {
+            Ok(deleted) => deleted,
+            Err(error) => {
+                tracing::debug!(%error, "old idempotency keys were not deleted");
+                0
+            }
+        }
+    }
+}
