@@ -1,7 +1,7 @@
 //! [`Queue`] on aws-sdk-sqs.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -41,9 +41,10 @@ const NEEDED: [MessageSystemAttributeName; 3] = [
 pub struct AwsQueue {
     connection: Connection,
     url: Arc<str>,
-    /// As configured, else found in the queue's redrive policy.
-    dead_letter_url: Arc<OnceLock<Arc<str>>>,
     name: Arc<str>,
+    configured_dead_letter_url: Option<Arc<str>>,
+    /// Found in the queue's redrive policy when that was last looked at; used if none is configured.
+    policys_dead_letter_url: Arc<RwLock<Option<Arc<str>>>>,
 }
 
 impl AwsQueue {
@@ -52,16 +53,21 @@ impl AwsQueue {
         Self {
             connection,
             url: url.into(),
-            dead_letter_url: Arc::new(
-                dead_letter_url.map_or_else(OnceLock::new, |url| OnceLock::from(Arc::from(url))),
-            ),
             name: name.into(),
+            configured_dead_letter_url: dead_letter_url.map(Arc::from),
+            policys_dead_letter_url: Arc::default(),
         }
     }
 
     /// The queue's URL.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    fn dead_letter_url(&self) -> Option<Arc<str>> {
+        self.configured_dead_letter_url.clone().or_else(|| {
+            self.policys_dead_letter_url.read().unwrap_or_else(PoisonError::into_inner).clone()
+        })
     }
 }
 
@@ -82,11 +88,9 @@ impl Queue for AwsQueue {
         let attributes = answer.attributes.unwrap_or_default();
         let text = |name: &QueueAttributeName| attributes.get(name).map(String::as_str);
         let policy = text(&QueueAttributeName::RedrivePolicy);
-        if let Some(target) = policy.and_then(dead_letter_target)
-            && self.dead_letter_url.get().is_none()
-        {
-            _ = self.dead_letter_url.set(sibling(&self.url, &target).into());
-        }
+        let target = policy.and_then(dead_letter_target);
+        *self.policys_dead_letter_url.write().unwrap_or_else(PoisonError::into_inner) =
+            target.map(|target| sibling(&self.url, &target).into());
         self.check_dead_letter_queue().await?;
         let visibility = text(&QueueAttributeName::VisibilityTimeout)
             .and_then(|seconds| seconds.parse().ok())
@@ -135,7 +139,7 @@ impl Queue for AwsQueue {
         letter: &DeadLetter,
         attempts: u32,
     ) -> Result<(), QueueError> {
-        let Some(url) = self.dead_letter_url.get() else {
+        let Some(url) = self.dead_letter_url() else {
             return Err(QueueError::Rejected("no dead-letter queue is configured".to_owned()));
         };
         let attributes = dead_letter_attributes(message, letter, attempts);
@@ -143,7 +147,7 @@ impl Queue for AwsQueue {
             .connection
             .sending()
             .send_message()
-            .queue_url(&**url)
+            .queue_url(&*url)
             .message_body(&message.body)
             .set_message_attributes(Some(convert::sdk_attributes(&attributes).collect()));
         if url.ends_with(".fifo") {
@@ -155,7 +159,7 @@ impl Queue for AwsQueue {
     }
 
     fn has_dead_letter_queue(&self) -> bool {
-        self.dead_letter_url.get().is_some()
+        self.dead_letter_url().is_some()
     }
 }
 
@@ -165,7 +169,7 @@ impl AwsQueue {
     /// Whether the dead-letter queue is there and another one than this. Where this may not be known, for
     /// want of a permission that is not needed otherwise, it is taken for granted.
     async fn check_dead_letter_queue(&self) -> Result<(), QueueError> {
-        let Some(url) = self.dead_letter_url.get() else {
+        let Some(url) = self.dead_letter_url() else {
             return Ok(());
         };
         if url.trim_end_matches('/') == self.url.trim_end_matches('/') {
@@ -182,7 +186,7 @@ impl AwsQueue {
             .connection
             .settling()
             .get_queue_attributes()
-            .queue_url(&**url)
+            .queue_url(&*url)
             .attribute_names(QueueAttributeName::QueueArn)
             .send();
         match Box::pin(call).await.map_err(|error| classify(&error)) {

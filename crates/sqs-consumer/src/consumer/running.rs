@@ -40,6 +40,7 @@ pub(super) struct Running<Q, H> {
     health: watch::Sender<Health>,
     fifo: bool,
     started: Instant,
+    draining: bool,
     drained: Drained,
     next_ticket: u64,
     /// A message whose copy to the dead-letter queue has failed and that is still held.
@@ -70,6 +71,7 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
             health,
             fifo: attributes.fifo,
             started: Instant::now(),
+            draining: false,
             drained: Drained::default(),
             next_ticket: 0,
             dead_letters_failing: None,
@@ -84,7 +86,6 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
         mut shutdown: Pin<&mut impl Future<Output = ()>>,
     ) -> Drained {
         let mut facts = Vec::new();
-        let mut draining = false;
         let mut timer = pin!(sleep(Duration::ZERO));
         loop {
             let now = self.now();
@@ -107,8 +108,8 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
             // what is due is done in every turn of the loop.
             tokio::select! {
                 biased;
-                () = &mut shutdown, if !draining => {
-                    draining = true;
+                () = &mut shutdown, if !self.draining => {
+                    self.draining = true;
                     let now = self.now();
                     self.scheduler.drain(now);
                     let held = self.scheduler.stats().held;
@@ -323,8 +324,11 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
                 warn!(queue, message_id, reason = letter.reason, "dead-lettered");
             }
             Fate::Released => {
-                self.drained.released += 1;
-                self.metrics.released.inc();
+                // A lane that closes gives messages back as well.
+                if self.draining {
+                    self.drained.released += 1;
+                    self.metrics.released.inc();
+                }
                 debug!(queue, message_id, "released");
             }
             Fate::Lost => {

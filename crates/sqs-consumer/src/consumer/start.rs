@@ -4,10 +4,17 @@
 use std::time::Duration;
 
 use super::Settings;
-use crate::{lease::LONGEST_WORK, queue::QueueAttributes, scheduler::LONGEST_BACKOFF};
+use crate::{
+    lease::LONGEST_WORK,
+    queue::QueueAttributes,
+    scheduler::{LONGEST_BACKOFF, MAX_IN_FLIGHT},
+};
 
 /// The least time for an extension of a lease, and for further ones should the first be refused.
 const TIME_TO_EXTEND: Duration = Duration::from_secs(2);
+
+/// A stop cannot wait longer than SQS keeps a message from others.
+const LONGEST_DRAIN: Duration = Duration::from_hours(12);
 
 /// Settings that contradict each other, or that SQS does not allow.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,8 +24,11 @@ pub struct SettingsError(String);
 impl Settings {
     /// Whether the settings can be kept.
     pub fn check(&self) -> Result<(), SettingsError> {
-        let problem = if self.concurrency == 0 {
-            "concurrency is 0; at least 1 is needed".to_owned()
+        let problem = if self.concurrency == 0 || self.concurrency > MAX_IN_FLIGHT {
+            format!(
+                "concurrency is {}; allowed is 1 to {MAX_IN_FLIGHT}, as many as SQS has in flight",
+                self.concurrency
+            )
         } else if self.group_concurrency.is_some_and(|limit| limit == 0 || limit > self.concurrency)
         {
             format!("group_concurrency must be 1 to concurrency ({})", self.concurrency)
@@ -26,6 +36,11 @@ impl Settings {
             let timeout = self.handler_timeout;
             format!(
                 "handler_timeout is {timeout:?}; allowed is more than 0 and at most {LONGEST_WORK:?}: SQS keeps a message from others for 12 h at most, and some of that is needed to give it back"
+            )
+        } else if self.drain_timeout > LONGEST_DRAIN {
+            format!(
+                "drain_timeout is {:?}; at most {LONGEST_DRAIN:?} is allowed: no lease lasts longer",
+                self.drain_timeout
             )
         } else if self.max_attempts == Some(0) {
             "max_attempts is 0; at least 1 is needed".to_owned()
@@ -49,6 +64,8 @@ impl Settings {
             format!(
                 "timing.{name} is 0; it must be longer, or what fails is tried again without a pause"
             )
+        } else if let Some((name, first, max)) = self.shrinking_pause() {
+            format!("timing.{name} ({first:?}) is longer than timing.{name}_max ({max:?})")
         } else if self.timing.max_polls == 0 || self.timing.max_unacknowledged == 0 {
             "timing.max_polls and timing.max_unacknowledged must be at least 1, or nothing is received"
                 .to_owned()
@@ -72,6 +89,17 @@ impl Settings {
             ("breaker_backoff", timing.breaker_backoff),
         ];
         pauses.into_iter().find(|(_, pause)| pause.is_zero()).map(|(name, _)| name)
+    }
+
+    /// A first pause after failures that is longer than the longest one.
+    fn shrinking_pause(&self) -> Option<(&'static str, Duration, Duration)> {
+        let timing = &self.timing;
+        let pauses = [
+            ("poll_backoff", timing.poll_backoff, timing.poll_backoff_max),
+            ("settle_retry", timing.settle_retry, timing.settle_retry_max),
+            ("breaker_backoff", timing.breaker_backoff, timing.breaker_backoff_max),
+        ];
+        pauses.into_iter().find(|(_, first, max)| first > max)
     }
 
     /// Why a queue with these attributes is not consumed with these settings; none if it is.
@@ -149,7 +177,12 @@ mod tests {
             change(&mut settings);
             settings.check().expect_err("refused").to_string()
         };
-        assert!(problem(|s| s.concurrency = 0).contains("at least 1"));
+        assert!(problem(|s| s.concurrency = 0).contains("1 to 120000"));
+        assert!(problem(|s| s.concurrency = usize::MAX).contains("1 to 120000"));
+        assert!(problem(|s| s.drain_timeout = Duration::MAX).contains("at most 43200s"));
+        assert!(problem(|s| s.timing.poll_backoff_max = Duration::ZERO).contains("longer than"));
+        assert!(problem(|s| s.timing.settle_retry_max = Duration::ZERO).contains("longer than"));
+        assert!(problem(|s| s.timing.breaker_backoff_max = Duration::ZERO).contains("longer than"));
         assert!(problem(|s| s.group_concurrency = Some(65)).contains("1 to concurrency (64)"));
         let longest =
             |s: &mut Settings| s.handler_timeout = LONGEST_WORK + Duration::from_millis(1);

@@ -39,6 +39,7 @@ pub use attempts::LONGEST_BACKOFF;
 #[cfg(feature = "broken-schedulers")]
 pub use broken::Broken;
 pub use config::{Config, Timing};
+pub use polling::MAX_IN_FLIGHT;
 pub use types::{Action, Answer, Arrival, Ended, Fate, PollId, Stats, Ticket};
 
 #[cfg(not(feature = "broken-schedulers"))]

@@ -11,7 +11,7 @@ use crate::{
 /// In flight at once in one queue, at most.
 ///
 /// Source: AWS SQS developer guide, "Amazon SQS message quotas".
-const MAX_IN_FLIGHT: usize = 120_000;
+pub const MAX_IN_FLIGHT: usize = 120_000;
 
 /// By how much at most a receive makes the known round trip longer.
 const SLOW_RISE: f64 = 1.02;

@@ -106,6 +106,11 @@ impl Rig {
         client.queue_url(self.url(queue)).attributes(name, value).send().await.unwrap();
     }
 
+    pub(crate) async fn purge(&self, queue: &str) {
+        let client = self.connection.settling().purge_queue();
+        client.queue_url(self.url(queue)).send().await.unwrap();
+    }
+
     /// Messages waiting and in flight.
     pub(crate) fn counts(&self, queue: &str) -> (u64, u64) {
         let counts = self.server.queue_counts(queue).unwrap();

@@ -120,6 +120,7 @@ async fn a_queue_that_is_gone_for_a_while_loses_nothing() {
     }
     let diary = Diary::new(|_, _| Doing::Succeed(Duration::from_millis(2)));
     let mut settings = quick();
+    settings.timing.poll_backoff = Duration::from_millis(50);
     settings.timing.poll_backoff_max = Duration::from_millis(50);
     let consumer = rig.consume(FIFO, &diary, settings);
     diary.until(30).await;
@@ -174,11 +175,20 @@ async fn a_queue_that_would_lose_messages_is_refused_with_what_to_change_and_con
     until("it is refused", || says("RedrivePolicy")).await;
     assert_eq!((rig.counts("bare"), diary.effects().len()), ((1, 0), 0), "nothing is received");
 
-    let policy = format!(
-        r#"{{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:{STANDARD_DLQ}","maxReceiveCount":"3"}}"#
-    );
-    let mended = client.set_queue_attributes().queue_url(rig.url("bare"));
-    mended.attributes(QueueAttributeName::RedrivePolicy, policy).send().await.unwrap();
+    let policy = |dead: &str| {
+        format!(
+            r#"{{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:{dead}","maxReceiveCount":"3"}}"#
+        )
+    };
+    // Mended only half: the dead-letter queue that is named is deleted.
+    let redrive = QueueAttributeName::RedrivePolicy;
+    client.create_queue().queue_name("gone").send().await.unwrap();
+    rig.set_attribute("bare", redrive.clone(), &policy("gone")).await;
+    client.delete_queue().queue_url(rig.url("gone")).send().await.unwrap();
+    until("it is refused for that", || says("the dead-letter queue (")).await;
+    assert_eq!((rig.counts("bare"), diary.effects().len()), ((1, 0), 0), "nothing is received");
+
+    rig.set_attribute("bare", redrive, &policy(STANDARD_DLQ)).await;
     rig.until_empty("bare").await;
     assert_eq!(diary.effects(), ["m/1"]);
     assert!(matches!(*consumer.health.borrow(), Health::Receiving));
