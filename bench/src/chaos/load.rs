@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use hyper::Request;
 use serde::Deserialize;
 use serde_json::json;
@@ -110,7 +110,12 @@ impl Load {
                 .header("idempotency-key", &key);
             match client.send(request, body.clone()).await {
                 Ok((status, answer)) if status == 202 => {
-                    return Ok(serde_json::from_slice::<Accepted>(&answer)?.order_id);
+                    let event: Event = serde_json::from_slice(&answer)?;
+                    ensure!(
+                        event.is(order),
+                        "{order:?} was answered with another's order: {answer:?}"
+                    );
+                    return Ok(event.order_id);
                 }
                 Ok((status, _)) if status.is_server_error() => {}
                 Ok((status, answer)) => bail!("order-api answered {status}: {answer:?}"),
@@ -123,10 +128,27 @@ impl Load {
     }
 }
 
+/// What an answer or a message says of its order.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Accepted {
-    order_id: Uuid,
+pub(super) struct Event {
+    pub(super) order_id: Uuid,
+    customer_id: String,
+    items: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Item {
+    product_id: String,
+}
+
+impl Event {
+    /// Whether it is this order and no other.
+    pub(super) fn is(&self, order: Order) -> bool {
+        self.customer_id == customer_name(order.customer)
+            && matches!(&self.items[..], [item] if item.product_id == order.product_id())
+    }
 }
 
 /// A message that is no order, sent past the API. Its body names it.

@@ -7,6 +7,7 @@ mod attempt;
 mod audit;
 mod findings;
 mod fleet;
+pub(crate) mod kill;
 mod load;
 mod monkey;
 mod orders;

@@ -107,15 +107,21 @@ impl Order {
     }
 
     pub(super) fn key(self, seed: u64) -> String {
+        format!("chaos-{seed}-{}", self.product_id())
+    }
+
+    /// With the customer it tells the order from every other.
+    pub(super) fn product_id(self) -> String {
         let queue = if self.fifo { 'f' } else { 's' };
-        format!("chaos-{seed}-{queue}-{}", self.number)
+        format!("{queue}-{}", self.number)
     }
 
     pub(super) fn body(self, seed: u64) -> String {
         let product = if self.is_failing(seed) { "실패테스트" } else { "상품" };
         format!(
-            r#"{{"customerId":"{}","items":[{{"productId":"p-1","productName":"{product}","quantity":2,"price":12.5}}]}}"#,
-            customer_name(self.customer)
+            r#"{{"customerId":"{}","items":[{{"productId":"{}","productName":"{product}","quantity":2,"price":12.5}}]}}"#,
+            customer_name(self.customer),
+            self.product_id(),
         )
     }
 }

@@ -74,6 +74,15 @@ pub(super) async fn calls(addresses: &Addresses) -> anyhow::Result<(u64, u64)> {
     Ok((sum("local_sqs_requests_total{", ""), sum("local_sqs_faults_total{", "fault=\"error\"")))
 }
 
+/// Turns the server's clock forward.
+pub(super) async fn skip(addresses: &Addresses, skip_ms: u64) -> anyhow::Result<()> {
+    let body = json!({ "skip_ms": skip_ms }).to_string();
+    let (status, answer) =
+        Client::new(addresses.sqs).send(Request::post("/_local/clock"), body).await?;
+    ensure!(status.is_success(), "the clock does not go on: {answer:?}");
+    Ok(())
+}
+
 /// Exact counts of the queues.
 #[derive(Debug, Deserialize)]
 pub(super) struct Counts {
@@ -112,6 +121,72 @@ impl Counts {
     }
 }
 
+/// A message, with what it takes to send it again.
+pub(super) struct Taken {
+    pub(super) body: String,
+    group: String,
+}
+
+/// Takes all messages of an order queue out of it, in its order.
+pub(super) async fn take_all(addresses: &Addresses, name: &str) -> anyhow::Result<Vec<Taken>> {
+    let url = addresses.queue(name);
+    let mut client = Client::new(addresses.sqs);
+    let mut taken = Vec::new();
+    loop {
+        let request = json!({
+            "QueueUrl": url,
+            "MaxNumberOfMessages": 10,
+            "WaitTimeSeconds": 0,
+            "MessageSystemAttributeNames": ["MessageGroupId"],
+        });
+        let answer = client.sqs("ReceiveMessage", &request).await?;
+        let messages = answer["Messages"].as_array().map_or(&[][..], Vec::as_slice);
+        if messages.is_empty() {
+            return Ok(taken);
+        }
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        taken.extend(messages.iter().map(|message| Taken {
+            body: text(&message["Body"]),
+            group: text(&message["Attributes"]["MessageGroupId"]),
+        }));
+        delete(&mut client, &url, messages).await?;
+    }
+}
+
+/// Sends the messages again, in their order. To a FIFO queue they are new ones: its memory of them
+/// must have ended.
+pub(super) async fn put_back(
+    addresses: &Addresses,
+    name: &str,
+    messages: &[Taken],
+) -> anyhow::Result<()> {
+    let mut client = Client::new(addresses.sqs);
+    for (n, batch) in messages.chunks(10).enumerate() {
+        let entry = |(place, message): (usize, &Taken)| {
+            let mut entry = json!({
+                "Id": place.to_string(), "MessageBody": message.body, "MessageGroupId": message.group,
+            });
+            if name == FIFO {
+                entry["MessageDeduplicationId"] = format!("again-{n}-{place}").into();
+            }
+            entry
+        };
+        let entries: Vec<Value> = batch.iter().enumerate().map(entry).collect();
+        let request = json!({ "QueueUrl": addresses.queue(name), "Entries": entries });
+        let answer = client.sqs("SendMessageBatch", &request).await?;
+        let sent = answer["Successful"].as_array().map_or(0, Vec::len);
+        ensure!(sent == batch.len(), "messages cannot be sent again: {answer}");
+    }
+    Ok(())
+}
+
+async fn delete(client: &mut Client, url: &str, messages: &[Value]) -> anyhow::Result<()> {
+    let entry = |(n, message): (usize, &Value)| json!({ "Id": n.to_string(), "ReceiptHandle": message["ReceiptHandle"] });
+    let entries: Vec<Value> = messages.iter().enumerate().map(entry).collect();
+    client.sqs("DeleteMessageBatch", &json!({ "QueueUrl": url, "Entries": entries })).await?;
+    Ok(())
+}
+
 /// A dead letter.
 #[derive(Clone, Debug)]
 pub(super) struct Letter {
@@ -140,10 +215,7 @@ pub(super) async fn dead_letters(addresses: &Addresses) -> anyhow::Result<Vec<Le
                 break;
             }
             letters.extend(messages.iter().map(|message| letter(name == FIFO_DLQ, message)));
-            let entry = |(n, message): (usize, &Value)| json!({ "Id": n.to_string(), "ReceiptHandle": message["ReceiptHandle"] });
-            let entries: Vec<Value> = messages.iter().enumerate().map(entry).collect();
-            let request = json!({ "QueueUrl": url, "Entries": entries });
-            client.sqs("DeleteMessageBatch", &request).await?;
+            delete(&mut client, &url, messages).await?;
         }
     }
     Ok(letters)
