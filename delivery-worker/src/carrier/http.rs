@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use order_events::OrderEvent;
 use reqwest::{Client, Response, StatusCode, Url, header, redirect};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use tokio::time::timeout;
 
 use super::{Carrier, Failure, retry_after};
 
@@ -18,6 +19,9 @@ const POOL_IDLE: Duration = Duration::from_secs(25);
 const KEPT_ANSWER: usize = 1024;
 /// Bytes of an answer that are read so that its connection can be used again.
 const DRAINED_ANSWER: usize = 64 * 1024;
+/// For the rest of an answer to arrive once its status has decided. Nobody waits for it but for the
+/// words of a refusal.
+const REST: Duration = Duration::from_secs(1);
 
 /// POSTs each order as JSON to one URL.
 ///
@@ -28,6 +32,10 @@ const DRAINED_ANSWER: usize = 64 * 1024;
 /// | anything else, redirects too | refused for good |
 ///
 /// `Idempotency-Key` is the order id: an order that is handed over twice must be delivered once.
+///
+/// Connections are kept and used again. When the carrier has closed one meanwhile, the order goes over
+/// a new one as long as nothing of it was written; after that the attempt has failed, since the carrier
+/// may have the order, and the next attempt repeats it under the same key.
 #[derive(Clone, Debug)]
 pub struct HttpCarrier {
     client: Client,
@@ -53,8 +61,13 @@ pub enum HttpCarrierError {
 impl HttpCarrier {
     /// A client for this URL. Reads the machine's certificate authorities when it is https.
     pub fn new(url: &str) -> Result<Self, HttpCarrierError> {
-        let url: Url = url.parse().map_err(|_| HttpCarrierError::Url)?;
-        let roots = if url.scheme() == "https" { machine_roots()? } else { RootCertStore::empty() };
+        let is_https = parse(url)?.scheme() == "https";
+        Self::trusting(url, if is_https { machine_roots()? } else { RootCertStore::empty() })
+    }
+
+    /// A client for this URL that trusts these certificate authorities and no others.
+    pub fn trusting(url: &str, roots: RootCertStore) -> Result<Self, HttpCarrierError> {
+        let url = parse(url)?;
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| HttpCarrierError::Client(error.to_string()))?
@@ -89,7 +102,7 @@ impl HttpCarrier {
             .map_err(|error| Failure::Unavailable { detail: chain(&error), retry_after: None })?;
         let status = answer.status();
         if status.is_success() {
-            read(answer, DRAINED_ANSWER).await;
+            release(answer);
             return Ok(());
         }
         let retry_after = answer
@@ -97,9 +110,7 @@ impl HttpCarrier {
             .get(header::RETRY_AFTER)
             .and_then(|value| value.to_str().ok())
             .and_then(|value| retry_after::parse(value, Timestamp::now()));
-        let mut body = read(answer, DRAINED_ANSWER).await;
-        body.truncate(KEPT_ANSWER);
-        let answer = String::from_utf8_lossy(&body).into_owned();
+        let answer = beginning(answer).await;
         if is_temporary(status) {
             let detail = format!("status {}: {answer}", status.as_u16());
             Err(Failure::Unavailable { detail, retry_after })
@@ -121,17 +132,41 @@ fn is_temporary(status: StatusCode) -> bool {
             .contains(&status)
 }
 
-/// The beginning of the body. The status has decided already, so a body that breaks off is taken
-/// as far as it came.
-async fn read(mut answer: Response, limit: usize) -> Vec<u8> {
-    let mut body = Vec::new();
-    while body.len() < limit {
-        match answer.chunk().await {
-            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-            Ok(None) | Err(_) => break,
-        }
+/// Reads what is left of an answer, so that its connection can be used again. The order is delivered,
+/// however long that takes and whatever comes: it goes on by itself if it is not there yet.
+fn release(answer: Response) {
+    let mut rest = Box::pin(async move {
+        let mut body = Vec::new();
+        read(answer, &mut body).await;
+    });
+    if rest.as_mut().now_or_never().is_none() {
+        tokio::spawn(timeout(REST, rest));
     }
-    body
+}
+
+/// The first KiB of a refusal's words, as far as they come in time.
+async fn beginning(answer: Response) -> String {
+    let mut body = Vec::new();
+    // The status has decided already.
+    let _ = timeout(REST, read(answer, &mut body)).await;
+    body.truncate(KEPT_ANSWER);
+    let mut text = String::from_utf8_lossy(&body).into_owned();
+    // What is no UTF-8 becomes longer as text.
+    text.truncate(text.floor_char_boundary(KEPT_ANSWER));
+    text
+}
+
+/// Reads the body until it ends, breaks off or is long enough.
+async fn read(mut answer: Response, body: &mut Vec<u8>) {
+    while body.len() < DRAINED_ANSWER
+        && let Ok(Some(chunk)) = answer.chunk().await
+    {
+        body.extend_from_slice(&chunk);
+    }
+}
+
+fn parse(url: &str) -> Result<Url, HttpCarrierError> {
+    url.parse().map_err(|_| HttpCarrierError::Url)
 }
 
 fn machine_roots() -> Result<RootCertStore, HttpCarrierError> {

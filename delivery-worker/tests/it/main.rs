@@ -1,6 +1,8 @@
 //! Tests of the delivery worker through its public surface.
 
 mod carriers;
+mod carriers_misbehaving;
+mod carriers_tls;
 mod deliveries_api;
 mod postgres;
 mod rig;
