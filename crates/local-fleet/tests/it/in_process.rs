@@ -62,7 +62,8 @@ async fn a_taken_port_is_named_with_the_setting_to_change() {
     let data = tempfile::tempdir().unwrap();
     for setting in ["LOCAL_SQS_ADDR", "LOCAL_FLEET_API_ADDR", "LOCAL_FLEET_MONITOR_ADMIN_ADDR"] {
         let settings = settings(data.path().to_str().unwrap(), &[(setting, &address)]).unwrap();
-        let error = Fleet::build(settings).await.err().expect("the port is taken").to_string();
+        let built = Box::pin(Fleet::build(settings)).await;
+        let error = built.err().expect("the port is taken").to_string();
         assert!(error.contains(&address) && error.contains("in use"), "{error}");
         assert!(error.contains(setting), "{error}");
     }
