@@ -57,7 +57,7 @@ pub enum CarrierSettings {
     Http(String),
 }
 
-const DATABASES: &str = "sqlite://<path of a file>, which is created if it does not exist, or postgres://<user>:<password>@<host>:<port>/<database>, with ?sslmode=verify-full and other parameters of libpq";
+const DATABASES: &str = DatabaseUrl::ALLOWED;
 const SIMULATED_TIMES: &str = "a duration up to 1h such as 50ms, or lognormal(50ms, 0.5, seed=7): median, sigma of 0 to 3, optional seed";
 /// SQS hides a message for 12 hours at most.
 const LONGEST: Duration = Duration::from_hours(12);

@@ -26,7 +26,7 @@ pub(crate) async fn read_json(
     if !is_json(&head.headers) || is_coded(&head.headers) {
         return Err(Refusal::MediaType);
     }
-    // A client that asks before it sends need not send at all.
+    // Whoever announces too much need not send it; one that asks first (`Expect`) does not.
     if announced(&head.headers) > LARGEST {
         return Err(Refusal::TooLarge);
     }

@@ -64,7 +64,7 @@ async fn take(api: &Api, request: Request) -> Result<(QueueType, Uuid, String), 
     let Asked { queue, key } = asked;
     let Some(key) = key else {
         let event = event(order, Uuid::new_v4(), now())?;
-        let json = event.to_json();
+        let json = written(&event)?;
         publish(api, queue, &event, &json, reserved).await?;
         return Ok((queue, event.order_id, json));
     };
@@ -84,9 +84,6 @@ async fn publish(
     json: &str,
     reserved: Reserved,
 ) -> Result<(), Refusal> {
-    if json.len() > LARGEST {
-        return Err(Refusal::TooLarge);
-    }
     let prepared = PreparedOrder {
         order_id: event.order_id,
         queue,
@@ -131,6 +128,12 @@ fn now() -> Timestamp {
 pub(crate) fn event(order: Order, order_id: Uuid, at: Timestamp) -> Result<OrderEvent, Refusal> {
     OrderEvent::new(order_id, order.customer_id, order.items, at)
         .map_err(|error| Refusal::Invalid(vec![FieldError::new("#/items", error.to_string())]))
+}
+
+/// The order as it is sent and answered, if SQS takes so much.
+pub(crate) fn written(event: &OrderEvent) -> Result<String, Refusal> {
+    let json = event.to_json();
+    if json.len() > LARGEST { Err(Refusal::TooLarge) } else { Ok(json) }
 }
 
 fn asked(uri: &Uri, headers: &HeaderMap) -> (Asked, Vec<FieldError>) {

@@ -7,7 +7,7 @@ use sqs_consumer::MAX_BATCH;
 use std::{net::SocketAddr, time::Duration};
 
 const DATABASE_URL: &str = "DATABASE_URL";
-const DATABASES: &str = "sqlite://<path of a file> or postgres://<user>:<password>@<host>:<port>/<database>?sslmode=<mode>";
+const DATABASES: &str = DatabaseUrl::ALLOWED;
 
 /// What the API is built from.
 #[derive(Clone, Debug)]
@@ -67,7 +67,7 @@ impl Settings {
     pub fn table() -> Vec<Setting> {
         let mut table = listeners("0.0.0.0:8080", "0.0.0.0:9080");
         table.extend([
-            Setting::new("MAX_CONNECTIONS", "4096", "16 to 100000", "Connections served at once; beyond that the one that has waited longest for a request is closed for a new one"),
+            Setting::new("MAX_CONNECTIONS", "4096", "16 to 100000", "Connections served at once; beyond that the one that has waited longest for its client, for a request or the rest of one, is closed for a new one"),
             Setting::new("PUBLISH_TIMEOUT", "5s", "100ms to 60s", "Time that SQS has to confirm an order before the client is told to try again"),
             Setting::new("PUBLISH_CONCURRENCY", "64", "1 to 1000", "Calls to SQS at once, for each queue"),
             Setting::new("PUBLISH_BATCH", "10", "1 to 10", "Orders that share a call to SQS at most"),

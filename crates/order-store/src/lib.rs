@@ -41,7 +41,7 @@ use uuid::Uuid;
 pub use listing::{DeliveryFilter, Position};
 pub use reason::Reason;
 pub use record::{Attempt, Counts, Delivery, DeliveryChange, Outcome, Record};
-pub use request::{KeyedRequest, Remembered};
+pub use request::{KeyedRequest, Remembered, key_identity};
 pub use sweep::{Swept, Turn};
 pub use url::{DatabaseUrl, PostgresUrl, UnsupportedUrl};
 

@@ -41,6 +41,11 @@ const PARAMETERS: [&str; 10] = [
     "sslrootcert",
 ];
 
+impl DatabaseUrl {
+    /// What a `DATABASE_URL` may be, for the tables of settings.
+    pub const ALLOWED: &str = "sqlite://<path of a file>, which is created if it does not exist, or postgres://<user>:<password>@<host>:<port>/<database>, with ?sslmode=verify-full and other parameters of libpq";
+}
+
 impl FromStr for DatabaseUrl {
     type Err = UnsupportedUrl;
 

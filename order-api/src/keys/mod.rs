@@ -14,16 +14,17 @@ mod recent;
 mod remote;
 
 use crate::{
-    metrics::Metrics, order::Order, problem::Refusal, publisher::QueueType, settings::KeySettings,
+    metrics::Metrics, order::Order, problem::Refusal, publisher::QueueType, routes,
+    settings::KeySettings,
 };
 use jiff::Timestamp;
 use order_events::OrderEvent;
-use order_store::{KeyedRequest, Remembered};
+use order_store::{KeyedRequest, Remembered, key_identity};
 use recent::{Recent, Seen};
 use remote::Remote;
 use service_kit::Shutdown;
 use sha2::{Digest, Sha256};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use uuid::{Uuid, uuid};
 
 /// Below which the ids of orders with a key are made (UUID version 5, RFC 9562).
@@ -86,36 +87,37 @@ impl Keys {
     ) -> Result<Keyed, Refusal> {
         let content = content(&order);
         let fingerprint = fingerprint(&content, queue);
-        let name = name(&order.customer_id, key);
+        let name = key_identity(&order.customer_id, key);
         let seen = self.recent().get(&name);
-        if seen.is_some_and(|seen| seen.fingerprint != fingerprint) {
-            self.metrics.keyed("other");
-            return Err(Refusal::KeyReused);
-        }
         let order_id = order_id(&order.customer_id, key, &content);
-        let at = seen.map_or(now, |seen| seen.at);
-        let event = crate::routes::event(order, order_id, at)?;
-        let json = event.to_json();
+        let event = routes::event(order, order_id, seen.map_or(now, |seen| seen.at))?;
+        let json = routes::written(&event)?;
         let mut keyed = Keyed { name, fingerprint, event, json, is_confirmed: false };
-        let is_first = match (&self.remote, seen) {
-            // Nothing is known here that the store would not say.
-            (Some(remote), None) => self.remember(remote, key, &mut keyed).await?,
-            (_, seen) => seen.is_none(),
-        };
-        keyed.is_confirmed = seen.is_some_and(|seen| seen.is_confirmed);
-        self.metrics.keyed(if is_first { "first" } else { "same" });
-        let seen =
-            Seen { fingerprint, at: keyed.event.timestamp, is_confirmed: keyed.is_confirmed };
+        let mut outcome = if seen.is_some() { "same" } else { "first" };
+        if let Some(remote) = &self.remote
+            && seen.is_none()
+            && !self.remember(remote, key, &mut keyed).await?
+        {
+            outcome = "same";
+        }
+        let noted = Seen { fingerprint, at: keyed.event.timestamp, is_confirmed: false };
         // Of two at once the one that was noted first is what both are.
-        let first = self.recent().note(name, seen);
+        let first = self.recent().note(name, noted);
         if first.fingerprint != fingerprint {
-            return Err(Refusal::KeyReused);
+            return Err(self.reused());
         }
         if first.at != keyed.event.timestamp {
             keyed.event.timestamp = first.at;
-            keyed.json = keyed.event.to_json();
+            keyed.json = routes::written(&keyed.event)?;
         }
+        keyed.is_confirmed = first.is_confirmed;
+        self.metrics.keyed(outcome);
         Ok(keyed)
+    }
+
+    fn reused(&self) -> Refusal {
+        self.metrics.keyed("other");
+        Refusal::KeyReused
     }
 
     /// Asks the store, and takes over what it knows. Whether it knew nothing.
@@ -147,10 +149,7 @@ impl Keys {
                 }
                 Ok(false)
             }
-            Ok(Remembered::Other) => {
-                self.metrics.keyed("other");
-                Err(Refusal::KeyReused)
-            }
+            Ok(Remembered::Other) => Err(self.reused()),
             Err(error) => {
                 self.metrics.keyed("unknown");
                 tracing::debug!(%error, "an idempotency key cannot be looked up");
@@ -164,7 +163,7 @@ impl Keys {
         self.recent().confirmed(&keyed.name, &keyed.fingerprint);
     }
 
-    fn recent(&self) -> std::sync::MutexGuard<'_, Recent> {
+    fn recent(&self) -> MutexGuard<'_, Recent> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -177,10 +176,6 @@ fn digest<'a>(texts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
         digest.update(text);
     }
     digest.finalize().into()
-}
-
-fn name(customer_id: &str, key: &str) -> [u8; 32] {
-    digest([customer_id.as_bytes(), key.as_bytes()])
 }
 
 /// What is ordered, as the client wrote its numbers: the answer repeats them so.

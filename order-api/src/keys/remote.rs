@@ -113,3 +113,34 @@ impl Remote {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_key_is_kept_for_its_time_and_then_free_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = DatabaseUrl::Sqlite(folder.path().join("keys.db"));
+        let store = Store::open(&url).await.expect("it opens");
+        let day = SignedDuration::from_hours(24);
+        let remote = Remote::new(url, Duration::from_hours(24));
+        let at = Timestamp::from_second(1_700_000_000).expect("a time");
+        let request = KeyedRequest {
+            customer_id: "customer-001".to_owned(),
+            key: "key".to_owned(),
+            fingerprint: [1; 32],
+            answer: "{}".to_owned(),
+            at,
+        };
+        let remember = async |request: &KeyedRequest| store.remember_request(request.clone()).await;
+        assert_eq!(remember(&request).await, Ok(Remembered::First));
+        let expiry = at.checked_add(day).expect("a time");
+        assert_eq!(remote.sweep(&store, expiry).await, 0, "not older than that");
+        let other = KeyedRequest { fingerprint: [2; 32], ..request };
+        assert_eq!(remember(&other).await, Ok(Remembered::Other));
+        let later = expiry.checked_add(SignedDuration::from_millis(1)).expect("a time");
+        assert_eq!(remote.sweep(&store, later).await, 1);
+        assert_eq!(remember(&other).await, Ok(Remembered::First));
+    }
+}

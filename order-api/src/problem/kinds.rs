@@ -7,7 +7,7 @@ use crate::{
     publisher::{PublishError, QueueType},
 };
 use axum::http::StatusCode;
-use service_kit::{METHOD_NOT_ALLOWED, NOT_FOUND, Problem, ProblemKind};
+use service_kit::{BAD_REQUEST, METHOD_NOT_ALLOWED, NOT_FOUND, Problem, ProblemKind};
 use uuid::uuid;
 
 /// A kind of problem, documented.
@@ -36,7 +36,8 @@ impl Kind {
 }
 
 /// Every kind, by status.
-pub(crate) const ALL: [&Kind; 18] = [
+pub(crate) const ALL: [&Kind; 19] = [
+    &AMBIGUOUS,
     &MALFORMED,
     &INVALID,
     &BODY_BROKEN,
@@ -138,8 +139,10 @@ pub(super) const MEDIA_TYPE: Kind = Kind {
         "unsupported-media-type",
         "The content type is not supported",
     ),
-    means: "The request's `Content-Type` is missing, or is not JSON.",
-    remedy: "Send `Content-Type: application/json`. Types that end in `+json` are taken too.",
+    means: "The request's `Content-Type` is missing, is given twice or is not JSON, or its content has a \
+            `Content-Encoding`.",
+    remedy: "Send `Content-Type: application/json`, not compressed. Types that end in `+json` are taken \
+             too.",
     example: || Refusal::MediaType.into(),
 };
 
@@ -184,7 +187,8 @@ pub(super) const NOT_CONFIGURED: Kind = Kind {
 pub(super) const OVERLOADED: Kind = Kind {
     base: kind(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Too many orders at once"),
     means: "As many orders are being read or sent as the API bears. This one was not accepted, and \
-            will not be in the queue.",
+            will not be in the queue. It may have been arriving for more than a second, and had to make \
+            room for others.",
     remedy: "Try again after `Retry-After` seconds. Whoever runs the API adds replicas, or raises \
              PUBLISH_BUFFER_ORDERS and PUBLISH_BUFFER_BYTES.",
     example: || Refusal::Publish(PublishError::Overloaded).into(),
@@ -252,6 +256,15 @@ pub(super) const STATUS_UNAVAILABLE: Kind = Kind {
             order itself is not affected: it is in the queue or delivered.",
     remedy: "Ask again after `Retry-After` seconds.",
     example: || Unanswered::Unavailable.into(),
+};
+
+const AMBIGUOUS: Kind = Kind {
+    base: BAD_REQUEST,
+    means: "The request's header lacks a `Host`, has two, or has a `Transfer-Encoding` other than \
+            `chunked` alone. Another server on the way may have read it in another way, so it is not \
+            answered, and the connection is closed.",
+    remedy: "Send requests of HTTP/1.1 as RFC 9112 has them; usual clients do.",
+    example: || Problem::of(BAD_REQUEST).detail("Host is missing"),
 };
 
 const NO_ROUTE: Kind = Kind {

@@ -62,7 +62,7 @@ impl From<Refusal> for Problem {
         match refusal {
             Refusal::MediaType => kinds::MEDIA_TYPE
                 .problem()
-                .detail("send the order with Content-Type: application/json"),
+                .detail("send the order with Content-Type: application/json, and not compressed"),
             Refusal::TooLarge => {
                 kinds::TOO_LARGE.problem().detail("an order takes at most 1 MiB (1048576 bytes)")
             }

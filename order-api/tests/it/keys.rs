@@ -66,7 +66,29 @@ async fn another_order_or_queue_with_the_same_key_is_refused() {
     let invalid = ORDER.replace("12.50", "-1");
     assert_eq!(order(api.addr, "", "new key", &invalid).await.problem(), "invalid-order");
     accepted(api.addr, "new key", ORDER).await;
+    let too_large = order(api.addr, "", "newer key", &almost_too_large()).await;
+    assert_eq!(too_large.problem(), "order-too-large");
+    accepted(api.addr, "newer key", ORDER).await;
     api.stop().await;
+}
+
+/// A body that may be read, of an order that is larger than SQS takes with its id and time.
+fn almost_too_large() -> String {
+    const LARGEST: usize = 1024 * 1024;
+    let body = |items: usize, rest: usize| {
+        let item = |name: String| {
+            format!(r#"{{"productId":"p","productName":"{name}","quantity":1,"price":1}}"#)
+        };
+        let mut items: Vec<String> = (0..items).map(|_| item("n".repeat(1024))).collect();
+        items.push(item("n".repeat(rest)));
+        format!(r#"{{"customerId":"customer-001","items":[{}]}}"#, items.join(","))
+    };
+    let each = body(2, 1).len() - body(1, 1).len();
+    let whole = (LARGEST - body(0, 0).len()) / each;
+    let rest = LARGEST - body(whole, 0).len();
+    let body = body(whole, rest.clamp(1, 1024));
+    assert!((LARGEST - 100..=LARGEST).contains(&body.len()), "{}", body.len());
+    body
 }
 
 #[tokio::test]

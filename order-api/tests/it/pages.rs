@@ -163,3 +163,13 @@ async fn a_browser_shows_the_documentation_with_its_style_and_has_nothing_to_com
     }
     api.stop().await;
 }
+
+#[tokio::test]
+async fn the_problem_of_a_head_that_can_be_read_in_two_ways_has_its_page_too() {
+    let api = api().await;
+    let refused = call(api.addr, "GET /nowhere", &[("Host", "another")], b"").await;
+    assert_eq!((refused.status, refused.problem().as_str()), (400, "bad-request"));
+    assert!(kinds().contains(&"/problems/bad-request".to_owned()));
+    assert_eq!(get(&api, "/problems/bad-request").await.status, 200);
+    api.stop().await;
+}

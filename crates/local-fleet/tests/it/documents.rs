@@ -17,15 +17,16 @@ fn tables() -> Vec<(&'static str, Vec<Setting>)> {
     ]
 }
 
-/// Common rows once, then each binary's own; of the all-in-one binary only what nobody else has.
+/// Common rows once, then each binary's own. A row is left out only where the very same stands before:
+/// two services may mean two things by one name, or have two defaults.
 fn markdown() -> String {
-    let mut known: BTreeSet<&str> = common().iter().map(|row| row.name).collect();
+    let shown = |row: &Setting| settings_markdown(std::slice::from_ref(row));
+    let mut known: BTreeSet<String> = common().iter().map(shown).collect();
     let mut text = format!("### Every binary\n\n{}\n", settings_markdown(&common()));
     for (binary, table) in tables() {
-        let own: Vec<Setting> = table.into_iter().filter(|row| !known.contains(row.name)).collect();
-        // Each service has its own default addresses.
-        let shown_again = ["LISTEN_ADDR", "ADMIN_ADDR"];
-        known.extend(own.iter().map(|row| row.name).filter(|name| !shown_again.contains(name)));
+        let own: Vec<Setting> =
+            table.into_iter().filter(|row| !known.contains(&shown(row))).collect();
+        known.extend(own.iter().map(shown));
         writeln!(text, "### {binary}\n\n{}", settings_markdown(&own)).unwrap();
     }
     text

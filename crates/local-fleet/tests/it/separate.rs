@@ -94,8 +94,6 @@ async fn a_worker_killed_under_a_fifo_load_loses_no_order_and_no_groups_order() 
 async fn a_stop_under_load_exits_with_0_and_strands_nothing() {
     let fleet = Separate::start(30).await;
     let api = fleet.service("order-api", &[]);
-    let settings = [("CARRIER_SIMULATED_TIME", "50ms"), ("WORKER_CONCURRENCY", "4")];
-    let mut worker = fleet.service("delivery-worker", &settings);
     let (curl, api) = (Curl::new(), format!("http://{}", api.logged("listen").await));
     let mut sent = 0;
     for queue in ["standard", "fifo"] {
@@ -106,10 +104,14 @@ async fn a_stop_under_load_exits_with_0_and_strands_nothing() {
             sent += 1;
         }
     }
+    // The worker comes when all orders are there, with work for much longer than this test looks
+    // at it, so that however slow the machine is, the signal comes in the middle.
+    let settings = [("CARRIER_SIMULATED_TIME", "1s"), ("WORKER_CONCURRENCY", "4")];
+    let mut worker = fleet.service("delivery-worker", &settings);
     let admin = format!("http://{}", worker.logged("admin").await);
     curl.until(&format!("{admin}/metrics"), "both queues being worked on", |answer| {
         ["standard", "fifo"].iter().all(|queue| {
-            metric(&answer.text, "delivery_attempts_total", &["delivered", queue]) > Some(5.0)
+            metric(&answer.text, "delivery_attempts_total", &["delivered", queue]) > Some(0.0)
         })
     })
     .await;

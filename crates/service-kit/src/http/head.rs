@@ -6,9 +6,10 @@
 //! (RFC 9112, section 6.1). What is left are heads that another server on the way may have read in
 //! another way.
 
+use super::BAD_REQUEST;
 use crate::Problem;
 use axum::{
-    http::{HeaderMap, HeaderValue, StatusCode, Version, header, request::Parts, uri::Authority},
+    http::{HeaderMap, HeaderValue, Version, header, request::Parts, uri::Authority},
     response::{IntoResponse, Response},
 };
 
@@ -16,9 +17,7 @@ use axum::{
 /// to be trusted. Nothing when the head is sound.
 pub(super) fn refusal(head: &Parts) -> Option<Response> {
     let detail = fault(head.version, &head.headers)?;
-    let problem =
-        Problem::new(StatusCode::BAD_REQUEST, "bad-request", "Bad request").detail(detail);
-    let mut response = problem.into_response();
+    let mut response = Problem::of(BAD_REQUEST).detail(detail).into_response();
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     Some(response)
 }

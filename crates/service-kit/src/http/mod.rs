@@ -24,6 +24,9 @@ use tracing::{Instrument, field};
 const BUCKETS: [f64; 14] =
     [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
 
+/// What is answered to a request whose head could be read in two ways.
+pub const BAD_REQUEST: ProblemKind =
+    ProblemKind::new(StatusCode::BAD_REQUEST, "bad-request", "Bad request");
 /// What is answered where there is no route.
 pub const NOT_FOUND: ProblemKind =
     ProblemKind::new(StatusCode::NOT_FOUND, "not-found", "Not found");

@@ -33,14 +33,14 @@ pub const FLEET_NAMES: &[&str] = &[
     "PUBLISH_LINGER",
     "PUBLISH_BUFFER_ORDERS",
     "PUBLISH_BUFFER_BYTES",
+    "IDEMPOTENCY_RETENTION",
     "DELIVERY_API_URL",
     "DELIVERY_BASE_URL",
     "HTTP_COMPRESSION",
     "CORS_ALLOWED_ORIGINS",
-    // delivery-worker
+    // delivery-worker; the first one of order-api too
     "DATABASE_URL",
     "ATTEMPTS_RETENTION",
-    "IDEMPOTENCY_RETENTION",
     "WORKER_CONCURRENCY",
     "WORKER_GROUP_CONCURRENCY",
     "HANDLER_TIMEOUT",
