@@ -43,6 +43,8 @@ impl Section<'_> {
             self.text.trim_end()
         );
         println!("{body}");
+        // The figures would be nobody's who looks for their code.
+        ensure!(!is_dirty(), "not written to RESULTS.md: there are changes that are not committed");
         let old = std::fs::read_to_string(&path).unwrap_or_default();
         let mut sections: Vec<String> = old
             .split("\n## ")
@@ -56,6 +58,19 @@ impl Section<'_> {
         std::fs::write(&path, format!("{introduction}\n{}", sections.join("\n")))?;
         Ok(())
     }
+}
+
+/// Whether the code differs from its commit, but for the results themselves.
+fn is_dirty() -> bool {
+    let arguments = [
+        "status",
+        "--porcelain",
+        "--untracked-files=no",
+        ":(top)",
+        ":(top,exclude)bench/RESULTS.md",
+    ];
+    let output = Command::new("git").args(arguments).output();
+    output.is_ok_and(|output| !output.stdout.is_empty())
 }
 
 fn machine() -> String {
@@ -73,6 +88,6 @@ fn versions() -> String {
         Some(text.trim().to_owned()).filter(|text| !text.is_empty())
     };
     let rustc = text("rustc", &["--version"]).unwrap_or_default();
-    let commit = text("git", &["describe", "--always", "--dirty"]).unwrap_or_default();
+    let commit = text("git", &["describe", "--always"]).unwrap_or_default();
     format!("{rustc}, commit {commit}")
 }

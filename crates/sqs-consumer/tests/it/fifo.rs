@@ -1,6 +1,8 @@
 //! Lanes: order within a group, freedom between groups.
 
-use sqs_consumer::scheduler::{Answer, Ended, Fate};
+use std::collections::VecDeque;
+
+use sqs_consumer::scheduler::{Answer, Config, Ended, Fate};
 
 use crate::fixture::{Call, Fixture, SECOND, fifo};
 
@@ -100,4 +102,93 @@ fn fifo_messages_that_come_without_a_group_are_kept_in_order_all_together() {
     assert_eq!(f.started(), ["x"]);
     f.done("x");
     assert_eq!(f.started(), ["y"]);
+}
+
+#[test]
+fn no_group_waits_for_ever_behind_longer_ones_however_many_come() {
+    const HANDLERS: usize = 12;
+    // Each group that is ten messages longer may go first for ten rounds of as many starts as handlers.
+    const LONGEST_FIRST: usize = 12 * HANDLERS;
+    let config = Config { concurrency: HANDLERS, group_concurrency: HANDLERS, ..fifo() };
+    let mut f = Fixture::new(config);
+    let mut groups = 0;
+    let mut long = || {
+        groups += 1;
+        (1..=10).map(|number| format!("{groups}/{number}")).collect::<Vec<_>>()
+    };
+    let mut running = VecDeque::new();
+    // So many starts there were since it came.
+    let mut short_waits = None;
+    for _ in 0..10 * LONGEST_FIRST {
+        f.pass(SECOND / 10);
+        // Whenever there is room, another group of ten comes.
+        while !f.polls().is_empty() {
+            if f.stats().running == HANDLERS && short_waits.is_none() {
+                f.receive(&["short/1"]);
+                short_waits = Some(0);
+            } else {
+                let names = long();
+                f.receive(&names.iter().map(String::as_str).collect::<Vec<_>>());
+            }
+        }
+        let started = f.started();
+        if let Some(waits) = &mut short_waits {
+            if started.contains(&"short/1".to_owned()) {
+                assert!(*waits > HANDLERS, "longer ones that came a little later go first");
+                return;
+            }
+            *waits += started.len();
+            assert!(*waits < LONGEST_FIRST, "longer ones that came much later go first");
+        }
+        running.extend(started);
+        if running.len() == HANDLERS {
+            f.done(&running.pop_front().expect("twelve of them"));
+        }
+        f.answer_all(Answer::Ok);
+    }
+    panic!("it has neither started nor been overtaken by too many");
+}
+
+#[test]
+fn a_message_done_with_that_may_come_again_stops_the_later_one_that_runs() {
+    let mut f = Fixture::new(fifo());
+    f.receive(&["a/1", "a/2"]);
+    f.done("a/1");
+    assert_eq!(f.started(), ["a/1", "a/2"]);
+    // No delete succeeds, and of the extensions only the later one's.
+    let later_only = |name: &str| if name == "a/2" { Answer::Ok } else { Answer::Failed };
+    for _ in 0..290 {
+        while f.call().is_some() {
+            f.answer_each(later_only);
+        }
+        f.pass(SECOND / 10);
+    }
+    assert_eq!((f.cancelled(), f.ended()), (vec![], vec![]), "29 s: the lease holds");
+    while f.ended().is_empty() {
+        while f.call().is_some() {
+            f.answer_each(later_only);
+        }
+        f.pass(SECOND / 10);
+    }
+    assert_eq!(f.cancelled(), ["a/2"]);
+    assert_eq!(f.started(), [""; 0], "a/1 comes again before it");
+}
+
+#[test]
+fn a_delete_that_is_answered_after_the_end_of_the_lease_stops_the_later_one_that_runs() {
+    let mut f = Fixture::new(fifo());
+    f.receive(&["a/1", "a/2"]);
+    f.done("a/1");
+    f.pass(SECOND);
+    assert_eq!(f.calls(), [Call::Delete(vec!["a/1".to_owned()])]);
+    f.pass(19 * SECOND);
+    let extension = f.calls().len() - 1;
+    let later_only = |name: &str| if name == "a/2" { Answer::Ok } else { Answer::Failed };
+    assert!(matches!(f.answer_at(extension, later_only), Call::Extend(_)));
+    f.pause_process(11 * SECOND);
+    assert_eq!(f.started(), ["a/1", "a/2"]);
+    assert!(matches!(f.answer(Answer::Failed), Call::Delete(_)));
+    assert_eq!(f.cancelled(), ["a/2"]);
+    assert_eq!(f.ended(), [("a/1".to_owned(), Fate::Lost)]);
+    assert_eq!(f.started(), [""; 0]);
 }

@@ -83,6 +83,7 @@ fn worker(queue: &Modelled, seed: u64) -> Worker {
             1 => Doing::FailShared,
             2 => Doing::Unavailable,
             3 => Doing::Hang,
+            4 => Doing::Panic,
             _ => Doing::Succeed(random.random_range(Duration::ZERO..3 * SECOND)),
         }
     })

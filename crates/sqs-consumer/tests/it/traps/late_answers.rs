@@ -1,6 +1,6 @@
 //! Trap 13: the clock of a lease is the server's, and answers come late.
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
 use sqs_consumer::{
     Settings,
@@ -9,7 +9,7 @@ use sqs_consumer::{
 
 use crate::{
     fixture::{Call, Fixture, SECOND, fifo, standard},
-    modelled::{Fault, Modelled, SHAPES, Shape, steady},
+    modelled::{Fault, Modelled, Operation, SHAPES, Shape, steady},
     rig::Doing,
     traps::leases::ten,
 };
@@ -121,4 +121,49 @@ fn trap_13g_such_a_message_does_not_go_back_before_its_lease_is_confirmed() {
     f.answer(Answer::Ok);
     assert!(matches!(f.answer(Answer::Ok), Call::Extend(_)), "it is confirmed first");
     assert!(matches!(f.answer(Answer::Ok), Call::Return(_)), "then it goes back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn trap_13h_a_receive_answered_late_is_extended_in_time_for_its_true_end() {
+    for shape in SHAPES {
+        let queue = Modelled::new(Shape { visibility: 8 * SECOND, ..shape });
+        let first = Cell::new(true);
+        queue.faults(move |ask| {
+            let late = ask.is(Operation::Receive) && first.replace(false);
+            if late { Fault::slow_answer(6 * SECOND) } else { Fault::default() }
+        });
+        queue.send(["g/1"]);
+        let settings = Settings { handler_timeout: 60 * SECOND, ..steady() };
+        let worker = queue.work(settings, |_, _| Doing::Succeed(20 * SECOND));
+        queue.until_empty().await;
+        // Counted from the answer, the first extension would be due at 11 s, and it is over at 8 s.
+        assert_eq!((queue.receives("g/1"), queue.attempts("g/1")), (1, vec![1]), "{shape:?}");
+        assert_eq!(worker.counter("test_leases_lost_total", ""), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn trap_13i_an_extension_answered_late_is_repeated_in_time_for_its_true_end() {
+    for shape in SHAPES {
+        let queue = Modelled::new(shape);
+        let extensions = Cell::new(0);
+        queue.faults(move |ask| {
+            if !ask.extends(shape.visibility) {
+                return Fault::default();
+            }
+            extensions.set(extensions.get() + 1);
+            match extensions.get() {
+                1 => Fault::slow_answer(9 * SECOND),
+                _ => Fault::slow_request(2 * SECOND),
+            }
+        });
+        queue.send(["g/1"]);
+        let settings = Settings { handler_timeout: 90 * SECOND, ..steady() };
+        let worker = queue.work(settings, |_, _| Doing::Succeed(60 * SECOND));
+        queue.until_empty().await;
+        // The first one is asked for at 20 s and holds until 50 s. Counted from its answer, the second
+        // one would be sent at 49 s and arrive at 51 s.
+        assert_eq!((queue.receives("g/1"), queue.attempts("g/1")), (1, vec![1]), "{shape:?}");
+        assert_eq!(worker.counter("test_leases_lost_total", ""), 0);
+    }
 }

@@ -137,9 +137,9 @@ async fn trap_23c_a_hot_group_that_has_been_there_for_long_does_not_keep_the_oth
         let (held, running) = most_of_the_hot_group(&queue);
         assert!(took < 10 * SECOND, "{shape:?}: two rounds of two seconds, and {took:?} it took");
         assert_eq!(running, if shape.fifo { 1 } else { LIMIT }, "{shape:?}");
-        if shape.fifo {
-            assert!(held <= 10, "{held} of the hot group held");
-        }
+        // A standard queue shows what is behind the hot group only to those that hold much of it.
+        let most = if shape.fifo { 10 } else { 2_000 };
+        assert!(held <= most, "{shape:?}: {held} of the hot group held");
     }
 }
 

@@ -343,6 +343,7 @@ fn trap_28g_a_handler_that_was_stopped_says_too_that_the_store_is_down() {
     f.pass(9 * SECOND);
     assert_eq!(f.cancelled(), ["m"]);
     assert!(matches!(f.call(), Some(Call::Return(_))), "it is still held");
+    // It had ended when it was to be stopped.
     f.finish("m", Ended::Unavailable);
     assert!(f.stats().breaker_open);
 }
