@@ -120,7 +120,7 @@ fn no_group_waits_for_ever_behind_longer_ones_however_many_come() {
     // So many starts there were since it came.
     let mut short_waits = None;
     for _ in 0..10 * LONGEST_FIRST {
-        f.pass(SECOND / 10);
+        f.pass(SECOND / 100);
         // Whenever there is room, another group of ten comes.
         while !f.polls().is_empty() {
             if f.stats().running == HANDLERS && short_waits.is_none() {
