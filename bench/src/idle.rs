@@ -24,7 +24,7 @@ const ROUNDS: usize = 5;
 const SETTLE: Duration = Duration::from_secs(3);
 
 pub(crate) fn run() -> anyhow::Result<()> {
-    let binaries = build(&["local-sqs", "order-api", "delivery-worker", "dlq-monitor"])?;
+    let binaries = build()?;
     let scratch = std::env::temp_dir().join(format!("fleet-bench-{}", std::process::id()));
     std::fs::create_dir_all(&scratch)?;
     let measured = measure(&binaries, &scratch);

@@ -227,7 +227,7 @@ impl Sender {
 
 /// The folder of the server's binary, and this process moved off the measured core.
 pub(crate) fn prepare() -> anyhow::Result<std::path::PathBuf> {
-    let binaries = build(&["local-sqs"])?;
+    let binaries = build()?;
     crate::process::leave_the_measured_core()?;
     Ok(binaries)
 }

@@ -47,7 +47,7 @@ impl Way {
 }
 
 pub(crate) async fn run(quick: bool) -> anyhow::Result<()> {
-    let binaries = build(&["local-sqs", "order-api"])?;
+    let binaries = build()?;
     leave_the_measured_core()?;
     let (orders, rounds) = if quick { (3_000, 1) } else { (30_000, 5) };
     let mut text = String::from(

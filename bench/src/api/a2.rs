@@ -32,7 +32,7 @@ struct Figures {
 }
 
 pub(crate) async fn run(quick: bool) -> anyhow::Result<()> {
-    let binaries = build(&["local-sqs", "order-api"])?;
+    let binaries = build()?;
     leave_the_measured_core()?;
     let (orders, rounds) = if quick { (20_000, 1) } else { (60_000, 5) };
     let mut text = String::from(

@@ -59,7 +59,7 @@ impl Options {
 pub(crate) fn run(options: Options) -> anyhow::Result<()> {
     let seed = options.seed.unwrap_or_else(|| rand::rng().random_range(0..1_000_000));
     println!("seed {seed}");
-    let binaries = build(&["local-sqs", "order-api", "delivery-worker"])?;
+    let binaries = build()?;
     let scratch = std::env::temp_dir().join(format!("fleet-kill-{}", std::process::id()));
     std::fs::create_dir_all(&scratch)?;
     let runtime =

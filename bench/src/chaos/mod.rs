@@ -72,7 +72,7 @@ impl Options {
 }
 
 pub(crate) fn run(options: Options) -> anyhow::Result<()> {
-    let binaries = build(&["local-sqs", "order-api", "delivery-worker"])?;
+    let binaries = build()?;
     let scratch = std::env::temp_dir().join(format!("fleet-chaos-{}", std::process::id()));
     std::fs::create_dir_all(&scratch)?;
     let runtime =

@@ -29,7 +29,7 @@ impl Scale {
 }
 
 pub(crate) fn run(scale: Scale) -> anyhow::Result<()> {
-    let binaries = build(&["local-sqs"])?;
+    let binaries = build()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut missed = Vec::new();
     let text = runtime.block_on(async {
