@@ -3,22 +3,19 @@
 mod connections;
 mod exchange;
 mod head;
+mod observe;
 mod serve;
 mod wire;
 
 pub use serve::{ServeLimits, serve};
 
-use crate::{Problem, ProblemKind, telemetry};
+use crate::{Problem, ProblemKind};
 use axum::{
     Router,
-    extract::{MatchedPath, Request, State},
     http::{Method, StatusCode, Uri},
-    middleware::{self, Next},
-    response::Response,
 };
+use observe::Observe;
 use prometheus::{HistogramOpts, HistogramVec, Registry};
-use tokio::time::Instant;
-use tracing::{Instrument, field};
 
 /// The OpenTelemetry convention's buckets for HTTP, seconds.
 const BUCKETS: [f64; 14] =
@@ -54,51 +51,7 @@ pub fn routes(routes: Router, registry: &Registry) -> Router {
     routes
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(middleware::from_fn_with_state(durations, observe))
-}
-
-async fn observe(State(durations): State<HistogramVec>, request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let method = method_label(request.method());
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
-    let span = tracing::info_span!(
-        "request",
-        otel.name = format_args!("{method} {route}"),
-        otel.kind = "server",
-        http.request.method = method,
-        http.route = route,
-        http.response.status_code = field::Empty,
-        trace_id = field::Empty,
-    );
-    if let Some(parent) = request.headers().get("traceparent").and_then(|value| value.to_str().ok())
-    {
-        telemetry::continue_from(&span, parent);
-    }
-    if let Some(trace_id) = telemetry::trace_id(&span) {
-        span.record("trace_id", trace_id);
-    }
-    let response = next.run(request).instrument(span.clone()).await;
-    let status = response.status();
-    span.record("http.response.status_code", status.as_u16());
-    durations
-        .with_label_values(&[route, method, status.as_str()])
-        .observe(started.elapsed().as_secs_f64());
-    response
-}
-
-/// The methods of RFC 9110 and 5789; anything else is one label, as the convention has it.
-fn method_label(method: &Method) -> &'static str {
-    match method.as_str() {
-        "GET" => "GET",
-        "HEAD" => "HEAD",
-        "POST" => "POST",
-        "PUT" => "PUT",
-        "DELETE" => "DELETE",
-        "OPTIONS" => "OPTIONS",
-        "PATCH" => "PATCH",
-        _ => "_OTHER",
-    }
+        .layer(Observe::new(durations))
 }
 
 async fn not_found(uri: Uri) -> Problem {

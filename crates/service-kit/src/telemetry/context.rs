@@ -41,6 +41,9 @@ pub fn link_to(span: &Span, traceparent: &str) {
 }
 
 fn span_context(span: &Span) -> Option<SpanContext> {
+    if span.is_disabled() {
+        return None;
+    }
     let context = span.context().span().span_context().clone();
     context.is_valid().then_some(context)
 }

@@ -20,7 +20,7 @@ use opentelemetry::{KeyValue, trace::TracerProvider};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::{
     Resource,
-    trace::{Sampler, SdkTracerProvider},
+    trace::{Sampler, SdkTracer, SdkTracerProvider},
 };
 use std::{
     io::{self, IsTerminal},
@@ -30,7 +30,10 @@ use std::{
 use tokio::runtime::Handle;
 use tracing::Subscriber;
 use tracing_subscriber::{
-    EnvFilter, Layer, filter::filter_fn, layer::SubscriberExt, registry::LookupSpan,
+    EnvFilter, Layer,
+    filter::{FilterExt, filter_fn},
+    layer::SubscriberExt,
+    registry::LookupSpan,
     util::SubscriberInitExt,
 };
 
@@ -64,18 +67,8 @@ impl Telemetry {
             ),
             None => None,
         };
-        let traces = provider.as_ref().map(|provider| {
-            tracing_opentelemetry::layer()
-                .with_tracer(provider.tracer(name))
-                .with_filter(EnvFilter::new(TRACED))
-        });
-        // A span's fields repeat those of its events. They are worth their room only where traces
-        // are on, since then they carry the trace's id.
-        let traced = provider.is_some();
-        let logs = logs(settings.format)
-            .with_filter(filter_fn(move |metadata| traced || metadata.is_event()))
-            .with_filter(EnvFilter::new(format!("{QUIET},{}", settings.filter)));
-        tracing_subscriber::registry().with(traces).with(logs).init();
+        let tracer = provider.as_ref().map(|provider| provider.tracer(name));
+        subscriber(tracer, settings).init();
         std::panic::set_hook(Box::new(log_panic));
         Ok(Self { provider })
     }
@@ -91,18 +84,42 @@ impl Telemetry {
     }
 }
 
-fn logs<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
+/// Without a tracer there are no spans. A layer that is none would have them all made, for nobody.
+fn subscriber(
+    tracer: Option<SdkTracer>,
+    settings: &TelemetrySettings,
+) -> Box<dyn Subscriber + Send + Sync> {
+    if let Some(tracer) = tracer {
+        let traces =
+            tracing_opentelemetry::layer().with_tracer(tracer).with_filter(EnvFilter::new(TRACED));
+        Box::new(tracing_subscriber::registry().with(traces).with(logs(settings, true)))
+    } else {
+        Box::new(tracing_subscriber::registry().with(logs(settings, false)))
+    }
+}
+
+fn logs<S>(settings: &TelemetrySettings, traced: bool) -> impl Layer<S> + Send + Sync
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
+    // A span's fields repeat those of its events. They are worth their room only where traces are on,
+    // since then they carry the trace's id. One filter: of two, one upon the other, the outer one alone
+    // has spans made.
+    let filter = EnvFilter::new(format!("{QUIET},{}", settings.filter))
+        .and(filter_fn(move |metadata| traced || metadata.is_event()));
     let terminal = io::stderr().is_terminal();
-    let json = match format {
+    let json = match settings.format {
         LogFormat::Auto => !terminal,
         LogFormat::Text => false,
         LogFormat::Json => true,
     };
     let logs = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(terminal);
-    if json { logs.json().flatten_event(true).with_span_list(false).boxed() } else { logs.boxed() }
+    let logs = if json {
+        logs.json().flatten_event(true).with_span_list(false).boxed()
+    } else {
+        logs.boxed()
+    };
+    logs.with_filter(filter)
 }
 
 /// A panic is a log event like any other failure, in the same form.
@@ -150,6 +167,19 @@ mod tests {
     use axum::{Router, body::Bytes, http::Uri, routing::post};
     use opentelemetry::trace::{Span, Tracer};
     use tokio::sync::mpsc;
+
+    #[test]
+    fn spans_are_made_only_where_they_are_exported() {
+        let settings =
+            TelemetrySettings { filter: "trace".to_owned(), format: LogFormat::Json, otlp: None };
+        let is_made = |tracer| {
+            tracing::subscriber::with_default(subscriber(tracer, &settings), || {
+                !tracing::info_span!("work").is_disabled()
+            })
+        };
+        assert!(!is_made(None));
+        assert!(is_made(Some(SdkTracerProvider::builder().build().tracer("test"))));
+    }
 
     #[test]
     fn the_last_spans_reach_the_collector_when_the_process_ends() {

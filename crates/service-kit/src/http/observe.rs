@@ -1,0 +1,132 @@
+//! A span and a measured time for each request.
+//!
+//! A layer of its own, and not a function as middleware: that would box each request's future twice more.
+
+use crate::telemetry;
+use axum::{
+    extract::{MatchedPath, Request},
+    http::Method,
+    response::Response,
+};
+use pin_project_lite::pin_project;
+use prometheus::HistogramVec;
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+use tokio::time::Instant;
+use tower::{Layer, Service};
+use tracing::{Instrument, Span, field, instrument::Instrumented};
+
+#[derive(Clone)]
+pub(super) struct Observe {
+    durations: HistogramVec,
+}
+
+impl Observe {
+    /// Times by route, method and status.
+    pub(super) fn new(durations: HistogramVec) -> Self {
+        Self { durations }
+    }
+}
+
+impl<S> Layer<S> for Observe {
+    type Service = Observed<S>;
+
+    fn layer(&self, inner: S) -> Observed<S> {
+        Observed { inner, durations: self.durations.clone() }
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct Observed<S> {
+    inner: S,
+    durations: HistogramVec,
+}
+
+impl<S: Service<Request, Response = Response>> Service<Request> for Observed<S> {
+    type Response = Response;
+    type Error = S::Error;
+    type Future = Answering<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let started = Instant::now();
+        let method = method_label(request.method());
+        let route = request.extensions().get::<MatchedPath>().cloned();
+        let span = span(&request, method, label(route.as_ref()));
+        let durations = self.durations.clone();
+        let answer = self.inner.call(request).instrument(span);
+        Answering { answer, durations, started, method, route }
+    }
+}
+
+pin_project! {
+    pub(super) struct Answering<F> {
+        #[pin]
+        answer: Instrumented<F>,
+        durations: HistogramVec,
+        started: Instant,
+        method: &'static str,
+        route: Option<MatchedPath>,
+    }
+}
+
+impl<F: Future<Output = Result<Response, E>>, E> Future for Answering<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let mut this = self.project();
+        let answer = ready!(this.answer.as_mut().poll(cx));
+        if let Ok(response) = &answer {
+            let status = response.status();
+            this.answer.span().record("http.response.status_code", status.as_u16());
+            this.durations
+                .with_label_values(&[label(this.route.as_ref()), this.method, status.as_str()])
+                .observe(this.started.elapsed().as_secs_f64());
+        }
+        Poll::Ready(answer)
+    }
+}
+
+/// Continues the caller's trace.
+fn span(request: &Request, method: &str, route: &str) -> Span {
+    let span = tracing::info_span!(
+        "request",
+        otel.name = format_args!("{method} {route}"),
+        otel.kind = "server",
+        http.request.method = method,
+        http.route = route,
+        http.response.status_code = field::Empty,
+        trace_id = field::Empty,
+    );
+    if let Some(parent) = request.headers().get("traceparent").and_then(|value| value.to_str().ok())
+    {
+        telemetry::continue_from(&span, parent);
+    }
+    if let Some(trace_id) = telemetry::trace_id(&span) {
+        span.record("trace_id", trace_id);
+    }
+    span
+}
+
+fn label(route: Option<&MatchedPath>) -> &str {
+    route.map_or("unmatched", MatchedPath::as_str)
+}
+
+/// The methods of RFC 9110 and 5789; anything else is one label, as the convention has it.
+fn method_label(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        "PATCH" => "PATCH",
+        _ => "_OTHER",
+    }
+}
