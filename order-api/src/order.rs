@@ -1,8 +1,9 @@
 //! What a client may order. Every invalid part is found, not only the first.
 
-use order_events::{Decimal, DecimalError, OrderItem, parse_decimal};
-use serde::{Deserialize, de::DeserializeOwned};
+use order_events::{Decimal, DecimalError, Object, OrderItem, parse_decimal};
+use serde::Deserialize;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 
 /// The bounds of an order.
 pub mod limits {
@@ -55,7 +56,31 @@ pub(crate) enum OrderError {
     Invalid(Vec<FieldError>),
 }
 
-/// The fields keep their text: a price is exact only as long as nobody makes a float of it.
+/// An order as it usually comes. The numbers keep their text: a price is exact only as long as nobody
+/// makes a float of it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Usual<'a> {
+    #[serde(borrow)]
+    customer_id: Cow<'a, str>,
+    #[serde(borrow)]
+    items: Vec<Object<UsualItem<'a>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct UsualItem<'a> {
+    #[serde(borrow)]
+    product_id: Cow<'a, str>,
+    #[serde(borrow)]
+    product_name: Cow<'a, str>,
+    #[serde(borrow)]
+    quantity: &'a RawValue,
+    #[serde(borrow)]
+    price: &'a RawValue,
+}
+
+/// An order of which anything may be wrong.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RawOrder<'a> {
@@ -84,6 +109,9 @@ impl Order {
         let malformed = |detail: String| OrderError::Malformed(FieldError::new("#", detail));
         let text = std::str::from_utf8(body)
             .map_err(|error| malformed(format!("not UTF-8 after byte {}", error.valid_up_to())))?;
+        if let Some(order) = Self::usual(text) {
+            return Ok(order);
+        }
         let json: &RawValue =
             serde_json::from_str(text).map_err(|error| malformed(error.to_string()))?;
         let mut errors = Errors::default();
@@ -91,6 +119,71 @@ impl Order {
         match order {
             Some(order) if errors.0.is_empty() => Ok(order),
             _ => Err(OrderError::Invalid(errors.0)),
+        }
+    }
+
+    /// Reads a valid body in one go. Of any other it does not say what is wrong.
+    fn usual(text: &str) -> Option<Self> {
+        let Object(order) = serde_json::from_str::<Object<Usual<'_>>>(text).ok()?;
+        if order.items.is_empty() || order.items.len() > limits::ITEMS {
+            return None;
+        }
+        let text = |text: Cow<'_, str>, longest| {
+            check_text(&text, longest).is_ok().then(|| text.into_owned())
+        };
+        let item = |Object(item): Object<UsualItem<'_>>| {
+            Some(OrderItem {
+                product_id: text(item.product_id, limits::ID_LENGTH)?,
+                product_name: text(item.product_name, limits::NAME_LENGTH)?,
+                quantity: quantity(item.quantity.get()).ok()?,
+                price: price(item.price.get()).ok()?,
+            })
+        };
+        Some(Self {
+            customer_id: text(order.customer_id, limits::ID_LENGTH)?,
+            items: order.items.into_iter().map(item).collect::<Option<_>>()?,
+        })
+    }
+}
+
+/// What is wrong with a value.
+type Wrong = Cow<'static, str>;
+
+fn check_text(text: &str, longest: usize) -> Result<(), Wrong> {
+    if text.chars().all(is_white_space) {
+        return Err("must not be empty".into());
+    }
+    // Bytes first: counting the characters of a megabyte is not needed to refuse it.
+    if text.len() > longest && text.chars().count() > longest {
+        return Err(format!("must have at most {longest} characters").into());
+    }
+    Ok(())
+}
+
+fn quantity(json: &str) -> Result<u32, Wrong> {
+    // A number without fraction is an integer however it is written, 1.0 too (JSON Schema, 6.1.1).
+    let whole = parse_decimal(json).ok().filter(Decimal::is_integer);
+    let quantity = whole.and_then(|number| u32::try_from(number).ok());
+    quantity
+        .filter(|quantity| (1..=limits::QUANTITY).contains(quantity))
+        .ok_or_else(|| format!("must be a whole number from 1 to {}", limits::QUANTITY).into())
+}
+
+fn price(json: &str) -> Result<Decimal, Wrong> {
+    match parse_decimal(json) {
+        Err(DecimalError::NotANumber) => Err("must be a number".into()),
+        Err(DecimalError::TooManyDigits) => Err("has too many digits".into()),
+        Ok(price) if price < Decimal::ZERO => Err("must not be negative".into()),
+        Ok(price) if price > limits::PRICE => {
+            Err(format!("must be at most {}", limits::PRICE).into())
+        }
+        Ok(price) if price.normalize().scale() > limits::PRICE_SCALE => {
+            Err(format!("must have at most {} decimal places", limits::PRICE_SCALE).into())
+        }
+        Ok(mut price) => {
+            // -0 is a number in JSON and 0 to everybody.
+            price.set_sign_positive(true);
+            Ok(price)
         }
     }
 }
@@ -130,8 +223,8 @@ impl Errors {
         let field = |name: &str| format!("{pointer}/{name}");
         let product_id = self.text(&field("productId"), raw.product_id, limits::ID_LENGTH);
         let product_name = self.text(&field("productName"), raw.product_name, limits::NAME_LENGTH);
-        let quantity = self.quantity(&field("quantity"), raw.quantity);
-        let price = self.price(&field("price"), raw.price);
+        let quantity = self.value(&field("quantity"), raw.quantity, quantity);
+        let price = self.value(&field("price"), raw.price, price);
         Some(OrderItem {
             product_id: product_id?,
             product_name: product_name?,
@@ -141,48 +234,23 @@ impl Errors {
     }
 
     fn text(&mut self, pointer: &str, raw: Option<&RawValue>, longest: usize) -> Option<String> {
-        let Some(text) = parse::<String>(self.required(pointer, raw)?) else {
-            return self.refuse(pointer, "must be a text");
-        };
-        if text.chars().all(is_white_space) {
-            return self.refuse(pointer, "must not be empty");
-        }
-        // Bytes first: counting the characters of a megabyte is not needed to refuse it.
-        if text.len() > longest && text.chars().count() > longest {
-            return self.refuse(pointer, format!("must have at most {longest} characters"));
-        }
-        Some(text)
+        self.value(pointer, raw, |json| {
+            let text: String = serde_json::from_str(json).map_err(|_| "must be a text")?;
+            check_text(&text, longest)?;
+            Ok(text)
+        })
     }
 
-    fn quantity(&mut self, pointer: &str, raw: Option<&RawValue>) -> Option<u32> {
-        let raw = self.required(pointer, raw)?;
-        // A number without fraction is an integer however it is written, 1.0 too (JSON Schema, 6.1.1).
-        let whole = parse_decimal(raw.get()).ok().filter(Decimal::is_integer);
-        match whole.and_then(|number| u32::try_from(number).ok()) {
-            Some(quantity) if (1..=limits::QUANTITY).contains(&quantity) => Some(quantity),
-            _ => self
-                .refuse(pointer, format!("must be a whole number from 1 to {}", limits::QUANTITY)),
-        }
-    }
-
-    fn price(&mut self, pointer: &str, raw: Option<&RawValue>) -> Option<Decimal> {
-        let raw = self.required(pointer, raw)?;
-        match parse_decimal(raw.get()) {
-            Err(DecimalError::NotANumber) => self.refuse(pointer, "must be a number"),
-            Err(DecimalError::TooManyDigits) => self.refuse(pointer, "has too many digits"),
-            Ok(price) if price < Decimal::ZERO => self.refuse(pointer, "must not be negative"),
-            Ok(price) if price > limits::PRICE => {
-                self.refuse(pointer, format!("must be at most {}", limits::PRICE))
-            }
-            Ok(price) if price.normalize().scale() > limits::PRICE_SCALE => self.refuse(
-                pointer,
-                format!("must have at most {} decimal places", limits::PRICE_SCALE),
-            ),
-            Ok(mut price) => {
-                // -0 is a number in JSON and 0 to everybody.
-                price.set_sign_positive(true);
-                Some(price)
-            }
+    /// The value of a field that is required.
+    fn value<T>(
+        &mut self,
+        pointer: &str,
+        raw: Option<&RawValue>,
+        read: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Option<T> {
+        match read(self.required(pointer, raw)?.get()) {
+            Ok(value) => Some(value),
+            Err(wrong) => self.refuse(pointer, wrong),
         }
     }
 
@@ -221,6 +289,70 @@ fn is_white_space(char: char) -> bool {
     char.is_whitespace() || char == '\u{feff}'
 }
 
-fn parse<T: DeserializeOwned>(raw: &RawValue) -> Option<T> {
-    serde_json::from_str(raw.get()).ok()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{RngExt, SeedableRng, rngs::SmallRng};
+
+    const ORDER: &str = r#"{"customerId":"c","items":[{"productId":"p","productName":"\u00e9\n",
+        "quantity":1,"price":0.50,"more":[{}]},{"price":1e2,"quantity":2.0,"productName":"n","productId":"q"}]}"#;
+    const PIECES: [&str; 24] = [
+        "{",
+        "}",
+        "[",
+        "]",
+        ":",
+        ",",
+        "\"",
+        "\\",
+        " ",
+        "\t",
+        "null",
+        "true",
+        "0",
+        "-",
+        "-0",
+        "1",
+        ".5",
+        "e3",
+        "99999999999999999999999999999999",
+        "customerId",
+        "items",
+        "price",
+        "\"\"",
+        "상",
+    ];
+
+    /// What the slow way says.
+    fn in_pieces(text: &str) -> Option<Order> {
+        let mut errors = Errors::default();
+        let order = errors.order(serde_json::from_str(text).ok()?);
+        order.filter(|_| errors.0.is_empty())
+    }
+
+    #[test]
+    fn what_is_read_in_one_go_is_what_is_read_in_pieces() {
+        assert_eq!(Order::usual(ORDER), in_pieces(ORDER));
+        assert!(Order::usual(ORDER).is_some());
+        let (mut orders, mut others) = (0, 0);
+        for seed in 0..50_000 {
+            let mut random = SmallRng::seed_from_u64(seed);
+            let mut text = ORDER.to_owned();
+            for _ in 0..random.random_range(1..4) {
+                let mut place = || {
+                    let places: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+                    places[random.random_range(0..places.len())]
+                };
+                let (from, until) = (place(), place());
+                let until = until.clamp(from, (from + 12).min(text.len()));
+                let until = (until..=text.len()).find(|at| text.is_char_boundary(*at));
+                let piece = PIECES[random.random_range(0..PIECES.len())];
+                text.replace_range(from..until.expect("the end is one"), piece);
+            }
+            let usual = Order::usual(&text);
+            assert_eq!(usual, in_pieces(&text), "seed {seed}: {text}");
+            if usual.is_some() { orders += 1 } else { others += 1 }
+        }
+        assert!(orders > 100 && others > 100, "{orders} orders and {others} others");
+    }
 }

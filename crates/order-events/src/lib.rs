@@ -21,4 +21,5 @@ mod time;
 pub use decimal::{DecimalError, parse_decimal};
 pub use event::{AmountOverflow, DeliveryEvent, DeliveryStatus, EventError, OrderEvent, OrderItem};
 pub use group::message_group_id;
+pub use object::Object;
 pub use rust_decimal::Decimal;

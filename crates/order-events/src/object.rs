@@ -8,7 +8,8 @@ use serde::{
 };
 
 /// A `T` that was written as an object.
-pub(crate) struct Object<T>(pub(crate) T);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Object<T>(pub T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
