@@ -9,3 +9,4 @@ mod processes;
 mod promise;
 mod rig;
 mod separate;
+mod traces;
