@@ -68,6 +68,11 @@ impl Lease {
         (now + length > self.deadline).then_some(length)
     }
 
+    /// The longest visibility that SQS still allows, in whole seconds.
+    pub fn longest_from(&self, now: Time) -> Duration {
+        Duration::from_secs(self.cap.saturating_since(now).as_secs())
+    }
+
     /// The server has confirmed an extension by `length` that was requested at `requested_at`.
     pub fn extended(&mut self, requested_at: Time, length: Duration) {
         // Confirmations may arrive out of order; the message's timeout is what was set last, and

@@ -84,7 +84,7 @@ pub(super) const TIMEOUTS: CallTimeouts = CallTimeouts {
 };
 
 /// Idle connections kept: pollers and settling calls of two queues at full load.
-const POOL_MAX_IDLE: usize = 64;
+const POOL_MAX_IDLE: usize = 128;
 
 /// The longest wait of a long poll, in seconds (AWS SQS API reference, `ReceiveMessage`).
 const LONGEST_WAIT: usize = 20;

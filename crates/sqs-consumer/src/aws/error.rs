@@ -59,6 +59,11 @@ fn from_code(code: &str, message: &str, status: u16) -> QueueError {
         | "ExpiredToken"
         | "ExpiredTokenException"
         | "IncompleteSignature"
+        | "InvalidSignatureException"
+        | "InvalidAccessKeyId"
+        | "NotAuthorized"
+        | "RequestExpired"
+        | "RequestTimeTooSkewed"
         | "MissingAuthenticationToken"
         | "OptInRequired"
         | "InvalidSecurity"
@@ -116,6 +121,8 @@ mod tests {
             ),
             ("InvalidParameterValue", "Value 11 for MaxNumberOfMessages", 400, "rejected"),
             ("AWS.SimpleQueueService.OverLimit", "", 403, "throttled"),
+            ("RequestExpired", "", 400, "access_denied"),
+            ("InvalidSignatureException", "Signature expired: ...", 400, "access_denied"),
             ("", "", 503, "unavailable"),
             ("", "", 403, "access_denied"),
             ("", "", 408, "unavailable"),

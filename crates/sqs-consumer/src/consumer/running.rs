@@ -1,6 +1,7 @@
 //! A consumer that runs: what has happened goes to the scheduler, its actions become calls.
 
 use std::{
+    collections::BTreeSet,
     pin::{Pin, pin},
     sync::Arc,
     time::Duration,
@@ -43,8 +44,10 @@ pub(super) struct Running<Q, H> {
     draining: bool,
     drained: Drained,
     next_ticket: u64,
-    /// A message whose copy to the dead-letter queue has failed and that is still held.
-    dead_letters_failing: Option<Ticket>,
+    /// Messages whose copy to the dead-letter queue has failed and that are still held.
+    dead_letters_failing: BTreeSet<Ticket>,
+    /// More receives than this are more than the redrive policy allows.
+    max_receive_count: Option<u32>,
     /// The latest failure that may be everyone's.
     shared_cause: Option<String>,
     activity: Activity,
@@ -74,7 +77,8 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
             draining: false,
             drained: Drained::default(),
             next_ticket: 0,
-            dead_letters_failing: None,
+            dead_letters_failing: BTreeSet::new(),
+            max_receive_count: attributes.max_receive_count,
             shared_cause: None,
             activity: settings.activity,
         }
@@ -184,14 +188,16 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
             Fact::DeadLettered { ticket, result } => {
                 self.scheduler.dead_lettered(now, ticket, Answer::from(&result));
                 // Of one that was given up meanwhile nothing will be heard again.
-                let failed = result.err().filter(|_| self.slots.holds(ticket));
-                self.dead_letters_failing = failed.map(|error| {
-                    let queue = self.queue.name();
-                    error!(queue, %error, "the dead-letter queue cannot be written");
-                    self.health
-                        .send_replace(Health::Failing(format!("dead-letter queue: {error}")));
-                    ticket
-                });
+                match result.err().filter(|_| self.slots.holds(ticket)) {
+                    Some(error) => {
+                        let queue = self.queue.name();
+                        error!(queue, %error, "the dead-letter queue cannot be written");
+                        self.health
+                            .send_replace(Health::Failing(format!("dead-letter queue: {error}")));
+                        self.dead_letters_failing.insert(ticket);
+                    }
+                    None => _ = self.dead_letters_failing.remove(&ticket),
+                }
             }
         }
     }
@@ -213,6 +219,15 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
         let mut arrivals = Vec::with_capacity(messages.len());
         for message in messages {
             self.metrics.receive_count.observe(f64::from(message.receive_count));
+            if self.max_receive_count.is_some_and(|most| message.receive_count > most) {
+                let (message_id, receives) = (&message.message_id, message.receive_count);
+                warn!(
+                    queue = self.queue.name(),
+                    message_id,
+                    receives,
+                    "received more often than the redrive policy allowed at the start: it was changed, or its dead-letter queue is gone"
+                );
+            }
             if let Some(sent_at) = message.sent_at_ms {
                 let waited = wall_clock_ms.saturating_sub(sent_at);
                 self.metrics.queue_wait.observe(waited as f64 / 1000.0);
@@ -312,9 +327,7 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
         let Some(slot) = self.slots.remove(ticket) else {
             return;
         };
-        if self.dead_letters_failing == Some(ticket) {
-            self.dead_letters_failing = None;
-        }
+        self.dead_letters_failing.remove(&ticket);
         let (queue, message_id) = (self.queue.name(), &slot.message.message_id);
         match fate {
             Fate::Deleted | Fate::BackedOff => debug!(queue, message_id, ?fate, "settled"),
@@ -367,7 +380,7 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
             self.fails("messages are received and cannot be deleted or given back");
         }
         let failing =
-            stats.breaker_open || stats.settling_fails || self.dead_letters_failing.is_some();
+            stats.breaker_open || stats.settling_fails || !self.dead_letters_failing.is_empty();
         if self.scheduler.failed_receives() == 0 && !failing {
             self.health.send_if_modified(|health| {
                 let changed = *health != Health::Receiving;

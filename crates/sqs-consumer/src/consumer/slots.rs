@@ -151,6 +151,14 @@ impl Slots {
     }
 }
 
+impl Drop for Slots {
+    /// A consumer that is dropped, rather than stopped, leaves no handler running.
+    fn drop(&mut self) {
+        let handlers = self.by_ticket.values().filter_map(|slot| slot.handler.as_ref());
+        handlers.for_each(AbortHandle::abort);
+    }
+}
+
 /// Milliseconds since the Unix epoch, as SQS's timestamps count.
 pub(super) fn wall_clock_ms() -> u64 {
     SystemTime::now()

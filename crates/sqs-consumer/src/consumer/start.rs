@@ -114,12 +114,17 @@ impl Settings {
             ));
         }
         let visibility = queue.visibility;
-        let extends = self.handler_timeout > visibility.mul_f64(2.0 / 3.0);
-        if extends && visibility / 3 < TIME_TO_EXTEND {
+        let long = self.handler_timeout > visibility.mul_f64(2.0 / 3.0);
+        if (long || queue.fifo) && visibility / 3 < TIME_TO_EXTEND {
+            let (least, timeout) = (TIME_TO_EXTEND * 3, self.handler_timeout);
+            let (what, or) = if queue.fifo {
+                ("messages that wait behind others of their group".to_owned(), "")
+            } else {
+                let or = ", or the handlers' timeout to at most two thirds of it";
+                (format!("handlers that may take {timeout:?}"), or)
+            };
             return Some(format!(
-                "the queue's visibility timeout is {visibility:?}: too short to be extended in time for handlers that may take {:?}. Set VisibilityTimeout to {:?} or more, or the handlers' timeout to at most two thirds of it",
-                self.handler_timeout,
-                TIME_TO_EXTEND * 3
+                "the queue's visibility timeout is {visibility:?}: too short to be extended in time for {what}. Set VisibilityTimeout to {least:?} or more{or}"
             ));
         }
         if queue.max_receive_count.is_none() && !can_bury && !self.without_dead_letter_queue {
@@ -209,7 +214,11 @@ mod tests {
         let text = refused(&Settings::default(), &short);
         assert!(text.contains("visibility timeout is 5s") && text.contains("6s or more"), "{text}");
         let quick = Settings { handler_timeout: Duration::from_secs(3), ..Settings::default() };
-        assert_eq!(quick.refusal(&short, false), None, "no extension is needed");
+        let text = refused(&quick, &short);
+        assert!(text.contains("behind others") && text.ends_with("6s or more"), "{text}");
+        let standard = QueueAttributes { fifo: false, ..short };
+        assert!(refused(&Settings::default(), &standard).contains("at most two thirds"));
+        assert_eq!(quick.refusal(&standard, false), None, "no extension is needed");
     }
 
     #[test]

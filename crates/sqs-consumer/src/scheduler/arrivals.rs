@@ -114,6 +114,8 @@ impl Scheduler {
             self.actions.push(Action::Forget { ticket: arrival.ticket, fate: Fate::Lost });
             return;
         }
+        // The receive counts as an attempt that the failed ones in place may have been already.
+        held.retries = (held.receive_count + held.retries).saturating_sub(arrival.receive_count);
         held.receive_count = arrival.receive_count;
         held.receive_used = false;
         held.lease = lease;

@@ -106,8 +106,9 @@ impl Scheduler {
         let receive_count = held.receive_count;
         let in_lane = matches!(held.place, Place::Lane { .. });
         if attempt.is_last() {
-            let queue_redrives =
-                self.config.max_receive_count.is_some_and(|max| receive_count >= max);
+            // One that has been received more often shows that SQS does not: its policy was changed, or
+            // its dead-letter queue is gone.
+            let queue_redrives = self.config.max_receive_count == Some(receive_count);
             if !in_lane && queue_redrives {
                 // Visible at once: the next receive makes SQS move it.
                 self.give_back(ticket, Duration::ZERO, Fate::BackedOff);

@@ -19,6 +19,7 @@ use super::{
     leases::Timer,
     polling::Polling,
     settling::Settling,
+    trouble::Trouble,
     turns::{Turn, TurnId, Turns},
 };
 use crate::{queue::MAX_BATCH, time::Time};
@@ -300,9 +301,9 @@ impl<H: Hasher> Identity<'_, H> {
             returns,
             extensions,
             unacknowledged,
-            failed_calls,
-            failed_tries,
-            retry_at,
+            delete_trouble,
+            change_trouble,
+            probes,
         } = settling;
         let timing = &self.scheduler.config.timing;
         let longest = timing.acknowledge_linger.max(timing.idle_linger).max(timing.urgent_linger);
@@ -323,8 +324,11 @@ impl<H: Hasher> Identity<'_, H> {
             self.ticket(ticket);
             length.hash(self.state);
         }
-        (unacknowledged, failed_calls, failed_tries).hash(self.state);
-        self.until(*retry_at);
+        (unacknowledged, probes).hash(self.state);
+        for Trouble { failed_calls, failed_tries, retry_at } in [delete_trouble, change_trouble] {
+            (failed_calls, failed_tries).hash(self.state);
+            self.until(*retry_at);
+        }
     }
 
     fn drain(&mut self, drain: &Drain) {

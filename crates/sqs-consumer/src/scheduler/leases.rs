@@ -6,6 +6,7 @@ use super::{
     Action, Answer, Scheduler, Ticket,
     broken::Broken,
     held::{Call, Phase, VisibilityCall},
+    trouble::Kind,
 };
 use crate::time::Time;
 
@@ -64,7 +65,8 @@ impl Scheduler {
         requested_at: Time,
         answers: &[(Ticket, Duration, Answer)],
     ) {
-        let retry_at = self.retry_after(now, answers.iter().map(|&(_, _, answer)| answer));
+        let given = answers.iter().map(|&(_, _, answer)| answer);
+        let retry_at = self.retry_after(now, Kind::VisibilityChanges, given);
         for &(ticket, length, answer) in answers {
             let Some(held) = self.held.get_mut(&ticket) else {
                 continue;

@@ -28,6 +28,7 @@ mod lanes;
 mod leases;
 mod polling;
 mod settling;
+mod trouble;
 mod turns;
 mod types;
 

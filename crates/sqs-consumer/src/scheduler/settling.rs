@@ -6,14 +6,12 @@ use super::{
     Action, Answer, Fate, Scheduler, Ticket,
     broken::Broken,
     held::{Call, Phase, Place, VisibilityCall},
+    trouble::{Kind, Trouble},
 };
 use crate::{queue::MAX_BATCH, time::Time};
 
 /// After so many failed copies to the dead-letter queue a standard message is given back.
 const DEAD_LETTER_TRIES: u32 = 3;
-
-/// So many calls that fail in a row are no accident.
-const MANY_FAILURES: u32 = 5;
 
 /// What waits for the next batch.
 #[derive(Clone, Debug, Default, Hash)]
@@ -28,12 +26,10 @@ pub(super) struct Settling {
     pub(super) extensions: Vec<(Ticket, Duration)>,
     /// Messages done with whose delete is not confirmed.
     pub(super) unacknowledged: usize,
-    /// Calls that failed in a row.
-    pub(super) failed_calls: u32,
-    /// Pauses in a row after which one failed again.
-    pub(super) failed_tries: u32,
-    /// When what has failed is tried again: together.
-    pub(super) retry_at: Time,
+    pub(super) delete_trouble: Trouble,
+    pub(super) change_trouble: Trouble,
+    /// While no delete works, one call at a time finds out whether they do again.
+    pub(super) probes: bool,
 }
 
 /// How long deletes may wait for company now.
@@ -49,9 +45,16 @@ impl Settling {
         self.unacknowledged
     }
 
-    /// Whether calls have failed for so long that what is received now may not be settled in time.
+    /// Whether what is received now may not be settled in time.
     pub(super) fn fails(&self) -> bool {
-        self.failed_calls >= MANY_FAILURES
+        self.delete_trouble.lasts() || self.change_trouble.lasts()
+    }
+
+    pub(super) fn trouble(&mut self, kind: Kind) -> &mut Trouble {
+        match kind {
+            Kind::Deletes => &mut self.delete_trouble,
+            Kind::VisibilityChanges => &mut self.change_trouble,
+        }
     }
 
     fn deletes_due_at(&self, linger: Linger) -> Option<Time> {
@@ -63,10 +66,12 @@ impl Settling {
 
     /// When there is something to send.
     pub(super) fn flush_at(&self, linger: Linger) -> Option<Time> {
-        let deletes = self.deletes_due_at(linger);
+        let Trouble { retry_at, .. } = self.delete_trouble;
+        let deletes = self.deletes_due_at(linger).filter(|_| !self.probes);
+        let deletes =
+            deletes.map(|at| if self.delete_trouble.lasts() { at.max(retry_at) } else { at });
         // Returns wait for nothing else.
-        let returns = (!self.returns.is_empty()).then_some(self.retry_at);
-        let deletes = deletes.map(|at| if self.fails() { at.max(self.retry_at) } else { at });
+        let returns = (!self.returns.is_empty()).then_some(self.change_trouble.retry_at);
         deletes.into_iter().chain(returns).min()
     }
 
@@ -80,7 +85,9 @@ impl Settling {
 impl Scheduler {
     /// Deletes were answered.
     pub fn deleted(&mut self, now: Time, answers: &[(Ticket, Answer)]) {
-        let retry_at = self.retry_after(now, answers.iter().map(|&(_, answer)| answer));
+        self.settling.probes = false;
+        let given = answers.iter().map(|&(_, answer)| answer);
+        let retry_at = self.retry_after(now, Kind::Deletes, given);
         let any_failed = answers.iter().any(|&(_, answer)| answer == Answer::Failed);
         let all_fail = any_failed && self.breaks(Broken::BatchFailsAsOne);
         for &(ticket, answer) in answers {
@@ -94,6 +101,7 @@ impl Scheduler {
             }
             let over = held.lease.is_over(now);
             let dead_lettered = held.dead_lettered;
+            let in_lane = matches!(held.place, Place::Lane { .. });
             if let Place::Lane { lane, .. } = held.place
                 && answer == Answer::Ok
                 && held.may_have_more
@@ -105,16 +113,17 @@ impl Scheduler {
                 Answer::Ok if dead_lettered => self.forget(ticket, Fate::DeadLettered),
                 Answer::Ok => self.forget(ticket, Fate::Deleted),
                 _ if over => self.lost(ticket),
-                // Its copy is in the dead-letter queue: were it not deleted, it would come again, on
-                // FIFO after later ones of its group have taken effect.
-                Answer::Refused if dead_lettered => {
+                // Were it not deleted, it would come again: on FIFO while later ones of its group run,
+                // and otherwise beside its copy in the dead-letter queue.
+                Answer::Refused if dead_lettered || in_lane => {
                     let call = Call::RetryAt(retry_at.max(now + self.config.timing.settle_retry));
                     self.set_phase(ticket, Phase::Acknowledging { call });
                 }
                 // By our own clock nobody else can have it, so an earlier delete, whose answer
-                // was lost, has done it. Counted, but no reason to stop the lane.
+                // was lost, has done it.
                 Answer::LeaseOver if dead_lettered => self.forget(ticket, Fate::DeadLettered),
-                Answer::LeaseOver | Answer::Refused => self.forget(ticket, Fate::Lost),
+                Answer::LeaseOver => self.forget(ticket, Fate::Deleted),
+                Answer::Refused => self.forget(ticket, Fate::Lost),
                 Answer::Failed | Answer::NotMade => {
                     let call = Call::RetryAt(retry_at);
                     self.set_phase(ticket, Phase::Acknowledging { call });
@@ -125,7 +134,8 @@ impl Scheduler {
 
     /// Visibility changes that give messages back were answered.
     pub fn returned(&mut self, now: Time, answers: &[(Ticket, Answer)]) {
-        let retry_at = self.retry_after(now, answers.iter().map(|&(_, answer)| answer));
+        let given = answers.iter().map(|&(_, answer)| answer);
+        let retry_at = self.retry_after(now, Kind::VisibilityChanges, given);
         for &(ticket, answer) in answers {
             let Some(held) = self.held.get_mut(&ticket) else {
                 continue;
@@ -192,31 +202,6 @@ impl Scheduler {
                 }
             }
         }
-    }
-
-    /// When what failed in a call is tried again: later with each call that fails in a row, and
-    /// together with what has failed before.
-    pub(super) fn retry_after(&mut self, now: Time, answers: impl Iterator<Item = Answer>) -> Time {
-        let mut failed = false;
-        for answer in answers {
-            match answer {
-                Answer::Failed => failed = true,
-                Answer::Ok => (self.settling.failed_calls, self.settling.failed_tries) = (0, 0),
-                Answer::LeaseOver | Answer::Refused | Answer::NotMade => {}
-            }
-        }
-        if !failed {
-            return self.settling.retry_at;
-        }
-        self.settling.failed_calls = self.settling.failed_calls.saturating_add(1);
-        if self.settling.retry_at <= now {
-            let timing = &self.config.timing;
-            let (first, max) = (timing.settle_retry, timing.settle_retry_max);
-            self.settling.failed_tries = self.settling.failed_tries.saturating_add(1);
-            let pause = self.jitter.backoff(first, max, self.settling.failed_tries);
-            self.settling.retry_at = now + pause;
-        }
-        self.settling.retry_at
     }
 
     /// The message is done with and to be deleted. After a success its lane goes on at once; after
@@ -304,23 +289,26 @@ impl Scheduler {
     /// Sends what is due, in as few calls as possible.
     pub(super) fn flush(&mut self, now: Time) {
         let linger = self.linger();
-        // What is new fails like what has failed: it is tried together with that.
-        if self.settling.fails() && now < self.settling.retry_at && !self.drain.begun() {
-            self.send_extensions();
-            return;
-        }
-        while self.settling.deletes.len() >= MAX_BATCH
-            || self.settling.deletes_due_at(linger).is_some_and(|at| now >= at)
+        while self.deletes_may_go(now)
+            && (self.settling.deletes.len() >= MAX_BATCH
+                || self.settling.deletes_due_at(linger).is_some_and(|at| now >= at))
         {
             if self.drain.begun() && self.breaks(Broken::DropDeletesOnDrain) {
                 self.drop_deletes();
             }
             self.send_deletes(now);
         }
-        while !self.settling.returns.is_empty() {
+        while !self.settling.returns.is_empty()
+            && (self.drain.begun() || !self.settling.change_trouble.bars(now))
+        {
             self.send_returns(now);
         }
         self.send_extensions();
+    }
+
+    fn deletes_may_go(&self, now: Time) -> bool {
+        let Settling { delete_trouble, probes, .. } = &self.settling;
+        self.drain.begun() || !probes && !delete_trouble.bars(now)
     }
 
     fn send_extensions(&mut self) {
@@ -352,6 +340,8 @@ impl Scheduler {
                 self.lost(ticket);
                 continue;
             }
+            // Near the end of the twelve hours SQS would refuse a longer one.
+            let visibility = visibility.min(held.lease.longest_from(now));
             held.visibility_call = VisibilityCall::Return;
             let call = Call::UnderWay;
             self.set_phase(ticket, Phase::Returning { visibility, fate, call });
@@ -386,6 +376,7 @@ impl Scheduler {
             self.settling.urgent_since = None;
         }
         if !tickets.is_empty() {
+            self.settling.probes = self.settling.delete_trouble.lasts();
             self.actions.push(Action::Delete { tickets });
         }
     }

@@ -135,7 +135,7 @@ async fn a_message_goes_back_once_its_blocking_handler_has_stopped() {
 async fn none_begins_beside_a_handler_of_its_message_or_group_that_blocks_beyond_the_lease() {
     for (queue, comes_back) in [(STANDARD, true), (FIFO, true), (FIFO, false)] {
         let rig = Rig::start().await;
-        rig.set_attribute(queue, QueueAttributeName::VisibilityTimeout, "2").await;
+        rig.set_attribute(queue, QueueAttributeName::VisibilityTimeout, "6").await;
         let rule = FaultRule {
             operation: Some("ChangeMessageVisibilityBatch".to_owned()),
             error_rate: 1.0,

@@ -79,7 +79,7 @@ fn a_delete_that_was_done_already_is_counted_and_the_lane_goes_on() {
     f.answer(Answer::Failed);
     f.pass(SECOND);
     f.answer(Answer::LeaseOver);
-    assert_eq!(f.ended(), [("a/1".to_owned(), Fate::Lost)]);
+    assert_eq!(f.ended(), [("a/1".to_owned(), Fate::Deleted)]);
     assert_eq!(f.started(), ["a/1", "a/2"]);
     assert_eq!(f.cancelled(), [""; 0]);
 }

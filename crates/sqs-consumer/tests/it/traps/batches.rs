@@ -73,17 +73,18 @@ fn each_its_own(name: &str) -> Answer {
 
 const FOUR: [&str; 4] = ["ok/1", "failed/1", "refused/1", "over/1"];
 
-fn four_ended(f: &mut Fixture, fate: Fate) {
+fn four_ended(f: &mut Fixture, fates: &[(&str, Fate)]) {
     let mut ended = f.ended();
     ended.sort_by(|a, b| a.0.cmp(&b.0));
-    let expected = [("ok/1", fate), ("over/1", Fate::Lost), ("refused/1", Fate::Lost)];
-    assert_eq!(ended, expected.map(|(name, fate)| (name.to_owned(), fate)));
-    assert_eq!(f.stats().held, 1, "only the one that may work later is still held");
+    let expected: Vec<_> = fates.iter().map(|(name, fate)| ((*name).to_owned(), *fate)).collect();
+    assert_eq!(ended, expected);
+    assert_eq!(f.stats().held, 4 - fates.len(), "only what may work later is still held");
 }
 
 #[test]
 fn trap_15_a_delete_batch_fails_in_part_and_each_entry_has_its_own_fate() {
     for config in [standard(), fifo()] {
+        let is_fifo = config.fifo;
         let mut f = Fixture::new(config);
         f.receive(&FOUR);
         for name in FOUR {
@@ -91,11 +92,20 @@ fn trap_15_a_delete_batch_fails_in_part_and_each_entry_has_its_own_fate() {
         }
         f.pass(SECOND);
         assert!(matches!(f.answer_each(each_its_own), Call::Delete(names) if names.len() == 4));
-        four_ended(&mut f, Fate::Deleted);
+        // One whose lease is over, and was not by our clock, was deleted before without an answer.
+        let fates = [("ok/1", Fate::Deleted), ("over/1", Fate::Deleted), ("refused/1", Fate::Lost)];
+        // The group of one that is refused could come again beside itself.
+        four_ended(&mut f, if is_fifo { &fates[..2] } else { &fates });
         f.pass(10 * SECOND);
-        let again = Call::Delete(vec!["failed/1".to_owned()]);
-        assert_eq!(f.answer(Answer::Ok), again, "sender faults are not repeated");
-        assert_eq!(f.calls(), []);
+        let again = if is_fifo { vec!["failed/1", "refused/1"] } else { vec!["failed/1"] };
+        let mut names = Vec::new();
+        while let Some(Call::Delete(deleted)) = f.call() {
+            names.extend(deleted);
+            f.answer(Answer::Ok);
+        }
+        names.sort();
+        assert_eq!(names, again);
+        assert_eq!((f.calls(), f.stats().held), (vec![], 0));
     }
 }
 
@@ -114,7 +124,8 @@ fn trap_15b_a_batch_of_backoffs_fails_in_part_and_each_entry_has_its_own_fate() 
         returned.extend(entries.into_iter().map(|(name, _)| name));
     }
     assert_eq!(returned.len(), 4);
-    four_ended(&mut f, Fate::BackedOff);
+    let lost = |name| (name, Fate::Lost);
+    four_ended(&mut f, &[("ok/1", Fate::BackedOff), lost("over/1"), lost("refused/1")]);
     f.pass(10 * SECOND);
     assert!(matches!(f.answer(Answer::Ok), Call::Return(entries) if entries[0].0 == "failed/1"));
     assert_eq!((f.calls(), f.stats().held), (vec![], 0));
