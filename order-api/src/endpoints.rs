@@ -14,7 +14,7 @@ use axum::{
     Router,
     routing::{MethodRouter, get, post},
 };
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use utoipa::openapi::{HttpMethod, path::OperationBuilder};
 
 /// What the routes need.
@@ -29,7 +29,8 @@ pub(crate) struct Api {
     /// Where the state of orders is.
     pub(crate) deliveries: Deliveries,
     /// The document and the pages.
-    pub(crate) site: Site,
+    /// Made when it is first asked for: most instances never are.
+    pub(crate) site: LazyLock<Site>,
 }
 
 /// A route.

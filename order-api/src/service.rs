@@ -14,7 +14,7 @@ use crate::{
 use prometheus::Registry;
 use service_kit::{AdminServer, Readiness, ServeLimits, Shutdown, bind, build_info};
 use sqs_consumer::aws::{AwsQueue, CallMetrics, Connection, Options};
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::LazyLock, time::Duration};
 use tokio::net::TcpListener;
 
 /// What a request may take beside its publishing when the service stops: reading and answering.
@@ -123,7 +123,7 @@ impl Service {
             metrics: self.metrics,
             room: self.room,
             deliveries: self.deliveries,
-            site: Site::new(),
+            site: LazyLock::new(Site::new),
         };
         let mut router = service_kit::routes(endpoints::router(api), &self.registry);
         if self.compression {

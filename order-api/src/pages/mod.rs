@@ -1,5 +1,5 @@
-//! Pages for people, and the document for machines. All of them are made once, when the API starts,
-//! and need nothing but this server: no scripts, no fonts, no other host.
+//! Pages for people, and the document for machines. All of them are made once, when one is first asked
+//! for, and need nothing but this server: no scripts, no fonts, no other host.
 
 mod docs;
 mod html;
