@@ -63,7 +63,8 @@ async fn take(api: &Api, request: Request) -> Result<(QueueType, Uuid, String), 
     drop(body);
     let Asked { queue, key } = asked;
     let Some(key) = key else {
-        let event = event(order, Uuid::new_v4(), now())?;
+        let at = now();
+        let event = event(order, new_order_id(at), at)?;
         let json = written(&event)?;
         publish(api, queue, &event, &json, reserved).await?;
         return Ok((queue, event.order_id, json));
@@ -74,6 +75,14 @@ async fn take(api: &Api, request: Request) -> Result<(QueueType, Uuid, String), 
         api.keys.confirmed(&keyed);
     }
     Ok((queue, keyed.event.order_id, keyed.json))
+}
+
+/// Ids that begin with the time: what is written together lies together in the store, which costs
+/// it a fraction of the pages that random ids do.
+fn new_order_id(at: Timestamp) -> Uuid {
+    let since_1970 = at.duration_since(Timestamp::UNIX_EPOCH).unsigned_abs();
+    let (seconds, nanoseconds) = (since_1970.as_secs(), since_1970.subsec_nanos());
+    Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanoseconds))
 }
 
 /// Returns when SQS has confirmed the order.
@@ -184,5 +193,19 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, FieldError> {
             let detail = format!("must be 1 to {} printable ASCII characters", limits::KEY_LENGTH);
             Err(FieldError::new(NAME, detail))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn later_orders_have_greater_ids_each_its_own() {
+        let at = |milliseconds| new_order_id(Timestamp::from_millisecond(milliseconds).unwrap());
+        let now = 1_790_000_000_000;
+        assert!(at(now) < at(now + 1));
+        assert!(at(now + 999) < at(now + 1_000));
+        assert_ne!(at(now), at(now));
     }
 }

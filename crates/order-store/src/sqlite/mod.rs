@@ -51,8 +51,15 @@ struct Tuning {
     open_pause: Duration,
     /// Connections that read.
     readers: u32,
-    /// Page cache of each connection in KiB; the default of 2,000 is most of an idle worker's memory.
+    /// Page cache of each connection that reads, in KiB; the default of 2,000 is most of an idle
+    /// worker's memory.
     cache_kib: u32,
+    /// That of the connection that writes: what does not fit is written out before its commit. It is
+    /// filled by work only.
+    writer_cache_kib: u32,
+    /// Pages in the write-ahead log at which they go to the file; the default of 1,000 is full every
+    /// few commits of many records.
+    checkpoint_pages: u32,
     /// Size in bytes to which the write-ahead log is cut back after a checkpoint.
     log_bytes: u32,
 }
@@ -63,6 +70,8 @@ const TUNING: Tuning = Tuning {
     open_pause: Duration::from_millis(25),
     readers: 2,
     cache_kib: 512,
+    writer_cache_kib: 4_096,
+    checkpoint_pages: 4_000,
     log_bytes: 16 << 20,
 };
 
@@ -123,7 +132,11 @@ fn options(path: &Path) -> SqliteConnectOptions {
 }
 
 async fn open_once(path: &Path) -> Result<Writer, sqlx::Error> {
-    let mut connection = options(path).connect().await?;
+    let mut connection = options(path)
+        .pragma("cache_size", format!("-{}", TUNING.writer_cache_kib))
+        .pragma("wal_autocheckpoint", TUNING.checkpoint_pages.to_string())
+        .connect()
+        .await?;
     match standing(&mut connection).await {
         Standing::Current => return Ok(Writer(connection)),
         Standing::Newer { database, program } => {

@@ -160,7 +160,8 @@ async fn a_backoff_near_the_end_of_the_twelve_hours_is_no_longer_than_sqs_allows
         retry_backoff_max: pause,
         ..steady()
     };
-    let worker = queue.work_with(settings, |_, _| FailsAfter(LONGEST_WORK - 100 * SECOND));
+    let worker =
+        queue.work_with(settings, |_, _| FailsAfter(LONGEST_WORK.saturating_sub(100 * SECOND)));
     sleep(LONGEST_WORK).await;
     queue.until_empty().await;
     assert_eq!(worker.counter("test_leases_lost_total", ""), 0);
