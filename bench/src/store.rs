@@ -124,7 +124,7 @@ async fn deliveries_per_second(store: &Store, way: Way, time: Duration) -> anyho
 
 /// An order that is delivered at its first attempt.
 fn delivered(customer: usize) -> Record {
-    // As the API makes them.
+    // Beginning with the time, like the API's.
     let (order_id, now) = (Uuid::now_v7(), Timestamp::now());
     let customer_id = format!("customer-{customer:03}");
     Record {

@@ -77,8 +77,8 @@ async fn take(api: &Api, request: Request) -> Result<(QueueType, Uuid, String), 
     Ok((queue, keyed.event.order_id, keyed.json))
 }
 
-/// Ids that begin with the time: what is written together lies together in the store, which costs
-/// it a fraction of the pages that random ids do.
+/// Ids that begin with the time: what is written together lies together in the store's indexes,
+/// where each random id would touch a page of its own.
 fn new_order_id(at: Timestamp) -> Uuid {
     let since_1970 = at.duration_since(Timestamp::UNIX_EPOCH).unsigned_abs();
     let (seconds, nanoseconds) = (since_1970.as_secs(), since_1970.subsec_nanos());

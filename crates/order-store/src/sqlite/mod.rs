@@ -57,8 +57,8 @@ struct Tuning {
     /// That of the connection that writes: what does not fit is written out before its commit. It is
     /// filled by work only.
     writer_cache_kib: u32,
-    /// Pages in the write-ahead log at which they go to the file; the default of 1,000 is full every
-    /// few commits of many records.
+    /// Pages in the write-ahead log at which they go to the file: as many as `log_bytes` has room for,
+    /// so that a page that is written often goes there seldom.
     checkpoint_pages: u32,
     /// Size in bytes to which the write-ahead log is cut back after a checkpoint.
     log_bytes: u32,
