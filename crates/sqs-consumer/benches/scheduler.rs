@@ -56,6 +56,7 @@ impl Bench {
                     message_id: number.to_string().into(),
                     group: Some(group),
                     receive_count: 1,
+                    bytes: 500,
                 }
             })
             .collect();

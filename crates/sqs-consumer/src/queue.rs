@@ -29,6 +29,14 @@ pub struct Message {
     pub sent_at_ms: Option<u64>,
 }
 
+impl Message {
+    /// Bytes of body and attributes, as SQS counts them for its limit of 1 MiB: names, types, values.
+    pub fn bytes(&self) -> usize {
+        let attributes = self.attributes.iter().map(|(name, value)| name.len() + value.bytes());
+        self.body.len() + attributes.sum::<usize>()
+    }
+}
+
 /// A receipt handle; cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ReceiptHandle(pub Arc<str>);
@@ -56,6 +64,15 @@ pub enum AttributeValue {
         /// The value.
         value: Vec<u8>,
     },
+}
+
+impl AttributeValue {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Text { data_type, value } => data_type.len() + value.len(),
+            Self::Binary { data_type, value } => data_type.len() + value.len(),
+        }
+    }
 }
 
 impl AttributeValue {

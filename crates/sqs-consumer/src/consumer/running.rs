@@ -239,6 +239,7 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
                 message_id: message.message_id.as_str().into(),
                 group: message.group_id.as_deref().map(Into::into),
                 receive_count: message.receive_count,
+                bytes: message.bytes(),
             });
             self.slots.insert(ticket, message);
         }

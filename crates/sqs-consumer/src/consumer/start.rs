@@ -66,8 +66,14 @@ impl Settings {
             )
         } else if let Some((name, first, max)) = self.shrinking_pause() {
             format!("timing.{name} ({first:?}) is longer than timing.{name}_max ({max:?})")
-        } else if self.timing.max_polls == 0 || self.timing.max_unacknowledged == 0 {
-            "timing.max_polls and timing.max_unacknowledged must be at least 1, or nothing is received"
+        } else if [
+            self.timing.max_polls,
+            self.timing.max_unacknowledged,
+            self.timing.max_held_bytes,
+        ]
+        .contains(&0)
+        {
+            "timing.max_polls, max_unacknowledged and max_held_bytes must be at least 1, or nothing is received"
                 .to_owned()
         } else if self.timing.shortest_wait < Duration::from_secs(1) {
             format!(

@@ -36,6 +36,7 @@ impl Scheduler {
         let last = arrivals.last().filter(|_| may_be_cut).and_then(|last| last.group.clone());
         let of_last = arrivals.iter().filter(|arrival| arrival.group == last).count();
         let cut = last.filter(|_| 2 * of_last >= arrivals.len());
+        self.polling.learn_sizes(arrivals.iter().map(|arrival| arrival.bytes));
         for arrival in arrivals {
             let held = self.by_message.get(&arrival.message_id).copied();
             match held.filter(|_| !self.breaks(Broken::RunsDuplicates)) {
@@ -54,7 +55,7 @@ impl Scheduler {
     }
 
     fn hold(&mut self, arrival: Arrival, lease: Lease, unconfirmed: bool, may_have_more: bool) {
-        let Arrival { ticket, message_id, group, receive_count } = arrival;
+        let Arrival { ticket, message_id, group, receive_count, bytes } = arrival;
         let place = if self.config.fifo {
             self.lanes.join(group.as_ref(), ticket)
         } else {
@@ -65,8 +66,10 @@ impl Scheduler {
             Place::Turn(self.turns.join(group.as_ref(), limit))
         };
         self.by_message.insert(message_id.clone(), ticket);
+        self.held_bytes += bytes;
         let held = Held {
             message_id,
+            bytes,
             place,
             receive_count,
             retries: 0,

@@ -70,6 +70,10 @@ pub struct Timing {
     pub max_polls: usize,
     /// Finished messages whose delete is not confirmed, at most, before receiving pauses.
     pub max_unacknowledged: usize,
+    /// Bytes of bodies and attributes held at once, at most, as far as sizes can be foreseen: receives
+    /// ask for no more than would fit were all as large as the largest of late. A message that is
+    /// larger than this is received alone.
+    pub max_held_bytes: usize,
 }
 
 impl Default for Timing {
@@ -91,6 +95,7 @@ impl Default for Timing {
             drain_flush: Duration::from_secs(5),
             max_polls: 32,
             max_unacknowledged: 1_000,
+            max_held_bytes: 64 << 20,
         }
     }
 }

@@ -9,6 +9,8 @@ use crate::{handler::Attempt, lease::Lease, time::Time};
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Held {
     pub(super) message_id: Arc<str>,
+    /// What it counts towards [`super::Timing::max_held_bytes`].
+    pub(super) bytes: usize,
     pub(super) place: Place,
     pub(super) receive_count: u32,
     /// Failed attempts in place since the receive; they count towards the attempt's number.

@@ -46,6 +46,7 @@ impl Scheduler {
             lanes,
             turns,
             running,
+            held_bytes: _,
             polling,
             breaker,
             settling,
@@ -113,6 +114,7 @@ impl<H: Hasher> Identity<'_, H> {
     fn held(&mut self, held: &Held) {
         let Held {
             message_id,
+            bytes,
             place: _,
             receive_count,
             retries,
@@ -130,7 +132,7 @@ impl<H: Hasher> Identity<'_, H> {
             lease_timer,
             wakeup: _,
         } = held;
-        (message_id, receive_count, retries, uncounted, receive_used).hash(self.state);
+        (message_id, bytes, receive_count, retries, uncounted, receive_used).hash(self.state);
         // Compared with the last success only, which may come now at the earliest.
         let last_success = self.scheduler.breaker.last_success;
         suspect_since
@@ -252,8 +254,10 @@ impl<H: Hasher> Identity<'_, H> {
             last_received,
             gather_until,
             gathered,
+            message_bytes,
             next_id: _,
         } = polling;
+        message_bytes.max(&1).hash(self.state);
         let config = &self.scheduler.config;
         let timing = &config.timing;
         outstanding.len().hash(self.state);

@@ -69,6 +69,8 @@ pub struct Scheduler {
     /// Standard queue: what waits, group by group in turn.
     turns: Turns,
     running: usize,
+    /// Bytes of all that is held.
+    held_bytes: usize,
     polling: Polling,
     breaker: Breaker,
     settling: Settling,
@@ -94,6 +96,7 @@ impl Scheduler {
             lanes: Lanes::default(),
             turns: Turns::default(),
             running: 0,
+            held_bytes: 0,
             polling: Polling::new(now),
             breaker: Breaker::new(config.timing),
             settling: Settling::default(),
@@ -288,6 +291,7 @@ impl Scheduler {
             return;
         };
         self.by_message.remove(&held.message_id);
+        self.held_bytes -= held.bytes;
         if held.phase.is_running() && !self.breaks(Broken::NoCancelOnLoss) {
             self.actions.push(Action::Cancel { ticket });
         }

@@ -43,6 +43,9 @@ pub(super) struct Polling {
     pub(super) gather_until: Option<Time>,
     /// For how many messages to gather the latest receive was put off; 0: it was not.
     pub(super) gathered: usize,
+    /// The largest message of late, in bytes: what each of an outstanding receive is expected to have.
+    /// Rises at once and falls slowly.
+    pub(super) message_bytes: usize,
     pub(super) next_id: u64,
 }
 
@@ -60,6 +63,7 @@ impl Polling {
             last_received: now,
             gather_until: None,
             gathered: 0,
+            message_bytes: 0,
             next_id: 0,
         }
     }
@@ -140,6 +144,13 @@ impl Polling {
             self.desired.saturating_sub(1).clamp(1, self.needed())
         };
         count >= asked
+    }
+
+    /// Messages of these sizes have come.
+    pub(super) fn learn_sizes(&mut self, sizes: impl Iterator<Item = usize>) {
+        for bytes in sizes {
+            self.message_bytes = bytes.max(self.message_bytes - self.message_bytes / 64);
+        }
     }
 
     fn learn(&mut self, now: Time, requested_at: Time, count: usize, full: bool, timing: &Timing) {
@@ -256,6 +267,7 @@ impl Scheduler {
         {
             let waiting = self.startable();
             let room = capacity.saturating_sub(self.running + waiting + self.polling.reserved());
+            let room = if bounded { room.min(self.room_in_bytes()) } else { room };
             let starved = waiting == 0 && self.polling.is_idle();
             // A small receive costs as much as a full one: wait until there is room for ten, but
             // not while handlers are idle. What is held and cannot start, behind a limit or a
@@ -280,6 +292,15 @@ impl Scheduler {
         }
     }
 
+    /// Messages for which there is memory, if they are as large as those of late. Of whatever size,
+    /// there is for one where nothing is held.
+    fn room_in_bytes(&self) -> usize {
+        let (largest, reserved) = (self.polling.message_bytes.max(1), self.polling.reserved());
+        let free = self.config.timing.max_held_bytes.saturating_sub(self.held_bytes);
+        let room = (free / largest).saturating_sub(reserved);
+        if self.held.is_empty() && reserved == 0 { room.max(1) } else { room }
+    }
+
     /// Messages (on FIFO: lanes) that wait for nothing but a handler.
     pub(super) fn startable(&self) -> usize {
         if self.config.fifo { self.lanes.startable() } else { self.turns.startable() }
@@ -288,7 +309,9 @@ impl Scheduler {
     /// Receives go on slowly once as much is held as should be, or waits for its own group.
     pub(super) fn slow_down_if_full(&mut self, now: Time) {
         let most_blocked = self.config.concurrency + 2 * MAX_BATCH;
-        if self.held.len() >= self.most_held() || self.turns.blocked() >= most_blocked {
+        let full = self.held.len() >= self.most_held()
+            || self.held_bytes >= self.config.timing.max_held_bytes;
+        if full || self.turns.blocked() >= most_blocked {
             self.polling.not_before(now + self.config.timing.shortest_wait);
         }
     }

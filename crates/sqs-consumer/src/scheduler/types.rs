@@ -26,6 +26,8 @@ pub struct Arrival {
     pub group: Option<Arc<str>>,
     /// `ApproximateReceiveCount`.
     pub receive_count: u32,
+    /// Bytes that it takes while it is held: [`crate::queue::Message::bytes`].
+    pub bytes: usize,
 }
 
 /// How an attempt ended.

@@ -111,7 +111,9 @@ impl Fixture {
                 self.next_ticket += 1;
                 self.names.insert(ticket, name.to_owned());
                 let group = name.split_once('/').map(|(group, _)| group.into());
-                Arrival { ticket, message_id: name.into(), group, receive_count }
+                // Each of the size that its name gives it, or of one byte.
+                let bytes = name.split_once(':').map_or(1, |(_, bytes)| bytes.parse().unwrap());
+                Arrival { ticket, message_id: name.into(), group, receive_count, bytes }
             })
             .collect();
         self.scheduler.received(self.now, poll, requested_at, arrivals);

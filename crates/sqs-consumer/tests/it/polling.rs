@@ -121,6 +121,34 @@ fn messages_of_one_group_are_received_as_fast_as_those_without() {
     assert_eq!(received("group/"), received(""));
 }
 
+/// Ten of the largest messages are 10 MiB: a number of messages is no bound on memory.
+#[test]
+fn receiving_pauses_while_what_is_held_has_so_many_bytes() {
+    let mut config = Config { concurrency: 100, ..standard() };
+    config.timing.max_held_bytes = 1_000;
+    let mut f = Fixture::new(config);
+    f.receive(&["a:400"]);
+    f.pass(SECOND);
+    assert_eq!(f.polls()[0].max_messages, 1, "so large a one fits once more");
+    f.receive(&["b:400"]);
+    f.pass(SECOND);
+    assert!(f.polls().is_empty(), "800 bytes are held, and another 400 may come");
+    f.done("a:400");
+    f.pass(SECOND);
+    f.answer_all(Answer::Ok);
+    f.pass(SECOND);
+    assert_eq!(f.polls().len(), 1);
+    f.receive(&["c:5000"]);
+    f.pass(SECOND);
+    assert!(f.polls().is_empty(), "too much is held, and handlers are idle");
+    f.done("b:400");
+    f.done("c:5000");
+    f.pass(SECOND);
+    f.answer_all(Answer::Ok);
+    f.pass(SECOND);
+    assert_eq!(f.polls().len(), 1, "with nothing held one is received however large");
+}
+
 #[test]
 fn what_is_held_is_bounded_even_while_handlers_are_idle() {
     let mut config = Config { concurrency: 10, retry_backoff: 600 * SECOND, ..fifo() };

@@ -118,6 +118,7 @@ impl Scene {
                 drain_flush: DRAIN_FLUSH,
                 max_polls: 1,
                 max_unacknowledged: 1_000,
+                max_held_bytes: 1_000,
             },
         }
     }

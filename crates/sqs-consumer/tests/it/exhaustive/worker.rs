@@ -135,6 +135,7 @@ impl Worker {
             message_id: receipt.mail.to_string().into(),
             group: Some(receipt.mail.group_name().into()),
             receive_count: receipt.receive,
+            bytes: 1,
         }
     }
 

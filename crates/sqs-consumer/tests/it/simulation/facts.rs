@@ -110,12 +110,14 @@ impl Simulation<'_> {
             let what = (instance.message, instance.group, instance.sequence);
             let message_id = instance.id.to_string().into();
             let slot = Slot::new(&got, what, requested_at, deadline, now);
+            let bytes = slot.bytes();
             let ticket = self.workers[index].takes(now, slot);
             arrivals.push(Arrival {
                 ticket,
                 message_id,
                 group: what.1.map(|group| group.to_string().into()),
                 receive_count: got.receive_count,
+                bytes,
             });
         }
         let (now, requested_at) = (time(now), time(requested_at));

@@ -117,6 +117,11 @@ pub(super) struct Slot {
 }
 
 impl Slot {
+    /// Each message has a size.
+    pub(super) fn bytes(&self) -> usize {
+        1 + self.message % 100
+    }
+
     pub(super) fn is_done(&self) -> bool {
         self.verdict == Some(Ended::Done)
     }

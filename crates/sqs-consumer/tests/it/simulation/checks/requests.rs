@@ -73,6 +73,11 @@ impl Simulation<'_> {
             let what = format!("receives although {held} messages are held or asked for");
             return worker.violates(now, Check::Limits, None, &what);
         }
+        let bytes: usize = worker.slots.values().map(Slot::bytes).sum();
+        if held > 0 && bytes >= config.timing.max_held_bytes {
+            let what = format!("receives although messages of {bytes} bytes are held");
+            return worker.violates(now, Check::Limits, None, &what);
+        }
         Ok(())
     }
 

@@ -80,6 +80,7 @@ fn config(
     };
     // Few enough to be reached now and then.
     let max_unacknowledged = pick(random, &[(4, 1_000..1_001), (1, 2..100)]) as usize;
+    let max_held_bytes = pick(random, &[(4, 1_000_000..1_000_001), (1, 1..300)]) as usize;
     Config {
         fifo,
         visibility: Duration::from_secs(visibility),
@@ -98,7 +99,7 @@ fn config(
         drain_timeout: Duration::from_secs(random.random_range(1..26)),
         // Each worker has one of its own.
         seed: 0,
-        timing: Timing { max_unacknowledged, ..Timing::default() },
+        timing: Timing { max_unacknowledged, max_held_bytes, ..Timing::default() },
     }
 }
 
