@@ -47,14 +47,21 @@ impl Scheduler {
                 Some(held) => self.adopt(now, held, &arrival, lease, late),
                 None => {
                     let may_have_more = cut.is_some() && arrival.group == cut;
-                    self.hold(arrival, lease, late, may_have_more);
+                    self.hold(now, arrival, lease, late, may_have_more);
                 }
             }
         }
         self.slow_down_if_full(now);
     }
 
-    fn hold(&mut self, arrival: Arrival, lease: Lease, unconfirmed: bool, may_have_more: bool) {
+    fn hold(
+        &mut self,
+        now: Time,
+        arrival: Arrival,
+        lease: Lease,
+        unconfirmed: bool,
+        may_have_more: bool,
+    ) {
         let Arrival { ticket, message_id, group, receive_count, bytes } = arrival;
         let place = if self.config.fifo {
             self.lanes.join(group.as_ref(), ticket)
@@ -88,7 +95,12 @@ impl Scheduler {
             wakeup: None,
         };
         self.held.insert(ticket, held);
-        self.arm(ticket, Timer::Renewal(lease.renew_at()));
+        // While visibility changes fail, only a call can tell when they work again; short handlers would
+        // never need one.
+        let trouble = &self.settling.change_trouble;
+        let probes = trouble.lasts() && !trouble.bars(now) && lease.extension(now).is_some();
+        let renew_at = if probes { now } else { lease.renew_at() };
+        self.arm(ticket, Timer::Renewal(renew_at));
         self.phase_moved(ticket, place, None, Some(Phase::Waiting));
         self.may_go_back(ticket);
     }
@@ -107,9 +119,17 @@ impl Scheduler {
         let (phase, place) = (held.phase, held.place);
         // A handle of a FIFO queue has no effect any more once there is a newer one: whatever is under
         // way, a message that was to leave its lane is here again, and those behind it wait for it.
-        let stays = matches!(place, Place::Lane { lane, seat } if self.lanes.is_leaving(lane, seat))
-            && !self.drain.begun()
-            && matches!(phase, Phase::Waiting | Phase::Backoff { .. } | Phase::Returning { .. });
+        // And one of a standard queue that was to be visible at once is: given back again, it would come
+        // again, each time for one of its receives.
+        let stays = !self.drain.begun()
+            && match (place, phase) {
+                (
+                    Place::Lane { lane, seat },
+                    Phase::Waiting | Phase::Backoff { .. } | Phase::Returning { .. },
+                ) => self.lanes.is_leaving(lane, seat),
+                (Place::Turn(_), Phase::Returning { visibility, .. }) => visibility.is_zero(),
+                _ => false,
+            };
         let is_older = arrival.receive_count < held.receive_count;
         if is_older || unconfirmed && !held.unconfirmed && !stays {
             // An answer that was overtaken by that of a later receive, or one whose own lease may be

@@ -342,12 +342,10 @@ impl Scheduler {
 
     /// One that leaves was received again, so the queue has given it to this worker anew.
     pub(super) fn stay(&mut self, now: Time, ticket: Ticket) {
-        let Place::Lane { lane, seat } = self.held[&ticket].place else {
-            return;
-        };
-        let seat = self.lanes.stays(lane, seat, ticket);
         let held = self.held.get_mut(&ticket).expect("held");
-        held.place = Place::Lane { lane, seat };
+        if let Place::Lane { lane, seat } = &mut held.place {
+            *seat = self.lanes.stays(*lane, *seat, ticket);
+        }
         let phase = match held.phase {
             Phase::Returning { visibility, .. } => {
                 // As if it had been given back and then received; but perhaps it never was.

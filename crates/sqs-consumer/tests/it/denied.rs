@@ -7,7 +7,7 @@ use sqs_consumer::{
     Attempt, DeadLetter, Handler, LONGEST_WORK, Message, QueueError, Settings, Verdict,
     scheduler::{Answer, Ended},
 };
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::{
     fixture::{AT_ONCE, Call, Fixture, SECOND, fifo, standard},
@@ -79,6 +79,29 @@ async fn while_no_visibility_change_works_the_worker_is_not_ready_though_deletes
         sleep(60 * SECOND).await;
         let failing = failing(&worker, 3_000).await;
         assert!(failing > 2_700, "{shape:?}: not ready for {failing} of 3000 tenths");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn once_visibility_changes_work_again_so_does_a_worker_whose_handlers_need_none() {
+    for shape in SHAPES {
+        let queue = Modelled::new(shape);
+        deny(&queue, Operation::ChangeVisibility);
+        queue.send((0..20).map(|group| format!("{group}/long")));
+        let settings = Settings { handler_timeout: 60 * SECOND, ..steady() };
+        let worker = queue.work(settings, |body, attempt| {
+            let long = body.ends_with("long") && attempt.number == 1;
+            Doing::Succeed(if long { 50 * SECOND } else { AT_ONCE })
+        });
+        sleep(120 * SECOND).await;
+        assert!(worker.is_failing(), "{shape:?}: nothing could be extended");
+        queue.until_empty().await;
+        queue.faults(|_| Fault::slow_answer(SECOND / 200));
+        // As slowly as it receives while calls fail, these would take an hour.
+        queue.send((0..200).map(|group| format!("{group}/short")));
+        let sent = Instant::now();
+        queue.until_empty().await;
+        assert!(sent.elapsed() < 120 * SECOND, "{shape:?}: {:?}", sent.elapsed());
     }
 }
 

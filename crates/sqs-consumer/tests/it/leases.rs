@@ -126,3 +126,32 @@ fn a_standard_queues_yes_to_a_return_proves_nothing_once_the_lease_is_over() {
     f.answer(Answer::Ok);
     assert_eq!(f.ended(), [("m".to_owned(), Fate::Lost)]);
 }
+
+#[test]
+fn a_standard_message_received_again_while_it_goes_back_is_attempted_and_not_sent_round() {
+    let mut f = Fixture::new(standard());
+    f.receive(&["m"]);
+    f.started();
+    let mut cancelled = Vec::new();
+    for _ in 0..40 {
+        f.pass(SECOND);
+        if matches!(f.call(), Some(Call::Extend(_))) {
+            f.answer(Answer::Refused);
+        }
+        cancelled.extend(f.cancelled());
+        if matches!(f.call(), Some(Call::Return(_))) {
+            break;
+        }
+    }
+    assert_eq!(cancelled, ["m"], "its lease cannot be kept, so it is stopped and goes back");
+    // Visible again at once, it comes to an own receive before the return's answer does.
+    f.receive_again(&["m"], 2);
+    f.answer(Answer::Ok);
+    assert_eq!(f.started_attempts(), [("m".to_owned(), 2)]);
+    assert!(!f.calls().iter().any(|call| matches!(call, Call::Return(_))), "it stays");
+    assert_eq!(f.ended(), []);
+    f.done("m");
+    f.pass(SECOND);
+    f.answer_all(Answer::Ok);
+    assert_eq!(f.ended(), [("m".to_owned(), Fate::Deleted)]);
+}

@@ -64,20 +64,25 @@ impl Asked {
 
     /// What the caller learns when no answer comes.
     pub(super) fn failure(&self) -> Told {
+        self.answered(Answer::Failed)
+    }
+
+    /// What it learns when the same becomes of all entries, and nothing is done.
+    pub(super) fn answered(&self, answer: Answer) -> Told {
         match self {
             Self::Receive(poll) => Told::ReceiveFailed(*poll),
             Self::Extend { entries, requested_at } => {
-                let failed = |&(t, receipt, length): &_| (t, receipt, length, Answer::Failed);
-                let answers = entries.iter().map(failed).collect();
-                Told::Extended { answers, requested_at: *requested_at }
+                let answers =
+                    entries.iter().map(|&(t, receipt, length)| (t, receipt, length, answer));
+                Told::Extended { answers: answers.collect(), requested_at: *requested_at }
             }
             Self::Return(entries) => {
-                Told::Returned(entries.iter().map(|&(t, r, _)| (t, r, Answer::Failed)).collect())
+                Told::Returned(entries.iter().map(|&(t, r, _)| (t, r, answer)).collect())
             }
             Self::Delete(entries) => {
-                Told::Deleted(entries.iter().map(|&(t, r)| (t, r, Answer::Failed)).collect())
+                Told::Deleted(entries.iter().map(|&(t, r)| (t, r, answer)).collect())
             }
-            Self::DeadLetter(ticket, mail) => Told::DeadLettered(*ticket, *mail, Answer::Failed),
+            Self::DeadLetter(ticket, mail) => Told::DeadLettered(*ticket, *mail, answer),
         }
     }
 }

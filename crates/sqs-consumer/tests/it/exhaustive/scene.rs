@@ -57,6 +57,10 @@ pub(super) struct Troubles {
     pub(super) outages: u8,
     /// Time passes, until the next deadline, while a call is on its way.
     pub(super) delays: u8,
+    /// The queue refuses all entries of a call for good.
+    pub(super) rejections: u8,
+    /// Handlers that were told to stop have not when their messages should go back.
+    pub(super) stubborn: u8,
 }
 
 pub(super) const NONE: Troubles = Troubles {
@@ -69,6 +73,8 @@ pub(super) const NONE: Troubles = Troubles {
     shared: 0,
     outages: 0,
     delays: 0,
+    rejections: 0,
+    stubborn: 0,
 };
 
 impl Scene {

@@ -169,6 +169,8 @@ fn describe(path: &[(State, Option<Step>)]) -> String {
             Step::IsLost(at) => format!("LOST: {}", call(at)),
             Step::GivesUp(at) => format!("GIVEN UP: {}", call(at)),
             Step::HalfFails(at) => format!("FIRST ENTRY FAILS: {}", call(at)),
+            Step::IsRefused(at) => format!("REFUSED: {}", call(at)),
+            Step::IsNotMade(at) => format!("NOT SENT, HANDLERS RUN: {}", call(at)),
             Step::Ends(at, ticket, ended) => {
                 let receipt = state.workers[at].slots[&ticket].receipt;
                 format!("worker {at}: the handler of {receipt:?} ends: {ended:?}")

@@ -42,8 +42,11 @@ impl State {
             }
             Told::Returned(answers) => {
                 for &(ticket, receipt, answer) in answers {
+                    worker.slots.entry(ticket).and_modify(|slot| {
+                        slot.returned |= answer == Answer::Ok;
+                        slot.refused |= answer == Answer::Refused;
+                    });
                     if answer == Answer::Ok {
-                        worker.slots.entry(ticket).and_modify(|slot| slot.returned = true);
                         worker.head_is_back.push(receipt.mail.group);
                         worker.head_is_back.sort_unstable();
                         worker.head_is_back.dedup();
@@ -53,13 +56,17 @@ impl State {
                 worker.scheduler.returned(now, &answers);
             }
             Told::Deleted(answers) => {
-                for &(ticket, _, answer) in answers {
-                    if answer == Answer::Ok {
-                        worker.slots.entry(ticket).and_modify(|slot| slot.deleted = true);
-                    }
+                for &(ticket, receipt, answer) in answers {
+                    // A delete that keeps others waiting, or beside which there is a copy, is tried
+                    // again while the lease holds.
+                    let tried_again = self.truth.fifo || self.truth.is_copied(receipt.mail);
+                    self.worker(at).slots.entry(ticket).and_modify(|slot| {
+                        slot.deleted |= answer == Answer::Ok;
+                        slot.refused |= answer == Answer::Refused && !tried_again;
+                    });
                 }
                 let answers: Vec<_> = answers.iter().map(|&(t, _, a)| (t, a)).collect();
-                worker.scheduler.deleted(now, &answers);
+                self.worker(at).scheduler.deleted(now, &answers);
             }
             Told::DeadLettered(ticket, _, answer) => {
                 worker.scheduler.dead_lettered(now, *ticket, *answer);
@@ -171,6 +178,9 @@ impl State {
             Action::Return { entries } => {
                 let entries = entries.iter().map(|&(t, length)| (t, receipt(&t), length));
                 let entries: Vec<_> = entries.collect();
+                for (ticket, ..) in &entries {
+                    worker.slots.entry(*ticket).and_modify(|slot| slot.going_back = true);
+                }
                 // One that failed before could have gone back before.
                 let is_in_hand = |ticket: &Ticket| {
                     let slot = &worker.slots[ticket];
@@ -193,7 +203,8 @@ impl State {
             }
             Action::DeadLetter { ticket } => Asked::DeadLetter(ticket, receipt(&ticket).mail),
             Action::Start { ticket, .. } => {
-                worker.slots.get_mut(&ticket).expect("checked").running = true;
+                let slot = worker.slots.get_mut(&ticket).expect("checked");
+                (slot.running, slot.anew, slot.going_back) = (true, false, false);
                 return;
             }
             Action::Cancel { ticket } => {
@@ -204,7 +215,8 @@ impl State {
                 let newer = worker.slots.remove(&newer).expect("checked");
                 let slot = worker.slots.get_mut(&held).expect("checked");
                 slot.receipt = newer.receipt;
-                (slot.deleted, slot.returned) = (false, false);
+                (slot.deleted, slot.returned, slot.refused) = (false, false, false);
+                slot.anew |= std::mem::take(&mut slot.going_back);
                 slot.leased_until = newer.leased_until;
                 slot.unconfirmed = newer.unconfirmed;
                 return;

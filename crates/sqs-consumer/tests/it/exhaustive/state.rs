@@ -116,7 +116,9 @@ impl State {
             | Step::Answers(at)
             | Step::IsLost(at)
             | Step::GivesUp(at)
-            | Step::HalfFails(at) => Some(self.calls[at].worker),
+            | Step::HalfFails(at)
+            | Step::IsRefused(at)
+            | Step::IsNotMade(at) => Some(self.calls[at].worker),
             Step::Ends(at, ..)
             | Step::Wakes(at)
             | Step::Crashes(at)
@@ -133,6 +135,14 @@ impl State {
             Step::HalfFails(at) => {
                 self.left.losses -= 1;
                 self.reaches(at, 1);
+            }
+            Step::IsRefused(at) => {
+                self.left.rejections -= 1;
+                self.comes_to_nothing(at, Answer::Refused);
+            }
+            Step::IsNotMade(at) => {
+                self.left.stubborn -= 1;
+                self.comes_to_nothing(at, Answer::NotMade);
             }
             Step::Serves(at) => {
                 let call = self.calls.remove(at);
@@ -195,6 +205,13 @@ impl State {
             }
             Step::Resumes(at) => self.worker(at).process = Process::Resumed,
             Step::TimePasses => self.time_passes(),
+        }
+    }
+
+    fn comes_to_nothing(&mut self, at: usize, answer: Answer) {
+        let call = Arc::make_mut(&mut self.calls[at]);
+        if let Way::ToQueue(asked) = &call.way {
+            call.way = Way::ToWorker(asked.answered(answer));
         }
     }
 

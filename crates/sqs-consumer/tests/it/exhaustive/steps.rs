@@ -8,7 +8,7 @@ use sqs_consumer::{
 };
 
 use super::{
-    calls::Way,
+    calls::{Asked, Way},
     state::State,
     worker::{Process, Worker},
 };
@@ -28,6 +28,10 @@ pub(super) enum Step {
     GivesUp(usize),
     /// A batch reaches the queue, and its first entry fails.
     HalfFails(usize),
+    /// The queue refuses a call for good.
+    IsRefused(usize),
+    /// A return is not sent: the handlers that were told to stop have not.
+    IsNotMade(usize),
     Ends(usize, Ticket, Ended),
     /// A worker's timer goes off.
     Wakes(usize),
@@ -46,6 +50,8 @@ impl Step {
             Self::IsLost(_)
             | Self::GivesUp(_)
             | Self::HalfFails(_)
+            | Self::IsRefused(_)
+            | Self::IsNotMade(_)
             | Self::Crashes(_)
             | Self::Drains(_)
             | Self::Pauses(_) => true,
@@ -80,6 +86,14 @@ impl State {
                     }
                     if may_fail {
                         steps.push(Step::IsLost(at));
+                    }
+                    let settles = !matches!(asked, Asked::Receive(_));
+                    if settles && self.left.rejections > 0 && !call.abandoned {
+                        steps.push(Step::IsRefused(at));
+                    }
+                    let returns = matches!(asked, Asked::Return(_));
+                    if returns && self.left.stubborn > 0 && !call.abandoned {
+                        steps.push(Step::IsNotMade(at));
                     }
                     if may_fail_otherwise {
                         steps.push(Step::GivesUp(at));

@@ -119,6 +119,10 @@ impl Truth {
         self.of_mut(mail).effect = true;
     }
 
+    pub(super) fn is_copied(&self, mail: Mail) -> bool {
+        self.of(mail).copied
+    }
+
     pub(super) fn copied(&mut self, mail: Mail) {
         self.of_mut(mail).copied = true;
     }
@@ -303,7 +307,8 @@ impl State {
     fn judge_order_of_return(&self, at: usize, ticket: Ticket) -> Result<(), String> {
         let worker = &self.workers[at];
         let mail = worker.slots[&ticket].receipt.mail;
-        let held = worker.slots.range(..ticket).map(|(_, slot)| slot.receipt.mail);
+        let held = worker.slots.range(..ticket).filter(|(_, slot)| !slot.anew);
+        let held = held.map(|(_, slot)| slot.receipt.mail);
         let earlier = held.filter(|held| held.group == mail.group).min().unwrap_or(mail);
         if self.truth.fifo && earlier < mail && !worker.head_is_back.contains(&mail.group) {
             return Err(format!("gives back {mail} while it still holds {earlier}"));
@@ -329,7 +334,10 @@ impl State {
             }
             // A lease that still holds must not be given up: nobody could have the message.
             Fate::Lost => {
-                slot.unconfirmed || self.now >= slot.leased_until || !self.queue.is_leased(receipt)
+                slot.refused
+                    || slot.unconfirmed
+                    || self.now >= slot.leased_until
+                    || !self.queue.is_leased(receipt)
             }
             // Not before all the time is up that there is for settling it.
             Fate::Stranded => self.workers[at].may_strand_at.is_some_and(|at| self.now >= at),

@@ -70,6 +70,13 @@ pub(super) struct Slot {
     /// The queue has said yes to its delete, or to its return.
     pub(super) deleted: bool,
     pub(super) returned: bool,
+    /// It has refused for good what cannot be tried again.
+    pub(super) refused: bool,
+    /// Its return was asked for.
+    pub(super) going_back: bool,
+    /// It came again when it was on its way back, and has not started since: its place is behind those
+    /// that go back as well.
+    pub(super) anew: bool,
 }
 
 impl Worker {
@@ -128,6 +135,9 @@ impl Worker {
             fails_alone: false,
             deleted: false,
             returned: false,
+            refused: false,
+            going_back: false,
+            anew: false,
         };
         self.slots.insert(ticket, slot);
         Arrival {

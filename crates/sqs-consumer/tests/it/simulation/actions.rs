@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rand::{RngExt, rngs::SmallRng};
-use sqs_consumer::scheduler::{Action, Fate, Ticket};
+use sqs_consumer::scheduler::{Action, Answer, Fate, Ticket};
 
 use super::{
     calls::{Call, Entry, Told},
@@ -13,6 +13,11 @@ use super::{
     run::Simulation,
     violation::Checked,
 };
+
+/// What the decision about the handlers that stop before a call is told apart by.
+const HANDLERS: u64 = 1 << 42;
+/// For how long a return waits for handlers that were told to stop, in milliseconds.
+const PATIENCE: u64 = 1_000;
 
 impl Simulation<'_> {
     pub(super) fn act(&mut self, index: usize, action: Action) -> Checked {
@@ -35,11 +40,12 @@ impl Simulation<'_> {
                 message.starts += 1;
                 (slot.running, slot.attempt, slot.nth) =
                     (Some(start), Some(attempt), message.starts);
-                (slot.verdict, slot.returning) = (None, false);
+                (slot.verdict, slot.returning, slot.stopped) = (None, false, false);
                 slot.started_at = self.now;
                 if let Some(group) = slot.group {
                     worker.gone_back.remove(&group);
                     worker.lost.remove(&group);
+                    worker.closing.remove(&group);
                 }
                 let (message, nth) = (slot.message, slot.nth);
                 let at = self.now + self.handler_time(message, nth);
@@ -52,7 +58,8 @@ impl Simulation<'_> {
             }
             Action::Cancel { ticket } => {
                 let message = self.slot(index, ticket)?.message;
-                self.slot_mut(index, ticket).running = None;
+                let slot = self.slot_mut(index, ticket);
+                (slot.running, slot.stopped) = (None, true);
                 self.say(|| (vec![message], format!("worker {index} cancels {message}")));
             }
             Action::Extend { entries } => {
@@ -68,13 +75,18 @@ impl Simulation<'_> {
                 let batch = tickets(&entries);
                 self.check_batch(index, &batch)?;
                 for (ticket, visibility) in &entries {
+                    let group = self.slot(index, *ticket)?.group;
+                    let worker = &mut self.workers[index];
+                    if worker.gives_up(group) {
+                        worker.closing.extend(group);
+                    }
                     self.check_return(index, *ticket, *visibility, &batch)?;
                     self.excuse_return(index, *ticket)?;
                     let slot = self.slot_mut(index, *ticket);
                     (slot.changing, slot.returning) = (true, true);
                 }
                 let entries = self.entries(index, &entries);
-                self.send(index, Call::Return { entries });
+                self.give_back(index, entries);
             }
             Action::Delete { tickets } => {
                 self.check_batch(index, &tickets)?;
@@ -96,17 +108,23 @@ impl Simulation<'_> {
             Action::Adopt { held, newer } => {
                 self.check_adopt(index, held, newer)?;
                 let fifo = self.plan.fifo;
+                let stays = self.workers[index].draining_since.is_none();
                 let slots = &mut self.workers[index].slots;
                 let newer = slots.remove(&newer).expect("it was checked");
                 let slot = slots.get_mut(&held).expect("it was checked");
                 (slot.receive, slot.handle) = (newer.receive, newer.handle);
                 (slot.deadline, slot.unconfirmed) = (newer.deadline, newer.unconfirmed);
                 slot.requested_at = newer.requested_at;
+                // The new receive counts as an attempt that a failed one in place may have been already.
+                slot.own_failures =
+                    (slot.receive_count + slot.own_failures).saturating_sub(newer.receive_count);
                 slot.receive_count = slot.receive_count.max(newer.receive_count);
                 // What was said about the older receive says nothing about this one.
                 (slot.refused, slot.returned, slot.deleted) = (false, false, false);
-                // A return with the older handle has no effect any more on a FIFO queue.
-                if fifo && std::mem::take(&mut slot.returning) {
+                slot.unextended = false;
+                // A return with the older handle has no effect any more on a FIFO queue; and on a
+                // standard queue it may have had it.
+                if (fifo || stays) && std::mem::take(&mut slot.returning) {
                     (slot.own_failures, slot.shared_failures) = (0, 0);
                 }
                 let (message, instance) = (slot.message, slot.instance);
@@ -145,6 +163,31 @@ impl Simulation<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What is to go back waits for handlers that were told to stop; some do not in time.
+    fn give_back(&mut self, index: usize, entries: Vec<Entry>) {
+        let number = self.workers[index].calls;
+        self.workers[index].calls += 1;
+        let mut random = self.dice.about(About::Call, index as u64, number + HANDLERS);
+        let chance = self.plan.handlers.stubborn;
+        let troubled = self.now < self.calm_from;
+        let stays = |entry: &Entry| {
+            let stubborn = random.random_bool(chance);
+            stubborn && troubled && self.workers[index].slots[&entry.ticket].stopped
+        };
+        let (stay, go): (Vec<_>, Vec<_>) = entries.into_iter().partition(stays);
+        if !stay.is_empty() {
+            for entry in &stay {
+                self.ledger.troubled(entry.instance, entry.receive);
+            }
+            let answers = stay.into_iter().map(|entry| (entry, Answer::NotMade)).collect();
+            let told = Told::Returned { answers };
+            self.events.push(self.now + PATIENCE, Event::Fact { worker: index, told });
+        }
+        if !go.is_empty() {
+            self.send(index, Call::Return { entries: go });
+        }
     }
 
     pub(super) fn slot_mut(&mut self, index: usize, ticket: Ticket) -> &mut super::worker::Slot {

@@ -19,7 +19,7 @@ use super::{
 impl Simulation<'_> {
     /// A fact reaches a worker that runs.
     pub(super) fn learns(&mut self, index: usize, told: Told) -> Checked {
-        let now = time(self.now);
+        let (now, fifo) = (time(self.now), self.plan.fifo);
         match told {
             Told::Received { poll, requested_at, messages } => {
                 self.received(index, poll, requested_at, messages)
@@ -54,7 +54,10 @@ impl Simulation<'_> {
                     slot.deleting = false;
                     if slot.receive == entry.receive {
                         slot.deleted |= *answer == Answer::Ok;
-                        slot.refused |= matches!(answer, Answer::LeaseOver | Answer::Refused);
+                        // A delete that keeps others waiting, or beside which there is a copy, is
+                        // tried again while the lease holds.
+                        let is_last_word = !fifo && !slot.copied && *answer == Answer::Refused;
+                        slot.refused |= *answer == Answer::LeaseOver || is_last_word;
                     }
                 }
                 let answers = self.answered(index, &answers)?;
@@ -141,8 +144,9 @@ impl Simulation<'_> {
                 slot.deadline = requested_at + entry.visibility.as_millis() as u64;
                 slot.unconfirmed = now >= slot.deadline;
             }
+            Answer::LeaseOver => slot.refused = true,
+            Answer::Refused => slot.unextended = true,
             Answer::Ok | Answer::Failed | Answer::NotMade => {}
-            Answer::LeaseOver | Answer::Refused => slot.refused = true,
         }
     }
 
@@ -184,7 +188,10 @@ impl Simulation<'_> {
 
     fn settled(&mut self, index: usize, mut answers: impl Iterator<Item = Answer>) -> Checked {
         let (now, worker) = (self.now, &mut self.workers[index]);
-        if !answers.all(|answer| answer == Answer::Failed) {
+        // None of them is tried again without a pause.
+        let is_useless =
+            |answer| matches!(answer, Answer::Failed | Answer::Refused | Answer::NotMade);
+        if !answers.all(is_useless) {
             worker.pace.settling.earn();
         } else if !worker.pace.settling.take(now) {
             let what = "repeats failing calls again and again";
@@ -204,13 +211,8 @@ impl Simulation<'_> {
         let ended = self.verdict(slot.message, slot.nth, at);
         let (message, instance) = (slot.message, slot.instance);
         if ended == Ended::Done {
-            if self.true_lease(slot) == TrueLease::Holds {
-                self.ledger.takes_effect(self.now, index, instance)?;
-            } else {
-                // Done too late by a process that was stopped: where it stands in the order is
-                // nobody's doing.
-                self.ledger.messages[message].took_effect = true;
-            }
+            let holds = self.true_lease(slot) == TrueLease::Holds;
+            self.ledger.takes_effect(self.now, index, instance, holds)?;
         }
         self.remember_failure(message, at, ended);
         let (now, worker) = (self.now, &mut self.workers[index]);

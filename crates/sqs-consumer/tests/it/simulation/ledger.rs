@@ -286,16 +286,27 @@ impl Ledger {
         self.dead = dead;
     }
 
-    /// A handler has done its work under a lease that holds. Only the first time counts.
-    pub(super) fn takes_effect(&mut self, now: u64, worker: usize, instance: usize) -> Checked {
+    /// A handler has done its work. Only the first time counts. Under a lease that is over, as in a
+    /// process that was stopped, it may come after later ones only if it was given up meanwhile.
+    pub(super) fn takes_effect(
+        &mut self,
+        now: u64,
+        worker: usize,
+        instance: usize,
+        holds: bool,
+    ) -> Checked {
         let known = &self.instances[instance];
         let message = &mut self.messages[known.message];
         if std::mem::replace(&mut message.took_effect, true) || !self.fifo {
             return Ok(());
         }
         let Some(group) = known.group else { return Ok(()) };
+        let given_up = !known.in_queue || message.copied;
         let last = self.last_effect.entry(group).or_default();
         if known.sequence < *last {
+            if given_up && !holds {
+                return Ok(());
+            }
             return Err(Violation {
                 check: Check::EffectsInOrder,
                 at: now,

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use local_sqs::model::ApiError;
 use rand::RngExt;
 use sqs_consumer::{MAX_BATCH, scheduler::Answer};
 
@@ -12,7 +13,7 @@ use super::{
     ledger::Ledger,
     plan::Down,
     run::Simulation,
-    sqs::server_fault,
+    sqs::{refusal, server_fault},
     violation::Checked,
     worker::Life,
 };
@@ -121,13 +122,16 @@ impl Simulation<'_> {
                 self.answers(&sent, Told::Returned { answers });
             }
             Call::Delete { entries } => {
-                let fails = self.partial_failures(&sent);
-                let mut fail = |position: usize| fails[position].then(server_fault);
+                let mut faults = self.faults_of_entries(&sent);
+                let mut fail = |position: usize| faults[position].take();
                 let answers = self.queues.delete(self.now, entries, &mut fail);
                 self.trace.say(self.now, || told(&self.ledger, &sent, "delete", entries, &answers));
                 self.ledger.deleted(self.now, entries, &answers)?;
                 let answers = entries.iter().cloned().zip(answers).collect();
                 self.answers(&sent, Told::Deleted { answers });
+            }
+            &Call::DeadLetter { ticket, .. } if self.refuses_copy(&sent) => {
+                self.answers(&sent, Told::DeadLettered { ticket, answer: Answer::Refused });
             }
             &Call::DeadLetter { ticket, instance } => {
                 let known = &self.ledger.instances[instance];
@@ -144,8 +148,8 @@ impl Simulation<'_> {
     }
 
     fn change(&mut self, sent: &Sent, entries: &[Entry], back: bool) -> Vec<(Entry, Answer)> {
-        let fails = self.partial_failures(sent);
-        let mut fail = |position: usize| fails[position].then(server_fault);
+        let mut faults = self.faults_of_entries(sent);
+        let mut fail = |position: usize| faults[position].take();
         let answers = self.queues.change_visibility(self.now, entries, &mut fail);
         let name = if back { "return" } else { "extend" };
         self.trace.say(self.now, || told(&self.ledger, sent, name, entries, &answers));
@@ -153,11 +157,22 @@ impl Simulation<'_> {
         entries.iter().cloned().zip(answers).collect()
     }
 
-    fn partial_failures(&self, sent: &Sent) -> [bool; MAX_BATCH] {
-        let chance = if self.now < self.calm_from { self.plan.network.partial } else { 0.0 };
+    fn refuses_copy(&self, sent: &Sent) -> bool {
+        let [first, ..] = self.faults_of_entries(sent);
+        first.is_some_and(|fault| fault.kind == refusal().kind)
+    }
+
+    fn faults_of_entries(&self, sent: &Sent) -> [Option<ApiError>; MAX_BATCH] {
+        let network = self.plan.network;
         let number = sent.number + BATCH;
         let mut random = self.dice.about(About::Call, sent.worker as u64, number);
-        std::array::from_fn(|_| random.random_bool(chance))
+        let troubled = self.now < self.calm_from;
+        std::array::from_fn(|_| {
+            let (fails, refused) =
+                (random.random_bool(network.partial), random.random_bool(network.refused));
+            let fault = fails.then(server_fault).or_else(|| refused.then(refusal));
+            fault.filter(|_| troubled)
+        })
     }
 
     /// The queue's answer sets out for the worker.

@@ -204,6 +204,11 @@ pub(super) fn server_fault() -> ApiError {
     ApiError::new(ErrorKind::InternalError, "We encountered an internal error.")
 }
 
+/// The failure of one for reasons that will not pass.
+pub(super) fn refusal() -> ApiError {
+    ApiError::new(ErrorKind::UnsupportedOperation, "Error code 400. Unsupported operation.")
+}
+
 /// Failures in the scheduler's terms, as the adapter for SQS tells them.
 fn answers(count: usize, result: &BatchResult<BatchResultEntry>) -> Vec<Answer> {
     let mut answers = vec![Answer::Ok; count];
@@ -214,6 +219,7 @@ fn answers(count: usize, result: &BatchResult<BatchResultEntry>) -> Vec<Answer> 
             "ReceiptHandleIsInvalid" | "MessageNotInflight" => Answer::LeaseOver,
             "InvalidParameterValue" if about_handle => Answer::LeaseOver,
             "InternalError" => Answer::Failed,
+            "UnsupportedOperation" => Answer::Refused,
             other => panic!("an unexpected failure: {other}: {}", failed.message),
         };
     }

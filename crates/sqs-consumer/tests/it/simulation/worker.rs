@@ -37,6 +37,8 @@ pub(super) struct Worker {
     pub(super) gone_back: BTreeSet<u32>,
     /// Groups of which a message was lost since one of them last started.
     pub(super) lost: BTreeSet<u32>,
+    /// Groups whose lanes go back since a lease is not extended, until one of them starts.
+    pub(super) closing: BTreeSet<u32>,
     /// The shortest time that a handler has taken so far, in milliseconds.
     pub(super) fastest: Option<u64>,
     /// The longest time that a full receive has taken so far, in milliseconds.
@@ -112,8 +114,12 @@ pub(super) struct Slot {
     /// The queue has confirmed it.
     pub(super) returned: bool,
     pub(super) deleted: bool,
-    /// The queue has said that the lease is over, or a call had no answer from which one could tell.
+    /// The queue has said that the lease is over, or has refused for good what cannot be tried again.
     pub(super) refused: bool,
+    /// The queue has refused to extend its lease: it is given up before its end.
+    pub(super) unextended: bool,
+    /// Its handler was told to stop.
+    pub(super) stopped: bool,
 }
 
 impl Slot {
@@ -128,6 +134,13 @@ impl Slot {
 }
 
 impl Worker {
+    /// Whether a lease of the group's lane is given up before its end: then the lane closes.
+    pub(super) fn gives_up(&self, group: Option<u32>) -> bool {
+        let is_unextended = |slot: &Slot| slot.group == group && slot.unextended;
+        self.slots.values().any(is_unextended)
+            || group.is_some_and(|group| self.closing.contains(&group))
+    }
+
     pub(super) fn new(plan: &Plan, index: usize, now: u64) -> Self {
         let mut config = plan.config.clone();
         config.seed = Dice(plan.seed).about(About::Scheduler, index as u64, 0).next_u64();
@@ -147,6 +160,7 @@ impl Worker {
             polls_end: 0,
             gone_back: BTreeSet::new(),
             lost: BTreeSet::new(),
+            closing: BTreeSet::new(),
             fastest: None,
             slowest_receive: 0,
             stuck: BTreeSet::new(),
@@ -250,6 +264,8 @@ impl Slot {
             returned: false,
             deleted: false,
             refused: false,
+            unextended: false,
+            stopped: false,
         }
     }
 }

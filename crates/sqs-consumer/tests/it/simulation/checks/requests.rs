@@ -173,8 +173,9 @@ impl Simulation<'_> {
         let lost = slot
             .group
             .is_some_and(|group| worker.lost.contains(&group) || worker.gone_back.contains(&group));
+        let gives_up = slot.unextended || self.plan.fifo && worker.gives_up(slot.group);
         let unstarted = slot.attempt.is_none() && visibility.is_zero() && !slot.returning;
-        if unstarted && !lost && !worker.polls.is_empty() && now < handlers_end {
+        if unstarted && !lost && !gives_up && !worker.polls.is_empty() && now < handlers_end {
             let what = "is released while own receives are outstanding";
             return violates(Check::DrainLeavesNothing, what);
         }
@@ -187,7 +188,7 @@ impl Simulation<'_> {
             worker.lost.contains(&group) || with_its_head && worker.gone_back.contains(&group)
         });
         let untried = uncounted && self.is_untried_last_receive(slot);
-        if untried && !closed && !slot.returning && now < handlers_end {
+        if untried && !closed && !gives_up && !slot.returning && now < handlers_end {
             return violates(
                 Check::DrainLeavesNothing,
                 "goes back though this is its last receive",
@@ -238,7 +239,10 @@ impl Simulation<'_> {
         }
         let passed = Duration::from_millis(self.now - slot.ended_at);
         let least = if shared { Duration::ZERO } else { self.plan.config.retry_backoff / 2 };
-        if visibility + passed >= not_before.unwrap_or_default().max(least) {
+        // As far as SQS's twelve hours allow.
+        let left = (slot.requested_at + LONGEST_LEASE).saturating_sub(self.now) / 1000;
+        let enough = visibility + passed >= not_before.unwrap_or_default().max(least);
+        if enough || visibility >= Duration::from_secs(left) {
             return Ok(());
         }
         let what = format!("goes back for {visibility:?} only, with {:?}", slot.verdict);

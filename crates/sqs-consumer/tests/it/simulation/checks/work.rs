@@ -43,7 +43,8 @@ impl Simulation<'_> {
             }
         }
         let closed = |group| worker.lost.contains(&group) || worker.gone_back.contains(&group);
-        let is_open = |slot: &&Slot| !slot.group.is_some_and(closed);
+        let is_open =
+            |slot: &&Slot| !slot.group.is_some_and(closed) && !worker.gives_up(slot.group);
         heads.into_values().filter(is_open).find(|slot| self.is_fresh(slot))
     }
 

@@ -18,7 +18,7 @@ pub(super) fn plan(seed: u64, fifo: bool, broken: Option<Broken>) -> Plan {
     let calm = chance(random, 0.15);
     let config = config(random, fifo, visibility, redrive, calm);
     let network = network(random, visibility * 1000, calm);
-    let handlers = handlers(random, visibility * 1000);
+    let handlers = handlers(random, visibility * 1000, calm);
     let mut troubles_random = Dice(seed).about(About::Troubles, u64::from(fifo), 0);
     let length = pick(random, &[(2, 1..2_000), (4, 2_000..60_000), (1, 60_000..200_000)]);
     let (windows, troubles) = if calm {
@@ -122,12 +122,13 @@ fn network(random: &mut SmallRng, visibility: u64, calm: bool) -> Network {
         late_request: trouble(0.2, 0.08),
         repeated: trouble(0.15, 0.05),
         partial: trouble(0.25, 0.15),
+        refused: trouble(0.15, 0.1),
         timeout,
         receive_margin: if patient { 2 * visibility } else { random.random_range(5_000..10_001) },
     }
 }
 
-fn handlers(random: &mut SmallRng, visibility: u64) -> Handlers {
+fn handlers(random: &mut SmallRng, visibility: u64, calm: bool) -> Handlers {
     let time = pick(random, &[(2, 1..10), (5, 10..1_000), (2, 1_000..5_000)]);
     let time = match random.random_range(0..3) {
         0 => HandlerTime::Constant(time),
@@ -144,7 +145,8 @@ fn handlers(random: &mut SmallRng, visibility: u64) -> Handlers {
     };
     let not_before = if chance(random, 0.3) { random.random_range(0.1..1.0) } else { 0.0 };
     let not_yet = if chance(random, 0.15) { random.random_range(0.02..0.3) } else { 0.0 };
-    Handlers { time, outlier, outliers, not_before, not_yet }
+    let stubborn = if !calm && chance(random, 0.2) { random.random_range(0.05..0.8) } else { 0.0 };
+    Handlers { time, outlier, outliers, not_before, not_yet, stubborn }
 }
 
 fn messages(random: &mut SmallRng, fifo: bool, length: u64, can_dead_letter: bool) -> Vec<Planned> {

@@ -61,6 +61,8 @@ pub(super) struct Network {
     pub(super) repeated: f64,
     /// An entry of a batch fails.
     pub(super) partial: f64,
+    /// One, or a copy to the dead-letter queue, is refused: not done, and not to be tried again.
+    pub(super) refused: f64,
     /// After so long the caller takes a call for failed.
     pub(super) timeout: u64,
     /// The same for a receive, beyond its wait.
@@ -69,8 +71,9 @@ pub(super) struct Network {
 
 impl Network {
     pub(super) fn is_calm(&self) -> bool {
-        [self.lost, self.late_answer, self.late_request, self.repeated, self.partial]
+        [self.lost, self.late_answer, self.late_request, self.repeated]
             .iter()
+            .chain(&[self.partial, self.refused])
             .all(|chance| *chance == 0.0)
     }
 }
@@ -86,6 +89,8 @@ pub(super) struct Handlers {
     pub(super) not_before: f64,
     /// An attempt cannot begin yet.
     pub(super) not_yet: f64,
+    /// One that is told to stop has not stopped when its message is to go back.
+    pub(super) stubborn: f64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -163,6 +168,7 @@ impl Plan {
         self.troubles.is_empty()
             && !throttled
             && self.network.is_calm()
+            && self.handlers.stubborn == 0.0
             && self.config.dead_letter_queue
             && self.in_flight_limit.is_none()
             // A receive that waits for two thirds of the timeout, and an extension.
