@@ -67,15 +67,6 @@ pub enum AttributeValue {
 }
 
 impl AttributeValue {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Text { data_type, value } => data_type.len() + value.len(),
-            Self::Binary { data_type, value } => data_type.len() + value.len(),
-        }
-    }
-}
-
-impl AttributeValue {
     /// A plain `String` attribute.
     pub fn string(value: impl Into<String>) -> Self {
         Self::Text { data_type: "String".to_owned(), value: value.into() }
@@ -86,6 +77,13 @@ impl AttributeValue {
         match self {
             Self::Text { value, .. } => Some(value),
             Self::Binary { .. } => None,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Text { data_type, value } => data_type.len() + value.len(),
+            Self::Binary { data_type, value } => data_type.len() + value.len(),
         }
     }
 }
@@ -215,4 +213,25 @@ pub trait Queue: Send + Sync + 'static {
     /// Whether [`Queue::dead_letter`] has somewhere to send to; asked after [`Queue::attributes`],
     /// which may have found it.
     fn has_dead_letter_queue(&self) -> bool;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_has_the_bytes_of_its_body_and_of_its_attributes_names_types_and_values() {
+        let binary = AttributeValue::Binary { data_type: "Binary".to_owned(), value: vec![0; 3] };
+        let attributes = [("name", AttributeValue::string("value")), ("bin", binary)];
+        let message = Message {
+            message_id: "not counted".to_owned(),
+            receipt_handle: "nor this".into(),
+            body: "주문".to_owned(),
+            attributes: attributes.map(|(name, value)| (name.to_owned(), value)).into(),
+            group_id: None,
+            receive_count: 1,
+            sent_at_ms: None,
+        };
+        assert_eq!(message.bytes(), 6 + (4 + 6 + 5) + (3 + 6 + 3));
+    }
 }
