@@ -200,7 +200,132 @@ async fn audit_store(book: &Book, seed: u64, database: &Path) -> anyhow::Result<
 
 #[cfg(test)]
 mod tests {
+    use sqlx::sqlite::SqliteConnectOptions;
+
     use super::*;
+    use crate::chaos::orders::{Order, customer_name};
+
+    const SEED: u64 = 7;
+
+    fn id(order: Order) -> Uuid {
+        let place = u128::from(order.customer) << 64 | u128::from(order.number) << 1;
+        Uuid::from_u128(place | u128::from(order.fifo))
+    }
+
+    /// Three orders of each of two customers on each queue, none of which is made to fail.
+    fn orders() -> Vec<Order> {
+        let order = |n: u32| Order { fifo: n % 2 == 1, customer: n / 2 % 2, number: n / 4 };
+        let orders: Vec<_> = (0..12).map(order).collect();
+        assert!(!orders.iter().any(|order| order.is_failing(SEED)));
+        orders
+    }
+
+    fn book() -> Book {
+        let mut book = Book::default();
+        for order in orders() {
+            book.accepted(id(order), order);
+        }
+        book.close();
+        book
+    }
+
+    fn taken(id: Uuid, order: Order) -> Taken {
+        let (customer, product) = (customer_name(order.customer), order.product_id());
+        let body = format!(
+            r#"{{"orderId":"{id}","customerId":"{customer}","items":[{{"productId":"{product}"}}]}}"#
+        );
+        Taken { body, group: customer }
+    }
+
+    /// Audits what an API has left behind that has done this to the queues.
+    fn audit_after(harm: impl Fn(&mut Vec<Taken>, &mut Vec<Taken>)) -> Result<usize, String> {
+        let (fifo, standard): (Vec<_>, Vec<_>) = orders().into_iter().partition(|order| order.fifo);
+        let all = |orders: Vec<Order>| orders.into_iter().map(|o| taken(id(o), o)).collect();
+        let (mut standard, mut fifo): (Vec<_>, Vec<_>) = (all(standard), all(fifo));
+        harm(&mut standard, &mut fifo);
+        audit_queues(&book(), &standard, &fifo).map_err(|error| format!("{error:#}"))
+    }
+
+    #[test]
+    fn what_a_broken_api_leaves_in_the_queues_is_found() {
+        type Harm = fn(&mut Vec<Taken>, &mut Vec<Taken>);
+        let other = Order { fifo: false, customer: 9, number: 9 };
+        assert_eq!(audit_after(|_, _| ()), Ok(0));
+        assert_eq!(
+            audit_after(|standard, _| standard.push(taken(id(orders()[0]), orders()[0]))),
+            Ok(1)
+        );
+        let harms: [(&str, Harm); 6] = [
+            ("accepted and not in the queue", |standard, _| drop(standard.pop())),
+            ("accepted and not in the queue", |_, fifo| drop(fifo.remove(0))),
+            ("in the wrong queue", |standard, fifo| standard.extend(fifo.pop())),
+            ("twice in the FIFO queue", |_, fifo| {
+                let last = orders()[11];
+                fifo.push(taken(id(last), last));
+            }),
+            ("stands behind number", |_, fifo| fifo.swap(0, 2)),
+            ("accepted as", |standard, _| {
+                let [first, second] = [orders()[0], orders()[4]];
+                standard[0] = taken(id(first), second);
+            }),
+        ];
+        for (expected, harm) in harms {
+            let found = audit_after(harm).unwrap_err();
+            assert!(found.contains(expected), "{expected}: {found}");
+        }
+        let unknown = audit_after(|standard, _| standard.push(taken(id(other), other)));
+        assert!(unknown.unwrap_err().contains("never accepted"));
+    }
+
+    #[tokio::test]
+    async fn what_a_broken_worker_leaves_in_the_store_is_found() {
+        let first = id(orders()[0]);
+        let harms = [
+            (String::new(), None),
+            (
+                format!("DELETE FROM deliveries WHERE order_id = '{first}'"),
+                Some("not in the store"),
+            ),
+            (format!("INSERT INTO deliveries VALUES ('{first}', 'DELIVERED')"), Some("twice in")),
+            (format!("INSERT INTO attempts VALUES ('{first}', 'delivered')"), Some("2 times")),
+            (format!("DELETE FROM attempts WHERE order_id = '{first}'"), Some("0 times")),
+            ("UPDATE deliveries SET status = 'FAILED'".to_owned(), Some("is FAILED")),
+            (
+                format!("INSERT INTO deliveries VALUES ('{}', 'DELIVERED')", Uuid::max()),
+                Some("never accepted"),
+            ),
+        ];
+        for (harm, expected) in harms {
+            let scratch = tempfile::tempdir().unwrap();
+            let path = scratch.path().join("store");
+            let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+            let mut store = SqliteConnection::connect_with(&options).await.unwrap();
+            let rows = orders().into_iter().map(|order| {
+                let id = id(order);
+                format!(
+                    "INSERT INTO deliveries VALUES ('{id}', 'DELIVERED');
+                    INSERT INTO attempts VALUES ('{id}', 'delivered');"
+                )
+            });
+            let tables = "CREATE TABLE deliveries (order_id TEXT, status TEXT);
+                CREATE TABLE attempts (order_id TEXT, outcome TEXT);";
+            let script = std::iter::once(tables.to_owned()).chain(rows).chain([harm.clone()]);
+            let script: String = script.collect();
+            sqlx::raw_sql(sqlx::AssertSqlSafe(script)).execute(&mut store).await.unwrap();
+            store.close().await.unwrap();
+            let found = audit_store(&book(), SEED, &path).await.err();
+            let found = found.map(|error| format!("{error:#}"));
+            match expected {
+                None => assert_eq!(found, None),
+                Some(expected) => {
+                    assert!(
+                        found.as_ref().is_some_and(|f| f.contains(expected)),
+                        "{harm}: {found:?}"
+                    );
+                }
+            }
+        }
+    }
 
     #[test]
     fn options_are_read_or_refused_as_a_whole() {

@@ -124,7 +124,7 @@ impl Counts {
 /// A message, with what it takes to send it again.
 pub(super) struct Taken {
     pub(super) body: String,
-    group: String,
+    pub(super) group: String,
 }
 
 /// Takes all messages of an order queue out of it, in its order.
