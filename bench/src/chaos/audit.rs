@@ -337,10 +337,7 @@ impl Audit<'_, '_> {
             self.findings.add(LOST, || format!("{count} orders got the id of another"));
         }
         self.findings.note("orders made to fail", failing);
-        self.findings.note(
-            "of these with fewer than 3 recorded attempts, workers having been killed or paused",
-            fewer_attempts,
-        );
+        self.findings.note("of these with fewer than 3 recorded attempts", fewer_attempts);
     }
 
     /// Whether the attempt's worker was paused between the attempt's start and its commit.

@@ -65,7 +65,7 @@ fn text(figures: &Figures, findings: &Findings) -> String {
     let (sqs, api) = figures.cpu;
     let _ = writeln!(
         text,
-        "\nSeed {}. All accepted after {:.0} s, all settled after {:.0} s. Processor time: local-sqs {:.0} s, order-api {:.0} s.",
+        "\nSeed {}. All accepted after {:.0} s, all settled after {:.0} s. Processor time: local-sqs {:.0} s, order-api {:.0} s. Of all calls some answers are lost, but not of receives: each would cost ten messages one of their receives, which nobody could tell from one wasted by a worker.",
         figures.seed,
         figures.loaded.as_secs_f64(),
         figures.finished.as_secs_f64(),
