@@ -4,9 +4,9 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use tokio::{
-    sync::mpsc::UnboundedSender,
+    sync::{Semaphore, mpsc::UnboundedSender},
     task::AbortHandle,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tracing::{error, warn};
 
@@ -45,6 +45,8 @@ pub(super) struct Calls<Q, H> {
     facts: UnboundedSender<Fact>,
     timeout_reason: &'static str,
     panic_reason: &'static str,
+    /// Copies to the dead-letter queue take turns.
+    copies: Arc<Semaphore>,
 }
 
 impl<Q: Queue, H: Handler> Calls<Q, H> {
@@ -55,7 +57,8 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
         facts: UnboundedSender<Fact>,
     ) -> Self {
         let &Settings { handler_timeout, timeout_reason, panic_reason, .. } = settings;
-        Self { queue, handler, handler_timeout, facts, timeout_reason, panic_reason }
+        let copies = Arc::new(Semaphore::new(COPIES));
+        Self { queue, handler, handler_timeout, facts, timeout_reason, panic_reason, copies }
     }
 
     /// The call runs to its end whatever happens to the consumer: its messages must not be lost.
@@ -114,12 +117,14 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
         &self,
         entries: Vec<(Ticket, Duration)>,
         handles: Vec<(ReceiptHandle, Duration)>,
+        until: Option<Instant>,
     ) {
         let queue = self.queue.clone();
         self.spawn(async move {
             let requested_at = Instant::now();
             let count = handles.len();
-            let results = batch(queue.change_visibility(handles), count).await;
+            let call = in_time(queue.change_visibility(handles), count, until);
+            let results = batch(call, count).await;
             let answers = entries
                 .into_iter()
                 .zip(&results)
@@ -137,10 +142,12 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
         tokio::spawn(async move {
             let mut others = returns;
             for patience in [PROMPT, PATIENCE] {
-                let stopping: Vec<_> = others.iter().filter_map(|r| r.stopping.clone()).collect();
+                let stopping: Vec<_> = others.iter().flat_map(|r| r.stopping.clone()).collect();
                 all_stopped(&stopping, patience).await;
-                let stopped: Vec<_> =
-                    others.extract_if(.., |entry| entry.handler_has_stopped()).collect();
+                // A standard queue would obey the old handle and take the message from whoever has it.
+                let may_go =
+                    |entry: &mut Return| entry.handlers_have_stopped() && entry.is_leased();
+                let stopped: Vec<_> = others.extract_if(.., may_go).collect();
                 if !stopped.is_empty() {
                     // Not waited for: meanwhile the leases of the others would run out.
                     tokio::spawn(change_back(queue.clone(), facts.clone(), stopped));
@@ -149,7 +156,7 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
                     return;
                 }
             }
-            warn!(messages = others.len(), "handlers that were told to stop have not");
+            warn!(messages = others.len(), "handlers that were told to stop have not in time");
             let answers = others.iter().map(|entry| (entry.ticket, Answer::NotMade)).collect();
             _ = facts.send(Fact::Returned { answers });
         });
@@ -174,8 +181,9 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
         letter: DeadLetter,
         attempts: u32,
     ) {
-        let queue = self.queue.clone();
+        let (queue, copies) = (self.queue.clone(), self.copies.clone());
         self.spawn(async move {
+            let _turn = copies.acquire().await;
             let result = caught(queue.dead_letter(&message, &letter, attempts), Err).await;
             Fact::DeadLettered { ticket, result }
         });
@@ -225,6 +233,8 @@ pub(super) struct Start {
     pub(super) predecessors: Vec<AbortHandle>,
 }
 
+/// Copies to the dead-letter queue at once, each of them a call.
+const COPIES: usize = 16;
 /// What handlers that await something take to stop.
 const PROMPT: Duration = Duration::from_millis(20);
 /// For those that do not.
@@ -235,20 +245,28 @@ pub(super) struct Return {
     pub(super) ticket: Ticket,
     pub(super) handle: ReceiptHandle,
     pub(super) visibility: Duration,
-    /// Its handler, if it was told to stop.
-    pub(super) stopping: Option<AbortHandle>,
+    /// Handlers that must have stopped before: others could have the message at once.
+    pub(super) stopping: Vec<AbortHandle>,
+    /// The end of its lease.
+    pub(super) until: Option<Instant>,
 }
 
 impl Return {
-    fn handler_has_stopped(&self) -> bool {
-        self.stopping.as_ref().is_none_or(AbortHandle::is_finished)
+    fn handlers_have_stopped(&self) -> bool {
+        self.stopping.iter().all(AbortHandle::is_finished)
+    }
+
+    fn is_leased(&self) -> bool {
+        self.until.is_none_or(|until| Instant::now() < until)
     }
 }
 
 async fn change_back(queue: Arc<impl Queue>, facts: UnboundedSender<Fact>, returns: Vec<Return>) {
+    let until = returns.iter().filter_map(|entry| entry.until).min();
     let (tickets, handles): (Vec<_>, Vec<_>) =
         returns.into_iter().map(|entry| (entry.ticket, (entry.handle, entry.visibility))).unzip();
-    let results = batch(queue.change_visibility(handles), tickets.len()).await;
+    let count = tickets.len();
+    let results = batch(in_time(queue.change_visibility(handles), count, until), count).await;
     let answers = tickets.into_iter().zip(&results);
     let answers = answers.map(|(ticket, result)| (ticket, answer("return", result)));
     _ = facts.send(Fact::Returned { answers: answers.collect() });
@@ -270,6 +288,20 @@ async fn caught<T>(call: impl Future<Output = T>, failed: impl FnOnce(QueueError
     AssertUnwindSafe(call).catch_unwind().await.unwrap_or_else(|panic| {
         error!("a call to the queue panicked");
         failed(QueueError::Unavailable(panic_text(panic.as_ref())))
+    })
+}
+
+/// A change of visibility that is not answered by the end of the first of its leases is given up, with
+/// all tries of it that would follow: what is asked for after that is done to somebody else's message.
+async fn in_time(
+    call: impl Future<Output = BatchResult>,
+    count: usize,
+    until: Option<Instant>,
+) -> BatchResult {
+    let Some(until) = until else { return call.await };
+    timeout_at(until, call).await.unwrap_or_else(|_| {
+        let late = || QueueError::Unavailable("not answered before the lease's end".to_owned());
+        std::iter::repeat_with(|| Err(late())).take(count).collect()
     })
 }
 

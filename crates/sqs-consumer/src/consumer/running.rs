@@ -17,13 +17,14 @@ use tracing::{debug, error, info, warn};
 use super::{
     Activity, Consumer, Drained, Health,
     calls::{Calls, Fact, Return, Start},
+    settings::describe,
     slots::{self, Slots},
 };
 use crate::{
     handler::{Attempt, Handler, Verdict},
     metrics::QueueMetrics,
     queue::{Message, Queue, QueueAttributes, QueueError},
-    scheduler::{Action, Answer, Arrival, Config, Ended, Fate, Scheduler, Ticket},
+    scheduler::{Action, Answer, Arrival, Ended, Fate, Scheduler, Ticket},
     time::Time,
 };
 
@@ -145,6 +146,10 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
 
     fn instant(&self, time: Time) -> Instant {
         self.started + time.since_origin()
+    }
+
+    fn lease_ends(&self, ticket: Ticket) -> Option<Instant> {
+        self.scheduler.lease_ends(ticket).map(|at| self.instant(at))
     }
 
     fn drained(self) -> Drained {
@@ -289,16 +294,21 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
             Action::Cancel { ticket } => self.slots.cancel(ticket),
             Action::Extend { entries } => {
                 let handles = self.slots.handles(&entries);
-                self.calls.extend(entries, handles);
+                let until = entries.iter().filter_map(|&(ticket, _)| self.lease_ends(ticket)).min();
+                self.calls.extend(entries, handles, until);
             }
             Action::Return { entries } => {
-                let returns = entries.into_iter().map(|(ticket, visibility)| Return {
-                    ticket,
-                    handle: self.slots.handle(ticket),
-                    visibility,
-                    stopping: self.slots.stopping(ticket),
-                });
-                self.calls.give_back(returns.collect());
+                let mut returns = Vec::with_capacity(entries.len());
+                for (ticket, visibility) in entries {
+                    returns.push(Return {
+                        ticket,
+                        handle: self.slots.handle(ticket),
+                        visibility,
+                        stopping: self.slots.predecessors(ticket, self.fifo),
+                        until: self.lease_ends(ticket),
+                    });
+                }
+                self.calls.give_back(returns);
             }
             Action::Delete { tickets } => {
                 let handles = tickets.iter().map(|ticket| self.slots.handle(*ticket)).collect();
@@ -390,15 +400,4 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
             });
         }
     }
-}
-
-fn describe(queue: &str, config: &Config) {
-    info!(
-        queue,
-        fifo = config.fifo,
-        visibility = ?config.visibility,
-        max_attempts = config.max_attempts,
-        concurrency = config.concurrency,
-        "consuming"
-    );
 }

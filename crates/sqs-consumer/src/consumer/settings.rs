@@ -6,8 +6,10 @@ use std::{
 };
 
 use tokio::time::Instant;
+use tracing::info;
 
 use crate::{
+    lease::MAX_LEASE,
     queue::QueueAttributes,
     scheduler::{Config, Timing},
 };
@@ -87,6 +89,18 @@ impl Default for Settings {
     }
 }
 
+/// Logs what a queue is consumed with.
+pub(super) fn describe(queue: &str, config: &Config) {
+    info!(
+        queue,
+        fifo = config.fifo,
+        visibility = ?config.visibility,
+        max_attempts = config.max_attempts,
+        concurrency = config.concurrency,
+        "consuming"
+    );
+}
+
 impl Settings {
     /// What the scheduler goes by, for a queue with these attributes.
     pub(super) fn config(&self, attributes: &QueueAttributes, dead_letter_queue: bool) -> Config {
@@ -94,7 +108,8 @@ impl Settings {
         let attempts = self.max_attempts.or(attributes.max_receive_count);
         Config {
             fifo: attributes.fifo,
-            visibility: attributes.visibility.max(Duration::from_secs(1)),
+            // A lease that could not be extended would tell nothing about visibility changes.
+            visibility: attributes.visibility.clamp(Duration::from_secs(1), MAX_LEASE / 2),
             concurrency: self.concurrency.max(1),
             group_concurrency: self.group_concurrency.unwrap_or(self.concurrency).max(1),
             max_attempts: attempts.unwrap_or(DEFAULT_ATTEMPTS).max(1),

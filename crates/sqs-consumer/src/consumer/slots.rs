@@ -35,8 +35,8 @@ pub(super) struct Slot {
     /// Why the latest attempt failed.
     letter: Option<DeadLetter>,
     pub(super) handler: Option<AbortHandle>,
-    /// A handler that was told to stop, and perhaps has not.
-    stopping: Option<AbortHandle>,
+    /// Handlers that were told to stop, and perhaps have not.
+    stopping: Vec<AbortHandle>,
     /// The latest attempt's number; 0 before the first.
     pub(super) attempts: u32,
     /// How often a handler was started; names the latest start.
@@ -66,7 +66,7 @@ impl Slots {
             handle,
             letter: None,
             handler: None,
-            stopping: None,
+            stopping: Vec::new(),
             attempts: 0,
             started: 0,
         };
@@ -83,14 +83,14 @@ impl Slots {
 
     pub(super) fn remove(&mut self, ticket: Ticket) -> Option<Slot> {
         let slot = self.by_ticket.remove(&ticket)?;
-        if let Some(handler) = slot.stopping.clone().filter(|handler| !handler.is_finished()) {
+        for handler in slot.stopping.iter().filter(|handler| !handler.is_finished()).cloned() {
             self.leftover.push(Leftover { message: slot.message.clone(), handler });
         }
         Some(slot)
     }
 
     /// Handlers of this message, or of its group where that has an order, that were told to stop and
-    /// have not. No other one is to begin beside them.
+    /// have not. No other one is to begin beside them, here or elsewhere.
     pub(super) fn predecessors(&mut self, ticket: Ticket, fifo: bool) -> Vec<AbortHandle> {
         self.leftover.retain(|left| !left.handler.is_finished());
         let Some(slot) = self.by_ticket.get(&ticket) else {
@@ -101,7 +101,8 @@ impl Slots {
             other.message_id == message.message_id || fifo && other.group_id == message.group_id
         };
         let leftover = self.leftover.iter().filter(|left| bars(&left.message));
-        leftover.map(|left| left.handler.clone()).chain(self.stopping(ticket)).collect()
+        let stopping = slot.stopping.iter().filter(|handler| !handler.is_finished());
+        leftover.map(|left| &left.handler).chain(stopping).cloned().collect()
     }
 
     /// Only held tickets occur in actions, so there is always a handle.
@@ -131,14 +132,9 @@ impl Slots {
             && let Some(handler) = slot.handler.take()
         {
             handler.abort();
-            slot.stopping = Some(handler);
+            slot.stopping.retain(|handler| !handler.is_finished());
+            slot.stopping.push(handler);
         }
-    }
-
-    /// The message's handler that was told to stop, if it has not.
-    pub(super) fn stopping(&self, ticket: Ticket) -> Option<AbortHandle> {
-        let stopping = self.by_ticket.get(&ticket)?.stopping.clone();
-        stopping.filter(|handler| !handler.is_finished())
     }
 
     pub(super) fn adopt(&mut self, held: Ticket, newer: Ticket) {
@@ -183,7 +179,7 @@ mod tests {
             receive_count: 1,
             sent_at_ms: None,
         };
-        slots.insert(ticket, message);
+        slots.insert(ticket, message.clone());
         let start = |slots: &mut Slots| {
             let slot = slots.get_mut(ticket).expect("it is held");
             slot.handler = Some(tokio::spawn(std::future::pending::<()>()).abort_handle());
@@ -192,9 +188,15 @@ mod tests {
         let first = start(&mut slots);
         assert!(slots.is_running(ticket, first));
         slots.cancel(ticket);
-        assert!(!slots.is_running(ticket, first) && slots.stopping(ticket).is_some());
+        assert!(!slots.is_running(ticket, first));
+        assert_eq!(slots.predecessors(ticket, false).len(), 1);
         let second = start(&mut slots);
         assert!(slots.is_running(ticket, second));
         assert!(!slots.is_running(ticket, first), "the cancelled one's answer counts for nothing");
+        slots.cancel(ticket);
+        assert_eq!(slots.predecessors(ticket, false).len(), 2, "neither has stopped");
+        slots.remove(ticket);
+        slots.insert(Ticket(2), message);
+        assert_eq!(slots.predecessors(Ticket(2), false).len(), 2, "nor since it was given up");
     }
 }

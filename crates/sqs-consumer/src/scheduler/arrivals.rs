@@ -119,15 +119,15 @@ impl Scheduler {
         let (phase, place) = (held.phase, held.place);
         // A handle of a FIFO queue has no effect any more once there is a newer one: whatever is under
         // way, a message that was to leave its lane is here again, and those behind it wait for it.
-        // And one of a standard queue that was to be visible at once is: given back again, it would come
-        // again, each time for one of its receives.
+        // And one of a standard queue has gone back: to give it back again would use up this receive
+        // as well, without an attempt.
         let stays = !self.drain.begun()
             && match (place, phase) {
                 (
                     Place::Lane { lane, seat },
                     Phase::Waiting | Phase::Backoff { .. } | Phase::Returning { .. },
                 ) => self.lanes.is_leaving(lane, seat),
-                (Place::Turn(_), Phase::Returning { visibility, .. }) => visibility.is_zero(),
+                (Place::Turn(_), Phase::Returning { .. }) => true,
                 _ => false,
             };
         let is_older = arrival.receive_count < held.receive_count;

@@ -182,7 +182,8 @@ impl Scheduler {
             groups_blocked: self.lanes.blocked(),
             polls: self.polling.reserved().div_ceil(MAX_BATCH),
             breaker_open: self.breaker.is_open(),
-            settling_fails: self.settling.fails() && !self.held.is_empty(),
+            settling_fails: self.settling.fails()
+                && (!self.held.is_empty() || self.polling.failures() > 0),
         }
     }
 
@@ -283,6 +284,12 @@ impl Scheduler {
             Place::Lane { lane, .. } => self.lane_changed(lane),
             Place::Turn(turn) => self.turns.moved(turn, ticket, (before, after)),
         }
+    }
+
+    /// When the lease of a held message ends; none where a call is to find out whether it has not.
+    pub fn lease_ends(&self, ticket: Ticket) -> Option<Time> {
+        let held = self.held.get(&ticket)?;
+        (!held.unconfirmed).then(|| held.lease.deadline())
     }
 
     /// The message's end.

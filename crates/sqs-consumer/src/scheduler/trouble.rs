@@ -47,15 +47,20 @@ impl Scheduler {
         answers: impl Iterator<Item = Answer>,
     ) -> Time {
         let trouble = self.settling.trouble(kind);
-        let mut failed = false;
+        let (mut failed, mut refused, mut works) = (false, false, false);
         for answer in answers {
             match answer {
                 Answer::Failed => failed = true,
-                Answer::Ok => (trouble.failed_calls, trouble.failed_tries) = (0, 0),
-                Answer::LeaseOver | Answer::Refused | Answer::NotMade => {}
+                Answer::Refused => refused = true,
+                Answer::Ok => works = true,
+                Answer::LeaseOver | Answer::NotMade => {}
             }
         }
-        if !failed {
+        if works {
+            (trouble.failed_calls, trouble.failed_tries) = (0, 0);
+        }
+        // An entry that is refused beside others that are not says something about its message only.
+        if !failed && (works || !refused) {
             return trouble.retry_at;
         }
         trouble.failed_calls = trouble.failed_calls.saturating_add(1);

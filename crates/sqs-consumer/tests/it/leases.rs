@@ -1,8 +1,16 @@
 //! Leases: extended in time, never used when over.
 
-use sqs_consumer::scheduler::{Answer, Config, Fate};
+use sqs_consumer::{
+    Settings,
+    scheduler::{Answer, Config, Fate},
+};
+use tokio::time::sleep;
 
-use crate::fixture::{Call, Fixture, SECOND, fifo, standard};
+use crate::{
+    fixture::{Call, Fixture, SECOND, fifo, standard},
+    modelled::{Fault, Modelled, Operation, SHAPES, Told, What, steady},
+    rig::Doing,
+};
 
 #[test]
 fn a_failed_extension_is_tried_again_until_the_lease_is_over() {
@@ -154,4 +162,42 @@ fn a_standard_message_received_again_while_it_goes_back_is_attempted_and_not_sen
     f.pass(SECOND);
     f.answer_all(Answer::Ok);
     assert_eq!(f.ended(), [("m".to_owned(), Fate::Deleted)]);
+}
+
+#[test]
+fn a_failed_standard_message_received_again_before_its_return_is_answered_has_its_attempt() {
+    let mut f = Fixture::new(standard());
+    f.receive(&["m"]);
+    f.fail("m");
+    assert!(matches!(f.call(), Some(Call::Return(_))));
+    // It has gone back and come again while the answer is under way, or lost.
+    f.pass(2 * SECOND);
+    f.receive_again(&["m"], 2);
+    f.answer(Answer::Failed);
+    assert_eq!(f.ended(), []);
+    for _ in 0..10 {
+        f.pass(SECOND);
+        f.answer_all(Answer::Ok);
+    }
+    assert_eq!(f.ended(), [], "given back again, it would lose the second attempt");
+    let attempts = [1, 2].map(|number| ("m".to_owned(), number));
+    assert_eq!(f.started_attempts(), attempts);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_change_of_visibility_reaches_the_queue_after_the_lease_that_it_was_to_change() {
+    for shape in SHAPES {
+        let queue = Modelled::new(shape);
+        queue.faults(|ask| {
+            let slow = ask.is(Operation::ChangeVisibility);
+            if slow { Fault::slow_request(15 * SECOND) } else { Fault::default() }
+        });
+        queue.send(["g/1"]);
+        let settings = Settings { handler_timeout: 60 * SECOND, ..steady() };
+        let _worker = queue.work(settings, |_, _| Doing::Succeed(40 * SECOND));
+        sleep(100 * SECOND).await;
+        let late = |told: &Told| matches!(told.what, What::Changed(_));
+        assert!(!queue.asked(Operation::ChangeVisibility).is_empty());
+        assert_eq!(queue.timeline().into_iter().find(late).map(|told| told.at), None, "{shape:?}");
+    }
 }

@@ -246,6 +246,9 @@ impl State {
         if running.any(|slot| slot.receipt.mail == mail) {
             return Err(format!("starts {mail} twice"));
         }
+        if let Some((other, _)) = self.running().find(|(_, running)| *running == mail) {
+            return Err(format!("starts {mail} while worker {other} runs it"));
+        }
         if !self.truth.fifo {
             return Ok(());
         }

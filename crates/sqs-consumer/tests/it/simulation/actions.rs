@@ -75,9 +75,10 @@ impl Simulation<'_> {
                 let batch = tickets(&entries);
                 self.check_batch(index, &batch)?;
                 for (ticket, visibility) in &entries {
-                    let group = self.slot(index, *ticket)?.group;
+                    let slot = self.slot(index, *ticket)?;
+                    let (group, kept) = (slot.group, self.is_kept_for_longest(slot));
                     let worker = &mut self.workers[index];
-                    if worker.gives_up(group) {
+                    if kept || worker.gives_up(group) {
                         worker.closing.extend(group);
                     }
                     self.check_return(index, *ticket, *visibility, &batch)?;
@@ -126,6 +127,8 @@ impl Simulation<'_> {
                 // standard queue it may have had it.
                 if (fifo || stays) && std::mem::take(&mut slot.returning) {
                     (slot.own_failures, slot.shared_failures) = (0, 0);
+                    // Its last failure was to be the end of it; this is a new beginning.
+                    slot.verdict = slot.verdict.filter(|_| !slot.is_given_up());
                 }
                 let (message, instance) = (slot.message, slot.instance);
                 if slot.changing || slot.copying {
@@ -176,7 +179,19 @@ impl Simulation<'_> {
             let stubborn = random.random_bool(chance);
             stubborn && troubled && self.workers[index].slots[&entry.ticket].stopped
         };
-        let (stay, go): (Vec<_>, Vec<_>) = entries.into_iter().partition(stays);
+        let (mut stay, go): (Vec<_>, Vec<_>) = entries.into_iter().partition(stays);
+        // Some stop after a while, and what is still leased then may go.
+        let after = random.random_range(20..2 * PATIENCE);
+        let late: Vec<_> = if after < PATIENCE {
+            let slots = &self.workers[index].slots;
+            let is_leased = |entry: &mut Entry| self.now + after < slots[&entry.ticket].deadline;
+            stay.extract_if(.., is_leased).collect()
+        } else {
+            Vec::new()
+        };
+        if !late.is_empty() {
+            self.send_after(after, index, Call::Return { entries: late });
+        }
         if !stay.is_empty() {
             for entry in &stay {
                 self.ledger.troubled(entry.instance, entry.receive);

@@ -7,6 +7,8 @@ use sqs_consumer::{
     scheduler::{Answer, PollId, Ticket},
 };
 
+use super::plan::Down;
+
 /// A call as a worker has sent it.
 #[derive(Clone, Debug)]
 pub(super) struct Sent {
@@ -86,17 +88,30 @@ pub(super) enum Told {
 }
 
 impl Call {
-    /// What a caller takes the call for that gets no answer, or that the queue refuses as a whole.
+    /// What a caller takes the call for that gets no answer, or that the queue turns away as a whole.
     pub(super) fn failed(&self, requested_at: u64) -> Told {
-        let all = |entries: &[Entry]| entries.iter().map(|e| (e.clone(), Answer::Failed)).collect();
+        self.comes_to_nothing(requested_at, Answer::Failed)
+    }
+
+    /// What it learns when nothing is done, for the same cause in each entry.
+    pub(super) fn comes_to_nothing(&self, requested_at: u64, answer: Answer) -> Told {
+        let all = |entries: &[Entry]| entries.iter().map(|e| (e.clone(), answer)).collect();
         match self {
             Self::Receive { poll, .. } => Told::ReceiveFailed { poll: *poll },
             Self::Extend { entries } => Told::Extended { requested_at, answers: all(entries) },
             Self::Return { entries } => Told::Returned { answers: all(entries) },
             Self::Delete { entries } => Told::Deleted { answers: all(entries) },
-            Self::DeadLetter { ticket, .. } => {
-                Told::DeadLettered { ticket: *ticket, answer: Answer::Failed }
-            }
+            Self::DeadLetter { ticket, .. } => Told::DeadLettered { ticket: *ticket, answer },
+        }
+    }
+
+    /// What can be down for it.
+    pub(super) fn needs(&self) -> &[Down] {
+        match self {
+            Self::Receive { .. } => &[Down::Receives],
+            Self::Extend { .. } | Self::Return { .. } => &[Down::Settling, Down::Changes],
+            Self::Delete { .. } => &[Down::Settling, Down::Deletes],
+            Self::DeadLetter { .. } => &[Down::Settling, Down::Copies],
         }
     }
 

@@ -16,6 +16,11 @@ use super::{
     worker::{Outage, Slot},
 };
 
+/// After so long without failures, in milliseconds,
+const CALM: u64 = 60_000;
+/// and so many receives, nothing reminds of them.
+const RECEIVES_IN_CALM: u32 = 10;
+
 impl Simulation<'_> {
     /// A fact reaches a worker that runs.
     pub(super) fn learns(&mut self, index: usize, told: Told) -> Checked {
@@ -123,8 +128,22 @@ impl Simulation<'_> {
                 bytes,
             });
         }
+        let useful = !arrivals.is_empty();
         let (now, requested_at) = (time(now), time(requested_at));
-        self.ask(index, |scheduler| scheduler.received(now, poll, requested_at, arrivals))
+        self.ask(index, |scheduler| scheduler.received(now, poll, requested_at, arrivals))?;
+        self.check_pace(index, useful)
+    }
+
+    /// When nothing has failed for long, and some messages have come since, a worker receives without
+    /// the pauses that failures make.
+    fn check_pace(&mut self, index: usize, useful: bool) -> Checked {
+        let nothing_fails = self.now > self.calm_from + CALM && self.plan.in_flight_limit.is_none();
+        let (now, worker) = (self.now, &mut self.workers[index]);
+        worker.received_in_calm += u32::from(useful && nothing_fails);
+        if worker.received_in_calm < RECEIVES_IN_CALM || worker.scheduler.failed_receives() == 0 {
+            return Ok(());
+        }
+        worker.violates(now, Check::NoIdleHandler, None, "receives slowly though nothing fails")
     }
 
     fn extended(&mut self, index: usize, requested_at: u64, entry: &Entry, answer: Answer) {

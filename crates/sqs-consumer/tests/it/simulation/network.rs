@@ -32,7 +32,12 @@ const BATCH: u64 = 1 << 41;
 impl Simulation<'_> {
     /// A worker sends a call.
     pub(super) fn send(&mut self, worker: usize, call: Call) {
-        let (now, network) = (self.now, self.plan.network);
+        self.send_after(0, worker, call);
+    }
+
+    /// The same when it has waited for so long.
+    pub(super) fn send_after(&mut self, wait: u64, worker: usize, call: Call) {
+        let (now, network) = (self.now + wait, self.plan.network);
         let troubled = now < self.calm_from;
         let number = self.workers[worker].calls;
         self.workers[worker].calls += 1;
@@ -43,7 +48,8 @@ impl Simulation<'_> {
             }
             _ => network.timeout,
         };
-        let gives_up_at = now + timeout;
+        // What changes a lease is given up at its end.
+        let gives_up_at = (now + timeout).min(self.ends_with_lease(worker, &call)).max(now + 1);
         let late = 0..2 * self.plan.visibility();
         let usual = random.random_range(1..=network.latency.max(1));
         let is_late = random.random_bool(network.late_request) && troubled;
@@ -70,6 +76,15 @@ impl Simulation<'_> {
         }
     }
 
+    /// The end of the first of the leases that a call changes.
+    fn ends_with_lease(&self, worker: usize, call: &Call) -> u64 {
+        let (Call::Extend { entries } | Call::Return { entries }) = call else { return u64::MAX };
+        let slots = &self.workers[worker].slots;
+        let held = entries.iter().filter_map(|entry| slots.get(&entry.ticket));
+        let ends = held.filter(|slot| !slot.unconfirmed).map(|slot| slot.deadline);
+        ends.min().unwrap_or(u64::MAX)
+    }
+
     /// The call, or its answer, does not come as it should.
     fn troubled(&mut self, call: &Call) {
         if let &Call::DeadLetter { instance, .. } = call {
@@ -91,15 +106,18 @@ impl Simulation<'_> {
 
     /// A call reaches the queue.
     pub(super) fn request(&mut self, sent: Sent) -> Checked {
-        let what = if sent.call.is_receive() { Down::Receives } else { Down::Settling };
-        if self.plan.down(what, self.now).is_some() {
+        let down = |&what: &Down| self.plan.down(what, self.now).is_some();
+        let fails = sent.call.needs().iter().any(down);
+        let refused = !sent.call.is_receive() && down(&Down::Refused);
+        if fails || refused {
             self.trace.say(self.now, || {
                 let about = messages_of(&self.ledger, sent.call.entries());
                 let text =
                     format!("the queue refuses worker {}: {}", sent.worker, sent.call.name());
                 (if about.is_empty() { vec![usize::MAX] } else { about }, text)
             });
-            self.answers(&sent, sent.call.failed(sent.at));
+            let answer = if fails { Answer::Failed } else { Answer::Refused };
+            self.answers(&sent, sent.call.comes_to_nothing(sent.at, answer));
             return Ok(());
         }
         match &sent.call {

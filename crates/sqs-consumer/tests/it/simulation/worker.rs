@@ -46,6 +46,8 @@ pub(super) struct Worker {
     /// Groups with a message that a drain could not settle since a call about it had no good answer in
     /// time.
     pub(super) stuck: BTreeSet<u32>,
+    /// Receives that brought something when nothing failed any more.
+    pub(super) received_in_calm: u32,
     /// What has happened while it was stopped.
     pub(super) mailbox: Vec<Told>,
     /// When its timer goes off.
@@ -128,6 +130,15 @@ impl Slot {
         1 + self.message % 100
     }
 
+    /// It has failed for good, and waits for the dead-letter queue.
+    pub(super) fn is_given_up(&self) -> bool {
+        match self.verdict {
+            Some(Ended::DeadLetter) => true,
+            Some(Ended::Retry { .. }) => self.attempt.is_some_and(Attempt::is_last),
+            _ => false,
+        }
+    }
+
     pub(super) fn is_done(&self) -> bool {
         self.verdict == Some(Ended::Done)
     }
@@ -164,6 +175,7 @@ impl Worker {
             fastest: None,
             slowest_receive: 0,
             stuck: BTreeSet::new(),
+            received_in_calm: 0,
             mailbox: Vec::new(),
             wakeup: None,
             pace: Pace::new(plan, now),

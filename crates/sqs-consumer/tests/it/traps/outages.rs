@@ -134,13 +134,14 @@ async fn trap_21b_a_minute_of_refusals_costs_few_jittered_calls_drops_readiness_
 
 #[tokio::test(start_paused = true)]
 async fn trap_21c_a_minute_of_refused_settling_costs_few_calls_and_drops_readiness() {
+    let refusals: [fn(String) -> QueueError; 2] = [QueueError::Throttled, QueueError::Rejected];
     for operation in [Operation::Delete, Operation::ChangeVisibility, Operation::DeadLetter] {
-        for shape in SHAPES {
+        for (shape, refusal) in SHAPES.into_iter().flat_map(|s| refusals.map(|r| (s, r))) {
             let queue = Modelled::new(shape);
             queue.faults(move |ask| {
-                let throttled = || QueueError::Throttled("injected".to_owned());
                 let refused = ask.is(operation) && ask.at < 60 * SECOND;
-                if refused { Fault::refused(throttled()) } else { Fault::default() }
+                let refused = refused.then(|| Fault::refused(refusal("injected".to_owned())));
+                refused.unwrap_or_default()
             });
             queue.send((0..50).map(|group| format!("{group}/1")));
             let settings = Settings { handler_timeout: 30 * SECOND, ..steady() };
@@ -155,7 +156,15 @@ async fn trap_21c_a_minute_of_refused_settling_costs_few_calls_and_drops_readine
                 sleep(SECOND).await;
                 failing += u32::from(worker.is_failing());
             }
-            assert!(failing >= 5, "{operation:?}, {shape:?}: not ready for {failing} s");
+            // A lease that SQS refuses for good to extend is not asked for again, and these handlers end in
+            // time: of a lane, which makes its retries in place, nothing else is asked.
+            let needs_nothing = operation == Operation::ChangeVisibility
+                && shape.fifo
+                && matches!(refusal(String::new()), QueueError::Rejected(_));
+            assert!(
+                failing >= 5 || needs_nothing,
+                "{operation:?}, {shape:?}: not ready for {failing} s"
+            );
             let calls = queue.asked(operation).len();
             // Ten are copied to the dead-letter queue, each in calls of its own; other calls are shared.
             let most = if operation == Operation::DeadLetter { 10 * 15 } else { 100 };

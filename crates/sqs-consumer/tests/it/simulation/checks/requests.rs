@@ -165,6 +165,10 @@ impl Simulation<'_> {
         }
         self.check_lease(index, slot, "goes back")?;
         let Some(draining_since) = worker.draining_since else {
+            let attempted = slot.verdict_of == slot.receive || slot.is_given_up();
+            if !self.plan.fifo && !attempted && !self.cannot_be_kept(slot) {
+                return violates(Check::NoReceiveWasted, "goes back without an attempt");
+            }
             self.check_return_backoff(index, slot, visibility)?;
             return self.check_return_order(index, ticket, slot, batch);
         };
@@ -249,14 +253,22 @@ impl Simulation<'_> {
         self.workers[index].violates(self.now, Check::BacksOff, Some(slot), &what)
     }
 
+    pub(in crate::simulation) fn is_kept_for_longest(&self, slot: &Slot) -> bool {
+        self.now >= slot.requested_at + LONGEST_LEASE - GIVE_BACK.min(self.plan.visibility())
+    }
+
+    /// Its lease is at its end, or about to be and not extended.
+    fn cannot_be_kept(&self, slot: &Slot) -> bool {
+        slot.unextended || self.is_kept_for_longest(slot)
+    }
+
     /// A drain that is out of time gives back what nobody has tried, and so do a lane that has lost an
     /// earlier message and a worker that has had it for the longest time that SQS allows.
     pub(in crate::simulation) fn excuse_return(&mut self, index: usize, ticket: Ticket) -> Checked {
         let slot = self.slot(index, ticket)?;
         let (instance, receive, group) = (slot.instance, slot.receive, slot.group);
         let (worker, config) = (&self.workers[index], &self.plan.config);
-        let longest = LONGEST_LEASE - GIVE_BACK.min(self.plan.visibility());
-        let kept_for_longest = self.now >= slot.requested_at + longest;
+        let kept_for_longest = self.is_kept_for_longest(slot);
         let out_of_time = worker
             .draining_since
             .is_some_and(|since| self.now >= since + config.drain_timeout.as_millis() as u64);

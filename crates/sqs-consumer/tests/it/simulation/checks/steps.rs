@@ -37,14 +37,8 @@ impl Simulation<'_> {
                 let later =
                     |ended| matches!(ended, Ended::Retry { shared: true, .. } | Ended::NotYet);
                 let shared = slot.verdict.is_some_and(later);
-                // Nor do those that are given up and wait for the dead-letter queue.
-                let last = slot.attempt.is_some_and(sqs_consumer::Attempt::is_last);
-                let given_up = match slot.verdict {
-                    Some(Ended::DeadLetter) => true,
-                    Some(Ended::Retry { .. }) => last,
-                    _ => false,
-                };
-                let settled = slot.running.is_none() && (shared || given_up);
+                // Nor do those that are given up.
+                let settled = slot.running.is_none() && (shared || slot.is_given_up());
                 !slot.is_done() && !slot.copied && !slot.returning && !settled
             };
             let mut by_group = BTreeMap::<_, usize>::new();

@@ -28,7 +28,7 @@ impl Simulation<'_> {
     /// What nobody has tried under this receive, and nothing keeps from a start but others of its group.
     fn is_fresh(&self, slot: &Slot) -> bool {
         let untouched = slot.running.is_none() && slot.attempt.is_none() && slot.verdict.is_none();
-        let stays = !slot.returning && !slot.copied && !slot.refused;
+        let stays = !slot.returning && !slot.copied && !slot.refused && !slot.unextended;
         untouched && stays && !slot.unconfirmed && self.now < slot.deadline
     }
 

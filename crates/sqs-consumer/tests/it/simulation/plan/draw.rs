@@ -193,9 +193,16 @@ fn messages(random: &mut SmallRng, fifo: bool, length: u64, can_dead_letter: boo
 
 fn windows(random: &mut SmallRng, length: u64) -> Vec<Window> {
     let mut windows = Vec::new();
-    for (what, often) in
-        [(Down::Carrier, 0.2), (Down::Store, 0.15), (Down::Receives, 0.15), (Down::Settling, 0.15)]
-    {
+    for (what, often) in [
+        (Down::Carrier, 0.2),
+        (Down::Store, 0.15),
+        (Down::Receives, 0.15),
+        (Down::Settling, 0.1),
+        (Down::Deletes, 0.05),
+        (Down::Changes, 0.05),
+        (Down::Copies, 0.05),
+        (Down::Refused, 0.05),
+    ] {
         if chance(random, often) {
             let from = random.random_range(0..length);
             let until = from + random.random_range(1_000..90_000);

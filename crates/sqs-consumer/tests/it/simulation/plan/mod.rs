@@ -117,8 +117,14 @@ pub(super) enum Down {
     Store,
     /// Receives are refused (throttled, or without permission).
     Receives,
-    /// Deletes and visibility changes are.
+    /// All calls about messages are.
     Settling,
+    /// Those of one kind are: each needs another permission.
+    Deletes,
+    Changes,
+    Copies,
+    /// All are refused for good.
+    Refused,
 }
 
 /// Something that happens to a worker or to the fleet.
@@ -163,8 +169,7 @@ impl Plan {
 
     /// Nothing happens that could cost a message more than one receive, on a FIFO queue.
     pub(super) fn is_calm(&self) -> bool {
-        let throttled =
-            self.windows.iter().any(|w| matches!(w.what, Down::Receives | Down::Settling));
+        let throttled = self.windows.iter().any(|w| !matches!(w.what, Down::Carrier | Down::Store));
         self.troubles.is_empty()
             && !throttled
             && self.network.is_calm()
