@@ -4,7 +4,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use tokio::{
-    sync::{Semaphore, mpsc::UnboundedSender},
+    sync::mpsc::UnboundedSender,
     task::AbortHandle,
     time::{Instant, sleep, timeout, timeout_at},
 };
@@ -45,8 +45,6 @@ pub(super) struct Calls<Q, H> {
     facts: UnboundedSender<Fact>,
     timeout_reason: &'static str,
     panic_reason: &'static str,
-    /// Copies to the dead-letter queue take turns.
-    copies: Arc<Semaphore>,
 }
 
 impl<Q: Queue, H: Handler> Calls<Q, H> {
@@ -57,8 +55,7 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
         facts: UnboundedSender<Fact>,
     ) -> Self {
         let &Settings { handler_timeout, timeout_reason, panic_reason, .. } = settings;
-        let copies = Arc::new(Semaphore::new(COPIES));
-        Self { queue, handler, handler_timeout, facts, timeout_reason, panic_reason, copies }
+        Self { queue, handler, handler_timeout, facts, timeout_reason, panic_reason }
     }
 
     /// The call runs to its end whatever happens to the consumer: its messages must not be lost.
@@ -135,7 +132,7 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
     }
 
     /// Waits for handlers that were told to stop: others could have the message before they do. One that
-    /// does not stop, since it does not await anything, holds up its own message only.
+    /// does not stop, since it does not await anything, holds up its own message only (on FIFO: its lane).
     pub(super) fn give_back(&self, returns: Vec<Return>) {
         let queue = self.queue.clone();
         let facts = self.facts.clone();
@@ -181,9 +178,8 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
         letter: DeadLetter,
         attempts: u32,
     ) {
-        let (queue, copies) = (self.queue.clone(), self.copies.clone());
+        let queue = self.queue.clone();
         self.spawn(async move {
-            let _turn = copies.acquire().await;
             let result = caught(queue.dead_letter(&message, &letter, attempts), Err).await;
             Fact::DeadLettered { ticket, result }
         });
@@ -233,8 +229,6 @@ pub(super) struct Start {
     pub(super) predecessors: Vec<AbortHandle>,
 }
 
-/// Copies to the dead-letter queue at once, each of them a call.
-const COPIES: usize = 16;
 /// What handlers that await something take to stop.
 const PROMPT: Duration = Duration::from_millis(20);
 /// For those that do not.
@@ -274,10 +268,13 @@ async fn change_back(queue: Arc<impl Queue>, facts: UnboundedSender<Fact>, retur
 
 /// Returns when these handlers have stopped, or after a while. Whether they have.
 async fn all_stopped(handlers: &[AbortHandle], patience: Duration) -> bool {
-    const LOOK: Duration = Duration::from_millis(1);
+    const OFTEN: Duration = Duration::from_millis(1);
+    const SELDOM: Duration = Duration::from_millis(100);
     let stopped = async {
+        let mut pause = OFTEN;
         while !handlers.iter().all(AbortHandle::is_finished) {
-            sleep(LOOK).await;
+            sleep(pause).await;
+            pause = (pause * 5 / 4).min(SELDOM);
         }
     };
     timeout(patience, stopped).await.is_ok()

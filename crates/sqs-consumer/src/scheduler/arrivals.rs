@@ -98,7 +98,10 @@ impl Scheduler {
         // While visibility changes fail, only a call can tell when they work again; short handlers would
         // never need one.
         let trouble = &self.settling.change_trouble;
-        let probes = trouble.lasts() && !trouble.bars(now) && lease.extension(now).is_some();
+        let probes = trouble.lasts()
+            && !trouble.bars(now)
+            && lease.extension(now).is_some()
+            && !self.breaks(Broken::NeverProbes);
         let renew_at = if probes { now } else { lease.renew_at() };
         self.arm(ticket, Timer::Renewal(renew_at));
         self.phase_moved(ticket, place, None, Some(Phase::Waiting));

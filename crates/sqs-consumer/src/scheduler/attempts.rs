@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Action, Ended, Fate, Scheduler, Ticket,
+    Ended, Fate, Scheduler, Ticket,
     breaker::{Shared, SharedFailure},
     broken::Broken,
     held::{Call, Held, Phase, Place},
@@ -179,8 +179,7 @@ impl Scheduler {
         not_before: Option<Duration>,
     ) {
         if self.config.dead_letter_queue {
-            self.set_phase(ticket, Phase::DeadLettering { call: Call::UnderWay, failures: 0 });
-            self.actions.push(Action::DeadLetter { ticket });
+            self.set_phase(ticket, Phase::DeadLettering { call: Call::Queued, failures: 0 });
             return;
         }
         let number = self.attempt(&self.held[&ticket]).number;

@@ -44,7 +44,8 @@ pub(super) struct SharedFailure {
     /// When the message first failed so.
     pub(super) since: Time,
     pub(super) is_last_attempt: bool,
-    /// For how long the cause asks to be left alone.
+    /// For how long the cause asks to be left alone. The message is; the breaker's pause has its own
+    /// bound: one answer must not stop everything for longer.
     pub(super) pause: Duration,
 }
 
@@ -132,6 +133,8 @@ impl Breaker {
         jitter: &mut Jitter,
         suspected: bool,
     ) {
+        let (first, longest) = (self.timing.breaker_backoff, self.timing.breaker_backoff_max);
+        let pause = pause.min(longest);
         // Handlers that were already running when it opened say nothing new, but for how long.
         if let Some(open) = &mut self.open
             && open.probe != Some(ticket)
@@ -145,7 +148,6 @@ impl Breaker {
             }
         }
         let failures = self.open.map_or(0, |open| open.failures).saturating_add(1);
-        let (first, longest) = (self.timing.breaker_backoff, self.timing.breaker_backoff_max);
         let pause = jitter.backoff(first, longest, failures).max(pause);
         self.open = Some(Open { until: now + pause, failures, probe: None, suspected });
     }

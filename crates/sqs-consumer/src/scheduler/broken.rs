@@ -57,6 +57,8 @@ pub enum Broken {
     NoGroupLimit,
     /// Attempts count although what all messages need is down.
     OutageCountsAsAttempt,
+    /// After visibility changes have failed, none is made to find out whether they work again.
+    NeverProbes,
     /// Nothing starts before all that was started together has ended: the slowest stalls the rest.
     RoundAfterRound,
 }
@@ -64,7 +66,7 @@ pub enum Broken {
 #[cfg(feature = "broken-schedulers")]
 impl Broken {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::AnyMessageOfTheLane,
         Self::TailLeftBehind,
         Self::TailWithHead,
@@ -88,6 +90,7 @@ impl Broken {
         Self::BatchFailsAsOne,
         Self::NoGroupLimit,
         Self::OutageCountsAsAttempt,
+        Self::NeverProbes,
         Self::RoundAfterRound,
     ];
 }

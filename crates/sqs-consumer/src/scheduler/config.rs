@@ -68,6 +68,8 @@ pub struct Timing {
     pub drain_flush: Duration,
     /// Receives at once, at most.
     pub max_polls: usize,
+    /// Copies to the dead-letter queue at once, at most; each is a call of its own.
+    pub max_copies: usize,
     /// Finished messages whose delete is not confirmed, at most, before receiving pauses.
     pub max_unacknowledged: usize,
     /// Bytes of bodies and attributes held at once, at most, as far as sizes can be foreseen: receives
@@ -94,6 +96,7 @@ impl Default for Timing {
             settle_retry_max: Duration::from_secs(5),
             drain_flush: Duration::from_secs(5),
             max_polls: 32,
+            max_copies: 16,
             max_unacknowledged: 1_000,
             max_held_bytes: 64 << 20,
         }

@@ -58,7 +58,7 @@ impl Drain {
         self.0.is_some_and(|progress| progress.released)
     }
 
-    fn has_stopped_handlers(&self) -> bool {
+    pub(super) fn has_stopped_handlers(&self) -> bool {
         self.0.is_some_and(|progress| progress.handlers_stopped)
     }
 
@@ -137,12 +137,14 @@ impl Scheduler {
     }
 
     fn drain_releases(&self, held: &Held) -> bool {
-        let waits = matches!(
-            held.phase,
+        let waits = match held.phase {
             Phase::Waiting
-                | Phase::Backoff { .. }
-                | Phase::DeadLettering { call: Call::RetryAt(_), .. }
-        );
+            | Phase::Backoff { .. }
+            | Phase::DeadLettering { call: Call::RetryAt(_), .. } => true,
+            // In line behind others: for its turn as long as copies succeed.
+            Phase::DeadLettering { call: Call::Queued, .. } => self.drain_releases_copies(),
+            _ => false,
+        };
         waits && matches!(held.place, Place::Turn(_)) && !self.must_be_attempted(held)
     }
 

@@ -308,7 +308,9 @@ impl<H: Hasher> Identity<'_, H> {
             delete_trouble,
             change_trouble,
             probes,
+            copies,
         } = settling;
+        copies.state().hash(self.state);
         let timing = &self.scheduler.config.timing;
         let longest = timing.acknowledge_linger.max(timing.idle_linger).max(timing.urgent_linger);
         deletes.len().hash(self.state);

@@ -149,7 +149,8 @@ impl Lanes {
         self.slab.iter().map(|(id, _)| LaneId(id)).collect()
     }
 
-    fn list(&mut self, id: LaneId) {
+    /// The lane may be able to take a further step.
+    pub(super) fn list(&mut self, id: LaneId) {
         let lane = &mut self.slab[id.0];
         if !std::mem::replace(&mut lane.listed, true) {
             self.closing.push_back(id);
@@ -291,6 +292,11 @@ impl Scheduler {
                 {
                     let left = until.saturating_since(now);
                     self.give_back_in_order(id, head, left, Fate::Released);
+                }
+                Phase::DeadLettering { call: Call::Queued, .. }
+                    if draining && self.drain_releases_copies() =>
+                {
+                    self.give_back_in_order(id, head, Duration::ZERO, Fate::Released);
                 }
                 Phase::Backoff { until } => {
                     let left = until.saturating_since(now);

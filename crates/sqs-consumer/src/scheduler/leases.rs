@@ -230,7 +230,9 @@ impl Scheduler {
                 self.actions.push(Action::Cancel { ticket });
                 self.give_back_or_close(now, ticket, Duration::ZERO);
             }
-            Phase::Waiting => self.give_back_or_close(now, ticket, Duration::ZERO),
+            Phase::Waiting | Phase::DeadLettering { call: Call::Queued, .. } => {
+                self.give_back_or_close(now, ticket, Duration::ZERO);
+            }
             Phase::Backoff { until } | Phase::DeadLettering { call: Call::RetryAt(until), .. } => {
                 self.give_back_or_close(now, ticket, until.saturating_since(now));
             }

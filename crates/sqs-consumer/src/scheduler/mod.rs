@@ -20,6 +20,7 @@ mod backoff;
 mod breaker;
 mod broken;
 mod config;
+mod copies;
 mod drain;
 mod held;
 #[cfg(feature = "identity")]
@@ -231,8 +232,7 @@ impl Scheduler {
             match held.phase {
                 Phase::Backoff { .. } => self.set_phase(ticket, Phase::Waiting),
                 Phase::DeadLettering { failures, .. } => {
-                    self.set_phase(ticket, Phase::DeadLettering { call: Call::UnderWay, failures });
-                    self.actions.push(Action::DeadLetter { ticket });
+                    self.set_phase(ticket, Phase::DeadLettering { call: Call::Queued, failures });
                 }
                 Phase::Acknowledging { .. } => self.queue_delete(now, ticket),
                 Phase::Returning { visibility, fate, .. } => {
@@ -280,6 +280,7 @@ impl Scheduler {
         if before.is_some_and(Phase::is_running) {
             self.breaker.ended(ticket);
         }
+        self.settling.copies.moved(ticket, before, after);
         match place {
             Place::Lane { lane, .. } => self.lane_changed(lane),
             Place::Turn(turn) => self.turns.moved(turn, ticket, (before, after)),

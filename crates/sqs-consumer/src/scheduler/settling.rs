@@ -5,13 +5,14 @@ use std::{collections::VecDeque, time::Duration};
 use super::{
     Action, Answer, Fate, Scheduler, Ticket,
     broken::Broken,
+    copies::Copies,
     held::{Call, Phase, Place, VisibilityCall},
     trouble::{Kind, Trouble},
 };
 use crate::{queue::MAX_BATCH, time::Time};
 
-/// After so many failed copies to the dead-letter queue a standard message is given back.
-const DEAD_LETTER_TRIES: u32 = 3;
+/// What a call may take with all its tries.
+const LONGEST_CALL: Duration = Duration::from_secs(10);
 
 /// What waits for the next batch.
 #[derive(Clone, Debug, Default, Hash)]
@@ -24,6 +25,7 @@ pub(super) struct Settling {
     pub(super) urgent_since: Option<Time>,
     pub(super) returns: VecDeque<Ticket>,
     pub(super) extensions: Vec<(Ticket, Duration)>,
+    pub(super) copies: Copies,
     /// Messages done with whose delete is not confirmed.
     pub(super) unacknowledged: usize,
     pub(super) delete_trouble: Trouble,
@@ -171,36 +173,9 @@ impl Scheduler {
                 self.set_phase(ticket, Phase::Returning { visibility, fate, call });
                 self.look_after_lease(ticket);
             }
+            // Nothing more can be done for it here.
+            Answer::Refused if !over && self.drain.begun() => self.forget(ticket, Fate::Stranded),
             _ => self.lost(ticket),
-        }
-    }
-
-    /// The copy to the dead-letter queue was answered.
-    pub fn dead_lettered(&mut self, now: Time, ticket: Ticket, answer: Answer) {
-        let Some(held) = self.held.get_mut(&ticket) else {
-            return;
-        };
-        let Phase::DeadLettering { failures, .. } = held.phase else {
-            return;
-        };
-        match answer {
-            Answer::Ok => {
-                held.dead_lettered = true;
-                self.acknowledge(now, ticket);
-            }
-            // Without its copy the message must not be deleted. A standard message goes back after
-            // some tries, to its queue's own redrive policy. A FIFO head keeps its place: going
-            // back would use up the receives of those behind it, who are innocent.
-            Answer::Failed | Answer::NotMade | Answer::Refused | Answer::LeaseOver => {
-                let failures = failures + 1;
-                let backoff = self.backoff(failures, None);
-                let call = Call::RetryAt(now + backoff);
-                self.set_phase(ticket, Phase::DeadLettering { call, failures });
-                let goes_back = self.drain.has_released() || failures >= DEAD_LETTER_TRIES;
-                if !self.config.fifo && goes_back {
-                    self.give_back_or_close(now, ticket, backoff);
-                }
-            }
         }
     }
 
@@ -303,7 +278,8 @@ impl Scheduler {
         {
             self.send_returns(now);
         }
-        self.send_extensions();
+        self.send_extensions(now);
+        self.send_copies(now);
     }
 
     fn deletes_may_go(&self, now: Time) -> bool {
@@ -311,7 +287,7 @@ impl Scheduler {
         self.drain.begun() || !probes && !delete_trouble.bars(now)
     }
 
-    fn send_extensions(&mut self) {
+    fn send_extensions(&mut self, now: Time) {
         let extensions = std::mem::take(&mut self.settling.extensions);
         // A lease may have been given up since its extension was due.
         let still_due = |(ticket, _): &(Ticket, Duration)| {
@@ -320,7 +296,9 @@ impl Scheduler {
         };
         let extensions: Vec<_> = extensions.into_iter().filter(still_due).collect();
         for entries in extensions.chunks(MAX_BATCH) {
-            self.actions.push(Action::Extend { entries: entries.to_vec() });
+            for entries in self.by_lease(now, entries) {
+                self.actions.push(Action::Extend { entries });
+            }
         }
     }
 
@@ -347,9 +325,35 @@ impl Scheduler {
             self.set_phase(ticket, Phase::Returning { visibility, fate, call });
             entries.push((ticket, visibility));
         }
-        if !entries.is_empty() {
+        for entries in self.by_lease(now, &entries) {
             self.actions.push(Action::Return { entries });
         }
+    }
+
+    /// A visibility change is given up at the end of the first of its leases, whatever has become of the
+    /// others, and made again: a standard queue would do it again, to whoever has the message by then. One
+    /// that is nearly over does not share the call of those that are not. (A FIFO queue says no.)
+    fn by_lease(&self, now: Time, entries: &[(Ticket, Duration)]) -> Vec<Vec<(Ticket, Duration)>> {
+        if self.config.fifo && !entries.is_empty() {
+            return vec![entries.to_vec()];
+        }
+        let left = |&(ticket, _): &(Ticket, Duration)| {
+            let held = &self.held[&ticket];
+            // An unconfirmed lease has no end that a call could keep to.
+            let deadline = (!held.unconfirmed).then(|| held.lease.deadline());
+            deadline.map_or(LONGEST_CALL, |at| at.saturating_since(now)).min(LONGEST_CALL)
+        };
+        let mut entries = entries.to_vec();
+        entries.sort_by_key(left);
+        let mut calls = Vec::new();
+        while let Some(first) = entries.first() {
+            let most = 2 * left(first);
+            let (call, rest) =
+                entries.split_at(entries.partition_point(|entry| left(entry) <= most));
+            calls.push(call.to_vec());
+            entries = rest.to_vec();
+        }
+        calls
     }
 
     fn send_deletes(&mut self, now: Time) {

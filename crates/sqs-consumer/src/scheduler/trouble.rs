@@ -52,8 +52,9 @@ impl Scheduler {
             match answer {
                 Answer::Failed => failed = true,
                 Answer::Refused => refused = true,
-                Answer::Ok => works = true,
-                Answer::LeaseOver | Answer::NotMade => {}
+                // That a lease is over is an answer about the message: such calls are served.
+                Answer::Ok | Answer::LeaseOver => works = true,
+                Answer::NotMade => {}
             }
         }
         if works {

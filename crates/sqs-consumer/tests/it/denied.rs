@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sqs_consumer::{
     Attempt, DeadLetter, Handler, LONGEST_WORK, Message, QueueError, Settings, Verdict,
-    scheduler::{Answer, Ended},
+    scheduler::{Answer, Ended, Fate},
 };
 use tokio::time::{Instant, sleep};
 
@@ -223,4 +223,28 @@ async fn a_fifo_queue_whose_leases_are_too_short_to_be_kept_is_refused() {
     let worker = queue.work(settings, |_, _| Doing::Succeed(AT_ONCE));
     sleep(60 * SECOND).await;
     assert!(worker.is_failing() && queue.asked(Operation::Receive).is_empty());
+}
+
+#[test]
+fn that_a_lease_is_over_is_an_answer_of_calls_that_work() {
+    let mut f = Fixture::new(fifo());
+    f.receive(&["a/1"]);
+    f.pass(19 * SECOND);
+    f.receive(&["b/1"]);
+    while !f.stats().settling_fails {
+        f.pass(SECOND / 10);
+        while f.call().is_some() {
+            f.answer(Answer::Failed);
+        }
+    }
+    while f.call().is_none() {
+        f.pass(SECOND / 10);
+    }
+    let call = f.answer_each(|name| match name {
+        "a/1" => Answer::LeaseOver,
+        _ => Answer::NotMade,
+    });
+    assert!(matches!(call, Call::Extend(_)), "{call:?}");
+    assert_eq!(f.ended(), [("a/1".to_owned(), Fate::Lost)]);
+    assert!(!f.stats().settling_fails, "b/1 is still held");
 }

@@ -1,6 +1,6 @@
 //! The drain: nothing is started, nothing is stranded, the head goes back before its tail.
 
-use sqs_consumer::scheduler::{Answer, Config, Fate};
+use sqs_consumer::scheduler::{Answer, Config, Ended, Fate};
 
 use crate::fixture::{AT_ONCE, Call, Fixture, SECOND, fifo, standard};
 
@@ -73,4 +73,66 @@ fn a_receive_that_outlasts_the_drain_timeout_is_awaited_and_its_messages_go_back
     assert_eq!(f.answer(Answer::Ok), Call::Return(vec![("m".to_owned(), AT_ONCE)]));
     assert_eq!(f.ended(), [("m".to_owned(), Fate::Released)]);
     assert!(f.is_drained());
+}
+
+#[test]
+fn copies_to_the_dead_letter_queue_take_turns_and_a_drain_waits_for_them_while_they_succeed() {
+    let mut f = sixty_rejected();
+    assert_eq!(f.calls().len(), 16);
+    f.drain();
+    f.end_receives();
+    while !f.calls().is_empty() {
+        let copies = f.calls().iter().filter(|call| matches!(call, Call::DeadLetter(_))).count();
+        assert!(copies <= 16, "{copies} at once");
+        f.answer(Answer::Ok);
+    }
+    assert!(f.is_drained());
+    let ended = f.ended();
+    assert_eq!(ended.len(), 60);
+    assert!(ended.iter().all(|(_, fate)| *fate == Fate::DeadLettered), "{ended:?}");
+}
+
+#[test]
+fn a_drain_gives_back_what_waits_for_its_copy_once_copies_fail() {
+    for fifo in [true, false] {
+        let mut f = if fifo { rejected(fifo_with(64)) } else { sixty_rejected() };
+        f.drain();
+        f.end_receives();
+        // They hang for as long as a call may.
+        f.pass(10 * SECOND);
+        let mut copies = 0;
+        while let Some(call) = f.call() {
+            let is_copy = matches!(call, Call::DeadLetter(_));
+            copies += u32::from(is_copy);
+            f.answer(if is_copy { Answer::Failed } else { Answer::Ok });
+        }
+        assert_eq!(copies, 16, "none is begun after that");
+        // What has failed waits a little and goes back with what is left of that.
+        assert!(f.is_drained());
+        let ended = f.ended();
+        assert_eq!(ended.len(), 60);
+        assert!(ended.iter().all(|(_, fate)| *fate == Fate::Released), "{ended:?}");
+    }
+}
+
+fn fifo_with(concurrency: usize) -> Config {
+    Config { concurrency, ..fifo() }
+}
+
+fn sixty_rejected() -> Fixture {
+    rejected(Config { fifo: false, group_concurrency: 64, ..fifo_with(64) })
+}
+
+/// Sixty messages whose handlers have said that they can never succeed.
+fn rejected(config: Config) -> Fixture {
+    let mut f = Fixture::new(config);
+    let names: Vec<String> = (0..60).map(|number| format!("{number}/1")).collect();
+    for names in names.chunks(10) {
+        f.receive(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    assert_eq!(f.started(), names);
+    for name in &names {
+        f.finish(name, Ended::DeadLetter);
+    }
+    f
 }

@@ -267,10 +267,11 @@ fn no_interleaving_of_a_small_configuration_breaks_a_rule() {
 
 /// Broken schedulers, each with a scene in which that shows.
 ///
-/// Six are left to the simulation. `RunsDuplicates` takes a message that is received again while its
+/// Seven are left to the simulation. `RunsDuplicates` takes a message that is received again while its
 /// lease still holds, and the queue gives that to nobody. `HoldsWithoutBound` takes more messages than
 /// are there, `NoGroupLimit` a limit and `RoundAfterRound` more groups than handlers; `BeyondTwelveHours`
-/// takes half a day. And `BatchFailsAsOne` repeats too many calls only, with the same outcome.
+/// takes half a day. `NeverProbes` is slow only, after more failures than a scene has. And
+/// `BatchFailsAsOne` repeats too many calls only, with the same outcome.
 const BROKEN: [(Broken, &str); 20] = [
     (Broken::AnyMessageOfTheLane, "two groups of two"),
     (Broken::TailLeftBehind, "a drain and a loss"),

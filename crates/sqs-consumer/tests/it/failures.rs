@@ -84,3 +84,26 @@ fn failing_deletes_are_repeated_ever_more_slowly() {
     }
     assert!((8..30).contains(&tries), "{tries} deletes in a minute");
 }
+
+#[test]
+fn one_answer_that_asks_for_an_hour_does_not_stop_the_others_for_an_hour() {
+    let mut f = Fixture::new(Config { concurrency: 20, ..fifo() });
+    f.receive(&["a/1", "b/1", "c/1", "d/1", "e/1", "f/1"]);
+    f.started();
+    let shared = |not_before| Ended::Retry { not_before, shared: true };
+    for name in ["a/1", "b/1", "c/1", "d/1", "e/1"] {
+        f.finish(name, shared(None));
+    }
+    assert!(f.stats().breaker_open);
+    f.finish("f/1", shared(Some(3_600 * SECOND)));
+    for _ in 0..30 {
+        f.pass(SECOND);
+        f.answer_all(Answer::Ok);
+    }
+    let again = f.started();
+    assert!(!again.is_empty() && again[0] != "f/1", "{again:?}");
+    f.done(&again[0]);
+    f.answer_all(Answer::Ok);
+    f.pass(60 * SECOND);
+    assert!(!f.started().contains(&"f/1".to_owned()), "the message itself waits");
+}

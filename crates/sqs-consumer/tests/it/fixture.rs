@@ -98,6 +98,13 @@ impl Fixture {
         self.receive_counted(poll, names.iter().map(|name| (*name, receive_count)));
     }
 
+    /// Answers all outstanding receives with nothing.
+    pub(crate) fn end_receives(&mut self) {
+        while !self.polls.is_empty() {
+            self.receive(&[]);
+        }
+    }
+
     /// Answers the oldest outstanding receive with messages that were received so many times.
     pub(crate) fn receive_each(&mut self, messages: &[(&str, u32)]) {
         self.receive_counted(0, messages.iter().copied());

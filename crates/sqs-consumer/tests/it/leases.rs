@@ -201,3 +201,30 @@ async fn no_change_of_visibility_reaches_the_queue_after_the_lease_that_it_was_t
         assert_eq!(queue.timeline().into_iter().find(late).map(|told| told.at), None, "{shape:?}");
     }
 }
+
+#[test]
+fn a_message_whose_lease_is_nearly_over_does_not_share_the_call_of_those_whose_are_not() {
+    let mut f = Fixture::new(standard());
+    f.receive(&["old"]);
+    f.pass(19 * SECOND);
+    f.receive(&[]);
+    f.pass(SECOND / 2);
+    f.receive(&["new"]);
+    f.fail("old");
+    f.fail("new");
+    // Those that fail are tried again together, as long as a call may take until either's end.
+    let (mut together, mut apart) = (0, 0);
+    for _ in 0..1_000 {
+        f.pass(SECOND / 100);
+        while let Some(call) = f.call() {
+            let Call::Return(entries) = &call else { panic!("{call:?}") };
+            together += u32::from(entries.len() == 2);
+            apart += u32::from(entries.len() == 1 && together > 0);
+            f.answer(Answer::Failed);
+        }
+    }
+    assert!(together > 0 && apart > 1, "{together} together, {apart} apart");
+    assert_eq!(f.ended(), []);
+    f.pass(SECOND);
+    assert_eq!(f.ended(), [("old".to_owned(), Fate::Lost)]);
+}

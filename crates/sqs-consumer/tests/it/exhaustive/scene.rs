@@ -123,6 +123,7 @@ impl Scene {
                 settle_retry_max: second,
                 drain_flush: DRAIN_FLUSH,
                 max_polls: 1,
+                max_copies: 1,
                 max_unacknowledged: 1_000,
                 max_held_bytes: 1_000,
             },

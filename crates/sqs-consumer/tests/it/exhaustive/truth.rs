@@ -342,8 +342,10 @@ impl State {
                     || self.now >= slot.leased_until
                     || !self.queue.is_leased(receipt)
             }
-            // Not before all the time is up that there is for settling it.
-            Fate::Stranded => self.workers[at].may_strand_at.is_some_and(|at| self.now >= at),
+            // Not before all the time is up that there is for settling it, or it is refused for good.
+            Fate::Stranded => {
+                self.workers[at].may_strand_at.is_some_and(|at| slot.refused || self.now >= at)
+            }
         };
         if !true_to_word {
             return Err(format!("forgets {receipt:?} as {fate:?}, which it is not"));

@@ -35,8 +35,9 @@ impl Simulation<'_> {
                 let over = now >= slot.deadline || slot.was_over;
                 over || slot.unconfirmed || slot.refused || overtaken
             }
+            // SQS refuses for good to make it visible, or the time for it is up.
             Fate::Stranded => worker.draining_since.is_some_and(|since| {
-                now >= since + self.plan.config.drain_timeout.as_millis() as u64
+                slot.refused || now >= since + self.plan.config.drain_timeout.as_millis() as u64
             }),
         };
         if earned {

@@ -6,9 +6,13 @@ use rand::{RngExt, rngs::SmallRng};
 use sqs_consumer::scheduler::{Broken, Config, Timing};
 
 use super::{
-    Down, HandlerTime, Handlers, Nature, Network, Plan, Planned, Resume, Trouble, What, Window,
+    CALM, Down, HandlerTime, Handlers, Nature, Network, Plan, Planned, Resume, Trouble, What,
+    Window,
 };
 use crate::simulation::dice::{About, Dice};
+
+/// Enough for each of some workers to show how fast it receives.
+const WAVE: usize = 30;
 
 pub(super) fn plan(seed: u64, fifo: bool, broken: Option<Broken>) -> Plan {
     let mut random = Dice(seed).about(About::Plan, u64::from(fifo), 0);
@@ -33,7 +37,9 @@ pub(super) fn plan(seed: u64, fifo: bool, broken: Option<Broken>) -> Plan {
     let can_dead_letter = config.dead_letter_queue || redrive.is_some();
     let mut messages_random = Dice(seed).about(About::Messages, u64::from(fifo), 0);
     let messages = messages(&mut messages_random, fifo, length, can_dead_letter);
-    Plan {
+    let wave = if windows.is_empty() { 0.02 } else { 0.3 };
+    let wave = if chance(&mut troubles_random, wave) { WAVE } else { 0 };
+    let mut plan = Plan {
         seed,
         fifo,
         broken,
@@ -46,6 +52,22 @@ pub(super) fn plan(seed: u64, fifo: bool, broken: Option<Broken>) -> Plan {
         troubles,
         redrive,
         in_flight_limit: (!calm && chance(random, 0.04)).then(|| random.random_range(12..40)),
+    };
+    add_wave(&mut plan, wave);
+    plan
+}
+
+/// Messages that come when all has been well for long.
+fn add_wave(plan: &mut Plan, count: usize) {
+    let from = plan.calm_from() + CALM + 1;
+    for number in 0..count as u64 {
+        let key = plan.messages.len() as u64;
+        // Nothing of what came before holds them up.
+        let group = plan.fifo.then_some(u32::MAX - key as u32);
+        let at = from + 100 * number;
+        let nature = Nature::FailsFirst(0);
+        let in_calm = true;
+        plan.messages.push(Planned { key, at, group, nature, shared_failures: 0, in_calm });
     }
 }
 
@@ -80,6 +102,7 @@ fn config(
     };
     // Few enough to be reached now and then.
     let max_unacknowledged = pick(random, &[(4, 1_000..1_001), (1, 2..100)]) as usize;
+    let max_copies = pick(random, &[(3, 16..17), (1, 1..4)]) as usize;
     let max_held_bytes = pick(random, &[(4, 1_000_000..1_000_001), (1, 1..300)]) as usize;
     Config {
         fifo,
@@ -99,7 +122,7 @@ fn config(
         drain_timeout: Duration::from_secs(random.random_range(1..26)),
         // Each worker has one of its own.
         seed: 0,
-        timing: Timing { max_unacknowledged, max_held_bytes, ..Timing::default() },
+        timing: Timing { max_unacknowledged, max_held_bytes, max_copies, ..Timing::default() },
     }
 }
 
@@ -181,7 +204,8 @@ fn messages(random: &mut SmallRng, fifo: bool, length: u64, can_dead_letter: boo
                 left < 0.0
             });
             let group = group.unwrap_or(0) as u32;
-            Planned { key: 0, at, group: grouped.then_some(group), nature, shared_failures }
+            let group = grouped.then_some(group);
+            Planned { key: 0, at, group, nature, shared_failures, in_calm: false }
         })
         .collect();
     messages.sort_by_key(|message| message.at);

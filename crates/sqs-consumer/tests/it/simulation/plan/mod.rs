@@ -23,6 +23,9 @@ pub(crate) struct Plan {
     pub(super) in_flight_limit: Option<usize>,
 }
 
+/// After so long without failures, in milliseconds, nothing reminds of them.
+pub(super) const CALM: u64 = 60_000;
+
 /// A message to be sent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Planned {
@@ -33,6 +36,8 @@ pub(super) struct Planned {
     pub(super) nature: Nature,
     /// So many first attempts fail by something that could be everybody's.
     pub(super) shared_failures: u32,
+    /// Sent when all has been well for [`CALM`].
+    pub(super) in_calm: bool,
 }
 
 /// How a message's attempts end where nothing is down.
@@ -190,7 +195,8 @@ impl Plan {
         self.config.visibility.as_millis() as u64
     }
 
-    /// When everything that goes wrong has gone wrong, and everything is sent.
+    /// When everything that goes wrong has gone wrong, and everything is sent but what
+    /// is to be sent in calm.
     pub(super) fn calm_from(&self) -> u64 {
         let troubles = self.troubles.iter().map(|trouble| {
             trouble.at
@@ -203,7 +209,8 @@ impl Plan {
                 }
         });
         let windows = self.windows.iter().map(|window| window.until);
-        let sends = self.messages.iter().map(|message| message.at);
+        let before = self.messages.iter().filter(|message| !message.in_calm);
+        let sends = before.map(|message| message.at);
         troubles.chain(windows).chain(sends).max().unwrap_or(0) + 10_000
     }
 

@@ -1,0 +1,116 @@
+//! Copies to the dead-letter queue: some at once, the rest in line.
+
+use std::collections::BTreeSet;
+
+use super::{
+    Action, Answer, Scheduler, Ticket,
+    held::{Call, Phase, Place},
+};
+use crate::time::Time;
+
+/// After so many failed copies to the dead-letter queue a standard message is given back.
+const TRIES: u32 = 3;
+
+#[derive(Clone, Debug, Default, Hash)]
+pub(super) struct Copies {
+    /// In line, in order of their receive.
+    queued: BTreeSet<Ticket>,
+    under_way: usize,
+    /// Since the drain began one has failed, and none has succeeded after it.
+    pub(super) fail_in_drain: bool,
+}
+
+impl Copies {
+    /// What of it is not in the messages' phases.
+    #[cfg(feature = "identity")]
+    pub(super) fn state(&self) -> (usize, bool) {
+        (self.under_way, self.fail_in_drain)
+    }
+
+    /// The line follows the message's phase.
+    pub(super) fn moved(&mut self, ticket: Ticket, before: Option<Phase>, after: Option<Phase>) {
+        let is_queued = |phase: Option<Phase>| {
+            matches!(phase, Some(Phase::DeadLettering { call: Call::Queued, .. }))
+        };
+        if is_queued(before) {
+            self.queued.remove(&ticket);
+        }
+        if is_queued(after) {
+            self.queued.insert(ticket);
+        }
+    }
+}
+
+impl Scheduler {
+    /// Sends those whose turn it is.
+    pub(super) fn send_copies(&mut self, now: Time) {
+        while self.settling.copies.under_way < self.config.timing.max_copies {
+            let Some(&ticket) = self.settling.copies.queued.first() else {
+                break;
+            };
+            let held = &self.held[&ticket];
+            if held.lease.is_over(now) && !held.unconfirmed {
+                // Somebody else may be working on it, or have made the copy.
+                self.lost(ticket);
+                continue;
+            }
+            let Phase::DeadLettering { failures, .. } = held.phase else {
+                unreachable!("the line follows the phase")
+            };
+            self.set_phase(ticket, Phase::DeadLettering { call: Call::UnderWay, failures });
+            self.settling.copies.under_way += 1;
+            self.actions.push(Action::DeadLetter { ticket });
+        }
+    }
+
+    /// The copy to the dead-letter queue was answered.
+    pub fn dead_lettered(&mut self, now: Time, ticket: Ticket, answer: Answer) {
+        let copies = &mut self.settling.copies;
+        copies.under_way = copies.under_way.saturating_sub(1);
+        copies.fail_in_drain = answer != Answer::Ok && self.drain.begun();
+        if copies.fail_in_drain {
+            self.do_not_wait_for_copies();
+        }
+        let Some(held) = self.held.get_mut(&ticket) else {
+            return;
+        };
+        let Phase::DeadLettering { failures, .. } = held.phase else {
+            return;
+        };
+        match answer {
+            Answer::Ok => {
+                held.dead_lettered = true;
+                self.acknowledge(now, ticket);
+            }
+            // Without its copy the message must not be deleted. A standard message goes back after
+            // some tries, to its queue's own redrive policy. A FIFO head keeps its place: going
+            // back would use up the receives of those behind it, who are innocent.
+            Answer::Failed | Answer::NotMade | Answer::Refused | Answer::LeaseOver => {
+                let failures = failures + 1;
+                let backoff = self.backoff(failures, None);
+                let call = Call::RetryAt(now + backoff);
+                self.set_phase(ticket, Phase::DeadLettering { call, failures });
+                let goes_back = self.drain.has_released() || failures >= TRIES;
+                if !self.config.fifo && goes_back {
+                    self.give_back_or_close(now, ticket, backoff);
+                }
+            }
+        }
+    }
+
+    /// Whether a drain gives back what stands in line for its copy.
+    pub(super) fn drain_releases_copies(&self) -> bool {
+        self.settling.copies.fail_in_drain || self.drain.has_stopped_handlers()
+    }
+
+    /// Those in line would fail as well, and the drain has not the time for so many.
+    fn do_not_wait_for_copies(&mut self) {
+        let queued: Vec<Ticket> = self.settling.copies.queued.iter().copied().collect();
+        for ticket in queued {
+            match self.held[&ticket].place {
+                Place::Lane { lane, .. } => self.lanes.list(lane),
+                Place::Turn(_) => self.may_go_back(ticket),
+            }
+        }
+    }
+}
