@@ -44,13 +44,16 @@ impl Copies {
 impl Scheduler {
     /// Sends those whose turn it is.
     pub(super) fn send_copies(&mut self, now: Time) {
-        while self.settling.copies.under_way < self.config.timing.max_copies {
-            let Some(&ticket) = self.settling.copies.queued.first() else {
+        // A drain that waits for its receives has no time for copies that hang.
+        let fail = self.settling.copies.fail_in_drain && !self.drain.has_released();
+        while !fail && self.settling.copies.under_way < self.config.timing.max_copies {
+            // Whose lease may be over is somebody else's, who may have made the copy.
+            let is_leased = |ticket: &&Ticket| !self.held[*ticket].unconfirmed;
+            let Some(&ticket) = self.settling.copies.queued.iter().find(is_leased) else {
                 break;
             };
             let held = &self.held[&ticket];
-            if held.lease.is_over(now) && !held.unconfirmed {
-                // Somebody else may be working on it, or have made the copy.
+            if held.lease.is_over(now) {
                 self.lost(ticket);
                 continue;
             }
@@ -67,10 +70,12 @@ impl Scheduler {
     pub fn dead_lettered(&mut self, now: Time, ticket: Ticket, answer: Answer) {
         let copies = &mut self.settling.copies;
         copies.under_way = copies.under_way.saturating_sub(1);
-        copies.fail_in_drain = answer != Answer::Ok && self.drain.begun();
-        if copies.fail_in_drain {
+        let fails = answer != Answer::Ok && self.drain.begun();
+        // Later ones hear of it when they come to stand in line.
+        if fails && !std::mem::replace(&mut copies.fail_in_drain, fails) {
             self.do_not_wait_for_copies();
         }
+        self.settling.copies.fail_in_drain = fails;
         let Some(held) = self.held.get_mut(&ticket) else {
             return;
         };

@@ -367,13 +367,18 @@ impl Scheduler {
     /// The lease of a message is over. In a lane nothing later may run any more: the message will
     /// come back, to this worker or another, before it.
     pub(super) fn lost(&mut self, ticket: Ticket) {
+        self.given_up(ticket, Fate::Lost);
+    }
+
+    /// The same for one of which nothing is known any more.
+    pub(super) fn given_up(&mut self, ticket: Ticket, fate: Fate) {
         let Some(Place::Lane { lane: id, seat }) = self.held.get(&ticket).map(|held| held.place)
         else {
-            self.forget(ticket, Fate::Lost);
+            self.forget(ticket, fate);
             return;
         };
         if self.breaks(Broken::LaneGoesOnAfterLoss) {
-            self.forget(ticket, Fate::Lost);
+            self.forget(ticket, fate);
             return;
         }
         let lane = &self.lanes.slab[id.0];
@@ -387,6 +392,6 @@ impl Scheduler {
             self.actions.push(Action::Cancel { ticket: head });
             self.set_phase(head, Phase::Waiting);
         }
-        self.forget(ticket, Fate::Lost);
+        self.forget(ticket, fate);
     }
 }

@@ -174,7 +174,7 @@ impl Scheduler {
                 self.look_after_lease(ticket);
             }
             // Nothing more can be done for it here.
-            Answer::Refused if !over && self.drain.begun() => self.forget(ticket, Fate::Stranded),
+            Answer::Refused if !over && self.drain.begun() => self.given_up(ticket, Fate::Stranded),
             _ => self.lost(ticket),
         }
     }

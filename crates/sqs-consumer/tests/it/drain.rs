@@ -115,6 +115,21 @@ fn a_drain_gives_back_what_waits_for_its_copy_once_copies_fail() {
     }
 }
 
+#[test]
+fn what_sqs_refuses_for_good_to_give_back_in_a_drain_is_stranded_and_its_lane_goes_back() {
+    let mut f = Fixture::new(Config { concurrency: 1, ..fifo() });
+    f.receive(&["a/1", "a/2", "b/1"]);
+    f.end_receives();
+    f.drain();
+    f.done("a/1");
+    f.answer_all_each(|name| if name == "a/2" { Answer::Refused } else { Answer::Ok });
+    assert!(f.is_drained());
+    let ended = [("a/1", Fate::Deleted), ("a/2", Fate::Stranded), ("b/1", Fate::Released)];
+    let mut told = f.ended();
+    told.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(told, ended.map(|(name, fate)| (name.to_owned(), fate)));
+}
+
 fn fifo_with(concurrency: usize) -> Config {
     Config { concurrency, ..fifo() }
 }

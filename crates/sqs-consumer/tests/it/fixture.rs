@@ -276,6 +276,13 @@ impl Fixture {
         }
     }
 
+    /// The same by the messages' names.
+    pub(crate) fn answer_all_each(&mut self, answer: impl Fn(&str) -> Answer) {
+        while !self.calls.is_empty() {
+            self.answer_each(&answer);
+        }
+    }
+
     /// What was started since the last look, in order.
     pub(crate) fn started(&mut self) -> Vec<String> {
         std::mem::take(&mut self.started).into_iter().map(|(name, _)| name).collect()

@@ -44,7 +44,7 @@ impl State {
                 for &(ticket, receipt, answer) in answers {
                     worker.slots.entry(ticket).and_modify(|slot| {
                         slot.returned |= answer == Answer::Ok;
-                        slot.refused |= answer == Answer::Refused;
+                        slot.refused |= answer == Answer::Refused && slot.receipt == receipt;
                     });
                     if answer == Answer::Ok {
                         worker.head_is_back.push(receipt.mail.group);
@@ -62,7 +62,8 @@ impl State {
                     let tried_again = self.truth.fifo || self.truth.is_copied(receipt.mail);
                     self.worker(at).slots.entry(ticket).and_modify(|slot| {
                         slot.deleted |= answer == Answer::Ok;
-                        slot.refused |= answer == Answer::Refused && !tried_again;
+                        let is_about_it = slot.receipt == receipt && !tried_again;
+                        slot.refused |= answer == Answer::Refused && is_about_it;
                     });
                 }
                 let answers: Vec<_> = answers.iter().map(|&(t, _, a)| (t, a)).collect();

@@ -200,6 +200,7 @@ impl State {
                 tickets.iter().try_for_each(|&t| self.judge_lease(at, t, "deletes"))
             }
             Action::DeadLetter { ticket } => {
+                self.judge_lease(at, *ticket, "copies")?;
                 let slot = self.known(at, *ticket)?;
                 let mail = slot.receipt.mail;
                 if slot.failed || slot.fails_alone {

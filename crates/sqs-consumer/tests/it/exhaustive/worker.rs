@@ -172,7 +172,7 @@ impl Worker {
             (receipt, running, unconfirmed).hash(&mut state);
             let Slot { failed, failed_in_drain, suspect, fails_alone, .. } = slot;
             (failed, failed_in_drain, suspect, fails_alone).hash(&mut state);
-            (slot.deleted, slot.returned).hash(&mut state);
+            (slot.deleted, slot.returned, slot.refused).hash(&mut state);
             leased_until.saturating_since(now).hash(&mut state);
         }
         let polls = calls.iter().filter_map(|call| call.poll()).map(|poll| poll.id).collect();

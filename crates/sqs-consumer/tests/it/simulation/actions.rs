@@ -122,7 +122,7 @@ impl Simulation<'_> {
                 slot.receive_count = slot.receive_count.max(newer.receive_count);
                 // What was said about the older receive says nothing about this one.
                 (slot.refused, slot.returned, slot.deleted) = (false, false, false);
-                slot.unextended = false;
+                (slot.unextended, slot.return_refused) = (false, false);
                 // A return with the older handle has no effect any more on a FIFO queue; and on a
                 // standard queue it may have had it.
                 if (fifo || stays) && std::mem::take(&mut slot.returning) {
@@ -145,7 +145,7 @@ impl Simulation<'_> {
                 let worker = &mut self.workers[index];
                 let slot = worker.slots.remove(&ticket).expect("it was checked");
                 if let Some(group) = slot.group
-                    && fate == Fate::Lost
+                    && matches!(fate, Fate::Lost | Fate::Stranded)
                 {
                     worker.lost.insert(group);
                 }

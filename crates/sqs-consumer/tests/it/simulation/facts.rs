@@ -189,7 +189,8 @@ impl Simulation<'_> {
                 slot.returned = true;
                 worker.gone_back.extend(slot.group);
             }
-            Answer::LeaseOver | Answer::Refused => slot.refused = true,
+            Answer::LeaseOver => slot.refused = true,
+            Answer::Refused => (slot.refused, slot.return_refused) = (true, true),
             Answer::Failed | Answer::NotMade => {}
         }
     }

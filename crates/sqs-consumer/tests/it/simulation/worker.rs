@@ -118,6 +118,8 @@ pub(super) struct Slot {
     pub(super) deleted: bool,
     /// The queue has said that the lease is over, or has refused for good what cannot be tried again.
     pub(super) refused: bool,
+    /// It has refused for good to make it visible.
+    pub(super) return_refused: bool,
     /// The queue has refused to extend its lease: it is given up before its end.
     pub(super) unextended: bool,
     /// Its handler was told to stop.
@@ -276,6 +278,7 @@ impl Slot {
             returned: false,
             deleted: false,
             refused: false,
+            return_refused: false,
             unextended: false,
             stopped: false,
         }

@@ -33,11 +33,14 @@ impl Simulation<'_> {
                     |other: &Slot| other.instance == slot.instance && other.receive > slot.receive;
                 let overtaken = worker.slots.values().any(newer);
                 let over = now >= slot.deadline || slot.was_over;
-                over || slot.unconfirmed || slot.refused || overtaken
+                // In a drain that is told as what it is.
+                let stays = slot.return_refused && worker.draining_since.is_some();
+                over || slot.unconfirmed || slot.refused && !stays || overtaken
             }
             // SQS refuses for good to make it visible, or the time for it is up.
             Fate::Stranded => worker.draining_since.is_some_and(|since| {
-                slot.refused || now >= since + self.plan.config.drain_timeout.as_millis() as u64
+                slot.return_refused
+                    || now >= since + self.plan.config.drain_timeout.as_millis() as u64
             }),
         };
         if earned {

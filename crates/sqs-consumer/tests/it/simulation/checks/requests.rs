@@ -318,6 +318,16 @@ impl Simulation<'_> {
         if slot.running.is_some() || message.starts == 0 {
             return violates("is dead-lettered without an attempt");
         }
+        if slot.copying || slot.copied {
+            return violates("is copied to the dead-letter queue once more");
+        }
+        if slot.unconfirmed || self.now >= slot.deadline {
+            return violates("is copied to the dead-letter queue under a lease that may be over");
+        }
+        let copying = worker.slots.values().filter(|slot| slot.copying).count();
+        if copying >= self.plan.config.timing.max_copies {
+            return violates("is copied to the dead-letter queue beside too many others");
+        }
         let last = slot.attempt.is_some_and(sqs_consumer::Attempt::is_last);
         match slot.verdict {
             Some(Ended::DeadLetter) => Ok(()),
