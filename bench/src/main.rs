@@ -33,7 +33,7 @@ static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const USAGE: &str = "usage: cargo run --release -p bench -- <what> [--quick]
 
-  idle  resident memory and time from start to ready of each service, idle
+  idle  memory of each service, idle and at load, and its time from start to ready
   s1    local-sqs: throughput by backlog and groups, wake latency, memory
   w1    the consumer's cost per message against the SDK's calls alone
   w2    FIFO: makespan against its lower bound, by groups, handler and round trip
@@ -78,7 +78,7 @@ fn main() -> ExitCode {
         _ => ("", false),
     };
     ended(match what {
-        "idle" if !quick => idle::run(),
+        "idle" if !quick => on_runtime(idle::run()),
         "s1" => s1::run(if quick { s1::Scale::QUICK } else { s1::Scale::FULL }),
         "w1" => on_runtime(w1::run(quick)),
         "w2" => on_runtime(w2::run(quick)),

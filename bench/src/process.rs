@@ -151,10 +151,19 @@ impl Process {
 
     /// Resident memory in KiB, as Linux counts it.
     pub(crate) fn resident_kib(&self) -> anyhow::Result<u64> {
+        self.status_kib("VmRSS:")
+    }
+
+    /// The most that this ever was.
+    pub(crate) fn peak_kib(&self) -> anyhow::Result<u64> {
+        self.status_kib("VmHWM:")
+    }
+
+    fn status_kib(&self, name: &str) -> anyhow::Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
         let number = line.and_then(|line| line.split_whitespace().next());
-        Ok(number.context("VmRSS is in /proc/PID/status")?.parse()?)
+        Ok(number.with_context(|| format!("{name} is in /proc/PID/status"))?.parse()?)
     }
 }
 

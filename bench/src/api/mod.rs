@@ -62,7 +62,7 @@ fn order(number: usize) -> String {
 }
 
 /// The request with an order.
-fn request(queue_type: &str, number: usize) -> (Builder, Bytes) {
+pub(crate) fn request(queue_type: &str, number: usize) -> (Builder, Bytes) {
     let request = Request::post(format!("/api/orders?queueType={queue_type}"))
         .header("content-type", "application/json");
     (request, Bytes::from(order(number)))
@@ -70,7 +70,7 @@ fn request(queue_type: &str, number: usize) -> (Builder, Bytes) {
 
 /// So many clients, each of which sends its next order when the last one is accepted; how long each
 /// took.
-async fn closed_loop(
+pub(crate) async fn closed_loop(
     addr: SocketAddr,
     clients: usize,
     orders: usize,
