@@ -21,18 +21,29 @@ struct Way {
     /// Who write at once, each its next record when the last one is committed: with one, each record
     /// is a transaction of its own.
     writers: usize,
+    ids: Ids,
+}
+
+/// The orders' ids, as the API makes them.
+#[derive(Clone, Copy, Debug)]
+enum Ids {
+    /// They begin with the time.
+    ByTime,
+    /// Derived from an idempotency key: each lies somewhere else in the store's indexes.
+    ByKey,
 }
 
 /// A worker's two queues have 64 handlers each by default.
-const WAYS: [Way; 2] = [
-    Way { name: "one transaction per record", writers: 1 },
-    Way { name: "group commit, 128 handlers", writers: 128 },
+const WAYS: [Way; 3] = [
+    Way { name: "one transaction per record", writers: 1, ids: Ids::ByTime },
+    Way { name: "group commit, 128 handlers", writers: 128, ids: Ids::ByTime },
+    Way { name: "the same, orders with idempotency keys", writers: 128, ids: Ids::ByKey },
 ];
 
 struct Measured {
     database: &'static str,
     /// Deliveries per second, of each way in each round.
-    rounds: Vec<[f64; 2]>,
+    rounds: Vec<[f64; WAYS.len()]>,
 }
 
 pub(crate) async fn run(quick: bool) -> anyhow::Result<()> {
@@ -57,7 +68,7 @@ pub(crate) async fn run(quick: bool) -> anyhow::Result<()> {
     for round in 0..=rounds {
         for (store, Measured { database, rounds }) in &mut measured {
             // One right after the other: machines change their pace.
-            let mut rates = [0.0; 2];
+            let mut rates = [0.0; WAYS.len()];
             for (way, rate) in WAYS.iter().zip(&mut rates) {
                 *rate = deliveries_per_second(store, *way, time).await?;
             }
@@ -81,7 +92,7 @@ fn missed(measured: &[Measured]) -> anyhow::Result<Vec<String>> {
     let mut missed = Vec::new();
     for Measured { rounds, .. } in measured.iter().filter(|measured| measured.database == "SQLite")
     {
-        let rate = median(rounds.iter().map(|[_, together]| *together).collect())?;
+        let rate = median(rounds.iter().map(|[_, together, _]| *together).collect())?;
         if rate < WANTED {
             missed.push(format!("SQLite: {rate:.0} of {WANTED:.0} deliveries/s"));
         }
@@ -109,7 +120,7 @@ async fn deliveries_per_second(store: &Store, way: Way, time: Duration) -> anyho
         writers.spawn(async move {
             let mut written = 0_u64;
             while Instant::now() < until {
-                store.write(delivered(number)).await?;
+                store.write(delivered(number, way.ids)).await?;
                 written += 1;
             }
             anyhow::Ok(written)
@@ -123,9 +134,12 @@ async fn deliveries_per_second(store: &Store, way: Way, time: Duration) -> anyho
 }
 
 /// An order that is delivered at its first attempt.
-fn delivered(customer: usize) -> Record {
-    // Beginning with the time, like the API's.
-    let (order_id, now) = (Uuid::now_v7(), Timestamp::now());
+fn delivered(customer: usize, ids: Ids) -> Record {
+    let order_id = match ids {
+        Ids::ByTime => Uuid::now_v7(),
+        Ids::ByKey => Uuid::new_v4(),
+    };
+    let now = Timestamp::now();
     let customer_id = format!("customer-{customer:03}");
     Record {
         attempt: Attempt {

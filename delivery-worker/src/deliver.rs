@@ -18,7 +18,7 @@ use tracing::{Instrument, Span, field, info, info_span, warn};
 use uuid::Uuid;
 
 use crate::{
-    carrier::{Carrier, Failure},
+    carrier::{Carrier, Failure, rest},
     figures::Rate,
     metrics::QueueMetrics,
     orders_in_hand::{InHand, OrdersInHand},
@@ -46,7 +46,12 @@ impl TimeLimits {
 
     /// What of that is not the carrier's.
     fn time_to_begin(&self) -> Duration {
-        self.patience().saturating_sub(self.carrier)
+        self.patience().saturating_sub(self.whole_carrier())
+    }
+
+    /// For the carrier to answer, and for the words of its refusal to arrive.
+    fn whole_carrier(&self) -> Duration {
+        self.carrier + rest(self.carrier)
     }
 }
 
@@ -99,7 +104,7 @@ impl Deliver {
             let error = format!("a product's name contains {TEST_PRODUCT}, so the order fails");
             return Err(Failed::for_now(Reason::Forced, error));
         }
-        let answer = timeout(self.limits.carrier, self.carrier.deliver(order)).await;
+        let answer = timeout(self.limits.whole_carrier(), self.carrier.deliver(order)).await;
         let failure = match answer {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(failure)) => failure,

@@ -52,7 +52,9 @@ impl Service {
         build_info(&registry, "delivery-worker", env!("CARGO_PKG_VERSION"));
         let (carrier, carrier_name): (Arc<dyn Carrier>, _) = match &settings.carrier {
             CarrierSettings::Simulated(time) => (Arc::new(Simulated::new(*time)), "simulated"),
-            CarrierSettings::Http(url) => (Arc::new(HttpCarrier::new(url)?), "http"),
+            CarrierSettings::Http(url) => {
+                (Arc::new(HttpCarrier::new(url)?.within(settings.carrier_timeout)), "http")
+            }
         };
         let store = Store::open(&settings.database).await?;
         let readiness = Readiness::new();

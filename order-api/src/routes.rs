@@ -66,12 +66,12 @@ async fn take(api: &Api, request: Request) -> Result<(QueueType, Uuid, String), 
         let at = now();
         let event = event(order, new_order_id(at), at)?;
         let json = written(&event)?;
-        publish(api, queue, &event, &json, reserved).await?;
+        publish(api, queue, (&event, &json), false, reserved).await?;
         return Ok((queue, event.order_id, json));
     };
     let keyed = api.keys.order(order, &key, queue, now()).await?;
     if !keyed.is_confirmed {
-        publish(api, queue, &keyed.event, &keyed.json, reserved).await?;
+        publish(api, queue, (&keyed.event, &keyed.json), keyed.is_known, reserved).await?;
         api.keys.confirmed(&keyed);
     }
     Ok((queue, keyed.event.order_id, keyed.json))
@@ -89,14 +89,15 @@ fn new_order_id(at: Timestamp) -> Uuid {
 async fn publish(
     api: &Api,
     queue: QueueType,
-    event: &OrderEvent,
-    json: &str,
+    (event, json): (&OrderEvent, &str),
+    is_repeated: bool,
     reserved: Reserved,
 ) -> Result<(), Refusal> {
     let prepared = PreparedOrder {
         order_id: event.order_id,
         queue,
         group_id: message_group_id(&event.customer_id),
+        is_repeated,
         body: json.to_owned(),
         reserved,
     };

@@ -29,6 +29,9 @@ use crate::process::build;
 const INTERVAL_MS: std::ops::Range<u64> = 10..600;
 /// Orders for each kill: some hundreds per second, so that every kill finds many under way.
 const ORDERS_PER_KILL: usize = 150;
+/// One order of so many is sent again through another process, which does not know that it is in the
+/// queue: the standard queue has it twice.
+const REPEATED: u64 = 8;
 /// Longer than SQS remembers a deduplication id, five minutes.
 const BEYOND_DEDUPLICATION_MS: u64 = 301_000;
 
@@ -78,7 +81,7 @@ async fn attack(kills: u32, seed: u64, binaries: &Path, scratch: &Path) -> anyho
     let addresses = fleet.addresses.clone();
     let mean = Duration::from_millis(INTERVAL_MS.start.midpoint(INTERVAL_MS.end));
     let orders = ORDERS_PER_KILL * kills as usize;
-    let load = Arc::new(Load::new(seed, orders, mean * kills));
+    let load = Arc::new(Load::new(seed, orders, mean * kills).repeating(REPEATED));
     let mut loading = {
         let (load, apis) = (Arc::clone(&load), addresses.apis.clone());
         tokio::spawn(async move { load.run(&apis).await })
@@ -117,6 +120,7 @@ async fn attack(kills: u32, seed: u64, binaries: &Path, scratch: &Path) -> anyho
     let (standard, fifo) =
         (queues::take_all(&addresses, STANDARD).await?, queues::take_all(&addresses, FIFO).await?);
     let repeated = audit_queues(&book, &standard, &fifo)?;
+    ensure!(repeated > 0, "no order is in a queue twice: that one has one effect is not tried");
     println!("all of them are in the queues, {repeated} more than once (standard queue)");
 
     queues::skip(&addresses, BEYOND_DEDUPLICATION_MS).await?;

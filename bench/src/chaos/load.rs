@@ -38,6 +38,8 @@ pub(super) struct Load {
     seed: u64,
     draws: Mutex<Draws>,
     book: Mutex<Book>,
+    /// One order of so many is sent once more, through another process, when it has been accepted.
+    repeated: Option<u64>,
     /// Between the starts of two orders.
     interval: Duration,
     started: Instant,
@@ -56,6 +58,7 @@ impl Load {
             seed,
             draws: Mutex::new(Draws::new(seed, orders)),
             book: Mutex::default(),
+            repeated: None,
             interval: shortest.div_f64(orders.max(1) as f64),
             started: Instant::now(),
             begun: AtomicU64::new(0),
@@ -65,11 +68,17 @@ impl Load {
         }
     }
 
+    /// One order of so many is sent once more.
+    pub(super) fn repeating(self, one_of: u64) -> Self {
+        Self { repeated: Some(one_of), ..self }
+    }
+
     /// Sends all orders; returns when each has been accepted.
     pub(super) async fn run(self: &Arc<Self>, apis: &[SocketAddr]) -> anyhow::Result<()> {
         let mut clients = JoinSet::new();
-        for addr in apis.iter().cycle().take(CLIENTS) {
-            clients.spawn(Arc::clone(self).client(Client::new(*addr)));
+        let others = apis.iter().cycle().skip(1);
+        for (addr, other) in apis.iter().cycle().zip(others).take(CLIENTS) {
+            clients.spawn(Arc::clone(self).client(Client::new(*addr), Client::new(*other)));
         }
         while let Some(ended) = clients.join_next().await {
             ended??;
@@ -84,7 +93,7 @@ impl Load {
         book
     }
 
-    async fn client(self: Arc<Self>, mut client: Client) -> anyhow::Result<()> {
+    async fn client(self: Arc<Self>, mut client: Client, mut other: Client) -> anyhow::Result<()> {
         let draw = || lock(&self.draws).draw();
         let mut next = draw();
         while let Some(order) = next {
@@ -94,6 +103,10 @@ impl Load {
             let number = self.begun.fetch_add(1, Relaxed);
             sleep_until(self.started + self.interval.mul_f64(number as f64)).await;
             let id = self.send(&mut client, order).await?;
+            if self.repeated.is_some_and(|one_of| number.is_multiple_of(one_of)) {
+                let again = self.send(&mut other, order).await?;
+                ensure!(again == id, "{order:?} was answered with {id}, then with {again}");
+            }
             lock(&self.book).accepted(id, order);
             self.accepted.fetch_add(1, Relaxed);
             let following = lock(&self.draws).following(order);

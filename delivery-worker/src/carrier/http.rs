@@ -11,7 +11,9 @@ use tokio::time::timeout;
 
 use super::{Carrier, Failure, retry_after};
 
-/// Time to connect; a whole attempt is limited by `CARRIER_TIMEOUT`.
+/// For the status of an answer to come, unless [`HttpCarrier::within`] says otherwise.
+const LIMIT: Duration = Duration::from_secs(10);
+/// Time to connect; with the answer's status it is limited by `CARRIER_TIMEOUT`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Shorter than the usual idle limits of servers and load balancers, which close silently.
 const POOL_IDLE: Duration = Duration::from_secs(25);
@@ -19,9 +21,15 @@ const POOL_IDLE: Duration = Duration::from_secs(25);
 const KEPT_ANSWER: usize = 1024;
 /// Bytes of an answer that are read so that its connection can be used again.
 const DRAINED_ANSWER: usize = 64 * 1024;
-/// For the rest of an answer to arrive once its status has decided. Nobody waits for it but for the
-/// words of a refusal.
+/// For the rest of an answer to arrive once its status has decided, at most. Nobody waits for it but for
+/// the words of a refusal.
 const REST: Duration = Duration::from_secs(1);
+
+/// For the rest of an answer whose status may take so long. The attempt is to have time for both: what
+/// has been refused must not pass for an outage since its words did not come.
+pub(crate) fn rest(limit: Duration) -> Duration {
+    REST.min(limit / 10)
+}
 
 /// POSTs each order as JSON to one URL.
 ///
@@ -40,6 +48,7 @@ const REST: Duration = Duration::from_secs(1);
 pub struct HttpCarrier {
     client: Client,
     url: Url,
+    limit: Duration,
 }
 
 /// The carrier's client cannot be made.
@@ -83,7 +92,14 @@ impl HttpCarrier {
             .user_agent(concat!("delivery-worker/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| HttpCarrierError::Client(chain(&error)))?;
-        Ok(Self { client, url })
+        Ok(Self { client, url, limit: LIMIT })
+    }
+
+    /// The same with so much time for the status of an answer. A tenth of that, at most a second, is
+    /// left for the words that follow it.
+    #[must_use]
+    pub fn within(self, limit: Duration) -> Self {
+        Self { limit, ..self }
     }
 
     async fn post(&self, order: &OrderEvent) -> Result<(), Failure> {
@@ -96,9 +112,9 @@ impl HttpCarrier {
         if let Some(traceparent) = service_kit::telemetry::current_traceparent() {
             request = request.header("traceparent", traceparent);
         }
-        let answer = request
-            .send()
-            .await
+        let answer = timeout(self.limit, request.send()).await;
+        let answer = answer.map_err(|_| Failure::TimedOut(self.limit))?;
+        let answer = answer
             .map_err(|error| Failure::Unavailable { detail: chain(&error), retry_after: None })?;
         let status = answer.status();
         if status.is_success() {
@@ -110,7 +126,7 @@ impl HttpCarrier {
             .get(header::RETRY_AFTER)
             .and_then(|value| value.to_str().ok())
             .and_then(|value| retry_after::parse(value, Timestamp::now()));
-        let answer = beginning(answer).await;
+        let answer = beginning(answer, rest(self.limit)).await;
         if is_temporary(status) {
             let detail = format!("status {}: {answer}", status.as_u16());
             Err(Failure::Unavailable { detail, retry_after })
@@ -145,10 +161,10 @@ fn release(answer: Response) {
 }
 
 /// The first KiB of a refusal's words, as far as they come in time.
-async fn beginning(answer: Response) -> String {
+async fn beginning(answer: Response, rest: Duration) -> String {
     let mut body = Vec::new();
     // The status has decided already.
-    let _ = timeout(REST, read(answer, &mut body)).await;
+    let _ = timeout(rest, read(answer, &mut body)).await;
     body.truncate(KEPT_ANSWER);
     let mut text = String::from_utf8_lossy(&body).into_owned();
     // What is no UTF-8 becomes longer as text.

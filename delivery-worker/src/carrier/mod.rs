@@ -13,6 +13,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use order_events::OrderEvent;
 
+pub(crate) use http::rest;
 pub use http::{HttpCarrier, HttpCarrierError};
 pub use simulated::{InvalidSimulatedTime, Simulated, SimulatedTime};
 

@@ -9,15 +9,17 @@ use std::{
     time::Duration,
 };
 
-use delivery_worker::{Carrier, Failure, HttpCarrier};
+use delivery_worker::{Carrier, Deliver, Failure, HttpCarrier, Metrics, TimeLimits};
 use futures_util::future::join_all;
+use prometheus::Registry;
+use sqs_consumer::{Attempt, Handler as _, Verdict as Decided};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     time::timeout,
 };
 
-use crate::support::{PATIENCE, order_of};
+use crate::support::{PATIENCE, TempStore, message, order_of};
 
 /// What an attempt has for the carrier, here short: a server that hangs is waited for so long. The cases
 /// of a table wait side by side.
@@ -167,6 +169,36 @@ async fn the_status_decides_whatever_follows_it() {
         assert_eq!(attempt(&carrier).await.0, *expected, "{name}");
     }))
     .await;
+}
+
+/// However little time it has: what follows the status has time of its own.
+#[tokio::test]
+async fn a_refusal_whose_words_do_not_come_is_one_though_the_carriers_time_is_up() {
+    const REFUSED: &[u8] = b"HTTP/1.1 400 No\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const BUSY: &[u8] = b"HTTP/1.1 503 No\r\nRetry-After: 7\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let cases: [(&'static [Act], Verdict); 2] =
+        [(&[Write(REFUSED), Hang], Rejected(400, 0)), (&[Write(BUSY), Hang], Unavailable(Some(7)))];
+    for (acts, expected) in cases {
+        let (addr, _) = server(acts).await;
+        let temp = TempStore::open().await;
+        let carrier_time = Duration::from_millis(500);
+        let carrier = HttpCarrier::new(&format!("http://{addr}/")).unwrap().within(carrier_time);
+        let limits = TimeLimits { attempt: PATIENCE, carrier: carrier_time };
+        let registry = Registry::new();
+        let deliver =
+            Deliver::new(temp.store.clone(), Arc::new(carrier), limits, false, "w-1".to_owned());
+        let handler = deliver.for_queue("a", false, Metrics::register(&registry).for_queue("a"));
+        let order = order_of("a");
+        let first = Attempt { number: 1, max: 3 };
+        let verdict = handler.handle(&message(&order.to_json()), first).await;
+        match expected {
+            Rejected(..) => assert!(matches!(verdict, Decided::DeadLetter(_)), "{verdict:?}"),
+            _ => assert!(
+                matches!(verdict, Decided::Retry { not_before: Some(_), .. }),
+                "its wish is heard: {verdict:?}"
+            ),
+        }
+    }
 }
 
 #[tokio::test]

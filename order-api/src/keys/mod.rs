@@ -52,6 +52,8 @@ pub(crate) struct Keyed {
     pub(crate) json: String,
     /// SQS has confirmed it to this replica already.
     pub(crate) is_confirmed: bool,
+    /// The key was seen before: the order may have been sent.
+    pub(crate) is_known: bool,
 }
 
 impl Keys {
@@ -92,7 +94,8 @@ impl Keys {
         let order_id = order_id(&order.customer_id, key, &content);
         let event = routes::event(order, order_id, seen.map_or(now, |seen| seen.at))?;
         let json = routes::written(&event)?;
-        let mut keyed = Keyed { name, fingerprint, event, json, is_confirmed: false };
+        let mut keyed =
+            Keyed { name, fingerprint, event, json, is_known: false, is_confirmed: false };
         let mut outcome = if seen.is_some() { "same" } else { "first" };
         if let Some(remote) = &self.remote
             && seen.is_none()
@@ -110,6 +113,7 @@ impl Keys {
             keyed.event.timestamp = first.at;
             keyed.json = routes::written(&keyed.event)?;
         }
+        keyed.is_known = outcome == "same" || first.at != noted.at;
         keyed.is_confirmed = first.is_confirmed;
         self.metrics.keyed(outcome);
         Ok(keyed)

@@ -32,8 +32,10 @@ pub(super) trait Outgoing {
     fn group(&self) -> Option<&Arc<str>>;
     /// Bytes, as SQS counts them: body and attributes.
     fn size(&self) -> usize;
-    /// Whether anybody waits for its fate.
-    fn is_wanted(&self, now: Instant) -> bool;
+    /// Whether it was sent before, perhaps: SQS then answers with the place that it has had since.
+    fn is_repeated(&self) -> bool;
+    /// Takes it into a call, if anybody waits for its fate. From then on it may be in the queue.
+    fn take(&self, now: Instant) -> bool;
 }
 
 /// An order in the batcher's hands, or in those of a call.
@@ -197,7 +199,10 @@ impl<T: Outgoing> Batcher<T> {
                 }
                 Ok(confirmed) => {
                     if let Some(group) = entry.order.group() {
-                        first_in_queue.insert(group.clone(), confirmed.sequence);
+                        // The place of one that has been there before says nothing of those beside it.
+                        let sequence = confirmed.sequence.filter(|_| !entry.order.is_repeated());
+                        let first = first_in_queue.entry(group.clone()).or_default();
+                        *first = sequence.or(*first);
                     }
                     fates.push((entry.order, Ok(confirmed)));
                 }
@@ -286,12 +291,11 @@ impl<T: Outgoing> Batcher<T> {
         let mut call = Filling { most: self.bounds.batch, entries: Vec::new(), bytes: 0 };
         while let Some(ready) = self.ready.pop_front() {
             match ready {
-                Ready::One(entry) if !entry.order.is_wanted(now) => {
-                    self.waiting.remove(entry.order.size());
-                }
                 Ready::One(entry) if call.takes(&entry) => {
                     self.waiting.remove(entry.order.size());
-                    call.add(entry);
+                    if entry.order.take(now) {
+                        call.add(entry);
+                    }
                 }
                 Ready::Lane(group) if self.fill_from(&mut call, now, &group) => {}
                 ready => {
@@ -309,16 +313,14 @@ impl<T: Outgoing> Batcher<T> {
         let before = call.entries.len();
         while let Some(entry) = lane.entries.pop_front() {
             let size = entry.order.size();
-            if !entry.order.is_wanted(now) {
-                self.waiting.remove(size);
-                lane.load.remove(size);
-            } else if call.takes(&entry) {
-                self.waiting.remove(size);
-                lane.load.remove(size);
-                call.add(entry);
-            } else {
+            if !call.takes(&entry) {
                 lane.entries.push_front(entry);
                 break;
+            }
+            self.waiting.remove(size);
+            lane.load.remove(size);
+            if entry.order.take(now) {
+                call.add(entry);
             }
         }
         if call.entries.len() > before {

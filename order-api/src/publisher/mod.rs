@@ -19,17 +19,11 @@ mod watch;
 pub(crate) use watch::watch;
 
 use crate::{body::LARGEST, metrics::Metrics, room::Reserved, settings::PublishSettings};
-use queue::{Calls, Submitted};
+use queue::{Calls, Stand, Submitted};
 use send::{Message, Sender};
 use service_kit::{settings::QueueUrls, telemetry};
 use sqs_consumer::{QueueError, aws::Connection};
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     time::Instant,
@@ -67,6 +61,8 @@ pub(crate) struct PreparedOrder {
     pub(crate) queue: QueueType,
     /// The message group: the customer.
     pub(crate) group_id: String,
+    /// Its key was known: it may have been sent before.
+    pub(crate) is_repeated: bool,
     /// The message's body.
     pub(crate) body: String,
     /// Its room, kept until its fate is known.
@@ -244,13 +240,14 @@ impl Publisher {
         }
         let admitted = self.buffer.admit(order.reserved).ok_or(PublishError::Overloaded)?;
         let (fate, told) = oneshot::channel();
-        let under_way = Arc::new(AtomicBool::new(false));
+        let stand = Arc::new(Stand::default());
         let submitted = Submitted {
             message,
             group,
             deadline,
             fate,
-            under_way: Arc::clone(&under_way),
+            stand: Arc::clone(&stand),
+            is_repeated: order.is_repeated,
             _admitted: admitted,
         };
         let mut waiting = Waiting { metrics: &self.buffer.metrics, answered: false };
@@ -267,9 +264,9 @@ impl Publisher {
                 }
                 fate
             }
-            // Too late. What was in no call is not in the queue.
-            _ if under_way.load(Ordering::Relaxed) => Err(PublishError::Unconfirmed),
-            _ => Err(PublishError::Overloaded),
+            // Too late. What was in no call is not in the queue, and will not be.
+            _ if stand.give_up() => Err(PublishError::Overloaded),
+            _ => Err(PublishError::Unconfirmed),
         }
     }
 

@@ -10,7 +10,7 @@ use rand::rngs::SmallRng;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
     time::Duration,
 };
@@ -31,8 +31,10 @@ pub(super) struct Submitted {
     pub(super) group: Option<Arc<str>>,
     pub(super) deadline: Instant,
     pub(super) fate: oneshot::Sender<Result<Confirmed, PublishError>>,
-    /// Set when a call with it begins.
-    pub(super) under_way: Arc<AtomicBool>,
+    /// Shared with the one who waits.
+    pub(super) stand: Arc<Stand>,
+    /// Its key was known, or may have been: it may have been sent before.
+    pub(super) is_repeated: bool,
     /// Its place in the buffer.
     pub(super) _admitted: Admitted,
 }
@@ -46,8 +48,38 @@ impl Outgoing for Submitted {
         self.message.size()
     }
 
-    fn is_wanted(&self, now: Instant) -> bool {
-        now < self.deadline && !self.fate.is_closed()
+    fn is_repeated(&self) -> bool {
+        self.is_repeated
+    }
+
+    fn take(&self, now: Instant) -> bool {
+        now < self.deadline && !self.fate.is_closed() && self.stand.take()
+    }
+}
+
+/// Whether an order is still in nobody's hands: either a call takes it, or the one who waits gives it up.
+#[derive(Debug, Default)]
+pub(super) struct Stand(AtomicU8);
+
+impl Stand {
+    const WAITS: u8 = 0;
+    const TAKEN: u8 = 1;
+    const GIVEN_UP: u8 = 2;
+
+    /// Takes it into a call, once or again; not if it was given up.
+    fn take(&self) -> bool {
+        self.turn(Self::TAKEN)
+    }
+
+    /// Gives it up; not if it is in a call, or was.
+    pub(super) fn give_up(&self) -> bool {
+        self.turn(Self::GIVEN_UP)
+    }
+
+    fn turn(&self, to: u8) -> bool {
+        let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
+        let before = self.0.compare_exchange(Self::WAITS, to, success, failure);
+        before.is_ok() || before == Err(to)
     }
 }
 
@@ -111,9 +143,6 @@ fn tell(batcher: &mut Batcher<Submitted>, ended: Result<Ended, JoinError>) {
 async fn call(calls: Arc<Calls>, entries: Vec<Entry<Submitted>>) -> Ended {
     // The last of them decides: what SQS confirms until then somebody waits for.
     let deadline = entries.iter().map(|entry| entry.order.deadline).max();
-    for entry in &entries {
-        entry.order.under_way.store(true, Ordering::Relaxed);
-    }
     let messages: Vec<&Message> = entries.iter().map(|entry| &entry.order.message).collect();
     let started = Instant::now();
     // Boxed: the SDK's future takes several kilobytes.
@@ -160,5 +189,20 @@ impl Calls {
         if troubled {
             self.outcomes.failed.notify_waiters();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_either_in_a_call_or_given_up() {
+        let taken = Stand::default();
+        assert!(taken.take() && taken.take(), "a call may be made again");
+        assert!(!taken.give_up(), "it may be in the queue");
+        let given_up = Stand::default();
+        assert!(given_up.give_up());
+        assert!(!given_up.take(), "its client was told that it will not be in the queue");
     }
 }

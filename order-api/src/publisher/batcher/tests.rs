@@ -12,6 +12,7 @@ struct Numbered {
     group: Option<Arc<str>>,
     size: usize,
     given_up: Rc<Cell<bool>>,
+    repeated: bool,
 }
 
 impl Outgoing for Numbered {
@@ -23,13 +24,18 @@ impl Outgoing for Numbered {
         self.size
     }
 
-    fn is_wanted(&self, _: Instant) -> bool {
+    fn is_repeated(&self) -> bool {
+        self.repeated
+    }
+
+    fn take(&self, _: Instant) -> bool {
         !self.given_up.get()
     }
 }
 
 fn order(number: usize, group: Option<&str>, size: usize) -> Numbered {
-    Numbered { number, group: group.map(Into::into), size, given_up: Rc::default() }
+    let group = group.map(Into::into);
+    Numbered { number, group, size, given_up: Rc::default(), repeated: false }
 }
 
 fn bounds(calls: usize) -> Bounds {
@@ -219,6 +225,28 @@ fn one_that_a_later_one_of_its_group_has_overtaken_is_not_tried_again() {
             batcher.push(now, order(number, Some("a"), 10));
         }
     }
+}
+
+#[test]
+fn a_new_order_before_one_that_is_in_the_queue_already_is_confirmed() {
+    let (mut batcher, now) = (batcher(4), Instant::now());
+    batcher.push(now, order(0, Some("a"), 10));
+    batcher.push(now, Numbered { repeated: true, ..order(1, Some("a"), 10) });
+    let call = batcher.next_call(now).expect("a call");
+    // SQS knows the second one's id, and answers with the place that it got then.
+    let answer = Answer::Each(vec![accepted(8), accepted(5)]);
+    let fates: Vec<_> = batcher.ended(now, call, answer).into_iter().map(|fate| fate.1).collect();
+    assert_eq!(fates, [accepted(8), accepted(5)]);
+    // Nor does it hide that another one is out of place.
+    for number in 0..2 {
+        batcher.push(now, order(number, Some("a"), 10));
+        batcher.push(now, Numbered { repeated: true, ..order(9, Some("a"), 10) });
+    }
+    let call = batcher.next_call(now).expect("a call");
+    let answer = Answer::Each(vec![accepted(12), accepted(5), accepted(11), accepted(5)]);
+    let fates: Vec<_> = batcher.ended(now, call, answer).into_iter().map(|fate| fate.1).collect();
+    assert_eq!(fates[0], Err(PublishError::Unconfirmed));
+    assert!(fates[1..].iter().all(Result::is_ok), "{fates:?}");
 }
 
 #[test]
