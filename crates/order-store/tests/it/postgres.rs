@@ -8,19 +8,35 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use order_events::DeliveryStatus::{Delivered, Pending};
 use order_store::{Health, Store, StoreError};
 use sqlx::{Connection, PgConnection};
 use tokio::task::{JoinSet, block_in_place};
 use uuid::Uuid;
 
-use crate::support::{PostgresDatabase, TestDatabase, eventually, open, record};
+use crate::{
+    proxy::Proxy,
+    support::{PostgresDatabase, TestDatabase, eventually, open, record},
+};
 
 impl PostgresDatabase {
     /// A connection beside the store's.
     async fn another_process(&self) -> PgConnection {
         PgConnection::connect(self.text()).await.expect("it connects")
     }
+}
+
+/// Waits until so many others wait for locks of the database.
+async fn are_waiting(database: &PostgresDatabase, number: i64) {
+    const WAITING: &str = "SELECT COUNT(DISTINCT pid) FROM pg_locks WHERE NOT granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    eventually("they wait for a lock", || async {
+        let mut asking = database.another_process().await;
+        let waiting = sqlx::query_scalar::<_, i64>(WAITING).fetch_one(&mut asking).await.unwrap();
+        (waiting >= number).then_some(())
+    })
+    .await;
 }
 
 async fn run(connection: &mut PgConnection, sql: &'static str) {
@@ -170,6 +186,33 @@ async fn connections_that_are_ended_under_load_lose_nothing_that_was_acknowledge
     for order in load.end().await {
         assert_eq!(store.status(order).await, Ok(Some(Delivered)), "{order}");
     }
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn readers_whose_server_vanished_without_a_word_give_their_places_to_others() {
+    let database = PostgresDatabase::create();
+    let proxy = Proxy::before(&database).await;
+    let store = Store::open(&proxy.url()).await.expect("the store opens");
+    let order = Uuid::new_v4();
+    store.write(record(order, 1, Pending)).await.unwrap();
+    let mut other = database.another_process().await;
+    let mut held = other.begin().await.unwrap();
+    run(&mut held, "LOCK TABLE deliveries IN ACCESS EXCLUSIVE MODE").await;
+    // More questions than there are readers: when all readers are in the midst of one, silence.
+    let questions = join_all((0..16).map(|_| store.status(order)));
+    let silence = async {
+        are_waiting(&database, 4).await;
+        proxy.silence();
+        held.rollback().await.unwrap();
+    };
+    let (answers, ()) = tokio::join!(questions, silence);
+    for answer in answers {
+        assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
+    }
+    // Nothing but the store itself ends the silent connections: their sockets stay open.
+    let status = eventually("it can be read", || async { store.status(order).await.ok() }).await;
+    assert_eq!(status, Some(Pending));
 }
 
 #[tokio::test]
