@@ -143,9 +143,11 @@ async fn standing(connection: &mut PgConnection) -> Standing {
     applied.map_or(Standing::Behind, |applied| Standing::of(&applied, STEPS))
 }
 
-/// Workers that start at once wait here for the first, which migrates; the others then find it done.
+/// Workers that start at once wait here for the first, which migrates; the others then find it done. With
+/// a stricter isolation, which the database may have by default, they would still see what was there
+/// before they waited.
 async fn migrate(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    let mut transaction = connection.begin().await?;
+    let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
     sqlx::query("SELECT pg_advisory_xact_lock($1)")
         .bind(MIGRATION_LOCK)
         .execute(&mut *transaction)

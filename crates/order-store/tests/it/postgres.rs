@@ -223,22 +223,23 @@ async fn a_database_that_becomes_read_only_fails_until_it_is_writable_again() {
     let mut other = database.another_process().await;
     let order = Uuid::new_v4();
     store.write(record(order, 1, Pending)).await.unwrap();
-    set_read_only(&mut other, "on").await;
+    set_default(&mut other, "default_transaction_read_only", "on").await;
     run(&mut other, TERMINATE).await;
     let fate = store.write(record(order, 2, Delivered)).await;
     assert!(matches!(fate, Err(StoreError::Unavailable(_))), "{fate:?}");
     is_failing(&store).await;
     assert_eq!(store.status(order).await, Ok(Some(Pending)), "it can still be read");
-    set_read_only(&mut other, "off").await;
+    set_default(&mut other, "default_transaction_read_only", "off").await;
     is_serving(&store).await;
     assert_eq!(store.write(record(order, 2, Delivered)).await, Ok(()));
 }
 
-async fn set_read_only(connection: &mut PgConnection, value: &str) {
+/// What later connections to the database begin with; this one's own defaults are those of its beginning.
+async fn set_default(connection: &mut PgConnection, setting: &str, value: &str) {
     let name: String =
         sqlx::query_scalar("SELECT current_database()").fetch_one(&mut *connection).await.unwrap();
-    let sql = format!("ALTER DATABASE {name} SET default_transaction_read_only = {value}");
-    // The name is the test's own. This connection's own default is that of its beginning.
+    let sql = format!("ALTER DATABASE {name} SET {setting} = '{value}'");
+    // All of it is the test's own.
     sqlx::query(sqlx::AssertSqlSafe(sql)).execute(connection).await.expect("it is altered");
 }
 
@@ -256,6 +257,30 @@ async fn a_write_that_waits_for_anothers_lock_gives_up_and_the_next_one_succeeds
     assert_eq!(store.status(order).await, Ok(None), "no half of a record is kept");
     held.rollback().await.unwrap();
     assert_eq!(store.write(record(order, 1, Delivered)).await, Ok(()));
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn workers_start_at_once_whatever_isolation_the_database_has_by_default() {
+    /// Of all advisory locks, the one that migrations take.
+    const MIGRATION_LOCK: i64 = 0x6f72_6465_7273;
+    for isolation in ["repeatable read", "serializable"] {
+        let database = PostgresDatabase::create();
+        let mut other = database.another_process().await;
+        set_default(&mut other, "default_transaction_isolation", isolation).await;
+        let mut held = other.begin().await.unwrap();
+        let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK);
+        lock.execute(&mut *held).await.unwrap();
+        // Both have begun before either migrates.
+        let begun = async {
+            are_waiting(&database, 2).await;
+            held.rollback().await.unwrap();
+        };
+        let (first, second, ()) = tokio::join!(open(&database), open(&database), begun);
+        for store in [first, second] {
+            assert_eq!(store.write(record(Uuid::new_v4(), 1, Delivered)).await, Ok(()));
+        }
+    }
 }
 
 #[tokio::test]
