@@ -72,7 +72,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::store::{Attempt, DatabaseUrl, DeliveryChange, Outcome, Record};
+    use crate::store::{Attempt, Attempts, DatabaseUrl, DeliveryChange, Outcome, Record};
 
     const DAY: Duration = Duration::from_hours(24);
 
@@ -112,8 +112,8 @@ mod tests {
         let just_after = at(30).checked_add(SignedDuration::from_millis(1)).expect("a time");
         assert_eq!(round(&store, "w-2", 30 * DAY, || just_after).await, Ok(0), "another's turn");
         assert_eq!(round(&store, "w-1", 30 * DAY, || just_after).await, Ok(many));
-        assert_eq!(store.attempts(old).await, Ok(vec![]));
-        assert_eq!(store.attempts(young).await.map(|attempts| attempts.len()), Ok(1));
+        assert_eq!(store.attempts(old, 10).await, Ok(Attempts::default()));
+        assert_eq!(store.attempts(young, 10).await.map(|attempts| attempts.total), Ok(1));
         assert_eq!(store.status(old).await, Ok(Some(DeliveryStatus::Delivered)));
     }
 }

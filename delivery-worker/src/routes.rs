@@ -26,6 +26,9 @@ use crate::{
 const BAD_REQUEST: StatusCode = StatusCode::BAD_REQUEST;
 /// Counting goes through an index of all deliveries: at most once in this time.
 const COUNTS_KEPT: Duration = Duration::from_secs(1);
+/// Attempts that are told of an order, at most: an order that fails for weeks has thousands, and the order
+/// API takes 1 MiB. The longest errors, every character escaped, are 6 KiB each.
+const ATTEMPTS_TOLD: u32 = 100;
 
 /// What the routes need.
 #[derive(Clone)]
@@ -161,9 +164,13 @@ impl From<Delivery> for DeliveryView {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct DeliveryWithAttempts {
     #[serde(flatten)]
     delivery: DeliveryView,
+    /// How many attempts are kept, told or not.
+    attempt_count: u64,
+    /// The newest, in their order.
     attempts: Vec<AttemptView>,
 }
 
@@ -195,9 +202,13 @@ async fn order(
             "no attempt at order {order_id} is recorded; it may still be waiting in its queue"
         ))
     })?;
-    let attempts = shown.store.attempts(order_id).await.map_err(|error| store_failed(&error))?;
-    let attempts = attempts.into_iter().map(attempt_view).collect();
-    Ok(Json(DeliveryWithAttempts { delivery: delivery.into(), attempts }))
+    let attempts = shown.store.attempts(order_id, ATTEMPTS_TOLD).await;
+    let attempts = attempts.map_err(|error| store_failed(&error))?;
+    Ok(Json(DeliveryWithAttempts {
+        delivery: delivery.into(),
+        attempt_count: attempts.total,
+        attempts: attempts.newest.into_iter().map(attempt_view).collect(),
+    }))
 }
 
 fn attempt_view(attempt: Attempt) -> AttemptView {

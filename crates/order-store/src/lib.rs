@@ -40,7 +40,7 @@ use uuid::Uuid;
 
 pub use listing::{DeliveryFilter, Position};
 pub use reason::Reason;
-pub use record::{Attempt, Counts, Delivery, DeliveryChange, Outcome, Record};
+pub use record::{Attempt, Attempts, Counts, Delivery, DeliveryChange, Outcome, Record};
 pub use request::{KeyedRequest, Remembered, key_identity};
 pub use sweep::{Swept, Turn};
 pub use url::{DatabaseUrl, PostgresUrl, UnsupportedUrl};
@@ -187,9 +187,10 @@ impl Store {
         reads::find(&*self.backend, order_id).await
     }
 
-    /// The attempts at the order, in the order in which they were committed.
-    pub async fn attempts(&self, order_id: Uuid) -> Result<Vec<Attempt>, StoreError> {
-        reads::attempts(&*self.backend, order_id).await
+    /// The newest attempts at the order, so many at most and at least one (100 are enough for one answer),
+    /// and how many there are.
+    pub async fn attempts(&self, order_id: Uuid, at_most: u32) -> Result<Attempts, StoreError> {
+        reads::attempts(&*self.backend, order_id, at_most).await
     }
 
     /// The attempts at a message whose order could not be read, in the order of their commits.

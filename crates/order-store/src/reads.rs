@@ -5,8 +5,8 @@ use order_events::DeliveryStatus;
 use uuid::Uuid;
 
 use crate::{
-    Attempt, Counts, Delivery, DeliveryFilter, Outcome, Position, Reason, StoreError,
-    backend::{Backend, Columns, Value},
+    Attempt, Attempts, Counts, Delivery, DeliveryFilter, Outcome, Position, Reason, StoreError,
+    backend::{Backend, Columns, Dialect, Value},
     listing,
     record::parse_status,
 };
@@ -49,13 +49,33 @@ pub(crate) async fn page(
     rows.iter().map(|row| read_delivery(&**row)).collect()
 }
 
-/// The attempts at the order.
+/// The newest attempts at the order, so many at most, and how many there are.
 pub(crate) async fn attempts(
     backend: &dyn Backend,
     order_id: Uuid,
-) -> Result<Vec<Attempt>, StoreError> {
-    let which = format!("order_id = $1{}", backend.dialect().as_uuid);
-    select_attempts(backend, &which, id(order_id)).await
+    at_most: u32,
+) -> Result<Attempts, StoreError> {
+    let (sql, values) = newest_attempts(order_id, at_most, backend.dialect());
+    let rows = backend.select(sql, values).await?;
+    // Each row has the number; where there is no row, there are no attempts.
+    let total = rows.first().map_or(Ok(0), |row| row.number("total"))?.cast_unsigned();
+    let newest = rows.iter().rev().map(|row| read_attempt(&**row)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Attempts { total, newest })
+}
+
+/// Attempts from the new end of the order's range of an index, and how long that range is.
+pub(crate) fn newest_attempts(
+    order_id: Uuid,
+    at_most: u32,
+    dialect: &Dialect,
+) -> (String, Vec<Value>) {
+    let columns = attempt_columns(dialect);
+    let of_order = format!("FROM attempts WHERE order_id = $1{}", dialect.as_uuid);
+    let sql = format!(
+        "SELECT {columns}, (SELECT COUNT(*) {of_order}) AS total
+         {of_order} ORDER BY id DESC LIMIT $2"
+    );
+    (sql, vec![id(order_id), Value::Number(i64::from(at_most))])
 }
 
 /// The attempts at a message whose order could not be read.
@@ -63,23 +83,20 @@ pub(crate) async fn attempts_without_order(
     backend: &dyn Backend,
     message_id: &str,
 ) -> Result<Vec<Attempt>, StoreError> {
+    let columns = attempt_columns(backend.dialect());
+    let sql = format!(
+        "SELECT {columns} FROM attempts WHERE message_id = $1 AND order_id IS NULL ORDER BY id"
+    );
     let message_id = Value::Text(crate::record::bounded(message_id));
-    select_attempts(backend, "message_id = $1 AND order_id IS NULL", message_id).await
+    let rows = backend.select(sql, vec![message_id]).await?;
+    rows.iter().map(|row| read_attempt(&**row)).collect()
 }
 
-async fn select_attempts(
-    backend: &dyn Backend,
-    which: &str,
-    value: Value,
-) -> Result<Vec<Attempt>, StoreError> {
-    let as_text = backend.dialect().as_text;
-    let sql = format!(
-        "SELECT message_id, order_id{as_text} AS order_id, queue, message_group, attempt, outcome,
-            reason, error, worker, started_at_ms, finished_at_ms
-         FROM attempts WHERE {which} ORDER BY id"
-    );
-    let rows = backend.select(sql, vec![value]).await?;
-    rows.iter().map(|row| read_attempt(&**row)).collect()
+fn attempt_columns(Dialect { as_text, .. }: &Dialect) -> String {
+    format!(
+        "message_id, order_id{as_text} AS order_id, queue, message_group, attempt, outcome, reason,
+            error, worker, started_at_ms, finished_at_ms"
+    )
 }
 
 /// How many orders have each status.

@@ -76,6 +76,15 @@ impl Outcome {
     }
 }
 
+/// The attempts at an order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attempts {
+    /// How many are kept.
+    pub total: u64,
+    /// The newest of them, in the order in which they were committed.
+    pub newest: Vec<Attempt>,
+}
+
 /// What an attempt makes of an order's delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeliveryChange {

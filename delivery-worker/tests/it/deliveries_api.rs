@@ -2,11 +2,19 @@
 
 use std::{collections::BTreeSet, net::SocketAddr};
 
+use delivery_worker::{
+    Reason,
+    store::{Attempt, DatabaseUrl, DeliveryChange, Outcome, Record, Store},
+};
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use order_events::DeliveryStatus;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::{
     rig::{FIFO, STANDARD, Sqs, Worker},
-    support::{eventually, get, order_of},
+    support::{eventually, get, http_client, order_of},
 };
 
 /// All pages of the list, put together.
@@ -56,6 +64,48 @@ async fn deliveries_are_listed_page_by_page_newest_first_and_by_their_properties
     let between = listed(&worker, &format!("limit=1&from={from}&to={to}")).await;
     let expected: Vec<_> = all.iter().filter(|one| (from..to).contains(&time(one))).collect();
     assert_eq!(between.iter().collect::<Vec<_>>(), expected);
+    worker.stop().await;
+}
+
+/// A failed attempt whose free texts are the longest: escaped, each of their characters takes six.
+fn failed_at_length(order_id: Uuid, number: u32) -> Record {
+    let (text, now) = ("\u{1}".repeat(2000), Timestamp::now());
+    let attempt = Attempt {
+        message_id: Uuid::new_v4().to_string(),
+        order_id: Some(order_id),
+        queue: STANDARD.to_owned(),
+        group: None,
+        number,
+        outcome: Outcome::Failed,
+        reason: Some(Reason::CarrierUnavailable),
+        error: Some(text.clone()),
+        worker: "worker-1".to_owned(),
+        started_at: now,
+        finished_at: now,
+    };
+    let status = DeliveryStatus::Pending;
+    Record { attempt, delivery: Some(DeliveryChange { order_id, customer_id: text, status }) }
+}
+
+#[tokio::test]
+async fn an_order_of_many_attempts_is_told_with_its_newest_hundred_and_their_number() {
+    let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
+    let worker = Worker::start(nowhere, &[]).await;
+    let file = DatabaseUrl::Sqlite(worker.directory.path().join("deliveries.db"));
+    let store = Store::open(&file).await.expect("it opens");
+    let order_id = Uuid::new_v4();
+    let writes = (1..=200).map(|number| store.write(failed_at_length(order_id, number)));
+    assert!(join_all(writes).await.into_iter().all(|fate| fate.is_ok()));
+    let url = format!("{}/orders/{order_id}", worker.api);
+    let body = http_client().get(url).send().await.unwrap().bytes().await.unwrap();
+    let delivery: Value = serde_json::from_slice(&body).expect("JSON");
+    assert_eq!(delivery["attemptCount"], 200);
+    let attempts = delivery["attempts"].as_array().expect("a list");
+    let numbers: Vec<_> = attempts.iter().filter_map(|one| one["attempt"].as_u64()).collect();
+    assert_eq!(numbers, (101..=200).collect::<Vec<u64>>());
+    assert!(attempts.iter().all(|one| one["error"].as_str().is_some_and(|e| e.len() == 1024)));
+    assert!(body.len() < 1024 * 1024, "the order API takes no more: {}", body.len());
+    store.close().await;
     worker.stop().await;
 }
 

@@ -76,7 +76,7 @@ impl Fixture {
     async fn story(&self, order: &OrderEvent) -> (Option<DeliveryStatus>, Vec<Recorded>) {
         let store = &self.temp.store;
         let status = store.status(order.order_id).await.unwrap();
-        (status, store.attempts(order.order_id).await.unwrap())
+        (status, store.attempts(order.order_id, 10).await.unwrap().newest)
     }
 
     fn metric(&self, line: &str) -> bool {
@@ -204,7 +204,7 @@ async fn a_body_that_is_no_order_is_dead_lettered_with_its_reason() {
         let Verdict::DeadLetter(letter) = verdict else { panic!("{verdict:?}") };
         assert_eq!(letter.reason, reason, "{body}");
         let attempts = if body == no_order {
-            fixture.temp.store.attempts(id).await.unwrap()
+            fixture.temp.store.attempts(id, 10).await.unwrap().newest
         } else {
             fixture.temp.store.attempts_without_order(&message.message_id).await.unwrap()
         };

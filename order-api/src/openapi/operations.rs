@@ -112,7 +112,8 @@ pub(crate) fn place_order() -> OperationBuilder {
 
 pub(crate) fn get_order() -> OperationBuilder {
     let id = parameter("orderId", ParameterIn::Path, "The order's id.", order_id());
-    let known = in_json("The order's delivery, with its attempts.", DELIVERY, delivery_example());
+    let known =
+        in_json("The order's delivery, with its newest attempts.", DELIVERY, delivery_example());
     let elsewhere = ResponseBuilder::new()
         .description(
             "A delivery worker's API answers, at `Location`; the API was set up to say so.",

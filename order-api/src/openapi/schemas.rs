@@ -144,6 +144,10 @@ fn delivery() -> ObjectBuilder {
          are used up, and may be sent again from the dead-letter queue.",
     )
     .enum_values(Some([Pending, InTransit, Delivered, Failed].map(DeliveryStatus::as_str)));
+    let count = ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .minimum(Some(0))
+        .description(Some("How many attempts are kept, listed here or not."));
     let attempts = ArrayBuilder::new().items(named(ATTEMPT));
     object(
         "What became of an order, as the delivery workers have recorded it.",
@@ -155,9 +159,10 @@ fn delivery() -> ObjectBuilder {
             ("status", status),
             ("timestamp", formatted("date-time", "When the status was last set, UTC.")),
             ("queue", text("The queue by which the order came.")),
+            ("attemptCount", count),
         ],
     )
-    .property("attempts", attempts.description(Some("Every attempt, the first one first.")))
+    .property("attempts", attempts.description(Some("The newest 100 attempts, in their order.")))
     .required("attempts")
     .examples([delivery_example()])
 }
@@ -291,6 +296,7 @@ pub(super) fn delivery_example() -> Value {
         "status": DeliveryStatus::Delivered.as_str(),
         "timestamp": "2026-11-23T05:22:01.702113Z",
         "queue": "order-queue-standard",
+        "attemptCount": 1,
         "attempts": [{
             "attempt": 1,
             "messageId": "5fea7756-0ea4-451a-a703-a558b933e274",

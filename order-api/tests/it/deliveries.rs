@@ -29,6 +29,7 @@ fn delivery() -> Value {
         "status": "DELIVERED",
         "timestamp": "2026-11-23T05:22:01.702113Z",
         "queue": "order-queue-standard",
+        "attemptCount": 0,
         "attempts": [],
         "addedLater": true,
     })

@@ -1,25 +1,27 @@
 //! The store in PostgreSQL, for workers on several machines.
 //!
-//! A server that stalls must not hold the writer for ever, and a process that stalls must not hold
-//! rows that others need: each call has a time limit on this side, each transaction limits for waiting
-//! and for being idle on the server's.
+//! A server that stalls must not hold the writer or the readers for ever, and a process that stalls must
+//! not hold rows that others need: each call has a time limit on this side, each transaction limits for
+//! waiting and for being idle on the server's.
 
 mod errors;
 #[cfg(test)]
 mod plans;
+mod readers;
 mod write;
 
 use std::time::Duration;
 
 use futures_util::{FutureExt, future::BoxFuture};
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection as _, PgConnection, PgPool, Row as _,
-    postgres::{PgConnectOptions, PgPoolOptions, PgRow},
+    ConnectOptions, Connection as _, PgConnection, Row as _,
+    postgres::{PgConnectOptions, PgRow},
 };
 use tokio::time::{Instant, sleep, timeout};
 
 use self::{
-    errors::{classify, is_connection_lost, is_not_yet_up},
+    errors::{classify, is_not_yet_up},
+    readers::Readers,
     write::Writer,
 };
 use crate::{
@@ -45,6 +47,9 @@ struct Tuning {
     migration: Duration,
     /// Connections that read, at most.
     readers: u32,
+    /// Time for a connection that has read, or whose read was given up, to show that it can read again;
+    /// one that is silent for longer is closed, so that another can take its place.
+    release: Duration,
     /// A reading connection that is idle so long is closed.
     reader_idle: Duration,
     /// How often a transaction is tried that the server gave up for the sake of another.
@@ -59,6 +64,7 @@ const TUNING: Tuning = Tuning {
     open_pause: Duration::from_millis(100),
     migration: Duration::from_mins(10),
     readers: 4,
+    release: Duration::from_secs(1),
     reader_idle: Duration::from_mins(1),
     tries: 3,
 };
@@ -81,7 +87,7 @@ const DIALECT: Dialect = Dialect {
 
 pub(crate) struct Postgres {
     options: PgConnectOptions,
-    readers: PgPool,
+    readers: Readers,
 }
 
 impl Postgres {
@@ -104,33 +110,8 @@ impl Postgres {
                 Err(error) => return Err(failed(error.to_string())),
             }
         };
-        // A read that meets a connection which broke meanwhile is repeated on another one; asking each
-        // before its use would cost every read a round trip.
-        let readers = PgPoolOptions::new()
-            .max_connections(TUNING.readers)
-            .acquire_timeout(TUNING.read)
-            .idle_timeout(TUNING.reader_idle)
-            .test_before_acquire(false)
-            .connect_lazy_with(options.clone());
+        let readers = Readers::new(options.clone());
         Ok((Self { options, readers }, writer))
-    }
-
-    async fn read(&self, sql: &str, values: &[Value]) -> Result<Vec<PgRow>, sqlx::Error> {
-        let mut broken = 0;
-        loop {
-            // Values are parameters, never part of the text.
-            let mut query = sqlx::query(AssertSqlSafe(sql.to_owned()));
-            for value in values {
-                query = match value {
-                    Value::Text(text) => query.bind(text),
-                    Value::Number(number) => query.bind(number),
-                };
-            }
-            match query.fetch_all(&self.readers).await {
-                Err(error) if is_connection_lost(&error) && broken < TUNING.readers => broken += 1,
-                result => return result,
-            }
-        }
     }
 }
 
@@ -162,9 +143,11 @@ async fn standing(connection: &mut PgConnection) -> Standing {
     applied.map_or(Standing::Behind, |applied| Standing::of(&applied, STEPS))
 }
 
-/// Workers that start at once wait here for the first, which migrates; the others then find it done.
+/// Workers that start at once wait here for the first, which migrates; the others then find it done. With
+/// a stricter isolation, which the database may have by default, they would still see what was there
+/// before they waited.
 async fn migrate(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    let mut transaction = connection.begin().await?;
+    let mut transaction = connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED").await?;
     sqlx::query("SELECT pg_advisory_xact_lock($1)")
         .bind(MIGRATION_LOCK)
         .execute(&mut *transaction)
@@ -198,7 +181,7 @@ impl Backend for Postgres {
         values: Vec<Value>,
     ) -> BoxFuture<'_, Result<Vec<Row>, StoreError>> {
         async move {
-            let rows = timeout(TUNING.read, self.read(&sql, &values)).await;
+            let rows = timeout(TUNING.read, self.readers.read(&sql, &values)).await;
             let rows = rows.unwrap_or_else(|_| Err(silent(TUNING.read)));
             let rows = rows.map_err(|error| classify(&error))?;
             Ok(rows.into_iter().map(|row| Box::new(row) as Row).collect())

@@ -8,7 +8,7 @@ use super::{DIALECT, Sqlite};
 use crate::{
     DeliveryFilter, Position, Turn,
     backend::{Backend, Value},
-    listing,
+    listing, reads,
     sweep::{Dust, Sweep},
 };
 
@@ -55,6 +55,21 @@ async fn every_list_is_ranges_of_an_index_in_its_order() {
             assert!(!has(0) && !steps[0].contains("deliveries"), "{filter:?}: {plan:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn the_attempts_at_an_order_are_its_range_of_an_index() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (database, _writer) = Sqlite::open(&directory.path().join("d.db")).await.expect("it opens");
+    let (sql, values) = reads::newest_attempts(Uuid::from_u128(1), 100, &DIALECT);
+    let plan = plan(&database, &sql, values).await;
+    let reads: Vec<_> = plan.iter().filter(|step| step.contains("attempts")).collect();
+    assert_eq!(reads.len(), 2, "those that are listed, and their number: {plan:?}");
+    for read in reads {
+        assert!(read.starts_with("SEARCH attempts USING "), "{plan:?}");
+        assert!(read.ends_with(" INDEX attempts_by_order (order_id=?)"), "{plan:?}");
+    }
+    assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{plan:?}");
 }
 
 #[tokio::test]

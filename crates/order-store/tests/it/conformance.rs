@@ -2,7 +2,7 @@
 
 use futures_util::{FutureExt, future::join_all};
 use order_events::DeliveryStatus::{Delivered, Failed, InTransit, Pending};
-use order_store::{Counts, Outcome, Reason, StoreError};
+use order_store::{Attempts, Counts, Outcome, Reason, StoreError};
 use uuid::Uuid;
 
 use crate::support::{TestDatabase, eventually, on_both, open, record};
@@ -12,7 +12,7 @@ async fn an_order_that_was_never_attempted_is_unknown(database: &impl TestDataba
     let order = Uuid::new_v4();
     assert_eq!(store.status(order).await, Ok(None));
     assert_eq!(store.find(order).await, Ok(None));
-    assert_eq!(store.attempts(order).await, Ok(vec![]));
+    assert_eq!(store.attempts(order, 10).await, Ok(Attempts::default()));
 }
 
 async fn attempts_are_read_back_as_written_in_the_order_of_their_commits(db: &impl TestDatabase) {
@@ -28,7 +28,7 @@ async fn attempts_are_read_back_as_written_in_the_order_of_their_commits(db: &im
     store.write(first.clone()).await.unwrap();
     store.write(record(Uuid::new_v4(), 1, Failed)).await.unwrap();
     store.write(second.clone()).await.unwrap();
-    let found = store.attempts(order).await.unwrap();
+    let found = store.attempts(order, 10).await.unwrap().newest;
     assert_eq!(found, [first.attempt.clone(), second.attempt.clone()]);
     let delivery = store.find(order).await.unwrap().expect("it is there");
     assert_eq!((delivery.order_id, delivery.status), (order, Delivered));
@@ -36,6 +36,24 @@ async fn attempts_are_read_back_as_written_in_the_order_of_their_commits(db: &im
     assert_eq!(delivery.created_at, first.attempt.finished_at);
     assert_eq!(delivery.updated_at, second.attempt.finished_at);
     assert!(delivery.address.contains("customer-001"));
+}
+
+async fn of_many_attempts_the_newest_are_read_in_their_order_and_all_are_counted(
+    database: &impl TestDatabase,
+) {
+    let store = open(database).await;
+    let (order, other) = (Uuid::new_v4(), Uuid::new_v4());
+    let writes = (1..=7).flat_map(|number| {
+        [order, other].map(|order| store.write(record(order, number, Pending)))
+    });
+    assert!(join_all(writes).await.into_iter().all(|fate| fate.is_ok()));
+    for (at_most, expected) in [(1, 7..=7), (3, 5..=7), (7, 1..=7), (100, 1..=7)] {
+        let attempts = store.attempts(order, at_most).await.unwrap();
+        let numbers: Vec<u32> = attempts.newest.iter().map(|attempt| attempt.number).collect();
+        assert_eq!(numbers, expected.collect::<Vec<u32>>(), "{at_most} at most");
+        assert!(attempts.newest.iter().all(|attempt| attempt.order_id == Some(order)));
+        assert_eq!(attempts.total, 7, "{at_most} at most");
+    }
 }
 
 async fn a_delivered_order_stays_delivered_whatever_comes_later(database: &impl TestDatabase) {
@@ -47,7 +65,7 @@ async fn a_delivered_order_stays_delivered_whatever_comes_later(database: &impl 
         store.write(record(order, 2, status)).await.unwrap();
         assert_eq!(store.find(order).await.unwrap(), before, "{status:?}");
     }
-    assert_eq!(store.attempts(order).await.unwrap().len(), 5, "every attempt is kept");
+    assert_eq!(store.attempts(order, 10).await.unwrap().total, 5, "every attempt is kept");
 }
 
 async fn a_failed_order_can_still_be_delivered(database: &impl TestDatabase) {
@@ -78,7 +96,7 @@ async fn records_of_one_order_in_one_transaction_count_in_their_order(db: &impl 
         let of = |number| record(order, number, status).attempt.finished_at;
         assert_eq!((delivery.status, delivery.created_at), (status, of(1)));
         assert_eq!(delivery.updated_at, of(last));
-        let attempts = store.attempts(order).await.unwrap();
+        let attempts = store.attempts(order, 10).await.unwrap().newest;
         assert_eq!(attempts.iter().map(|one| one.number).collect::<Vec<_>>(), [1, 2, 3]);
     }
 }
@@ -141,7 +159,7 @@ async fn any_text_is_kept_within_bounds(database: &impl TestDatabase) {
     odd.attempt.group = Some("'); DROP TABLE attempts; --".to_owned());
     odd.delivery.as_mut().unwrap().customer_id = "고객 🚚\0".repeat(10_000);
     store.write(odd).await.unwrap();
-    let attempts = store.attempts(order).await.unwrap();
+    let attempts = store.attempts(order, 10).await.unwrap().newest;
     assert_eq!(attempts[0].group.as_deref(), Some("'); DROP TABLE attempts; --"));
     let error = attempts[0].error.as_deref().unwrap();
     assert!(error.starts_with("a\u{fffd}b") && error.len() < 4096, "{}", error.len());
@@ -197,6 +215,7 @@ async fn what_was_handed_over_survives_its_caller_and_the_close(database: &impl 
 on_both! {
     an_order_that_was_never_attempted_is_unknown,
     attempts_are_read_back_as_written_in_the_order_of_their_commits,
+    of_many_attempts_the_newest_are_read_in_their_order_and_all_are_counted,
     a_delivered_order_stays_delivered_whatever_comes_later,
     a_failed_order_can_still_be_delivered,
     records_of_one_order_in_one_transaction_count_in_their_order,

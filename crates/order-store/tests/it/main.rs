@@ -3,6 +3,7 @@
 mod conformance;
 mod listing;
 mod postgres;
+mod proxy;
 mod requests;
 mod retention;
 mod sqlite;

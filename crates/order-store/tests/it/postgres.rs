@@ -8,19 +8,35 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use order_events::DeliveryStatus::{Delivered, Pending};
 use order_store::{Health, Store, StoreError};
 use sqlx::{Connection, PgConnection};
 use tokio::task::{JoinSet, block_in_place};
 use uuid::Uuid;
 
-use crate::support::{PostgresDatabase, TestDatabase, eventually, open, record};
+use crate::{
+    proxy::Proxy,
+    support::{PostgresDatabase, TestDatabase, eventually, open, record},
+};
 
 impl PostgresDatabase {
     /// A connection beside the store's.
     async fn another_process(&self) -> PgConnection {
         PgConnection::connect(self.text()).await.expect("it connects")
     }
+}
+
+/// Waits until so many others wait for locks of the database.
+async fn are_waiting(database: &PostgresDatabase, number: i64) {
+    const WAITING: &str = "SELECT COUNT(DISTINCT pid) FROM pg_locks WHERE NOT granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    eventually("they wait for a lock", || async {
+        let mut asking = database.another_process().await;
+        let waiting = sqlx::query_scalar::<_, i64>(WAITING).fetch_one(&mut asking).await.unwrap();
+        (waiting >= number).then_some(())
+    })
+    .await;
 }
 
 async fn run(connection: &mut PgConnection, sql: &'static str) {
@@ -151,7 +167,7 @@ async fn connections_that_were_ended_while_idle_are_replaced_without_a_failure()
         assert_eq!(forgotten, Ok(0));
         run(&mut other, TERMINATE).await;
     }
-    assert_eq!(store.attempts(order).await.unwrap().len(), 3);
+    assert_eq!(store.attempts(order, 10).await.unwrap().total, 3);
     assert_eq!(*store.health().borrow(), Health::Serving);
 }
 
@@ -174,28 +190,56 @@ async fn connections_that_are_ended_under_load_lose_nothing_that_was_acknowledge
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL"]
+async fn readers_whose_server_vanished_without_a_word_give_their_places_to_others() {
+    let database = PostgresDatabase::create();
+    let proxy = Proxy::before(&database).await;
+    let store = Store::open(&proxy.url()).await.expect("the store opens");
+    let order = Uuid::new_v4();
+    store.write(record(order, 1, Pending)).await.unwrap();
+    let mut other = database.another_process().await;
+    let mut held = other.begin().await.unwrap();
+    run(&mut held, "LOCK TABLE deliveries IN ACCESS EXCLUSIVE MODE").await;
+    // More questions than there are readers: when all readers are in the midst of one, silence.
+    let questions = join_all((0..16).map(|_| store.status(order)));
+    let silence = async {
+        are_waiting(&database, 4).await;
+        proxy.silence();
+        held.rollback().await.unwrap();
+    };
+    let (answers, ()) = tokio::join!(questions, silence);
+    for answer in answers {
+        assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
+    }
+    // Nothing but the store itself ends the silent connections: their sockets stay open.
+    let status = eventually("it can be read", || async { store.status(order).await.ok() }).await;
+    assert_eq!(status, Some(Pending));
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
 async fn a_database_that_becomes_read_only_fails_until_it_is_writable_again() {
     let database = PostgresDatabase::create();
     let store = open(&database).await;
     let mut other = database.another_process().await;
     let order = Uuid::new_v4();
     store.write(record(order, 1, Pending)).await.unwrap();
-    set_read_only(&mut other, "on").await;
+    set_default(&mut other, "default_transaction_read_only", "on").await;
     run(&mut other, TERMINATE).await;
     let fate = store.write(record(order, 2, Delivered)).await;
     assert!(matches!(fate, Err(StoreError::Unavailable(_))), "{fate:?}");
     is_failing(&store).await;
     assert_eq!(store.status(order).await, Ok(Some(Pending)), "it can still be read");
-    set_read_only(&mut other, "off").await;
+    set_default(&mut other, "default_transaction_read_only", "off").await;
     is_serving(&store).await;
     assert_eq!(store.write(record(order, 2, Delivered)).await, Ok(()));
 }
 
-async fn set_read_only(connection: &mut PgConnection, value: &str) {
+/// What later connections to the database begin with; this one's own defaults are those of its beginning.
+async fn set_default(connection: &mut PgConnection, setting: &str, value: &str) {
     let name: String =
         sqlx::query_scalar("SELECT current_database()").fetch_one(&mut *connection).await.unwrap();
-    let sql = format!("ALTER DATABASE {name} SET default_transaction_read_only = {value}");
-    // The name is the test's own. This connection's own default is that of its beginning.
+    let sql = format!("ALTER DATABASE {name} SET {setting} = '{value}'");
+    // All of it is the test's own.
     sqlx::query(sqlx::AssertSqlSafe(sql)).execute(connection).await.expect("it is altered");
 }
 
@@ -213,6 +257,30 @@ async fn a_write_that_waits_for_anothers_lock_gives_up_and_the_next_one_succeeds
     assert_eq!(store.status(order).await, Ok(None), "no half of a record is kept");
     held.rollback().await.unwrap();
     assert_eq!(store.write(record(order, 1, Delivered)).await, Ok(()));
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn workers_start_at_once_whatever_isolation_the_database_has_by_default() {
+    /// Of all advisory locks, the one that migrations take.
+    const MIGRATION_LOCK: i64 = 0x6f72_6465_7273;
+    for isolation in ["repeatable read", "serializable"] {
+        let database = PostgresDatabase::create();
+        let mut other = database.another_process().await;
+        set_default(&mut other, "default_transaction_isolation", isolation).await;
+        let mut held = other.begin().await.unwrap();
+        let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(MIGRATION_LOCK);
+        lock.execute(&mut *held).await.unwrap();
+        // Both have begun before either migrates.
+        let begun = async {
+            are_waiting(&database, 2).await;
+            held.rollback().await.unwrap();
+        };
+        let (first, second, ()) = tokio::join!(open(&database), open(&database), begun);
+        for store in [first, second] {
+            assert_eq!(store.write(record(Uuid::new_v4(), 1, Delivered)).await, Ok(()));
+        }
+    }
 }
 
 #[tokio::test]

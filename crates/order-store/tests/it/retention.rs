@@ -30,12 +30,12 @@ async fn old_attempts_go_in_steps_while_deliveries_stay(database: &impl TestData
     store.write(attempt).await.unwrap();
     let step = || store.forget_attempts_before(at(6), 3, turn_of("w-1", at(1000)));
     assert_eq!(step().await, Ok(Swept::Deleted(3)));
-    let left = store.attempts(old).await.unwrap();
+    let left = store.attempts(old, 10).await.unwrap().newest;
     assert_eq!(left.iter().map(|one| one.number).collect::<Vec<_>>(), [4, 5, 6, 7]);
     assert_eq!(step().await, Ok(Swept::Deleted(2)), "fewer: no older ones are left");
     assert_eq!(step().await, Ok(Swept::Deleted(0)));
-    assert_eq!(store.attempts(old).await.unwrap().len(), 2);
-    assert_eq!(store.attempts(young).await.unwrap().len(), 1);
+    assert_eq!(store.attempts(old, 10).await.unwrap().total, 2);
+    assert_eq!(store.attempts(young, 10).await.unwrap().total, 1);
     assert_eq!(store.status(old).await, Ok(Some(Failed)), "an order is unique for ever");
 }
 

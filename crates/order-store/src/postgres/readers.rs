@@ -1,0 +1,85 @@
+//! The connections that read.
+//!
+//! A connection keeps its place in the pool until it is back there, and the pool first asks it whether it
+//! still works. A server whose host vanished without a word does not answer that for many minutes, until
+//! TCP gives up; a few reads that were given up would then have taken all places. So a connection goes
+//! back within a time limit or is closed.
+
+use sqlx::{
+    AssertSqlSafe, PgPool,
+    pool::PoolConnection,
+    postgres::{PgConnectOptions, PgPoolOptions, PgRow},
+};
+use tokio::{runtime::Handle, time::timeout};
+
+use super::{TUNING, errors::is_connection_lost};
+use crate::backend::Value;
+
+pub(super) struct Readers(PgPool);
+
+impl Readers {
+    /// Connects when there is something to read.
+    pub(super) fn new(options: PgConnectOptions) -> Self {
+        // A read that meets a connection which broke meanwhile is repeated on another one; asking each
+        // before its use would cost every read a round trip.
+        let pool = PgPoolOptions::new()
+            .max_connections(TUNING.readers)
+            .acquire_timeout(TUNING.read)
+            .idle_timeout(TUNING.reader_idle)
+            .test_before_acquire(false)
+            .connect_lazy_with(options);
+        Self(pool)
+    }
+
+    /// The rows; has no time limit of its own once it has a connection.
+    pub(super) async fn read(
+        &self,
+        sql: &str,
+        values: &[Value],
+    ) -> Result<Vec<PgRow>, sqlx::Error> {
+        let mut broken = 0;
+        loop {
+            match self.read_once(sql, values).await {
+                Err(error) if is_connection_lost(&error) && broken < TUNING.readers => broken += 1,
+                result => return result,
+            }
+        }
+    }
+
+    async fn read_once(&self, sql: &str, values: &[Value]) -> Result<Vec<PgRow>, sqlx::Error> {
+        let mut lent = Lent(self.0.acquire().await?);
+        // Values are parameters, never part of the text.
+        let mut query = sqlx::query(AssertSqlSafe(sql.to_owned()));
+        for value in values {
+            query = match value {
+                Value::Text(text) => query.bind(text),
+                Value::Number(number) => query.bind(number),
+            };
+        }
+        query.fetch_all(&mut *lent.0).await
+    }
+
+    /// Waits for the connections that are lent, and closes all.
+    pub(super) async fn close(&self) {
+        self.0.close().await;
+    }
+}
+
+/// A connection that goes back to the pool when it is dropped, be the read over or given up.
+struct Lent(PoolConnection<sqlx::Postgres>);
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        // As the pool's own drop does, but with a limit. A hook of the pool (`after_release`) would not
+        // do: the pool's question comes after it all the same.
+        let returned = self.0.return_to_pool();
+        // Without a runtime there is nobody to wait for the answer, and the connection ends here.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move {
+                if timeout(TUNING.release, returned).await.is_err() {
+                    tracing::warn!("PostgreSQL is silent on a connection that read: it is closed");
+                }
+            });
+        }
+    }
+}
