@@ -3,7 +3,8 @@
 use crate::{
     body::{self, LARGEST},
     endpoints::Api,
-    order::{FieldError, Order, limits},
+    invalid::{FieldError, FieldErrors},
+    order::{Order, limits},
     problem::Refusal,
     publisher::{PreparedOrder, PublishError, QueueType},
     room::Reserved,
@@ -136,7 +137,7 @@ fn now() -> Timestamp {
 /// The order with its id and the time of its first request.
 pub(crate) fn event(order: Order, order_id: Uuid, at: Timestamp) -> Result<OrderEvent, Refusal> {
     OrderEvent::new(order_id, order.customer_id, order.items, at)
-        .map_err(|error| Refusal::Invalid(vec![FieldError::new("#/items", error.to_string())]))
+        .map_err(|error| Refusal::Invalid(FieldError::new("#/items", error.to_string()).into()))
 }
 
 /// The order as it is sent and answered, if SQS takes so much.
@@ -145,8 +146,8 @@ pub(crate) fn written(event: &OrderEvent) -> Result<String, Refusal> {
     if json.len() > LARGEST { Err(Refusal::TooLarge) } else { Ok(json) }
 }
 
-fn asked(uri: &Uri, headers: &HeaderMap) -> (Asked, Vec<FieldError>) {
-    let mut errors = Vec::new();
+fn asked(uri: &Uri, headers: &HeaderMap) -> (Asked, FieldErrors) {
+    let mut errors = FieldErrors::default();
     let queue = queue_type(uri).unwrap_or_else(|error| {
         errors.push(error);
         QueueType::Standard
