@@ -21,18 +21,18 @@ async fn exchange(addr: SocketAddr, request: &str) -> String {
     answer
 }
 
-async fn request(addr: SocketAddr, method: &str, path: &str) -> String {
+pub(crate) async fn request(addr: SocketAddr, method: &str, path: &str) -> String {
     let request = format!("{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
     exchange(addr, &request).await
 }
 
-struct Served {
-    addr: SocketAddr,
-    trigger: ShutdownTrigger,
-    ended: JoinHandle<io::Result<()>>,
+pub(crate) struct Served {
+    pub(crate) addr: SocketAddr,
+    pub(crate) trigger: ShutdownTrigger,
+    pub(crate) ended: JoinHandle<io::Result<()>>,
 }
 
-fn start(router: Router, limits: ServeLimits) -> Served {
+pub(crate) fn start(router: Router, limits: ServeLimits) -> Served {
     let listener = bind("LISTEN_ADDR", SocketAddr::from(([127, 0, 0, 1], 0))).expect("bound");
     let addr = listener.local_addr().expect("an address");
     let (trigger, shutdown) = Shutdown::new();

@@ -1,4 +1,5 @@
 //! The kit from outside, as a service uses it.
 
+mod answers;
 mod http;
 mod settings;
