@@ -39,6 +39,9 @@ pub struct ServeLimits {
     pub header_read: Duration,
     /// For the client to take any further part of an answer.
     pub write: Duration,
+    /// For the client to take the whole of an answer, counted from when it first keeps the server
+    /// waiting; then the connection is cut. An answer is held in memory for as long.
+    pub answer: Duration,
     /// For open requests to end once the shutdown is requested; what is open then is cut.
     pub drain: Duration,
 }
@@ -50,6 +53,7 @@ impl Default for ServeLimits {
             header_bytes: 32 * 1024,
             header_read: Duration::from_secs(75),
             write: Duration::from_secs(10),
+            answer: Duration::from_mins(1),
             drain: Duration::from_secs(10),
         }
     }
@@ -111,7 +115,8 @@ struct Connection {
 
 impl Connection {
     async fn serve(self, stream: TcpStream, router: Router) {
-        let wire = Wire::new(stream, Arc::clone(&self.place), self.limits.write);
+        let ServeLimits { write, answer, .. } = self.limits;
+        let wire = Wire::new(stream, Arc::clone(&self.place), write, answer);
         let router = TowerToHyperService::new(router);
         let service = service_fn(|request: Request<Incoming>| {
             let place = Arc::clone(&self.place);
