@@ -2,7 +2,10 @@
 
 use crate::{body::LARGEST, cross_origin::Origins};
 use order_store::DatabaseUrl;
-use service_kit::settings::{AwsAccess, QueueUrls, Reader, Setting, common, listeners};
+use service_kit::{
+    ServeLimits,
+    settings::{AwsAccess, QueueUrls, Reader, Setting, common, listeners},
+};
 use sqs_consumer::MAX_BATCH;
 use std::{net::SocketAddr, time::Duration};
 
@@ -20,8 +23,9 @@ pub struct Settings {
     pub aws: AwsAccess,
     /// The queues; orders go to `standard` and `fifo`.
     pub queues: QueueUrls,
-    /// Connections served at once.
-    pub connections: usize,
+    /// What the API bears from its clients: connections and the shutdown's delay are set, how long open
+    /// requests have to end follows from what they wait for, the rest are the defaults.
+    pub limits: ServeLimits,
     /// How much is published at once, and for how long.
     pub publish: PublishSettings,
     /// Where idempotency keys are kept, and for how long.
@@ -68,6 +72,7 @@ impl Settings {
         let mut table = listeners("0.0.0.0:8080", "0.0.0.0:9080");
         table.extend([
             Setting::new("MAX_CONNECTIONS", "4096", "16 to 100000", "Connections served at once; beyond that the one that has waited longest for its client, for a request or the rest of one, is closed for a new one"),
+            Setting::new("SHUTDOWN_DELAY", "0s", "0s to 60s", "Time after SIGTERM for which the API, no longer ready, still takes requests, each answer being its connection's last: for load balancers that go on sending for some seconds, where no preStop hook waits for them. Kubernetes' terminationGracePeriodSeconds must cover it and the drain after it"),
             Setting::new("PUBLISH_TIMEOUT", "5s", "100ms to 60s", "Time that SQS has to confirm an order before the client is told to try again"),
             Setting::new("PUBLISH_CONCURRENCY", "64", "1 to 1000", "Calls to SQS at once, for each queue"),
             Setting::new("PUBLISH_BATCH", "10", "1 to 10", "Orders that share a call to SQS at most"),
@@ -99,7 +104,11 @@ impl Settings {
             admin: reader.socket_addr("ADMIN_ADDR"),
             aws: common.aws,
             queues: common.queues,
-            connections: reader.number("MAX_CONNECTIONS", 16..=100_000),
+            limits: ServeLimits {
+                connections: reader.number("MAX_CONNECTIONS", 16..=100_000),
+                delay: reader.duration("SHUTDOWN_DELAY", Duration::ZERO..=seconds(60)),
+                ..ServeLimits::default()
+            },
             publish: PublishSettings {
                 timeout: reader
                     .duration("PUBLISH_TIMEOUT", Duration::from_millis(100)..=seconds(60)),

@@ -17,4 +17,5 @@ mod keys;
 mod order;
 mod origins;
 mod pages;
+mod stopping;
 mod validation;

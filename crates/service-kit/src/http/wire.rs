@@ -177,7 +177,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
     const WRITE: Duration = Duration::from_secs(10);
-    const ANSWER: Duration = Duration::from_secs(60);
+    const ANSWER: Duration = Duration::from_mins(1);
 
     /// A wire that holds a byte, and a client that takes it whenever the time for a part is almost over.
     fn slow() -> Wire<DuplexStream> {

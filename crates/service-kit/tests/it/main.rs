@@ -3,3 +3,4 @@
 mod answers;
 mod http;
 mod settings;
+mod stopping;
