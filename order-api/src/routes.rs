@@ -10,6 +10,7 @@ use crate::{
     room::Reserved,
 };
 use axum::{
+    body::Bytes,
     extract::{Query, Request, State},
     http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
@@ -26,6 +27,20 @@ struct Asked {
     key: Option<String>,
 }
 
+/// An order that SQS has, as its client is told. The room in memory is the order's until the connection's
+/// socket has taken the last of it, or the connection has ended: clients that do not read their answers
+/// would have as much held for them as they like.
+struct Accepted {
+    json: String,
+    _reserved: Arc<Reserved>,
+}
+
+impl AsRef<[u8]> for Accepted {
+    fn as_ref(&self) -> &[u8] {
+        self.json.as_bytes()
+    }
+}
+
 pub(crate) async fn health() -> Response {
     let json = r#"{"status":"UP","service":"order-api"}"#;
     ([(header::CONTENT_TYPE, "application/json")], json).into_response()
@@ -36,14 +51,14 @@ pub(crate) async fn accept(
     request: Request,
 ) -> Result<Response, Problem> {
     match take(&api, request).await {
-        Ok((queue, order_id, json)) => {
+        Ok((queue, order_id, accepted)) => {
             api.metrics.accepted(queue);
             let location = api.deliveries.location(order_id);
             let headers = [
                 (header::CONTENT_TYPE, "application/json".to_owned()),
                 (header::LOCATION, location),
             ];
-            Ok((StatusCode::ACCEPTED, headers, json).into_response())
+            Ok((StatusCode::ACCEPTED, headers, Bytes::from_owner(accepted)).into_response())
         }
         Err(refusal) => {
             let problem = Problem::from(refusal);
@@ -53,7 +68,7 @@ pub(crate) async fn accept(
     }
 }
 
-async fn take(api: &Api, request: Request) -> Result<(QueueType, Uuid, String), Refusal> {
+async fn take(api: &Api, request: Request) -> Result<(QueueType, Uuid, Accepted), Refusal> {
     let (asked, errors) = asked(request.uri(), request.headers());
     let (body, reserved) = body::read_json(request, &api.room).await?;
     let order = match Order::from_json(&body) {
@@ -62,20 +77,21 @@ async fn take(api: &Api, request: Request) -> Result<(QueueType, Uuid, String), 
         Err(error) => return Err((errors, error).into()),
     };
     drop(body);
+    let reserved = Arc::new(reserved);
     let Asked { queue, key } = asked;
     let Some(key) = key else {
         let at = now();
         let event = event(order, new_order_id(at), at)?;
         let json = written(&event)?;
-        publish(api, queue, &event, &json, reserved).await?;
-        return Ok((queue, event.order_id, json));
+        publish(api, queue, &event, &json, &reserved).await?;
+        return Ok((queue, event.order_id, Accepted { json, _reserved: reserved }));
     };
     let keyed = api.keys.order(order, &key, queue, now()).await?;
     if !keyed.is_confirmed {
-        publish(api, queue, &keyed.event, &keyed.json, reserved).await?;
+        publish(api, queue, &keyed.event, &keyed.json, &reserved).await?;
         api.keys.confirmed(&keyed);
     }
-    Ok((queue, keyed.event.order_id, keyed.json))
+    Ok((queue, keyed.event.order_id, Accepted { json: keyed.json, _reserved: reserved }))
 }
 
 /// Ids that begin with the time: what is written together lies together in the store's indexes,
@@ -92,14 +108,14 @@ async fn publish(
     queue: QueueType,
     event: &OrderEvent,
     json: &str,
-    reserved: Reserved,
+    reserved: &Arc<Reserved>,
 ) -> Result<(), Refusal> {
     let prepared = PreparedOrder {
         order_id: event.order_id,
         queue,
         group_id: message_group_id(&event.customer_id),
         body: json.to_owned(),
-        reserved,
+        reserved: Arc::clone(reserved),
     };
     match api.publisher.publish(prepared).await {
         Ok(confirmed) => {

@@ -188,9 +188,9 @@ pub(super) const NOT_CONFIGURED: Kind = Kind {
 
 pub(super) const OVERLOADED: Kind = Kind {
     base: kind(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Too many orders at once"),
-    means: "As many orders are being read or sent as the API bears. This one was not accepted, and \
-            will not be in the queue. It may have been arriving for more than a second, and had to make \
-            room for others.",
+    means: "As many orders are being read, sent or answered as the API bears. This one was not \
+            accepted, and will not be in the queue. It may have been arriving for more than a second, and \
+            had to make room for others.",
     remedy: "Try again after `Retry-After` seconds. Whoever runs the API adds replicas, or raises \
              PUBLISH_BUFFER_ORDERS and PUBLISH_BUFFER_BYTES.",
     example: || Refusal::Publish(PublishError::Overloaded).into(),

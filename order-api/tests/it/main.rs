@@ -8,6 +8,7 @@ mod document;
 mod faults;
 mod harness;
 mod hostile;
+mod hostile_answers;
 mod hostile_bodies;
 mod hostile_clients;
 mod hostile_framing;
