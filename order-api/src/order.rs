@@ -1,5 +1,6 @@
 //! What a client may order. Every invalid part is found, not only the first.
 
+use crate::invalid::{FieldError, FieldErrors};
 use order_events::{Decimal, DecimalError, Object, OrderItem, parse_decimal};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -23,21 +24,8 @@ pub mod limits {
     pub const PRICE_SCALE: u32 = 4;
     /// The longest `Idempotency-Key`, in bytes.
     pub const KEY_LENGTH: usize = 255;
-}
-
-/// One invalid part of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct FieldError {
-    /// A JSON pointer into the body as a URI fragment, or the name of a parameter or header.
-    pub(crate) pointer: String,
-    /// What is wrong with it.
-    pub(crate) detail: String,
-}
-
-impl FieldError {
-    pub(crate) fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), detail: detail.into() }
-    }
+    /// The most invalid parts of a request that its answer lists one by one.
+    pub const ERRORS: usize = 100;
 }
 
 /// A valid order, as the client gave it.
@@ -53,7 +41,7 @@ pub(crate) enum OrderError {
     /// Not JSON in UTF-8.
     Malformed(FieldError),
     /// JSON with these invalid parts.
-    Invalid(Vec<FieldError>),
+    Invalid(FieldErrors),
 }
 
 /// An order as it usually comes. The numbers keep their text: a price is exact only as long as nobody
@@ -190,7 +178,7 @@ fn price(json: &str) -> Result<Decimal, Wrong> {
 
 /// Collects what is wrong; each reader gives a value or has noted why not.
 #[derive(Default)]
-struct Errors(Vec<FieldError>);
+struct Errors(FieldErrors);
 
 impl Errors {
     fn order(&mut self, json: &RawValue) -> Option<Order> {
@@ -272,13 +260,13 @@ impl Errors {
     /// A field that is there and not null.
     fn required<'a>(&mut self, pointer: &str, raw: Option<&'a RawValue>) -> Option<&'a RawValue> {
         if raw.is_none() {
-            self.0.push(FieldError::new(pointer, "is missing"));
+            self.0.note(pointer, "is missing");
         }
         raw
     }
 
     fn refuse<T>(&mut self, pointer: &str, detail: impl Into<String>) -> Option<T> {
-        self.0.push(FieldError::new(pointer, detail));
+        self.0.note(pointer, detail);
         None
     }
 }

@@ -1,4 +1,5 @@
-//! Room for the bytes of the orders in hand: what is being read, waits or is being sent.
+//! Room for the bytes of the orders in hand: what is being read, waits, is being sent, or is an answer
+//! that its client has not taken yet.
 
 use std::{
     collections::BTreeMap,

@@ -3,12 +3,14 @@
 use crate::{
     body::{self, LARGEST},
     endpoints::Api,
-    order::{FieldError, Order, limits},
+    invalid::{FieldError, FieldErrors},
+    order::{Order, limits},
     problem::Refusal,
     publisher::{PreparedOrder, PublishError, QueueType},
     room::Reserved,
 };
 use axum::{
+    body::Bytes,
     extract::{Query, Request, State},
     http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
@@ -25,6 +27,20 @@ struct Asked {
     key: Option<String>,
 }
 
+/// An order that SQS has, as its client is told. The room in memory is the order's until the connection's
+/// socket has taken the last of it, or the connection has ended: clients that do not read their answers
+/// would have as much held for them as they like.
+struct Accepted {
+    json: String,
+    _reserved: Arc<Reserved>,
+}
+
+impl AsRef<[u8]> for Accepted {
+    fn as_ref(&self) -> &[u8] {
+        self.json.as_bytes()
+    }
+}
+
 pub(crate) async fn health() -> Response {
     let json = r#"{"status":"UP","service":"order-api"}"#;
     ([(header::CONTENT_TYPE, "application/json")], json).into_response()
@@ -35,14 +51,14 @@ pub(crate) async fn accept(
     request: Request,
 ) -> Result<Response, Problem> {
     match take(&api, request).await {
-        Ok((queue, order_id, json)) => {
+        Ok((queue, order_id, accepted)) => {
             api.metrics.accepted(queue);
             let location = api.deliveries.location(order_id);
             let headers = [
                 (header::CONTENT_TYPE, "application/json".to_owned()),
                 (header::LOCATION, location),
             ];
-            Ok((StatusCode::ACCEPTED, headers, json).into_response())
+            Ok((StatusCode::ACCEPTED, headers, Bytes::from_owner(accepted)).into_response())
         }
         Err(refusal) => {
             let problem = Problem::from(refusal);
@@ -52,7 +68,7 @@ pub(crate) async fn accept(
     }
 }
 
-async fn take(api: &Api, request: Request) -> Result<(QueueType, Uuid, String), Refusal> {
+async fn take(api: &Api, request: Request) -> Result<(QueueType, Uuid, Accepted), Refusal> {
     let (asked, errors) = asked(request.uri(), request.headers());
     let (body, reserved) = body::read_json(request, &api.room).await?;
     let order = match Order::from_json(&body) {
@@ -61,20 +77,22 @@ async fn take(api: &Api, request: Request) -> Result<(QueueType, Uuid, String), 
         Err(error) => return Err((errors, error).into()),
     };
     drop(body);
+    let reserved = Arc::new(reserved);
     let Asked { queue, key } = asked;
     let Some(key) = key else {
         let at = now();
         let event = event(order, new_order_id(at), at)?;
         let json = written(&event)?;
-        publish(api, queue, (&event, &json), false, reserved).await?;
-        return Ok((queue, event.order_id, json));
+        publish(api, queue, (&event, &json), false, &reserved).await?;
+        return Ok((queue, event.order_id, Accepted { json, _reserved: reserved }));
     };
     let keyed = api.keys.order(order, &key, queue, now()).await?;
     if !keyed.is_confirmed {
-        publish(api, queue, (&keyed.event, &keyed.json), keyed.is_known, reserved).await?;
+        let order = (&keyed.event, &*keyed.json);
+        publish(api, queue, order, keyed.is_known, &reserved).await?;
         api.keys.confirmed(&keyed);
     }
-    Ok((queue, keyed.event.order_id, keyed.json))
+    Ok((queue, keyed.event.order_id, Accepted { json: keyed.json, _reserved: reserved }))
 }
 
 /// Ids that begin with the time: what is written together lies together in the store's indexes,
@@ -91,7 +109,7 @@ async fn publish(
     queue: QueueType,
     (event, json): (&OrderEvent, &str),
     is_repeated: bool,
-    reserved: Reserved,
+    reserved: &Arc<Reserved>,
 ) -> Result<(), Refusal> {
     let prepared = PreparedOrder {
         order_id: event.order_id,
@@ -99,7 +117,7 @@ async fn publish(
         group_id: message_group_id(&event.customer_id),
         is_repeated,
         body: json.to_owned(),
-        reserved,
+        reserved: Arc::clone(reserved),
     };
     match api.publisher.publish(prepared).await {
         Ok(confirmed) => {
@@ -137,7 +155,7 @@ fn now() -> Timestamp {
 /// The order with its id and the time of its first request.
 pub(crate) fn event(order: Order, order_id: Uuid, at: Timestamp) -> Result<OrderEvent, Refusal> {
     OrderEvent::new(order_id, order.customer_id, order.items, at)
-        .map_err(|error| Refusal::Invalid(vec![FieldError::new("#/items", error.to_string())]))
+        .map_err(|error| Refusal::Invalid(FieldError::new("#/items", error.to_string()).into()))
 }
 
 /// The order as it is sent and answered, if SQS takes so much.
@@ -146,8 +164,8 @@ pub(crate) fn written(event: &OrderEvent) -> Result<String, Refusal> {
     if json.len() > LARGEST { Err(Refusal::TooLarge) } else { Ok(json) }
 }
 
-fn asked(uri: &Uri, headers: &HeaderMap) -> (Asked, Vec<FieldError>) {
-    let mut errors = Vec::new();
+fn asked(uri: &Uri, headers: &HeaderMap) -> (Asked, FieldErrors) {
+    let mut errors = FieldErrors::default();
     let queue = queue_type(uri).unwrap_or_else(|error| {
         errors.push(error);
         QueueType::Standard

@@ -33,8 +33,7 @@ pub struct Service {
     metrics: Metrics,
     room: Room,
     queues: Vec<AwsQueue>,
-    drain: Duration,
-    connections: usize,
+    limits: ServeLimits,
     deliveries: Deliveries,
     compression: bool,
     origins: Option<Origins>,
@@ -66,8 +65,10 @@ impl Service {
             keys: Keys::new(settings.keys, &metrics),
             queues: urls.iter().map(|url| connection.queue(url, None)).collect(),
             room: Room::new(settings.publish.buffer_bytes),
-            drain: settings.publish.timeout.max(deliveries::LIMITS.whole) + DRAIN_MARGIN,
-            connections: settings.connections,
+            limits: ServeLimits {
+                drain: settings.publish.timeout.max(deliveries::LIMITS.whole) + DRAIN_MARGIN,
+                ..settings.limits
+            },
             deliveries: Deliveries::new(
                 settings.delivery_api_url.as_deref(),
                 settings.delivery_base_url.as_deref(),
@@ -94,8 +95,9 @@ impl Service {
         self.readiness.clone()
     }
 
-    /// Serves until the shutdown is requested. Then the service is no longer ready, requests under
-    /// way are finished within the publish timeout and a margin, and the admin listener closes last.
+    /// Serves until the shutdown is requested. Then the service is no longer ready at once; it serves on
+    /// for the delay that is set, requests under way are finished within the publish timeout and a
+    /// margin, and the admin listener closes last.
     pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
         tracing::info!(listen = %self.local_addr, admin = %self.admin.local_addr(), "order-api is up");
         let (admin_trigger, admin_shutdown) = Shutdown::new();
@@ -108,7 +110,9 @@ impl Service {
             latch,
             shutdown.clone(),
         ));
-        let keys = tokio::spawn(self.keys.clone().run(shutdown.clone()));
+        // Orders come for as long as the API is served, and with them questions to the store of keys.
+        let (keys_trigger, keys_shutdown) = Shutdown::new();
+        let keys = tokio::spawn(self.keys.clone().run(keys_shutdown));
         let announced = {
             let (readiness, shutdown) = (self.readiness, shutdown.clone());
             tokio::spawn(async move {
@@ -132,15 +136,10 @@ impl Service {
         if let Some(origins) = &self.origins {
             router = cross_origin::allow(router, origins);
         }
-        let limits = ServeLimits {
-            connections: self.connections,
-            drain: self.drain,
-            ..ServeLimits::default()
-        };
-        let served = service_kit::serve(self.listener, router, shutdown, limits).await;
+        let served = service_kit::serve(self.listener, router, shutdown, self.limits).await;
 
         // Sends whose clients went away are under way even now.
-        let left = self.publisher.drained(self.drain).await;
+        let left = self.publisher.drained(self.limits.drain).await;
         if left > 0 {
             tracing::warn!(
                 left,
@@ -148,6 +147,7 @@ impl Service {
             );
         }
         announced.await?;
+        keys_trigger.request();
         keys.await?;
         self.keys.close().await;
         admin_trigger.request();

@@ -2,7 +2,10 @@
 
 use crate::{body::LARGEST, cross_origin::Origins};
 use order_store::DatabaseUrl;
-use service_kit::settings::{AwsAccess, QueueUrls, Reader, Setting, common, listeners};
+use service_kit::{
+    ServeLimits,
+    settings::{AwsAccess, QueueUrls, Reader, Setting, common, listeners},
+};
 use sqs_consumer::MAX_BATCH;
 use std::{net::SocketAddr, time::Duration};
 
@@ -20,8 +23,9 @@ pub struct Settings {
     pub aws: AwsAccess,
     /// The queues; orders go to `standard` and `fifo`.
     pub queues: QueueUrls,
-    /// Connections served at once.
-    pub connections: usize,
+    /// What the API bears from its clients: connections and the shutdown's delay are set, how long open
+    /// requests have to end follows from what they wait for, the rest are the defaults.
+    pub limits: ServeLimits,
     /// How much is published at once, and for how long.
     pub publish: PublishSettings,
     /// Where idempotency keys are kept, and for how long.
@@ -49,7 +53,7 @@ pub struct PublishSettings {
     pub linger: Duration,
     /// Orders in hand; further ones are turned away.
     pub buffer_orders: usize,
-    /// Bytes of the orders in hand, those that are being read among them.
+    /// Bytes of the orders in hand, those that are being read or answered among them.
     pub buffer_bytes: usize,
 }
 
@@ -68,12 +72,13 @@ impl Settings {
         let mut table = listeners("0.0.0.0:8080", "0.0.0.0:9080");
         table.extend([
             Setting::new("MAX_CONNECTIONS", "4096", "16 to 100000", "Connections served at once; beyond that the one that has waited longest for its client, for a request or the rest of one, is closed for a new one"),
+            Setting::new("SHUTDOWN_DELAY", "0s", "0s to 60s", "Time after SIGTERM for which the API, no longer ready, still takes requests, each answer being its connection's last: for load balancers that go on sending for some seconds, where no preStop hook waits for them. Kubernetes' terminationGracePeriodSeconds must cover it and the drain after it"),
             Setting::new("PUBLISH_TIMEOUT", "5s", "100ms to 60s", "Time that SQS has to confirm an order before the client is told to try again"),
             Setting::new("PUBLISH_CONCURRENCY", "64", "1 to 1000", "Calls to SQS at once, for each queue"),
             Setting::new("PUBLISH_BATCH", "10", "1 to 10", "Orders that share a call to SQS at most"),
             Setting::new("PUBLISH_LINGER", "1ms", "0ms to 1s", "Time that an order waits for others to share its call while another call is under way"),
             Setting::new("PUBLISH_BUFFER_ORDERS", "4096", "1 to 100000", "Orders that are being sent or wait for that; further ones are answered with 503"),
-            Setting::new("PUBLISH_BUFFER_BYTES", "16777216", "1048576 to 1073741824", "Bytes of the orders that are being read, wait or are being sent; further ones are answered with 503"),
+            Setting::new("PUBLISH_BUFFER_BYTES", "16777216", "1048576 to 1073741824", "Bytes of the orders that are being read, wait, are being sent, or are in answers that their clients have not taken yet; further ones are answered with 503"),
             Setting::optional(DATABASE_URL, DATABASES, "Where idempotency keys are kept, for all replicas and restarts: the deliveries' database or another. When not set, each replica knows the latest keys that it has seen itself").secret(),
             Setting::new("IDEMPOTENCY_RETENTION", "24h", "1m to 3650d", "How long an idempotency key is kept there"),
             Setting::optional("DELIVERY_API_URL", "an http or https URL without a query", "Where the API itself reaches the delivery worker's API; it then answers GET /api/orders/{orderId}, to which Location points, so that clients need one address"),
@@ -99,7 +104,11 @@ impl Settings {
             admin: reader.socket_addr("ADMIN_ADDR"),
             aws: common.aws,
             queues: common.queues,
-            connections: reader.number("MAX_CONNECTIONS", 16..=100_000),
+            limits: ServeLimits {
+                connections: reader.number("MAX_CONNECTIONS", 16..=100_000),
+                delay: reader.duration("SHUTDOWN_DELAY", Duration::ZERO..=seconds(60)),
+                ..ServeLimits::default()
+            },
             publish: PublishSettings {
                 timeout: reader
                     .duration("PUBLISH_TIMEOUT", Duration::from_millis(100)..=seconds(60)),

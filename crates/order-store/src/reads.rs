@@ -59,7 +59,8 @@ pub(crate) async fn attempts(
     let rows = backend.select(sql, values).await?;
     // Each row has the number; where there is no row, there are no attempts.
     let total = rows.first().map_or(Ok(0), |row| row.number("total"))?.cast_unsigned();
-    let newest = rows.iter().rev().map(|row| read_attempt(&**row)).collect::<Result<Vec<_>, _>>()?;
+    let newest =
+        rows.iter().rev().map(|row| read_attempt(&**row)).collect::<Result<Vec<_>, _>>()?;
     Ok(Attempts { total, newest })
 }
 

@@ -99,8 +99,8 @@ pub(crate) fn place_order() -> OperationBuilder {
         "placeOrder",
         ORDERS,
         "Place an order",
-        "The order is published to SQS, and answered when SQS has confirmed it. Every invalid part \
-         of a request is listed in one answer.",
+        "The order is published to SQS, and answered when SQS has confirmed it. The invalid parts of \
+         a request are listed in one answer.",
     )
     .parameter(queue_type)
     .parameter(key)

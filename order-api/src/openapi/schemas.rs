@@ -215,7 +215,15 @@ fn problem() -> ObjectBuilder {
         .minimum(Some(400))
         .maximum(Some(599))
         .description(Some("The answer's status."));
-    let errors = ArrayBuilder::new().items(named(FIELD_ERROR)).min_items(Some(1));
+    let errors = ArrayBuilder::new()
+        .items(named(FIELD_ERROR))
+        .min_items(Some(1))
+        .max_items(Some(limits::ERRORS + 1))
+        .description(Some(format!(
+            "The invalid parts of the request: the first {}, and where there are more, one last \
+             entry that says how many are not listed.",
+            limits::ERRORS
+        )));
     object("Why a request is not answered as it wished (RFC 9457).", [
         (
             "type",
@@ -230,7 +238,7 @@ fn problem() -> ObjectBuilder {
         ("status", status),
         ("detail", text("What is wrong in this very case, for people.")),
     ])
-    .property("errors", errors.description(Some("Every invalid part of the request.")))
+    .property("errors", errors)
     .examples([serde_json::from_str::<Value>(&(kinds::INVALID.example)().to_json())
         .unwrap_or_default()])
 }

@@ -3,7 +3,8 @@
 
 use super::{Refusal, Unanswered};
 use crate::{
-    order::{FieldError, Order, OrderError},
+    invalid::{FieldError, FieldErrors},
+    order::{Order, OrderError},
     publisher::{PublishError, QueueType},
 };
 use axum::http::StatusCode;
@@ -95,19 +96,20 @@ pub(super) const MALFORMED: Kind = Kind {
             other invalid parts of the request, such as its `queueType`, are listed with it.",
     remedy: "Send the order as one JSON object in UTF-8, without a byte order mark. The same request \
              will fail again.",
-    example: || Refusal::from(read(b"{\"customerId\":", Vec::new())).into(),
+    example: || Refusal::from(read(b"{\"customerId\":", FieldErrors::default())).into(),
 };
 
 pub(crate) const INVALID: Kind = Kind {
     base: kind(StatusCode::BAD_REQUEST, "invalid-order", "The order is invalid"),
     means: "The body is JSON, but parts of the request are not what an order needs. `errors` lists \
             all of them at once: `pointer` is a JSON pointer into the body (RFC 6901) as a URI \
-            fragment, or the name of a parameter or header; `detail` says what is wrong.",
+            fragment, or the name of a parameter or header; `detail` says what is wrong. Of very many \
+            it lists the first, and its last entry says how many it leaves out.",
     remedy: "Mend each part that is listed. The same request will fail again.",
     example: || {
         let body = br#"{"items":[{"productId":"p1","productName":"n","quantity":0,"price":-1}]}"#;
         let queue = FieldError::new("?queueType", "must be standard or fifo");
-        Refusal::from(read(body, vec![queue])).into()
+        Refusal::from(read(body, queue.into())).into()
     },
 };
 
@@ -186,9 +188,9 @@ pub(super) const NOT_CONFIGURED: Kind = Kind {
 
 pub(super) const OVERLOADED: Kind = Kind {
     base: kind(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Too many orders at once"),
-    means: "As many orders are being read or sent as the API bears. This one was not accepted, and \
-            will not be in the queue. It may have been arriving for more than a second, and had to make \
-            room for others.",
+    means: "As many orders are being read, sent or answered as the API bears. This one was not \
+            accepted, and will not be in the queue. It may have been arriving for more than a second, and \
+            had to make room for others.",
     remedy: "Try again after `Retry-After` seconds. Whoever runs the API adds replicas, or raises \
              PUBLISH_BUFFER_ORDERS and PUBLISH_BUFFER_BYTES.",
     example: || Refusal::Publish(PublishError::Overloaded).into(),
@@ -285,7 +287,7 @@ const OTHER_METHOD: Kind = Kind {
 };
 
 /// Why this body, with these other invalid parts of its request, is not an order.
-fn read(body: &[u8], errors: Vec<FieldError>) -> (Vec<FieldError>, OrderError) {
+fn read(body: &[u8], errors: FieldErrors) -> (FieldErrors, OrderError) {
     let error = Order::from_json(body).err();
-    (errors, error.unwrap_or(OrderError::Invalid(Vec::new())))
+    (errors, error.unwrap_or(OrderError::Invalid(FieldErrors::default())))
 }

@@ -4,7 +4,8 @@
 pub(crate) mod kinds;
 
 use crate::{
-    order::{FieldError, OrderError},
+    invalid::FieldErrors,
+    order::OrderError,
     publisher::{PublishError, QueueType},
 };
 use kinds::Kind;
@@ -30,9 +31,9 @@ pub(crate) enum Refusal {
     /// The body ended before its end.
     BodyBroken,
     /// The body is not JSON; other invalid parts of the request are listed with it.
-    Malformed(Vec<FieldError>),
+    Malformed(FieldErrors),
     /// Parts of the request are invalid: all of them.
-    Invalid(Vec<FieldError>),
+    Invalid(FieldErrors),
     /// The idempotency key was used for another order.
     KeyReused,
     /// It cannot be found out what the idempotency key was used for.
@@ -41,12 +42,12 @@ pub(crate) enum Refusal {
     Publish(PublishError),
 }
 
-impl From<(Vec<FieldError>, OrderError)> for Refusal {
+impl From<(FieldErrors, OrderError)> for Refusal {
     /// The invalid parts of the request beside its body come first.
-    fn from((mut errors, error): (Vec<FieldError>, OrderError)) -> Self {
+    fn from((mut errors, error): (FieldErrors, OrderError)) -> Self {
         match error {
             OrderError::Invalid(more) => {
-                errors.extend(more);
+                errors.append(more);
                 Self::Invalid(errors)
             }
             OrderError::Malformed(error) => {
@@ -77,7 +78,7 @@ impl From<Refusal> for Problem {
                 errors,
             ),
             Refusal::Invalid(errors) => {
-                let detail = match errors.len() {
+                let detail = match errors.count() {
                     1 => "one field is invalid".to_owned(),
                     n => format!("{n} fields are invalid"),
                 };
@@ -134,9 +135,9 @@ impl From<Unanswered> for Problem {
     }
 }
 
-fn listed(problem: Problem, errors: Vec<FieldError>) -> Problem {
+fn listed(problem: Problem, errors: FieldErrors) -> Problem {
     errors
-        .into_iter()
+        .into_listed()
         .fold(problem, |problem, error| problem.field_error(error.pointer, error.detail))
 }
 

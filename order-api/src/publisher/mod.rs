@@ -65,8 +65,8 @@ pub(crate) struct PreparedOrder {
     pub(crate) is_repeated: bool,
     /// The message's body.
     pub(crate) body: String,
-    /// Its room, kept until its fate is known.
-    pub(crate) reserved: Reserved,
+    /// Its room, kept until its fate is known, and by its answer for longer.
+    pub(crate) reserved: Arc<Reserved>,
 }
 
 /// SQS has the message.
@@ -149,7 +149,7 @@ struct Buffer {
 #[derive(Debug)]
 struct Admitted {
     _order: OwnedSemaphorePermit,
-    _bytes: Reserved,
+    _bytes: Arc<Reserved>,
     metrics: Metrics,
 }
 
@@ -287,7 +287,7 @@ impl Publisher {
 
 impl Buffer {
     /// None when it is full.
-    fn admit(&self, bytes: Reserved) -> Option<Admitted> {
+    fn admit(&self, bytes: Arc<Reserved>) -> Option<Admitted> {
         let order = Arc::clone(&self.orders).try_acquire_owned().ok()?;
         self.metrics.buffered(1);
         Some(Admitted { _order: order, _bytes: bytes, metrics: self.metrics.clone() })

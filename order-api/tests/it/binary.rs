@@ -31,6 +31,7 @@ async fn run(command: &mut Command) -> (Option<i32>, String, String) {
 pub(crate) struct Running {
     pub(crate) child: Child,
     pub(crate) addr: SocketAddr,
+    pub(crate) admin: SocketAddr,
     /// Kept, so that the log has somewhere to go.
     log: tokio::io::Lines<BufReader<ChildStderr>>,
 }
@@ -45,8 +46,11 @@ pub(crate) async fn start(env: &[(&str, &str)]) -> Running {
             log.next_line().await.expect("readable").expect("the log goes on until it is up");
         let event: serde_json::Value = serde_json::from_str(&line).expect("the log is JSON");
         if event["message"] == "order-api is up" {
-            let addr = event["listen"].as_str().and_then(|addr| addr.parse().ok());
-            return Running { child, addr: addr.expect("an address"), log };
+            let addr = |name: &str| {
+                let addr = event[name].as_str().and_then(|addr| addr.parse().ok());
+                addr.expect("an address")
+            };
+            return Running { child, addr: addr("listen"), admin: addr("admin"), log };
         }
     }
 }

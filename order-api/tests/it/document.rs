@@ -117,6 +117,8 @@ fn the_documents_bounds_are_those_of_the_code() {
     assert_eq!(item["quantity"]["maximum"], limits::QUANTITY);
     assert_eq!(item["price"]["maximum"].to_string(), limits::PRICE.to_string());
     assert_eq!(item["price"]["multipleOf"], 1.0 / 10_f64.powi(limits::PRICE_SCALE as i32));
+    let errors = &schemas["Problem"]["properties"]["errors"];
+    assert_eq!(errors["maxItems"], limits::ERRORS + 1, "and how many are left out");
     for text in [&order["customerId"], &item["productId"], &item["productName"]] {
         assert_eq!(text["minLength"], 1);
     }

@@ -133,20 +133,34 @@ pub(crate) struct Api {
 impl Api {
     /// An API on ports of the system's choice, with the order queues of `sqs`.
     pub(crate) async fn start(sqs: SocketAddr, more: &[(&str, &str)]) -> Self {
+        Self::start_changed(sqs, more, |_| ()).await
+    }
+
+    /// The same with a change of what has no name in the environment.
+    pub(crate) async fn start_changed(
+        sqs: SocketAddr,
+        more: &[(&str, &str)],
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         let standard = queue_url(sqs, "order-queue-standard");
         let fifo = queue_url(sqs, "order-queue.fifo");
         let mut env = vec![("SQS_QUEUE_URL_STANDARD", &*standard), ("SQS_QUEUE_URL_FIFO", &*fifo)];
         env.extend_from_slice(more);
-        Self::start_with(&env).await
+        Self::start_as(&env, change).await
     }
 
     pub(crate) async fn start_with(env: &[(&str, &str)]) -> Self {
+        Self::start_as(env, |_| ()).await
+    }
+
+    async fn start_as(env: &[(&str, &str)], change: impl FnOnce(&mut Settings)) -> Self {
         let local = [("LISTEN_ADDR", "127.0.0.1:0"), ("ADMIN_ADDR", "127.0.0.1:0")];
         let env =
             local.iter().chain(env).map(|(name, value)| (name.to_string(), value.to_string()));
         let mut reader = Reader::load(Settings::table(), None, env);
         let settings = Settings::read(&mut reader);
-        let settings = reader.finish(settings).expect("the settings are valid");
+        let mut settings = reader.finish(settings).expect("the settings are valid");
+        change(&mut settings);
         let service = Service::build(settings).await.expect("built");
         let (trigger, shutdown) = Shutdown::new();
         Self {

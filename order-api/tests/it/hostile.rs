@@ -107,7 +107,11 @@ impl Raw {
 
 /// A valid request as bytes, of an order whose customer tells it from others.
 pub(crate) fn request(customer: &str) -> String {
-    let body = order(customer);
+    placing(&order(customer))
+}
+
+/// A request with this body, which leaves its connection open.
+pub(crate) fn placing(body: &str) -> String {
     format!(
         "POST /api/orders HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()

@@ -1,13 +1,18 @@
 //! What ten thousand connections cost the binary.
 
 use crate::binary::start;
-use crate::hostile::{Raw, request};
+use crate::harness::{call, until};
+use crate::hostile::{Raw, placing, request};
+use order_api::limits;
 use std::net::SocketAddr;
 
 /// Connections, where the limit of open files allows so many.
 const CONNECTIONS: usize = 10_000;
 /// Files that the test needs beside its connections.
 const OTHER_FILES: usize = 500;
+/// What it is called that a client does which reads nothing of a large answer. What the system does not
+/// take of the answer from the API counts here.
+const UNREAD: &str = "in front of a large answer";
 
 /// The soft limit of open files, which the binary inherits.
 fn open_files() -> usize {
@@ -31,6 +36,23 @@ async fn is_healthy(addr: SocketAddr) -> bool {
     client.reply().await.is_some_and(|reply| reply.status == 200)
 }
 
+/// A request whose answer is as large as one gets that has no room among the orders in hand: as many
+/// invalid parts as are listed and more, with the longest that is said of any.
+fn refused() -> String {
+    let item = r#"{"productId":"p","productName":"n","quantity":0,"price":1}"#;
+    let items = vec![item; limits::ERRORS + 1].join(",");
+    placing(&format!(r#"{{"customerId":"c","items":[{items}]}}"#))
+}
+
+/// Waits until so many orders were refused as invalid.
+async fn until_refused(admin: SocketAddr, count: usize) {
+    let line = format!("orders_rejected_total{{reason=\"invalid-order\"}} {count}\n");
+    until("all are refused", async || {
+        call(admin, "GET /metrics", &[], b"").await.body.contains(&line)
+    })
+    .await;
+}
+
 /// Whatever a client has got half done when it falls silent, its connection takes no more than this.
 #[tokio::test]
 async fn ten_thousand_connections_cost_a_bounded_memory_each_and_others_are_served() {
@@ -39,11 +61,13 @@ async fn ten_thousand_connections_cost_a_bounded_memory_each_and_others_are_serv
     let half = request("half");
     let half = &half[..half.len() - 1];
     let header = format!("GET / HTTP/1.1\r\nHost: test\r\nX-A: {}", "a".repeat(30_000));
+    let refused = refused();
     for (name, sent, most) in [
         ("silent", "", 32 * 1024),
         ("answered", "GET /api/orders/health HTTP/1.1\r\nHost: test\r\n\r\n", 32 * 1024),
         ("in a body", half, 48 * 1024),
         ("in a header of almost the limit", &*header, 96 * 1024),
+        (UNREAD, &*refused, 64 * 1024),
     ] {
         let running = start(&[("MAX_CONNECTIONS", "20000"), ("RUST_LOG", "info")]).await;
         let pid = running.child.id().expect("it runs");
@@ -57,6 +81,10 @@ async fn ten_thousand_connections_cost_a_bounded_memory_each_and_others_are_serv
                 assert_eq!(client.reply().await.expect("an answer").status, 200);
             }
             clients.push(client);
+            // All of them are answered, with few at a time to wait for.
+            if name == UNREAD && (clients.len() % 500 == 0 || clients.len() == count) {
+                until_refused(running.admin, clients.len()).await;
+            }
             assert!(n % 1000 != 0 || is_healthy(running.addr).await);
         }
         assert!(is_healthy(running.addr).await);

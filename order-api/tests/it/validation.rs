@@ -109,6 +109,25 @@ async fn all_invalid_parts_of_a_request_are_listed_in_one_answer() {
 }
 
 #[tokio::test]
+async fn of_very_many_invalid_parts_the_first_are_listed_and_the_others_counted() {
+    let api = Api::start(FakeSqs::start().await.addr, &[]).await;
+    let body = format!(r#"{{"items":[{}]}}"#, vec!["{}"; limits::ITEMS].join(","));
+    for (query, beside, first) in [("", 0, "#/customerId"), ("?queueType=lifo", 1, "?queueType")] {
+        let answer = post(api.addr, query, &body).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (400, "invalid-order"));
+        let all = beside + 1 + 4 * limits::ITEMS;
+        assert_eq!(answer.json()["detail"], format!("{all} fields are invalid"));
+        let pointers = pointers(&answer);
+        assert_eq!((pointers.len(), &*pointers[0]), (limits::ERRORS + 1, first));
+        let more = format!("invalid parts that are not listed: {}", all - limits::ERRORS);
+        let last = &answer.json()["errors"][limits::ERRORS];
+        assert_eq!(*last, json!({ "pointer": "#", "detail": more }));
+        assert!(answer.body.len() < 16 * 1024, "{} bytes", answer.body.len());
+    }
+    api.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_not_json_in_utf_8_is_malformed() {
     let api = Api::start(FakeSqs::start().await.addr, &[]).await;
     let deep = "[".repeat(200_000);

@@ -43,9 +43,8 @@ async fn of_many_attempts_the_newest_are_read_in_their_order_and_all_are_counted
 ) {
     let store = open(database).await;
     let (order, other) = (Uuid::new_v4(), Uuid::new_v4());
-    let writes = (1..=7).flat_map(|number| {
-        [order, other].map(|order| store.write(record(order, number, Pending)))
-    });
+    let writes = (1..=7)
+        .flat_map(|number| [order, other].map(|order| store.write(record(order, number, Pending))));
     assert!(join_all(writes).await.into_iter().all(|fate| fate.is_ok()));
     for (at_most, expected) in [(1, 7..=7), (3, 5..=7), (7, 1..=7), (100, 1..=7)] {
         let attempts = store.attempts(order, at_most).await.unwrap();

@@ -40,12 +40,14 @@ struct State {
     key: Option<u64>,
     /// Requests so far.
     requests: u64,
+    /// Answers that have begun so far.
+    answers: u64,
 }
 
 impl Connections {
     pub(super) fn place(&self) -> Arc<Place> {
         let closing = Arc::new(Notify::new());
-        let state = State { key: Some(self.wait(&closing)), requests: 0 };
+        let state = State { key: Some(self.wait(&closing)), requests: 0, answers: 0 };
         Arc::new(Place {
             connections: self.clone(),
             state: Mutex::new(state),
@@ -99,6 +101,16 @@ impl Place {
         if state.requests == request {
             self.connections.forget(state.key.take());
         }
+    }
+
+    /// A further answer is there to be written: what was before it has been.
+    pub(super) fn answer_begins(&self) {
+        lock(&self.state).answers += 1;
+    }
+
+    /// The number of the latest answer, to which everything that is being written belongs.
+    pub(super) fn answer(&self) -> u64 {
+        lock(&self.state).answers
     }
 
     /// The answer is on its way, so the connection waits for the next request.

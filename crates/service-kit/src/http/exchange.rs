@@ -73,6 +73,7 @@ impl Leaving {
     /// The answer to the request of this number.
     pub(super) fn new(body: axum::body::Body, place: Arc<Place>, request: u64) -> Self {
         place.is_answering(request);
+        place.answer_begins();
         Self { body, place }
     }
 }

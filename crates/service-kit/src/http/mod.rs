@@ -16,10 +16,14 @@ use axum::{
 };
 use observe::Observe;
 use prometheus::{HistogramOpts, HistogramVec, Registry};
+use std::borrow::Cow;
 
 /// The OpenTelemetry convention's buckets for HTTP, seconds.
 const BUCKETS: [f64; 14] =
     [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+
+/// Of a word of the request, the characters that an answer repeats.
+const REPEATED: usize = 200;
 
 /// What is answered to a request whose head could be read in two ways.
 pub const BAD_REQUEST: ProblemKind =
@@ -55,10 +59,20 @@ pub fn routes(routes: Router, registry: &Registry) -> Router {
 }
 
 async fn not_found(uri: Uri) -> Problem {
-    Problem::of(NOT_FOUND).detail(format!("there is nothing at {}", uri.path()))
+    Problem::of(NOT_FOUND).detail(format!("there is nothing at {}", beginning(uri.path())))
 }
 
 async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
+    let (path, method) = (beginning(uri.path()), beginning(method.as_str()));
     Problem::of(METHOD_NOT_ALLOWED)
-        .detail(format!("{} does not take {method}; see the Allow header", uri.path()))
+        .detail(format!("{path} does not take {method}; see the Allow header"))
+}
+
+/// A word of the request, shortened: a client that does not read its answer is not to decide how much
+/// is held for it.
+fn beginning(word: &str) -> Cow<'_, str> {
+    match word.char_indices().nth(REPEATED) {
+        Some((end, _)) => format!("{}…", &word[..end]).into(),
+        None => word.into(),
+    }
 }

@@ -7,7 +7,10 @@ use super::{
     wire::Wire,
 };
 use crate::Shutdown;
-use axum::Router;
+use axum::{
+    Router,
+    http::{HeaderValue, header},
+};
 use hyper::{
     Request, Response,
     body::Incoming,
@@ -39,7 +42,13 @@ pub struct ServeLimits {
     pub header_read: Duration,
     /// For the client to take any further part of an answer.
     pub write: Duration,
-    /// For open requests to end once the shutdown is requested; what is open then is cut.
+    /// For the client to take the whole of an answer, counted from when it first keeps the server
+    /// waiting; then the connection is cut. An answer is held in memory for as long.
+    pub answer: Duration,
+    /// For which everything is still accepted and answered once the shutdown is requested, each answer
+    /// being its connection's last: load balancers notice late that a service is no longer ready.
+    pub delay: Duration,
+    /// After that, for open requests to end; what is open then is cut.
     pub drain: Duration,
 }
 
@@ -50,6 +59,8 @@ impl Default for ServeLimits {
             header_bytes: 32 * 1024,
             header_read: Duration::from_secs(75),
             write: Duration::from_secs(10),
+            answer: Duration::from_mins(1),
+            delay: Duration::ZERO,
             drain: Duration::from_secs(10),
         }
     }
@@ -58,7 +69,8 @@ impl Default for ServeLimits {
 /// For a client that is to make room to take the rest of an answer that is on its way.
 const LAST_ANSWER: Duration = Duration::from_secs(1);
 
-/// Serves HTTP/1.1 until the shutdown is requested, then lets open requests end within the limit.
+/// Serves HTTP/1.1 until the shutdown is requested and its delay is over, then lets open requests end
+/// within the limit.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -67,6 +79,8 @@ pub async fn serve(
 ) -> io::Result<()> {
     let idle = Connections::default();
     let mut connections = JoinSet::new();
+    let (begin_drain, drain) = Shutdown::new();
+    let mut accepting_ends = pin!(accepting_ends(&shutdown, limits.delay));
     // Accepted, and not served yet.
     let mut newcomer = None;
     // One was told to close and has not ended yet; that none could be was said.
@@ -81,11 +95,12 @@ pub async fn serve(
             }
         }
         if !full && let Some(stream) = newcomer.take() {
-            let open = Connection { place: idle.place(), shutdown: shutdown.clone(), limits };
+            let (place, shutdown, drain) = (idle.place(), shutdown.clone(), drain.clone());
+            let open = Connection { place, shutdown, drain, limits };
             connections.spawn(open.serve(stream, router.clone()));
         }
         tokio::select! {
-            () = shutdown.requested() => break,
+            () = accepting_ends.as_mut() => break,
             accepted = listener.accept(), if newcomer.is_none() => match accepted {
                 Ok((stream, _)) => newcomer = Some(stream),
                 Err(error) => accept_failed(&error, &idle).await,
@@ -95,6 +110,7 @@ pub async fn serve(
         }
     }
     drop(listener);
+    begin_drain.request();
     let ended = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(limits.drain, ended).await.is_err() {
         tracing::warn!(open = connections.len(), "connections are cut that did not end in time");
@@ -103,18 +119,33 @@ pub async fn serve(
     Ok(())
 }
 
+/// Returns when the shutdown has been requested for as long as its delay.
+async fn accepting_ends(shutdown: &Shutdown, delay: Duration) {
+    shutdown.requested().await;
+    if !delay.is_zero() {
+        tracing::info!(?delay, "requests are still accepted for a while");
+        tokio::time::sleep(delay).await;
+    }
+}
+
 struct Connection {
     place: Arc<Place>,
+    /// From when on every answer is the connection's last.
     shutdown: Shutdown,
+    /// From when on it is not to wait for a request.
+    drain: Shutdown,
     limits: ServeLimits,
 }
 
 impl Connection {
     async fn serve(self, stream: TcpStream, router: Router) {
-        let wire = Wire::new(stream, Arc::clone(&self.place), self.limits.write);
+        let ServeLimits { write, answer, .. } = self.limits;
+        let wire = Wire::new(stream, Arc::clone(&self.place), write, answer);
         let router = TowerToHyperService::new(router);
+        // The connection's own, so that requests on different processors do not count in one place.
+        let shutdown = Arc::new(self.shutdown.clone());
         let service = service_fn(|request: Request<Incoming>| {
-            let place = Arc::clone(&self.place);
+            let (place, shutdown) = (Arc::clone(&self.place), Arc::clone(&shutdown));
             let (head, body) = request.into_parts();
             let refusal = head::refusal(&head);
             let body = Arriving::new(body, Arc::clone(&place));
@@ -124,10 +155,14 @@ impl Connection {
                 None => Ok(router.call(Request::from_parts(head, body))),
             };
             async move {
-                let answer: Response<_> = match answer {
+                let mut answer: Response<_> = match answer {
                     Ok(answer) => answer.await?,
                     Err(refusal) => refusal,
                 };
+                if shutdown.is_requested() {
+                    let close = HeaderValue::from_static("close");
+                    answer.headers_mut().insert(header::CONNECTION, close);
+                }
                 Ok::<_, Infallible>(answer.map(|body| Leaving::new(body, place, number)))
             }
         });
@@ -149,7 +184,7 @@ impl Connection {
                     () = self.may_be_cut() => return,
                 }
             }
-            () = self.shutdown.requested() => {
+            () = self.drain.requested() => {
                 served.as_mut().graceful_shutdown();
                 served.await
             }

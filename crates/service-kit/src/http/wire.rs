@@ -1,5 +1,5 @@
-//! A connection's bytes: a client that takes nothing is disconnected, and one that is still sending
-//! when it has its answer gets to read it.
+//! A connection's bytes: a client that takes nothing of its answer, or all of it too slowly, is
+//! disconnected, and one that is still sending when it has its answer gets to read it.
 
 use super::connections::Place;
 use std::{
@@ -12,7 +12,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    time::Sleep,
+    time::{Instant, Sleep},
 };
 use tokio_io_timeout::TimeoutStream;
 
@@ -24,10 +24,19 @@ const LINGER_BYTES: usize = 16 * 1024 * 1024;
 /// A connection whose end is gentle. To close a socket with unread bytes resets it, and the reset
 /// takes from the client the answer that it has not read yet (RFC 9112, section 9.6): where a request
 /// was not read to its end, the closing side says so and reads on for a while.
-pub(super) struct Wire {
-    stream: Pin<Box<TimeoutStream<TcpStream>>>,
+pub(super) struct Wire<S = TcpStream> {
+    stream: Pin<Box<TimeoutStream<S>>>,
     place: Arc<Place>,
+    patience: Patience,
     end: End,
+}
+
+/// The time for the whole of an answer. Each part that a client takes renews its time for the next one;
+/// without this it could have an answer held for it for ever.
+struct Patience {
+    limit: Duration,
+    /// The answer for which the client has been waited for last, and when the time for it is over.
+    until: Option<(u64, Pin<Box<Sleep>>)>,
 }
 
 enum End {
@@ -36,18 +45,54 @@ enum End {
     Over,
 }
 
+impl Patience {
+    /// Ready when the client has had its time for this answer, counted from when it was first waited for.
+    fn poll_over(&mut self, answer: u64, cx: &mut Context<'_>) -> Poll<()> {
+        let limit = self.limit;
+        let (of, until) =
+            self.until.get_or_insert_with(|| (answer, Box::pin(tokio::time::sleep(limit))));
+        if *of != answer {
+            *of = answer;
+            until.as_mut().reset(Instant::now() + limit);
+        }
+        until.as_mut().poll(cx)
+    }
+}
+
 impl Wire {
-    /// A write that the client does not take for so long fails.
-    pub(super) fn new(stream: TcpStream, place: Arc<Place>, write: Duration) -> Self {
+    /// `write` is the client's time to take any further part, `answer` that for the whole of an answer;
+    /// beyond either a write fails.
+    pub(super) fn new(
+        stream: TcpStream,
+        place: Arc<Place>,
+        write: Duration,
+        answer: Duration,
+    ) -> Self {
         // Answers are small and complete: waiting to fill a packet only delays them.
         let _ = stream.set_nodelay(true);
+        Self::over(stream, place, write, answer)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite> Wire<S> {
+    fn over(stream: S, place: Arc<Place>, write: Duration, answer: Duration) -> Self {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(write));
-        Self { stream: Box::pin(stream), place, end: End::Open }
+        let patience = Patience { limit: answer, until: None };
+        Self { stream: Box::pin(stream), place, patience, end: End::Open }
     }
 
-    fn written<T>(&self, result: Poll<T>) -> Poll<T> {
+    /// What a write has come to, the client's patience considered.
+    fn written(
+        &mut self,
+        result: Poll<io::Result<usize>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
         self.place.note_stuck(result.is_pending());
+        if result.is_pending() {
+            ready!(self.patience.poll_over(self.place.answer(), cx));
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         result
     }
 
@@ -74,7 +119,7 @@ impl Wire {
     }
 }
 
-impl AsyncRead for Wire {
+impl<S: AsyncRead + AsyncWrite> AsyncRead for Wire<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -84,14 +129,14 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl<S: AsyncRead + AsyncWrite> AsyncWrite for Wire<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let result = self.stream.as_mut().poll_write(cx, bytes);
-        self.written(result)
+        self.written(result, cx)
     }
 
     fn poll_write_vectored(
@@ -100,9 +145,11 @@ impl AsyncWrite for Wire {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = self.stream.as_mut().poll_write_vectored(cx, bytes);
-        self.written(result)
+        self.written(result, cx)
     }
 
+    /// Where it is not, the HTTP library copies what it is given to write: an answer would be let go of,
+    /// with all that it holds, before any of it is written.
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
     }
@@ -120,5 +167,47 @@ impl AsyncWrite for Wire {
         ready!(self.poll_discard(cx));
         self.end = End::Over;
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::connections::Connections;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+    const WRITE: Duration = Duration::from_secs(10);
+    const ANSWER: Duration = Duration::from_mins(1);
+
+    /// A wire that holds a byte, and a client that takes it whenever the time for a part is almost over.
+    fn slow() -> Wire<DuplexStream> {
+        let (mut client, server) = tokio::io::duplex(1);
+        tokio::spawn(async move {
+            let mut byte = [0];
+            while client.read(&mut byte).await.is_ok_and(|read| read > 0) {
+                tokio::time::sleep(WRITE - Duration::from_secs(1)).await;
+            }
+        });
+        Wire::over(server, Connections::default().place(), WRITE, ANSWER)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_taken_part_by_part_is_given_up_when_the_time_for_the_whole_is_over() {
+        let (mut wire, began) = (slow(), Instant::now());
+        wire.place.answer_begins();
+        let error = wire.write_all(&[0; 100]).await.expect_err("it takes too long");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let took = began.elapsed();
+        assert!((ANSWER..ANSWER + WRITE).contains(&took), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_answer_of_a_connection_has_its_own_time() {
+        let (mut wire, began) = (slow(), Instant::now());
+        for answer in 1..=3 {
+            wire.place.answer_begins();
+            wire.write_all(&[0; 5]).await.unwrap_or_else(|error| panic!("{answer}: {error}"));
+        }
+        assert!(began.elapsed() > ANSWER, "all of them together may take longer");
     }
 }

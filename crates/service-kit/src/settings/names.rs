@@ -27,6 +27,7 @@ pub const FLEET_NAMES: &[&str] = &[
     "OTEL_TRACES_SAMPLER_ARG",
     // order-api
     "MAX_CONNECTIONS",
+    "SHUTDOWN_DELAY",
     "PUBLISH_TIMEOUT",
     "PUBLISH_CONCURRENCY",
     "PUBLISH_BATCH",

@@ -21,18 +21,18 @@ async fn exchange(addr: SocketAddr, request: &str) -> String {
     answer
 }
 
-async fn request(addr: SocketAddr, method: &str, path: &str) -> String {
+pub(crate) async fn request(addr: SocketAddr, method: &str, path: &str) -> String {
     let request = format!("{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
     exchange(addr, &request).await
 }
 
-struct Served {
-    addr: SocketAddr,
-    trigger: ShutdownTrigger,
-    ended: JoinHandle<io::Result<()>>,
+pub(crate) struct Served {
+    pub(crate) addr: SocketAddr,
+    pub(crate) trigger: ShutdownTrigger,
+    pub(crate) ended: JoinHandle<io::Result<()>>,
 }
 
-fn start(router: Router, limits: ServeLimits) -> Served {
+pub(crate) fn start(router: Router, limits: ServeLimits) -> Served {
     let listener = bind("LISTEN_ADDR", SocketAddr::from(([127, 0, 0, 1], 0))).expect("bound");
     let addr = listener.local_addr().expect("an address");
     let (trigger, shutdown) = Shutdown::new();
@@ -138,14 +138,14 @@ async fn a_client_that_never_finishes_its_header_is_disconnected() {
 }
 
 /// A connection on which a request was answered and which stays open.
-async fn idle(addr: SocketAddr) -> TcpStream {
+pub(crate) async fn idle(addr: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(addr).await.expect("connected");
     ask(&mut stream).await;
     stream
 }
 
 /// Sends a request and reads its answer, which has no body.
-async fn ask(stream: &mut TcpStream) {
+pub(crate) async fn ask(stream: &mut TcpStream) -> String {
     stream.write_all(b"GET /idle HTTP/1.1\r\nHost: test\r\n\r\n").await.expect("sent");
     let (mut answer, mut byte) = (Vec::new(), [0]);
     while !answer.ends_with(b"\r\n\r\n") {
@@ -153,10 +153,12 @@ async fn ask(stream: &mut TcpStream) {
         assert_eq!(read, 1, "closed after {:?}", String::from_utf8_lossy(&answer));
         answer.push(byte[0]);
     }
-    assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+    let answer = String::from_utf8(answer).expect("a header is text");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    answer
 }
 
-async fn is_closed(stream: &mut TcpStream) -> bool {
+pub(crate) async fn is_closed(stream: &mut TcpStream) -> bool {
     let mut byte = [0];
     let closed = tokio::time::timeout(Duration::from_secs(10), stream.read(&mut byte));
     matches!(closed.await.expect("closed"), Ok(0) | Err(_))

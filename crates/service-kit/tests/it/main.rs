@@ -1,4 +1,6 @@
 //! The kit from outside, as a service uses it.
 
+mod answers;
 mod http;
 mod settings;
+mod stopping;

@@ -1,0 +1,136 @@
+//! How much an answer may take of the server, and for how long.
+
+use crate::http::{request, start};
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    routing::get,
+};
+use prometheus::Registry;
+use service_kit::{ServeLimits, routes};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, Weak},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+/// Far beyond what anything here takes.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// More than the system takes from the server for a client that does not read.
+const LARGE: usize = 64 << 20;
+
+/// Asks for the path, for which the connection is kept open no longer than for the answer.
+async fn ask(addr: SocketAddr, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(addr).await.expect("connected");
+    let head = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.expect("sent");
+    stream
+}
+
+#[tokio::test]
+async fn what_an_answer_repeats_of_its_request_is_short_however_long_that_is() {
+    let service = Router::new().route("/orders", get(|| async {}));
+    let served = start(routes(service, &Registry::new()), ServeLimits::default());
+    let long = "a".repeat(20_000);
+    let missing = request(served.addr, "GET", &format!("/{long}")).await;
+    assert!(missing.starts_with("HTTP/1.1 404"), "{missing}");
+    assert!(missing.contains("there is nothing at /aaaa") && missing.contains("…"), "{missing}");
+    let wrong = request(served.addr, &long, "/orders").await;
+    assert!(wrong.starts_with("HTTP/1.1 405"), "{wrong}");
+    assert!(wrong.contains("/orders does not take aaaa"), "{wrong}");
+    for answer in [missing, wrong] {
+        assert!(answer.len() < 1024, "{answer}");
+    }
+}
+
+/// The content of an answer, and the knowledge that somebody holds it.
+struct Content {
+    bytes: Vec<u8>,
+    _held: Arc<()>,
+}
+
+impl AsRef<[u8]> for Content {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Sees whether the content of the latest answer is held.
+#[derive(Clone, Default)]
+struct Watched(Arc<Mutex<Weak<()>>>);
+
+impl Watched {
+    fn content(&self) -> Bytes {
+        let held = Arc::new(());
+        *self.0.lock().expect("no panic") = Arc::downgrade(&held);
+        Bytes::from_owner(Content { bytes: vec![b'a'; LARGE], _held: held })
+    }
+
+    fn is_held(&self) -> bool {
+        self.0.lock().expect("no panic").strong_count() > 0
+    }
+
+    async fn until_let_go(&self) {
+        let let_go = async {
+            while self.is_held() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, let_go).await.expect("it is let go");
+    }
+}
+
+/// What an order takes of its room is in its answer's hands: nobody may copy the answer and let go of it.
+#[tokio::test]
+async fn an_answer_is_held_as_it_was_given_until_it_is_taken_or_its_client_is_gone() {
+    let watched = Watched::default();
+    let large = {
+        let watched = watched.clone();
+        move || async move { watched.content() }
+    };
+    let router = Router::new().route("/large", get(large));
+    let limits = ServeLimits { write: PATIENCE, answer: PATIENCE, ..ServeLimits::default() };
+    let served = start(router, limits);
+    let begun = async || {
+        let mut stream = ask(served.addr, "/large").await;
+        let mut first = [0; 1024];
+        stream.read_exact(&mut first).await.expect("answered");
+        assert!(watched.is_held(), "most of it is not taken yet");
+        stream
+    };
+
+    let mut reading = begun().await;
+    let mut rest = Vec::new();
+    reading.read_to_end(&mut rest).await.expect("the rest");
+    assert!(rest.len() > LARGE - 1024);
+    watched.until_let_go().await;
+
+    drop(begun().await);
+    watched.until_let_go().await;
+}
+
+#[tokio::test]
+async fn a_client_that_goes_on_taking_its_answer_is_cut_when_the_time_for_the_whole_is_over() {
+    let endless = || async {
+        let chunks = futures_util::stream::repeat_with(|| Ok::<_, io::Error>(vec![0_u8; 1 << 20]));
+        Body::from_stream(chunks)
+    };
+    let limits = ServeLimits {
+        write: Duration::from_hours(1),
+        answer: Duration::from_millis(50),
+        ..ServeLimits::default()
+    };
+    let served = start(Router::new().route("/endless", get(endless)), limits);
+    let mut stream = ask(served.addr, "/endless").await;
+    let taking = async {
+        let mut part = vec![0; 64 * 1024];
+        while stream.read(&mut part).await.is_ok_and(|read| read > 0) {}
+    };
+    timeout(PATIENCE, taking).await.expect("the connection is cut");
+}
