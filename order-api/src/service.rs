@@ -113,11 +113,18 @@ impl Service {
         // Orders come for as long as the API is served, and with them questions to the store of keys.
         let (keys_trigger, keys_shutdown) = Shutdown::new();
         let keys = tokio::spawn(self.keys.clone().run(keys_shutdown));
+        // A process that can only refuse the orders of a queue must not look alive.
+        let (stop, stopping) = Shutdown::new();
         let announced = {
-            let (readiness, shutdown) = (self.readiness, shutdown.clone());
+            let (readiness, outcomes) = (self.readiness, self.publisher.outcomes());
             tokio::spawn(async move {
-                shutdown.requested().await;
+                let broke = tokio::select! {
+                    () = shutdown.requested() => false,
+                    () = outcomes.broke() => true,
+                };
                 readiness.stopping();
+                stop.request();
+                broke
             })
         };
 
@@ -136,7 +143,7 @@ impl Service {
         if let Some(origins) = &self.origins {
             router = cross_origin::allow(router, origins);
         }
-        let served = service_kit::serve(self.listener, router, shutdown, self.limits).await;
+        let served = service_kit::serve(self.listener, router, stopping, self.limits).await;
 
         // Sends whose clients went away are under way even now.
         let left = self.publisher.drained(self.limits.drain).await;
@@ -146,12 +153,13 @@ impl Service {
                 "orders were still being sent; none of them was confirmed to a client"
             );
         }
-        announced.await?;
+        let broke = announced.await?;
         keys_trigger.request();
         keys.await?;
         self.keys.close().await;
         admin_trigger.request();
         admin.await??;
+        anyhow::ensure!(!broke, "what sends the orders of a queue broke");
         tracing::info!("order-api has stopped");
         Ok(served?)
     }

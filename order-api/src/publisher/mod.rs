@@ -26,6 +26,7 @@ use sqs_consumer::{QueueError, aws::Connection};
 use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    task::JoinHandle,
     time::Instant,
 };
 use tracing::{Instrument, Span, field};
@@ -166,6 +167,23 @@ pub(crate) struct Outcomes {
     failed: Notify,
     /// A send succeeded.
     succeeded: Notify,
+    /// What sends a queue's orders is gone.
+    broke: Notify,
+}
+
+impl Outcomes {
+    /// Returns when a queue's orders are not sent any more: this process can only refuse them.
+    pub(crate) async fn broke(&self) {
+        self.broke.notified().await;
+    }
+}
+
+/// It ends with its orders; if it panics before, that must not go unnoticed.
+async fn attend(sending: JoinHandle<()>, outcomes: Arc<Outcomes>) {
+    if let Err(error) = sending.await {
+        tracing::error!(%error, "what sends the orders of a queue broke");
+        outcomes.broke.notify_one();
+    }
 }
 
 impl Publisher {
@@ -181,9 +199,11 @@ impl Publisher {
             let sender = Sender::new(connection.sending().clone(), url.as_deref()?, queue);
             let destination = sender.destination().into();
             let (submissions, receiver) = mpsc::unbounded_channel();
+            let attended = Arc::clone(&outcomes);
             let (outcomes, metrics) = (Arc::clone(&outcomes), metrics.clone());
             let calls = Arc::new(Calls { sender, outcomes, metrics });
-            tokio::spawn(queue::run(calls, settings, receiver));
+            let sending = tokio::spawn(queue::run(calls, settings, receiver));
+            tokio::spawn(attend(sending, Arc::clone(&attended)));
             Some(Entrance { submissions, destination })
         };
         Self {
@@ -305,5 +325,20 @@ impl Drop for Waiting<'_> {
 impl Drop for Admitted {
     fn drop(&mut self) {
         self.metrics.buffered(-1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_is_told_when_what_sends_a_queues_orders_breaks_but_not_when_it_ends() {
+        let outcomes = Arc::new(Outcomes::default());
+        attend(tokio::spawn(async {}), Arc::clone(&outcomes)).await;
+        let broke = tokio::time::timeout(Duration::ZERO, outcomes.broke()).await;
+        assert!(broke.is_err());
+        attend(tokio::spawn(async { panic!("injected") }), Arc::clone(&outcomes)).await;
+        outcomes.broke().await;
     }
 }
