@@ -138,6 +138,8 @@ fn environment(
         ("SQS_QUEUE_URL_STANDARD_DLQ", queue("order-queue-standard-dlq")),
         ("SQS_QUEUE_URL_FIFO", queue("order-queue.fifo")),
         ("SQS_QUEUE_URL_FIFO_DLQ", queue("order-queue-dlq.fifo")),
+        // As the images set it: with huge pages the memory is counted in steps of two megabytes.
+        ("MIMALLOC_ALLOW_THP", "0".to_owned()),
         ("LISTEN_ADDR", free_address()?.to_string()),
         ("ADMIN_ADDR", admin.to_string()),
         ("DATABASE_URL", format!("sqlite://{}", database.display())),
