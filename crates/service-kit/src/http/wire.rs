@@ -185,7 +185,7 @@ mod tests {
         tokio::spawn(async move {
             let mut byte = [0];
             while client.read(&mut byte).await.is_ok_and(|read| read > 0) {
-                tokio::time::sleep(WRITE - Duration::from_secs(1)).await;
+                tokio::time::sleep(WRITE.saturating_sub(Duration::from_secs(1))).await;
             }
         });
         Wire::over(server, Connections::default().place(), WRITE, ANSWER)
