@@ -21,7 +21,6 @@ use crate::{
     process::{Process, build, free_address, wait_until_ready},
     results::Section,
     server::Server,
-    sqs::Connection,
 };
 
 const ROUNDS: usize = 5;
@@ -85,19 +84,10 @@ async fn at_load(binaries: &Path, scratch: &Path) -> anyhow::Result<Vec<u64>> {
     })
     .await?;
     let mut connection = sqs.connect().await?;
-    while !is_empty(&mut connection).await? {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+    for queue in ["order-queue-standard", "order-queue.fifo"] {
+        connection.emptied(queue).await?;
     }
     services.iter().map(Process::peak_kib).collect()
-}
-
-async fn is_empty(connection: &mut Connection) -> anyhow::Result<bool> {
-    let mut left = 0;
-    for queue in ["order-queue-standard", "order-queue.fifo"] {
-        let counts = connection.counts(queue).await?;
-        left += counts.visible + counts.in_flight;
-    }
-    Ok(left == 0)
 }
 
 fn measure(binaries: &Path, scratch: &Path) -> anyhow::Result<Vec<(&'static str, u64, Duration)>> {

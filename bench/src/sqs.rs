@@ -125,6 +125,18 @@ impl Connection {
         Ok(serde_json::from_value(page["queues"][name].take())?)
     }
 
+    /// Waits until nothing of the queue is left, not even in flight.
+    pub(crate) async fn emptied(&mut self, name: &str) -> anyhow::Result<()> {
+        for _ in 0..60_000 {
+            let Counts { visible, in_flight } = self.counts(name).await?;
+            if visible + in_flight == 0 {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        anyhow::bail!("messages are left after a minute: {:?}", self.counts(name).await?)
+    }
+
     /// The requests that the server has answered, by operation.
     pub(crate) async fn requests(&mut self) -> anyhow::Result<BTreeMap<String, u64>> {
         let text = String::from_utf8(self.page("/metrics").await?.to_vec())?;

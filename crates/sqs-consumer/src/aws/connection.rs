@@ -17,6 +17,8 @@ use aws_sdk_sqs::{
 };
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
+use crate::queue::LONGEST_CALL;
+
 use super::{AwsQueue, CallMetrics};
 
 /// Where SQS is and who calls it. Everything unset is found out: from the queue's URL, else from
@@ -77,7 +79,7 @@ pub(super) struct CallTimeouts {
 pub(super) const TIMEOUTS: CallTimeouts = CallTimeouts {
     connect: Duration::from_secs(3),
     attempt: Duration::from_secs(4),
-    operation: Duration::from_secs(10),
+    operation: LONGEST_CALL,
     receive_margin: Duration::from_secs(6),
     credentials: Duration::from_secs(10),
     pool_idle: Duration::from_secs(25),

@@ -72,10 +72,10 @@ impl Scheduler {
         copies.under_way = copies.under_way.saturating_sub(1);
         let fails = answer != Answer::Ok && self.drain.begun();
         // Later ones hear of it when they come to stand in line.
-        if fails && !std::mem::replace(&mut copies.fail_in_drain, fails) {
+        let failed_before = std::mem::replace(&mut copies.fail_in_drain, fails);
+        if fails && !failed_before {
             self.do_not_wait_for_copies();
         }
-        self.settling.copies.fail_in_drain = fails;
         let Some(held) = self.held.get_mut(&ticket) else {
             return;
         };

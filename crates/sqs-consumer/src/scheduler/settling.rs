@@ -9,10 +9,10 @@ use super::{
     held::{Call, Phase, Place, VisibilityCall},
     trouble::{Kind, Trouble},
 };
-use crate::{queue::MAX_BATCH, time::Time};
-
-/// What a call may take with all its tries.
-const LONGEST_CALL: Duration = Duration::from_secs(10);
+use crate::{
+    queue::{LONGEST_CALL, MAX_BATCH},
+    time::Time,
+};
 
 /// What waits for the next batch.
 #[derive(Clone, Debug, Default, Hash)]
@@ -338,10 +338,8 @@ impl Scheduler {
             return vec![entries.to_vec()];
         }
         let left = |&(ticket, _): &(Ticket, Duration)| {
-            let held = &self.held[&ticket];
-            // An unconfirmed lease has no end that a call could keep to.
-            let deadline = (!held.unconfirmed).then(|| held.lease.deadline());
-            deadline.map_or(LONGEST_CALL, |at| at.saturating_since(now)).min(LONGEST_CALL)
+            let end = self.lease_ends(ticket);
+            end.map_or(LONGEST_CALL, |at| at.saturating_since(now)).min(LONGEST_CALL)
         };
         let mut entries = entries.to_vec();
         entries.sort_by_key(left);

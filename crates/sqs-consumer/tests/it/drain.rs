@@ -118,16 +118,45 @@ fn a_drain_gives_back_what_waits_for_its_copy_once_copies_fail() {
 #[test]
 fn what_sqs_refuses_for_good_to_give_back_in_a_drain_is_stranded_and_its_lane_goes_back() {
     let mut f = Fixture::new(Config { concurrency: 1, ..fifo() });
-    f.receive(&["a/1", "a/2", "b/1"]);
+    f.receive(&["a/1", "a/2", "a/3", "b/1"]);
     f.end_receives();
     f.drain();
     f.done("a/1");
     f.answer_all_each(|name| if name == "a/2" { Answer::Refused } else { Answer::Ok });
     assert!(f.is_drained());
-    let ended = [("a/1", Fate::Deleted), ("a/2", Fate::Stranded), ("b/1", Fate::Released)];
+    let ended = [
+        ("a/1", Fate::Deleted),
+        ("a/2", Fate::Stranded),
+        ("a/3", Fate::Released),
+        ("b/1", Fate::Released),
+    ];
     let mut told = f.ended();
     told.sort_by(|a, b| a.0.cmp(&b.0));
     assert_eq!(told, ended.map(|(name, fate)| (name.to_owned(), fate)));
+}
+
+#[test]
+fn nothing_starts_behind_what_sqs_refuses_to_give_back_in_a_drain() {
+    let mut f = Fixture::new(fifo());
+    f.receive(&["a/1"]);
+    f.pass(20 * SECOND);
+    // SQS extends the lease no further: the lane goes back in time.
+    f.answer_each(|_| Answer::Refused);
+    f.receive(&[]);
+    f.pass(9 * SECOND);
+    assert!(matches!(f.call(), Some(Call::Return(_))));
+    f.started();
+    f.drain();
+    // It had gone back, and comes again with one that is here on its last receive.
+    f.receive_each(&[("a/1", 2), ("a/2", 3)]);
+    f.answer(Answer::Ok);
+    assert!(matches!(f.call(), Some(Call::Return(_))), "with the newer handle");
+    f.answer(Answer::Refused);
+    assert_eq!(f.started(), Vec::<String>::new(), "a/1 is leased and has not had its effect");
+    f.answer_all(Answer::Ok);
+    assert!(f.is_drained());
+    let ended = [("a/1", Fate::Stranded), ("a/2", Fate::Released)];
+    assert_eq!(f.ended(), ended.map(|(name, fate)| (name.to_owned(), fate)));
 }
 
 fn fifo_with(concurrency: usize) -> Config {
