@@ -35,7 +35,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use order_events::DeliveryStatus;
 use sweep::{Dust, Sweep};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use uuid::Uuid;
 
 pub use listing::{DeliveryFilter, Position};
@@ -77,7 +77,7 @@ pub enum StoreError {
 pub enum Health {
     /// Records are committed.
     Serving,
-    /// Records are refused because the database fails; the writer keeps trying by itself.
+    /// Records are refused, or would be, because the database fails; the writer keeps trying by itself.
     Failing(String),
 }
 
@@ -86,6 +86,7 @@ pub enum Health {
 pub struct Store {
     backend: Arc<dyn backend::Backend>,
     jobs: mpsc::Sender<writer::Job>,
+    doubt: Arc<Notify>,
     health: watch::Receiver<Health>,
 }
 
@@ -109,8 +110,10 @@ impl Store {
     fn start(backend: Arc<dyn backend::Backend>, connection: Box<dyn backend::Connection>) -> Self {
         let (jobs, waiting) = mpsc::channel(LIMITS.queue);
         let (report, health) = watch::channel(Health::Serving);
-        tokio::spawn(writer::run(Arc::clone(&backend), connection, waiting, report));
-        Self { backend, jobs, health }
+        let doubt = Arc::new(Notify::new());
+        let doubted = Arc::clone(&doubt);
+        tokio::spawn(writer::run(Arc::clone(&backend), connection, waiting, doubted, report));
+        Self { backend, jobs, doubt, health }
     }
 
     /// Commits the record. Once it is handed over it is written even if the caller goes away.
@@ -177,20 +180,34 @@ impl Store {
         answered.await.map_err(|_| closed())?
     }
 
+    /// Waits for what is read. When it fails, or is given up, the writer tries the database: without
+    /// that a database that is down while nobody writes would pass for healthy.
+    async fn read<T>(
+        &self,
+        reading: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let mut doubt = Doubt(Some(&self.doubt));
+        let result = reading.await;
+        if result.is_ok() {
+            doubt.0 = None;
+        }
+        result
+    }
+
     /// How far the order is; none when it was never attempted.
     pub async fn status(&self, order_id: Uuid) -> Result<Option<DeliveryStatus>, StoreError> {
-        reads::status(&*self.backend, order_id).await
+        self.read(reads::status(&*self.backend, order_id)).await
     }
 
     /// The order's delivery.
     pub async fn find(&self, order_id: Uuid) -> Result<Option<Delivery>, StoreError> {
-        reads::find(&*self.backend, order_id).await
+        self.read(reads::find(&*self.backend, order_id)).await
     }
 
     /// The newest attempts at the order, so many at most and at least one (100 are enough for one answer),
     /// and how many there are.
     pub async fn attempts(&self, order_id: Uuid, at_most: u32) -> Result<Attempts, StoreError> {
-        reads::attempts(&*self.backend, order_id, at_most).await
+        self.read(reads::attempts(&*self.backend, order_id, at_most)).await
     }
 
     /// The attempts at a message whose order could not be read, in the order of their commits.
@@ -198,7 +215,7 @@ impl Store {
         &self,
         message_id: &str,
     ) -> Result<Vec<Attempt>, StoreError> {
-        reads::attempts_without_order(&*self.backend, message_id).await
+        self.read(reads::attempts_without_order(&*self.backend, message_id)).await
     }
 
     /// A page of deliveries, those first attempted last in front, so many at most (200 are enough for
@@ -209,15 +226,15 @@ impl Store {
         after: Option<Position>,
         at_most: u32,
     ) -> Result<Vec<Delivery>, StoreError> {
-        reads::page(&*self.backend, filter, after, at_most).await
+        self.read(reads::page(&*self.backend, filter, after, at_most)).await
     }
 
     /// How many orders have each status. Every delivery is counted, in an index: not for each request.
     pub async fn counts(&self) -> Result<Counts, StoreError> {
-        reads::counts(&*self.backend).await
+        self.read(reads::counts(&*self.backend)).await
     }
 
-    /// Whether writing works; the sender goes away when the store is closed.
+    /// Whether the database takes what is written; the sender goes away when the store is closed.
     pub fn health(&self) -> watch::Receiver<Health> {
         self.health.clone()
     }
@@ -229,5 +246,16 @@ impl Store {
         let mut health = self.health.clone();
         while health.changed().await.is_ok() {}
         self.backend.close().await;
+    }
+}
+
+/// Tells the writer, when it is dropped, that the database may fail.
+struct Doubt<'a>(Option<&'a Notify>);
+
+impl Drop for Doubt<'_> {
+    fn drop(&mut self) {
+        if let Some(doubt) = self.0 {
+            doubt.notify_one();
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     time::sleep,
 };
 
@@ -35,11 +35,13 @@ pub(crate) struct Caller {
     pub(crate) held: Box<dyn Send>,
 }
 
-/// Runs until [`Job::Close`] or until every handle is gone. Dropping `health` says that it ended.
+/// Runs until [`Job::Close`] or until every handle is gone. `doubt` says that the database may fail.
+/// Dropping `health` says that it ended.
 pub(crate) async fn run(
     backend: Arc<dyn Backend>,
     connection: Box<dyn Connection>,
     mut jobs: mpsc::Receiver<Job>,
+    doubt: Arc<Notify>,
     health: watch::Sender<Health>,
 ) {
     let mut writer = Writer { backend, connection: Some(connection), health };
@@ -48,8 +50,8 @@ pub(crate) async fn run(
         let failing = *writer.health.borrow() != Health::Serving;
         let count = tokio::select! {
             count = jobs.recv_many(&mut taken, LIMITS.transaction) => count,
-            // Readiness must come back without traffic too.
-            () = sleep(PROBE_INTERVAL), if failing => {
+            // Readiness must go and come back without anything to write too.
+            () = probe_due(&doubt, failing) => {
                 let _ = writer.commit(&Batch::default()).await;
                 continue;
             }
@@ -83,6 +85,15 @@ pub(crate) async fn run(
     }
     if let Some(connection) = writer.connection.take() {
         connection.close().await;
+    }
+}
+
+/// While the database works: once something that was read has failed. While it fails: every while.
+async fn probe_due(doubt: &Notify, failing: bool) {
+    if failing {
+        sleep(PROBE_INTERVAL).await;
+    } else {
+        doubt.notified().await;
     }
 }
 

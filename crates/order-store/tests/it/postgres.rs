@@ -154,6 +154,19 @@ async fn a_store_that_failed_becomes_healthy_without_anyone_writing() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL"]
+async fn a_store_that_is_only_read_fails_and_becomes_healthy_without_anyone_writing() {
+    let database = PostgresDatabase::with_a_server_of_its_own();
+    let store = open(&database).await;
+    database.server().stop(true).expect("it stops");
+    let status = store.status(Uuid::new_v4()).await;
+    assert!(matches!(status, Err(StoreError::Unavailable(_))), "{status:?}");
+    is_failing(&store).await;
+    database.server().start_again().expect("it starts");
+    is_serving(&store).await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
 async fn connections_that_were_ended_while_idle_are_replaced_without_a_failure() {
     let database = PostgresDatabase::create();
     let store = open(&database).await;
