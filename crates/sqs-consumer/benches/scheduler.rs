@@ -53,7 +53,7 @@ impl Bench {
                 let group = if one_group { "one".into() } else { number.to_string().into() };
                 Arrival {
                     ticket: Ticket(number),
-                    message_id: number.to_string().into(),
+                    message_id: number.to_string().as_str().into(),
                     group: Some(group),
                     receive_count: 1,
                     bytes: 500,

@@ -3,7 +3,7 @@
 //! [`Queue`] is the seam between the consumer and the wire: the AWS adapter implements it for
 //! production, tests implement it to inject faults. It models SQS, not brokers in general.
 
-use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future::Future, time::Duration};
 
 /// The most entries that one SQS batch call takes, and the most messages one receive returns.
 ///
@@ -40,13 +40,13 @@ impl Message {
     }
 }
 
-/// A receipt handle; cheap to clone.
+/// A receipt handle.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ReceiptHandle(pub Arc<str>);
+pub struct ReceiptHandle(pub String);
 
 impl From<&str> for ReceiptHandle {
     fn from(handle: &str) -> Self {
-        Self(handle.into())
+        Self(handle.to_owned())
     }
 }
 

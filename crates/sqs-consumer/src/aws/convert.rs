@@ -16,7 +16,7 @@ pub(super) fn message(sdk: SdkMessage) -> Option<Message> {
     let number = |name: &System| system.get(name).and_then(|text| text.parse::<u64>().ok());
     Some(Message {
         message_id: sdk.message_id?,
-        receipt_handle: ReceiptHandle(sdk.receipt_handle?.into()),
+        receipt_handle: ReceiptHandle(sdk.receipt_handle?),
         body: sdk.body.unwrap_or_default(),
         attributes: sdk
             .message_attributes

@@ -229,7 +229,7 @@ impl AwsQueue {
         let entries = handles.into_iter().enumerate().map(|(position, handle)| {
             DeleteMessageBatchRequestEntry::builder()
                 .id(position.to_string())
-                .receipt_handle(&*handle.0)
+                .receipt_handle(handle.0)
                 .build()
                 .expect("id and handle are set")
         });
@@ -247,7 +247,7 @@ impl AwsQueue {
         let entries = entries.into_iter().enumerate().map(|(position, (handle, timeout))| {
             ChangeMessageVisibilityBatchRequestEntry::builder()
                 .id(position.to_string())
-                .receipt_handle(&*handle.0)
+                .receipt_handle(handle.0)
                 .visibility_timeout(whole(timeout.as_millis().div_ceil(1000) as u64))
                 .build()
                 .expect("id and handle are set")
@@ -264,20 +264,20 @@ fn fates<'a>(
     successful: impl Iterator<Item = &'a str>,
     failed: &[BatchResultErrorEntry],
 ) -> BatchResult {
-    let mut fates: BatchResult =
-        vec![Err(QueueError::Unavailable("not in the batch's answer".to_owned())); count];
+    let mut fates = vec![None; count];
     for position in successful.filter_map(|id| id.parse::<usize>().ok()) {
         if let Some(fate) = fates.get_mut(position) {
-            *fate = Ok(());
+            *fate = Some(Ok(()));
         }
     }
     for entry in failed {
         let Some(fate) = entry.id.parse::<usize>().ok().and_then(|p| fates.get_mut(p)) else {
             continue;
         };
-        *fate = Err(classify_entry(entry));
+        *fate = Some(Err(classify_entry(entry)));
     }
-    fates
+    let missing = || Err(QueueError::Unavailable("not in the batch's answer".to_owned()));
+    fates.into_iter().map(|fate| fate.unwrap_or_else(missing)).collect()
 }
 
 /// The name of the dead-letter queue in a redrive policy, the last part of its ARN.

@@ -305,7 +305,7 @@ async fn in_time(
 /// One result per entry, whatever the queue answers.
 async fn batch(call: impl Future<Output = BatchResult>, count: usize) -> BatchResult {
     let mut results = caught(call, |error| vec![Err(error); count]).await;
-    results.resize(count, Err(QueueError::Unavailable("not answered".to_owned())));
+    results.resize_with(count, || Err(QueueError::Unavailable("not answered".to_owned())));
     results
 }
 

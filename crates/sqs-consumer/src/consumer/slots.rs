@@ -30,8 +30,8 @@ struct Leftover {
 
 pub(super) struct Slot {
     pub(super) message: Arc<Message>,
-    /// The newest receive's handle; the message's own may be older.
-    handle: ReceiptHandle,
+    /// The newest receive's handle, if that was not the one that brought the message.
+    newer_handle: Option<ReceiptHandle>,
     /// Why the latest attempt failed.
     letter: Option<DeadLetter>,
     pub(super) handler: Option<AbortHandle>,
@@ -51,6 +51,11 @@ impl Slot {
         self.started
     }
 
+    /// The newest receive's.
+    fn handle(&self) -> &ReceiptHandle {
+        self.newer_handle.as_ref().unwrap_or(&self.message.receipt_handle)
+    }
+
     pub(super) fn letter(&self) -> DeadLetter {
         let unknown = || DeadLetter { reason: "unknown", detail: String::new() };
         self.letter.clone().unwrap_or_else(unknown)
@@ -59,11 +64,9 @@ impl Slot {
 
 impl Slots {
     pub(super) fn insert(&mut self, ticket: Ticket, message: Message) {
-        let handle = message.receipt_handle.clone();
-        let message = Arc::new(message);
         let slot = Slot {
-            message,
-            handle,
+            message: Arc::new(message),
+            newer_handle: None,
             letter: None,
             handler: None,
             stopping: Vec::new(),
@@ -107,7 +110,7 @@ impl Slots {
 
     /// Only held tickets occur in actions, so there is always a handle.
     pub(super) fn handle(&self, ticket: Ticket) -> ReceiptHandle {
-        self.by_ticket[&ticket].handle.clone()
+        self.by_ticket[&ticket].handle().clone()
     }
 
     pub(super) fn handles(&self, entries: &[(Ticket, Duration)]) -> Vec<(ReceiptHandle, Duration)> {
@@ -142,7 +145,7 @@ impl Slots {
             return;
         };
         if let Some(slot) = self.by_ticket.get_mut(&held) {
-            slot.handle = newer.handle;
+            slot.newer_handle = Some(newer.handle().clone());
         }
     }
 }

@@ -1,14 +1,14 @@
 //! One held message and the state it is in.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use super::{Fate, lanes::LaneId, leases::Timer, turns::TurnId};
+use super::{Fate, MessageId, lanes::LaneId, leases::Timer, turns::TurnId};
 use crate::{handler::Attempt, lease::Lease, time::Time};
 
 /// A message that this worker has received and not yet settled.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Held {
-    pub(super) message_id: Arc<str>,
+    pub(super) message_id: MessageId,
     /// What it counts towards [`super::Timing::max_held_bytes`].
     pub(super) bytes: usize,
     pub(super) place: Place,

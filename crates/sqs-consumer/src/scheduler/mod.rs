@@ -27,13 +27,14 @@ mod held;
 mod identity;
 mod lanes;
 mod leases;
+mod message_id;
 mod polling;
 mod settling;
 mod trouble;
 mod turns;
 mod types;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use foldhash::HashMap;
 
@@ -41,6 +42,7 @@ pub use attempts::LONGEST_BACKOFF;
 #[cfg(feature = "broken-schedulers")]
 pub use broken::Broken;
 pub use config::{Config, Timing};
+pub use message_id::MessageId;
 pub use polling::MAX_IN_FLIGHT;
 pub use types::{Action, Answer, Arrival, Ended, Fate, PollId, Stats, Ticket};
 
@@ -64,7 +66,7 @@ use crate::{queue::MAX_BATCH, time::Time};
 pub struct Scheduler {
     config: Config,
     held: HashMap<Ticket, Held>,
-    by_message: HashMap<Arc<str>, Ticket>,
+    by_message: HashMap<MessageId, Ticket>,
     /// FIFO queue: what waits, in order.
     lanes: Lanes,
     /// Standard queue: what waits, group by group in turn.

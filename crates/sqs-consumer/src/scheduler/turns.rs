@@ -58,15 +58,21 @@ impl Turns {
     }
 
     pub(super) fn join(&mut self, group: Option<&Arc<str>>, limit: usize) -> TurnId {
+        let name = group.map_or("", |group| &**group);
+        let known = self.by_group.get(name).copied();
+        let id = known.unwrap_or_else(|| self.add(group, limit));
+        self.groups[id.0].members += 1;
+        id
+    }
+
+    fn add(&mut self, group: Option<&Arc<str>>, limit: usize) -> TurnId {
         let limit = if group.is_some() { limit } else { usize::MAX };
         let group = group.cloned().unwrap_or_else(|| Arc::from(""));
-        let id = *self.by_group.entry(group.clone()).or_insert_with(|| {
-            let (members, waiting, running, queued) = (0, 0, 0, false);
-            let queue = VecDeque::new();
-            let turn = Turn { group, members, queue, waiting, running, limit, queued };
-            TurnId(self.groups.insert(turn))
-        });
-        self.groups[id.0].members += 1;
+        let (members, waiting, running, queued) = (0, 0, 0, false);
+        let queue = VecDeque::new();
+        let turn = Turn { group: group.clone(), members, queue, waiting, running, limit, queued };
+        let id = TurnId(self.groups.insert(turn));
+        self.by_group.insert(group, id);
         id
     }
 

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::MessageId;
 use crate::{
     handler::Attempt,
     queue::{QueueError, ReceiveRequest},
@@ -21,7 +22,7 @@ pub struct Arrival {
     /// The caller's name for this receive of the message.
     pub ticket: Ticket,
     /// SQS's message id.
-    pub message_id: Arc<str>,
+    pub message_id: MessageId,
     /// `MessageGroupId`; ignored on a standard queue.
     pub group: Option<Arc<str>>,
     /// `ApproximateReceiveCount`.

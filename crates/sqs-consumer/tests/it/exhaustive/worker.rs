@@ -142,7 +142,7 @@ impl Worker {
         self.slots.insert(ticket, slot);
         Arrival {
             ticket,
-            message_id: receipt.mail.to_string().into(),
+            message_id: receipt.mail.to_string().as_str().into(),
             group: Some(receipt.mail.group_name().into()),
             receive_count: receipt.receive,
             bytes: 1,

@@ -31,7 +31,7 @@ impl Modelled {
                 let (most, visibility) = (request.max_messages, request.visibility);
                 let got = receive(&mut state.sqs, now, self.name(), most, visibility);
                 for message in &got {
-                    let handle = message.receipt_handle.0.to_string();
+                    let handle = message.receipt_handle.0.clone();
                     state.bodies.insert(handle, message.body.clone());
                 }
                 (got, state.sqs.next_deadline())
@@ -61,7 +61,7 @@ impl Modelled {
         let entries: Vec<_> = entries
             .map(|(position, handle)| DeleteMessageBatchRequestEntry {
                 id: position.to_string(),
-                receipt_handle: handle.0.to_string(),
+                receipt_handle: handle.0.clone(),
             })
             .collect();
         let mut fates = failing(handles.len(), fails);
@@ -90,7 +90,7 @@ impl Modelled {
         let entries: Vec<_> = entries
             .map(|(position, (handle, length))| ChangeMessageVisibilityBatchRequestEntry {
                 id: position.to_string(),
-                receipt_handle: handle.0.to_string(),
+                receipt_handle: handle.0.clone(),
                 visibility_timeout: Some(length.as_millis().div_ceil(1000) as i64),
             })
             .collect();
@@ -118,7 +118,7 @@ impl Modelled {
     }
 
     fn body(&self, handle: &ReceiptHandle) -> String {
-        self.state().bodies[&*handle.0].clone()
+        self.state().bodies[&handle.0].clone()
     }
 }
 
@@ -145,7 +145,7 @@ pub(super) fn receive(
             receive_count: message.attributes["ApproximateReceiveCount"].parse().expect("a number"),
             group_id: message.attributes.get("MessageGroupId").cloned(),
             message_id: message.message_id,
-            receipt_handle: message.receipt_handle.as_str().into(),
+            receipt_handle: ReceiptHandle(message.receipt_handle),
             body: message.body,
             attributes: BTreeMap::new(),
             sent_at_ms: None,

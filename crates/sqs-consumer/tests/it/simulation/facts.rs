@@ -114,7 +114,7 @@ impl Simulation<'_> {
                 lease.delivered = true;
             }
             let what = (instance.message, instance.group, instance.sequence);
-            let message_id = instance.id.to_string().into();
+            let message_id = (&*instance.id).into();
             let slot = Slot::new(&got, what, requested_at, deadline, now);
             let bytes = slot.bytes();
             let ticket = self.workers[index].takes(now, slot);
