@@ -22,6 +22,7 @@ mod body;
 mod cross_origin;
 mod deliveries;
 mod endpoints;
+mod held;
 mod invalid;
 mod keys;
 mod metrics;

@@ -1,17 +1,20 @@
 //! Room for the bytes of the orders in hand: what is being read, waits, is being sent, or is an answer
 //! that its client has not taken yet.
+//!
+//! What waits for a client has no right to its part for long: an order that is still arriving, or
+//! an answer of which nothing is being taken, makes room for others.
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 use tokio::{sync::Notify, time::Instant};
 
-/// For which a body may arrive undisturbed. Few clients that send almost a mebibyte each and then
-/// nothing would otherwise keep everybody out for as long as a body may take; with this they have to
-/// send all of it again every second.
-const UNDISTURBED: Duration = Duration::from_secs(1);
+/// For which a client may be waited for undisturbed. Few that send almost a mebibyte each and then
+/// nothing, or take nothing of an answer of that size, would otherwise keep everybody out for as
+/// long as a body or an answer may take; with this they have to begin anew every second.
+pub(crate) const UNDISTURBED: Duration = Duration::from_secs(1);
 
 /// So many bytes for all orders together. Clones share them.
 #[derive(Clone, Debug)]
@@ -22,12 +25,12 @@ struct Shared {
     free: usize,
     undisturbed: Duration,
     next: u64,
-    /// The parts of orders that are still arriving, the earliest first.
-    arriving: BTreeMap<u64, Arriving>,
+    /// The parts whose clients are waited for, the longest first.
+    waiting: BTreeMap<u64, Waiting>,
 }
 
 #[derive(Debug)]
-struct Arriving {
+struct Waiting {
     bytes: usize,
     since: Instant,
     given_up: Arc<Notify>,
@@ -37,62 +40,67 @@ struct Arriving {
 #[derive(Debug)]
 pub(crate) struct Reserved {
     room: Room,
-    /// What counts once the order has arrived; until then the room keeps the account.
-    bytes: usize,
-    arriving: Option<u64>,
+    account: Mutex<Account>,
     given_up: Arc<Notify>,
 }
+
+/// Where the bytes of a part are counted.
+#[derive(Debug)]
+enum Account {
+    /// Here: nobody takes them away.
+    Own(usize),
+    /// By the room, under this key: the client is waited for.
+    Waiting(u64),
+}
+
+/// Nothing is being taken of an answer, until this is dropped.
+struct Unread(Weak<Reserved>);
 
 /// The room is full.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Full;
 
 impl Room {
-    pub(crate) fn new(bytes: usize) -> Self {
-        Self::undisturbed_for(bytes, UNDISTURBED)
-    }
-
-    fn undisturbed_for(bytes: usize, undisturbed: Duration) -> Self {
-        let shared = Shared { free: bytes, undisturbed, next: 0, arriving: BTreeMap::new() };
+    /// So many bytes; a client may be waited for undisturbed for so long.
+    pub(crate) fn new(bytes: usize, undisturbed: Duration) -> Self {
+        let shared = Shared { free: bytes, undisturbed, next: 0, waiting: BTreeMap::new() };
         Self(Arc::new(Mutex::new(shared)))
     }
 
     /// A part of no bytes yet, of an order that begins to arrive.
     pub(crate) fn part(&self) -> Reserved {
         let given_up = Arc::new(Notify::new());
-        let mut shared = self.lock();
-        let key = shared.next;
-        shared.next += 1;
-        let arriving =
-            Arriving { bytes: 0, since: Instant::now(), given_up: Arc::clone(&given_up) };
-        shared.arriving.insert(key, arriving);
-        Reserved { room: self.clone(), bytes: 0, arriving: Some(key), given_up }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Shared> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let key = lock(&self.0).wait(0, &given_up);
+        Reserved { room: self.clone(), account: Mutex::new(Account::Waiting(key)), given_up }
     }
 }
 
 impl Shared {
-    /// Takes bytes for an order that arrives. Where there are none, the orders that have been arriving
+    /// The client of a part with so many bytes is waited for from now on; under which key.
+    fn wait(&mut self, bytes: usize, given_up: &Arc<Notify>) -> u64 {
+        let key = self.next;
+        self.next += 1;
+        let waiting = Waiting { bytes, since: Instant::now(), given_up: Arc::clone(given_up) };
+        self.waiting.insert(key, waiting);
+        key
+    }
+
+    /// Takes bytes for what arrives. Where there are none, the parts whose clients have been waited
     /// for longest give theirs, if that is long enough.
     fn take(&mut self, key: u64, bytes: usize) -> Result<(), Full> {
         while self.free < bytes {
-            let earliest = self.arriving.first_key_value();
-            let late = |(other, arriving): &(&u64, &Arriving)| {
-                **other != key && arriving.since.elapsed() >= self.undisturbed
-            };
-            let Some(other) = earliest.filter(late).map(|(other, _)| *other) else {
+            let longest = self.waiting.iter().find(|(other, _)| **other != key);
+            let late = longest.filter(|(_, waiting)| waiting.since.elapsed() >= self.undisturbed);
+            let Some(other) = late.map(|(other, _)| *other) else {
                 return Err(Full);
             };
-            if let Some(arriving) = self.arriving.remove(&other) {
-                self.free += arriving.bytes;
-                arriving.given_up.notify_one();
+            if let Some(waiting) = self.waiting.remove(&other) {
+                self.free += waiting.bytes;
+                waiting.given_up.notify_one();
             }
         }
         // One that has been given up itself has nothing to add to.
-        let own = self.arriving.get_mut(&key).ok_or(Full)?;
+        let own = self.waiting.get_mut(&key).ok_or(Full)?;
         own.bytes += bytes;
         self.free -= bytes;
         Ok(())
@@ -102,8 +110,10 @@ impl Shared {
 impl Reserved {
     /// Takes so many bytes more, for an order that is still arriving.
     pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Full> {
-        let key = self.arriving.ok_or(Full)?;
-        self.room.lock().take(key, bytes)
+        match *lock(&self.account) {
+            Account::Waiting(key) => lock(&self.room.0).take(key, bytes),
+            Account::Own(_) => Err(Full),
+        }
     }
 
     /// Returns when the order has had to make room for others, and is not to arrive any more.
@@ -111,21 +121,65 @@ impl Reserved {
         self.given_up.notified().await;
     }
 
-    /// The order has arrived: its part is its own until it is dropped.
-    pub(crate) fn arrived(mut self) -> Result<Self, Full> {
-        let key = self.arriving.take().ok_or(Full)?;
-        let arriving = self.room.lock().arriving.remove(&key).ok_or(Full)?;
-        self.bytes = arriving.bytes;
+    /// The order has arrived: its part is its own until it is dropped, or its answer is unread.
+    pub(crate) fn arrived(self) -> Result<Self, Full> {
+        self.waits_no_more()?;
         Ok(self)
+    }
+
+    /// Until this is dropped nothing is being taken of the answer that has this part; returns when
+    /// the answer has had to make room for others. The part stays the answer's, and goes with it.
+    pub(crate) async fn unread(part: Weak<Self>) {
+        let Some(given_up) = part.upgrade().map(|part| part.waits()) else {
+            // The socket has all of it.
+            return std::future::pending().await;
+        };
+        let _unread = Unread(part);
+        given_up.notified().await;
+    }
+
+    /// The client is waited for from now on; what is notified when others need the room.
+    fn waits(&self) -> Arc<Notify> {
+        let mut account = lock(&self.account);
+        if let Account::Own(bytes) = *account {
+            *account = Account::Waiting(lock(&self.room.0).wait(bytes, &self.given_up));
+        }
+        Arc::clone(&self.given_up)
+    }
+
+    /// The client is not waited for any more; an error when the part has been given up meanwhile.
+    fn waits_no_more(&self) -> Result<(), Full> {
+        let mut account = lock(&self.account);
+        if let Account::Waiting(key) = *account {
+            let waiting = lock(&self.room.0).waiting.remove(&key);
+            *account = Account::Own(waiting.as_ref().map_or(0, |waiting| waiting.bytes));
+            waiting.ok_or(Full)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        if let Some(part) = self.0.upgrade() {
+            // What was given up is without bytes; its answer is cut should nothing be taken again.
+            let _ = part.waits_no_more();
+        }
     }
 }
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        let mut shared = self.room.lock();
-        let arriving = self.arriving.and_then(|key| shared.arriving.remove(&key));
-        shared.free += arriving.map_or(self.bytes, |arriving| arriving.bytes);
+        // A part that has been given up is its own, without bytes.
+        let _ = self.waits_no_more();
+        if let Account::Own(bytes) = *lock(&self.account) {
+            lock(&self.room.0).free += bytes;
+        }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -133,18 +187,28 @@ mod tests {
     use super::*;
     use std::{
         future::Future,
-        pin::pin,
+        pin::{Pin, pin},
         task::{Context, Waker},
     };
 
     fn is_given_up(part: &Reserved) -> bool {
-        let given_up = pin!(part.given_up());
-        given_up.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+        is_over(pin!(part.given_up()))
+    }
+
+    fn is_over(future: Pin<&mut impl Future<Output = ()>>) -> bool {
+        future.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    /// A part of so many bytes whose order has arrived.
+    fn arrived(room: &Room, bytes: usize) -> Arc<Reserved> {
+        let mut part = room.part();
+        part.grow(bytes).expect("there is room");
+        Arc::new(part.arrived().expect("it was not given up"))
     }
 
     #[test]
     fn what_is_reserved_is_free_again_when_it_is_dropped() {
-        let room = Room::undisturbed_for(10, Duration::MAX);
+        let room = Room::new(10, Duration::MAX);
         let (mut one, mut other) = (room.part(), room.part());
         assert_eq!((one.grow(4), one.grow(4), other.grow(3)), (Ok(()), Ok(()), Err(Full)));
         assert_eq!(other.grow(2), Ok(()));
@@ -159,7 +223,7 @@ mod tests {
 
     #[test]
     fn what_has_been_arriving_for_long_makes_room_and_what_has_arrived_does_not() {
-        let room = Room::undisturbed_for(10, Duration::ZERO);
+        let room = Room::new(10, Duration::ZERO);
         let (mut arrived, mut slow, mut slower) = (room.part(), room.part(), room.part());
         assert_eq!((arrived.grow(2), slow.grow(4), slower.grow(4)), (Ok(()), Ok(()), Ok(())));
         let arrived = arrived.arrived().expect("it was not given up");
@@ -173,5 +237,36 @@ mod tests {
         assert_eq!(next.grow(1), Err(Full), "an order does not make room for itself");
         drop((arrived, slower));
         assert_eq!((next.grow(2), next.grow(1)), (Ok(()), Err(Full)));
+    }
+
+    #[test]
+    fn an_answer_that_is_unread_for_long_makes_room_until_its_client_reads_on() {
+        let room = Room::new(10, Duration::ZERO);
+        // It has waited for longest itself.
+        let mut next = room.part();
+        let (unread, read) = (arrived(&room, 4), arrived(&room, 4));
+        let mut reading = Box::pin(Reserved::unread(Arc::downgrade(&read)));
+        let mut waiting = pin!(Reserved::unread(Arc::downgrade(&unread)));
+        assert!(!is_over(reading.as_mut()) && !is_over(waiting.as_mut()), "nobody wants room");
+        drop(reading);
+        assert_eq!((next.grow(6), next.grow(1)), (Ok(()), Err(Full)), "only one is unread");
+        assert!(is_over(waiting));
+        drop(unread);
+        assert_eq!(next.grow(1), Err(Full), "what was given up is free only once");
+        drop(read);
+        assert_eq!((next.grow(4), next.grow(1)), (Ok(()), Err(Full)));
+    }
+
+    #[test]
+    fn an_unread_answer_has_its_time_and_no_part_once_it_is_taken() {
+        let room = Room::new(10, Duration::MAX);
+        let unread = arrived(&room, 10);
+        let mut waiting = pin!(Reserved::unread(Arc::downgrade(&unread)));
+        assert!(!is_over(waiting.as_mut()));
+        let mut next = room.part();
+        assert_eq!(next.grow(1), Err(Full), "it has not had its time");
+        drop(unread);
+        assert_eq!(next.grow(10), Ok(()), "the socket has all of it");
+        assert!(!is_over(waiting));
     }
 }

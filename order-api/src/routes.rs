@@ -3,6 +3,7 @@
 use crate::{
     body::{self, LARGEST},
     endpoints::Api,
+    held::Held,
     invalid::{FieldError, FieldErrors},
     order::{Order, limits},
     problem::Refusal,
@@ -10,7 +11,6 @@ use crate::{
     room::Reserved,
 };
 use axum::{
-    body::Bytes,
     extract::{Query, Request, State},
     http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
@@ -27,19 +27,8 @@ struct Asked {
     key: Option<String>,
 }
 
-/// An order that SQS has, as its client is told. The room in memory is the order's until the connection's
-/// socket has taken the last of it, or the connection has ended: clients that do not read their answers
-/// would have as much held for them as they like.
-struct Accepted {
-    json: String,
-    _reserved: Arc<Reserved>,
-}
-
-impl AsRef<[u8]> for Accepted {
-    fn as_ref(&self) -> &[u8] {
-        self.json.as_bytes()
-    }
-}
+/// An order that SQS has, as its client is told.
+type Accepted = Held<String>;
 
 pub(crate) async fn health() -> Response {
     let json = r#"{"status":"UP","service":"order-api"}"#;
@@ -58,7 +47,7 @@ pub(crate) async fn accept(
                 (header::CONTENT_TYPE, "application/json".to_owned()),
                 (header::LOCATION, location),
             ];
-            Ok((StatusCode::ACCEPTED, headers, Bytes::from_owner(accepted)).into_response())
+            Ok((StatusCode::ACCEPTED, headers, accepted).into_response())
         }
         Err(refusal) => {
             let problem = Problem::from(refusal);
@@ -84,7 +73,7 @@ async fn take(api: &Api, request: Request) -> Result<(QueueType, Uuid, Accepted)
         let event = event(order, new_order_id(at), at)?;
         let json = written(&event)?;
         publish(api, queue, (&event, &json), false, &reserved).await?;
-        return Ok((queue, event.order_id, Accepted { json, _reserved: reserved }));
+        return Ok((queue, event.order_id, Held::new(json, reserved)));
     };
     let keyed = api.keys.order(order, &key, queue, now()).await?;
     if !keyed.is_confirmed {
@@ -92,7 +81,7 @@ async fn take(api: &Api, request: Request) -> Result<(QueueType, Uuid, Accepted)
         publish(api, queue, order, keyed.is_known, &reserved).await?;
         api.keys.confirmed(&keyed);
     }
-    Ok((queue, keyed.event.order_id, Accepted { json: keyed.json, _reserved: reserved }))
+    Ok((queue, keyed.event.order_id, Held::new(keyed.json, reserved)))
 }
 
 /// Ids that begin with the time: what is written together lies together in the store's indexes,

@@ -64,7 +64,7 @@ impl Service {
             publisher: Publisher::new(&connection, queues, settings.publish, &metrics),
             keys: Keys::new(settings.keys, &metrics),
             queues: urls.iter().map(|url| connection.queue(url, None)).collect(),
-            room: Room::new(settings.publish.buffer_bytes),
+            room: Room::new(settings.publish.buffer_bytes, settings.publish.undisturbed),
             limits: ServeLimits {
                 drain: settings.publish.timeout.max(deliveries::LIMITS.whole) + DRAIN_MARGIN,
                 ..settings.limits

@@ -32,7 +32,7 @@ pub mod telemetry;
 pub use admin::{AdminServer, build_info};
 pub use bind::{BindError, bind};
 pub use client::{HttpClient, HttpClientError, HttpClientLimits};
-pub use http::{BAD_REQUEST, METHOD_NOT_ALLOWED, NOT_FOUND, ServeLimits, routes, serve};
+pub use http::{BAD_REQUEST, GivesWay, METHOD_NOT_ALLOWED, NOT_FOUND, ServeLimits, routes, serve};
 pub use problem::{Problem, ProblemKind};
 pub use program::{Program, run};
 pub use readiness::{Latch, Readiness};

@@ -10,6 +10,11 @@ use std::time::Duration;
 const ROOM: (&str, &str) = ("PUBLISH_BUFFER_BYTES", "1048576");
 /// Longer than anything here takes: what has this time is not given up.
 const NEVER: Duration = Duration::from_hours(1);
+/// Long enough to find an answer held, and short enough to wait for.
+const SOON: Duration = Duration::from_secs(3);
+
+/// What counts the orders that the API has accepted.
+const ACCEPTED: &str = r#"orders_accepted_total{queue_type="standard"} "#;
 
 /// A valid order of some more than so many thousand bytes.
 fn order(thousands: usize) -> String {
@@ -18,12 +23,11 @@ fn order(thousands: usize) -> String {
     format!(r#"{{"customerId":"c","items":[{}]}}"#, vec![item; thousands].join(","))
 }
 
-/// How many orders the API has accepted.
-async fn accepted(api: &Api) -> u64 {
+/// What is counted so far; nothing is before it has happened.
+async fn count(api: &Api, name: &str) -> u64 {
     let metrics = api.metrics().await;
-    let name = r#"orders_accepted_total{queue_type="standard"} "#;
     let line = metrics.lines().find_map(|line| line.strip_prefix(name));
-    line.and_then(|count| count.parse().ok()).expect("the API counts them")
+    line.map_or(0, |count| count.parse().expect("a number"))
 }
 
 /// Whether an order is accepted; one that is not has no room now, and is to come back.
@@ -44,17 +48,21 @@ async fn has_room(api: &Api, bytes: usize) -> bool {
     answer.status == 400
 }
 
-/// A client that sends one order after the other and reads no answer, until one is held for it: there
-/// was room for these bytes, and now there is not. How many orders it sent: the system takes some
-/// answers from the API.
-async fn with_an_unread_answer(api: &Api, order: &str, bytes: usize) -> (Raw, usize) {
+/// A client that sends a request again and again and reads none of the answers, which are counted
+/// under this name, until one is held for it: there was room for these bytes, and now there is not.
+/// How many it sent: the system takes some answers from the API.
+async fn with_an_unread_answer(
+    api: &Api,
+    (request, counted): (&str, &str),
+    bytes: usize,
+) -> (Raw, usize) {
     assert!(has_room(api, bytes).await);
     let mut client = Raw::open(api.addr).await;
     for sent in 1..=100 {
-        let before = accepted(api).await;
-        client.send(placing(order)).await;
+        let before = count(api, counted).await;
+        client.send(request).await;
         // From here on nothing has room but the answer.
-        until("the order is accepted", async || accepted(api).await > before).await;
+        until("the request is answered", async || count(api, counted).await > before).await;
         if !has_room(api, bytes).await {
             return (client, sent);
         }
@@ -62,21 +70,25 @@ async fn with_an_unread_answer(api: &Api, order: &str, bytes: usize) -> (Raw, us
     panic!("no answer is held, or what is held has no room");
 }
 
-async fn start(sqs: &FakeSqs, answer: Duration) -> Api {
+/// An API that waits for its clients for so long: for the whole of an answer, and while others need
+/// the room.
+async fn start(more: &[(&str, &str)], answer: Duration, undisturbed: Duration) -> Api {
     let patient = |settings: &mut Settings| {
         settings.limits.write = NEVER;
         settings.limits.answer = answer;
+        settings.publish.undisturbed = undisturbed;
     };
-    Api::start_changed(sqs.addr, &[ROOM], patient).await
+    let more = [&[ROOM][..], more].concat();
+    Api::start_changed(FakeSqs::start().await.addr, &more, patient).await
 }
 
 #[tokio::test]
 async fn an_unread_answer_has_room_until_it_is_read_or_its_client_is_gone() {
-    let sqs = FakeSqs::start().await;
-    let api = start(&sqs, NEVER).await;
+    let api = start(&[], NEVER, NEVER).await;
     let (half, whole) = (order(400), order(900));
-    let (mut reading, answers) = with_an_unread_answer(&api, &half, 700_000).await;
-    let (leaving, _) = with_an_unread_answer(&api, &half, 300_000).await;
+    let request = placing(&half);
+    let (mut reading, answers) = with_an_unread_answer(&api, (&request, ACCEPTED), 700_000).await;
+    let (leaving, _) = with_an_unread_answer(&api, (&request, ACCEPTED), 300_000).await;
     assert!(!is_accepted(&api, &half).await, "two of them are held");
     still_serves(&api).await;
 
@@ -91,11 +103,22 @@ async fn an_unread_answer_has_room_until_it_is_read_or_its_client_is_gone() {
 
 #[tokio::test]
 async fn an_answer_that_is_not_read_in_its_time_makes_room_for_other_orders() {
-    let sqs = FakeSqs::start().await;
-    let api = start(&sqs, Duration::from_secs(3)).await;
-    let whole = order(900);
-    let (_unread, _) = with_an_unread_answer(&api, &whole, 200_000).await;
-    assert!(!is_accepted(&api, &whole).await, "it is held");
-    until("it is given up", async || is_accepted(&api, &whole).await).await;
+    let api = start(&[], SOON, NEVER).await;
+    unread_answers_make_room(&api).await;
     api.stop().await;
+}
+
+/// Whatever time is left for the answer itself.
+#[tokio::test]
+async fn an_answer_of_which_nothing_is_taken_gives_way_to_other_orders() {
+    let api = start(&[], NEVER, SOON).await;
+    unread_answers_make_room(&api).await;
+    api.stop().await;
+}
+
+async fn unread_answers_make_room(api: &Api) {
+    let whole = order(900);
+    let (_unread, _) = with_an_unread_answer(api, (&placing(&whole), ACCEPTED), 200_000).await;
+    assert!(!is_accepted(api, &whole).await, "it is held");
+    until("it is given up", async || is_accepted(api, &whole).await).await;
 }

@@ -1,5 +1,6 @@
 //! Which connections are open, and which of them wait for their clients.
 
+use super::gives_way::{GivesWay, Stuck};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -42,12 +43,15 @@ struct State {
     requests: u64,
     /// Answers that have begun so far.
     answers: u64,
+    /// When the latest of them gives way.
+    gives_way: Option<GivesWay>,
 }
 
 impl Connections {
     pub(super) fn place(&self) -> Arc<Place> {
         let closing = Arc::new(Notify::new());
-        let state = State { key: Some(self.wait(&closing)), requests: 0, answers: 0 };
+        let key = Some(self.wait(&closing));
+        let state = State { key, requests: 0, answers: 0, gives_way: None };
         Arc::new(Place {
             connections: self.clone(),
             state: Mutex::new(state),
@@ -104,13 +108,24 @@ impl Place {
     }
 
     /// A further answer is there to be written: what was before it has been.
-    pub(super) fn answer_begins(&self) {
-        lock(&self.state).answers += 1;
+    pub(super) fn answer_begins(&self, gives_way: Option<GivesWay>) {
+        let mut state = lock(&self.state);
+        state.answers += 1;
+        state.gives_way = gives_way;
     }
 
     /// The number of the latest answer, to which everything that is being written belongs.
     pub(super) fn answer(&self) -> u64 {
         lock(&self.state).answers
+    }
+
+    /// For the time in which nothing of the latest answer is being taken: ends when it gives way.
+    pub(super) fn answer_is_stuck(&self) -> Stuck {
+        let gives_way = lock(&self.state).gives_way.clone();
+        match gives_way {
+            Some(gives_way) => gives_way.stuck(),
+            None => Box::pin(std::future::pending::<()>()),
+        }
     }
 
     /// The answer is on its way, so the connection waits for the next request.

@@ -1,7 +1,7 @@
 //! A request's and an answer's bodies, which tell their connection's [`Place`] how far they are.
 
-use super::connections::Place;
-use axum::body::Bytes;
+use super::{connections::Place, gives_way::GivesWay};
+use axum::{body::Bytes, http::Response};
 use hyper::body::{Body, Frame, SizeHint};
 use std::{
     pin::Pin,
@@ -71,10 +71,14 @@ pub(super) struct Leaving {
 
 impl Leaving {
     /// The answer to the request of this number.
-    pub(super) fn new(body: axum::body::Body, place: Arc<Place>, request: u64) -> Self {
+    pub(super) fn answer(
+        mut answer: Response<axum::body::Body>,
+        place: Arc<Place>,
+        request: u64,
+    ) -> Response<Self> {
         place.is_answering(request);
-        place.answer_begins();
-        Self { body, place }
+        place.answer_begins(answer.extensions_mut().remove::<GivesWay>());
+        answer.map(|body| Self { body, place })
     }
 }
 

@@ -2,11 +2,13 @@
 
 mod connections;
 mod exchange;
+mod gives_way;
 mod head;
 mod observe;
 mod serve;
 mod wire;
 
+pub use gives_way::GivesWay;
 pub use serve::{ServeLimits, serve};
 
 use crate::{Problem, ProblemKind};

@@ -43,7 +43,8 @@ pub struct ServeLimits {
     /// For the client to take any further part of an answer.
     pub write: Duration,
     /// For the client to take the whole of an answer, counted from when it first keeps the server
-    /// waiting; then the connection is cut. An answer is held in memory for as long.
+    /// waiting; then the connection is cut. An answer is held in memory for as long, unless it
+    /// [gives way](crate::GivesWay) before.
     pub answer: Duration,
     /// For which everything is still accepted and answered once the shutdown is requested, each answer
     /// being its connection's last: load balancers notice late that a service is no longer ready.
@@ -163,7 +164,7 @@ impl Connection {
                     let close = HeaderValue::from_static("close");
                     answer.headers_mut().insert(header::CONNECTION, close);
                 }
-                Ok::<_, Infallible>(answer.map(|body| Leaving::new(body, place, number)))
+                Ok::<_, Infallible>(Leaving::answer(answer, place, number))
             }
         });
         let mut builder = http1::Builder::new();

@@ -1,7 +1,7 @@
 //! A connection's bytes: a client that takes nothing of its answer, or all of it too slowly, is
 //! disconnected, and one that is still sending when it has its answer gets to read it.
 
-use super::connections::Place;
+use super::{connections::Place, gives_way::Stuck};
 use std::{
     io,
     pin::Pin,
@@ -32,11 +32,14 @@ pub(super) struct Wire<S = TcpStream> {
 }
 
 /// The time for the whole of an answer. Each part that a client takes renews its time for the next one;
-/// without this it could have an answer held for it for ever.
+/// without this it could have an answer held for it for ever. An answer of which nothing is being
+/// taken may have to give way before that.
 struct Patience {
     limit: Duration,
     /// The answer for which the client has been waited for last, and when the time for it is over.
     until: Option<(u64, Pin<Box<Sleep>>)>,
+    /// Made anew whenever nothing is taken any more, and dropped when something is.
+    stuck: Option<Stuck>,
 }
 
 enum End {
@@ -46,9 +49,14 @@ enum End {
 }
 
 impl Patience {
-    /// Ready when the client has had its time for this answer, counted from when it was first waited for.
-    fn poll_over(&mut self, answer: u64, cx: &mut Context<'_>) -> Poll<()> {
-        let limit = self.limit;
+    /// Ready when the client has had its time for the latest answer, counted from when it was first
+    /// waited for, or when that answer gives way.
+    fn poll_over(&mut self, place: &Place, cx: &mut Context<'_>) -> Poll<()> {
+        let stuck = self.stuck.get_or_insert_with(|| place.answer_is_stuck());
+        if stuck.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let (limit, answer) = (self.limit, place.answer());
         let (of, until) =
             self.until.get_or_insert_with(|| (answer, Box::pin(tokio::time::sleep(limit))));
         if *of != answer {
@@ -78,7 +86,7 @@ impl<S: AsyncRead + AsyncWrite> Wire<S> {
     fn over(stream: S, place: Arc<Place>, write: Duration, answer: Duration) -> Self {
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(write));
-        let patience = Patience { limit: answer, until: None };
+        let patience = Patience { limit: answer, until: None, stuck: None };
         Self { stream: Box::pin(stream), place, patience, end: End::Open }
     }
 
@@ -89,11 +97,15 @@ impl<S: AsyncRead + AsyncWrite> Wire<S> {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         self.place.note_stuck(result.is_pending());
-        if result.is_pending() {
-            ready!(self.patience.poll_over(self.place.answer(), cx));
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        result
+        let result = match result {
+            Poll::Ready(result) => result,
+            Poll::Pending => {
+                ready!(self.patience.poll_over(&self.place, cx));
+                Err(io::ErrorKind::TimedOut.into())
+            }
+        };
+        self.patience.stuck = None;
+        Poll::Ready(result)
     }
 
     /// Reads and throws away; ready when the client has ended or has used up what it is given.
@@ -173,7 +185,7 @@ impl<S: AsyncRead + AsyncWrite> AsyncWrite for Wire<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::connections::Connections;
+    use crate::http::{GivesWay, connections::Connections};
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
     const WRITE: Duration = Duration::from_secs(10);
@@ -194,7 +206,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_answer_taken_part_by_part_is_given_up_when_the_time_for_the_whole_is_over() {
         let (mut wire, began) = (slow(), Instant::now());
-        wire.place.answer_begins();
+        wire.place.answer_begins(None);
         let error = wire.write_all(&[0; 100]).await.expect_err("it takes too long");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         let took = began.elapsed();
@@ -205,9 +217,20 @@ mod tests {
     async fn each_answer_of_a_connection_has_its_own_time() {
         let (mut wire, began) = (slow(), Instant::now());
         for answer in 1..=3 {
-            wire.place.answer_begins();
+            wire.place.answer_begins(None);
             wire.write_all(&[0; 5]).await.unwrap_or_else(|error| panic!("{answer}: {error}"));
         }
         assert!(began.elapsed() > ANSWER, "all of them together may take longer");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_gives_way_while_nothing_of_it_is_taken_counted_from_the_last_part() {
+        let gives_way = |after| Some(GivesWay::new(move || tokio::time::sleep(after)));
+        let mut wire = slow();
+        wire.place.answer_begins(gives_way(WRITE));
+        wire.write_all(&[0; 5]).await.expect("it has more time than for one part");
+        wire.place.answer_begins(gives_way(Duration::from_secs(1)));
+        let error = wire.write_all(&[0; 5]).await.expect_err("it gives way");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

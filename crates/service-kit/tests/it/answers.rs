@@ -2,12 +2,12 @@
 
 use crate::http::{request, start};
 use axum::{
-    Router,
+    Extension, Router,
     body::{Body, Bytes},
     routing::get,
 };
 use prometheus::Registry;
-use service_kit::{ServeLimits, routes};
+use service_kit::{GivesWay, ServeLimits, routes};
 use std::{
     io,
     net::SocketAddr,
@@ -17,6 +17,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    sync::Notify,
     time::timeout,
 };
 
@@ -112,6 +113,27 @@ async fn an_answer_is_held_as_it_was_given_until_it_is_taken_or_its_client_is_go
     watched.until_let_go().await;
 
     drop(begun().await);
+    watched.until_let_go().await;
+}
+
+#[tokio::test]
+async fn an_answer_of_which_nothing_is_taken_is_let_go_when_it_gives_way() {
+    let (watched, wanted) = (Watched::default(), Arc::new(Notify::new()));
+    let large = {
+        let (watched, wanted) = (watched.clone(), Arc::clone(&wanted));
+        move || async move {
+            let gives_way = GivesWay::new(move || Arc::clone(&wanted).notified_owned());
+            (Extension(gives_way), watched.content())
+        }
+    };
+    let never = Duration::from_hours(1);
+    let limits = ServeLimits { write: never, answer: never, ..ServeLimits::default() };
+    let served = start(Router::new().route("/large", get(large)), limits);
+    let mut stream = ask(served.addr, "/large").await;
+    let mut first = [0; 1024];
+    stream.read_exact(&mut first).await.expect("answered");
+    assert!(watched.is_held(), "most of it is not taken yet");
+    wanted.notify_one();
     watched.until_let_go().await;
 }
 
