@@ -1,4 +1,5 @@
-//! Reading a request's body within bounds of size and time.
+//! Reading a body within bounds of size, time and room: a request's, or that of an answer which is
+//! to be passed on.
 
 use crate::{
     problem::Refusal,
@@ -17,6 +18,20 @@ pub(crate) const LARGEST: usize = 1024 * 1024;
 /// For the whole body to arrive.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Why a body is not there.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReadError {
+    /// There is no room for it, or it has had to make room for others.
+    #[error("there is no room for the body")]
+    NoRoom,
+    /// It is over SQS's 1 MiB.
+    #[error("the body is too large")]
+    TooLarge,
+    /// It ended before its end.
+    #[error("the body broke off: {0}")]
+    Broken(axum::Error),
+}
+
 /// The body of a request that says it is JSON, and the room that it takes.
 pub(crate) async fn read_json(
     request: Request<Body>,
@@ -30,34 +45,49 @@ pub(crate) async fn read_json(
     if announced(&head.headers) > LARGEST {
         return Err(Refusal::TooLarge);
     }
-    tokio::time::timeout(TIMEOUT, read(body, room)).await.unwrap_or(Err(Refusal::BodyTimeout))
+    let read = tokio::time::timeout(TIMEOUT, read(body, room)).await;
+    let (bytes, reserved) = read.map_err(|_| Refusal::BodyTimeout)??;
+    Ok((bytes.into(), reserved))
 }
 
-async fn read(mut body: Body, room: &Room) -> Result<(Bytes, Reserved), Refusal> {
+/// A whole body, and the room that it takes. Its time is up to the caller.
+pub(crate) async fn read(mut body: Body, room: &Room) -> Result<(Vec<u8>, Reserved), ReadError> {
     let (mut bytes, mut reserved) = (Vec::new(), room.part());
     loop {
         let frame = tokio::select! {
             biased;
-            () = reserved.given_up() => return Err(full(Full)),
+            () = reserved.given_up() => return Err(ReadError::NoRoom),
             frame = body.frame() => frame,
         };
         let Some(frame) = frame else { break };
-        let frame = frame.map_err(|_| Refusal::BodyBroken)?;
+        let frame = frame.map_err(ReadError::Broken)?;
         let Ok(data) = frame.into_data() else {
             continue;
         };
         // A client that goes on sending gets to read this: its connection is closed gently.
         if bytes.len() + data.len() > LARGEST {
-            return Err(Refusal::TooLarge);
+            return Err(ReadError::TooLarge);
         }
-        reserved.grow(data.len()).map_err(full)?;
+        reserved.grow(data.len())?;
         bytes.extend_from_slice(&data);
     }
-    Ok((bytes.into(), reserved.arrived().map_err(full)?))
+    Ok((bytes, reserved.arrived()?))
 }
 
-fn full(_: Full) -> Refusal {
-    Refusal::Publish(PublishError::Overloaded)
+impl From<Full> for ReadError {
+    fn from(_: Full) -> Self {
+        Self::NoRoom
+    }
+}
+
+impl From<ReadError> for Refusal {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::NoRoom => Self::Publish(PublishError::Overloaded),
+            ReadError::TooLarge => Self::TooLarge,
+            ReadError::Broken(_) => Self::BodyBroken,
+        }
+    }
 }
 
 /// `application/json` or a `+json` type, whatever its parameters. Two types are none.

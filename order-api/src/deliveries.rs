@@ -1,14 +1,20 @@
 //! What became of an order: asked of a delivery worker, so that a client needs one address only.
 
-use crate::{endpoints::Api, problem::Unanswered};
+use crate::{
+    body::{self, LARGEST, ReadError},
+    endpoints::Api,
+    held::Held,
+    problem::Unanswered,
+    room::{Reserved, Room},
+};
 use axum::{
-    body::Bytes,
+    body::{Body, Bytes},
     extract::{Path, State, rejection::PathRejection},
-    http::{HeaderValue, Request, StatusCode, Uri, header},
+    http::{HeaderValue, Request, StatusCode, Uri, header, response::Parts},
     response::{IntoResponse, Response},
 };
-use service_kit::{HttpClient, HttpClientLimits, Problem, telemetry};
-use std::{sync::Arc, time::Duration};
+use service_kit::{HttpClient, HttpClientError, HttpClientLimits, Problem, telemetry};
+use std::{fmt::Display, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
@@ -18,7 +24,7 @@ pub(crate) const LIMITS: HttpClientLimits = HttpClientLimits {
     connect: Duration::from_secs(1),
     whole: Duration::from_secs(3),
     idle: Duration::from_secs(20),
-    largest_answer: 1024 * 1024,
+    largest_answer: LARGEST,
 };
 /// Questions under way at once: a worker that does not answer must not make them pile up here.
 const AT_ONCE: usize = 256;
@@ -82,7 +88,7 @@ pub(crate) async fn order(
     let order_id = order_id.ok_or(Unanswered::InvalidId)?;
     match &api.deliveries {
         Deliveries::Asked(worker) => {
-            let json = worker.ask(order_id).await?;
+            let json = worker.ask(order_id, &api.room).await?;
             let headers =
                 [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
             Ok((headers, json).into_response())
@@ -104,20 +110,19 @@ fn order_id_of(text: &str) -> Option<Uuid> {
 impl Worker {
     /// The worker's words about the order, JSON. Nothing else of its answer, and nothing of the
     /// client's request but the trace, gets through.
-    async fn ask(&self, order_id: Uuid) -> Result<Bytes, Unanswered> {
-        let _place = self.places.try_acquire().map_err(|_| Unanswered::Unavailable)?;
+    async fn ask(&self, order_id: Uuid, room: &Room) -> Result<Held<Box<[u8]>>, Unanswered> {
+        let _place = self.places.try_acquire().map_err(|_| Unanswered::Busy)?;
         let uri: Uri = format!("{}{WORKERS_PATH}{order_id}", self.base)
             .parse()
             .map_err(|_| Unanswered::Invalid)?;
-        let answer = self.client.send(question(uri)).await.map_err(|error| {
-            tracing::warn!(%order_id, %error, "the delivery worker cannot be asked");
-            Unanswered::Unavailable
-        })?;
-        let (head, body) = answer.into_parts();
+        let answer = tokio::time::timeout(LIMITS.whole, self.answer(order_id, uri, room)).await;
+        let late = HttpClientError::Timeout(LIMITS.whole);
+        let (head, body, reserved) = answer.unwrap_or_else(|_| Err(unheard(order_id, &late)))?;
         let json = head.headers.get(header::CONTENT_TYPE);
         let json = json.is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
         match head.status {
-            StatusCode::OK if json => Ok(body),
+            // Without what it has allocated beyond its bytes, which alone are in the room.
+            StatusCode::OK if json => Ok(Held::new(body.into_boxed_slice(), Arc::new(reserved))),
             StatusCode::NOT_FOUND if is_about_the_order(&body) => {
                 Err(Unanswered::Unknown(order_id))
             }
@@ -131,6 +136,29 @@ impl Worker {
             }
         }
     }
+
+    /// The worker's answer, whole, and the room that its content takes; the caller limits its time.
+    async fn answer(
+        &self,
+        order_id: Uuid,
+        uri: Uri,
+        room: &Room,
+    ) -> Result<(Parts, Vec<u8>, Reserved), Unanswered> {
+        let answer = self.client.begin(question(uri)).await;
+        let (head, body) = answer.map_err(|error| unheard(order_id, &error))?.into_parts();
+        let (body, reserved) = match body::read(Body::new(body), room).await {
+            Ok(read) => read,
+            // Load that is turned away says nothing of the worker.
+            Err(ReadError::NoRoom) => return Err(Unanswered::Busy),
+            Err(error) => return Err(unheard(order_id, &error)),
+        };
+        Ok((head, body, reserved))
+    }
+}
+
+fn unheard(order_id: Uuid, error: &dyn Display) -> Unanswered {
+    tracing::warn!(%order_id, %error, "the delivery worker cannot be asked");
+    Unanswered::Unavailable
 }
 
 fn question(uri: Uri) -> Request<Bytes> {

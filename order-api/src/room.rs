@@ -1,5 +1,5 @@
-//! Room for the bytes of the orders in hand: what is being read, waits, is being sent, or is an answer
-//! that its client has not taken yet.
+//! Room for the bytes of the orders in hand: what is being read, waits, is being sent, or is an
+//! answer that its client has not taken yet, be it to an order or about one.
 //!
 //! What waits for a client has no right to its part for long: an order that is still arriving, or
 //! an answer of which nothing is being taken, makes room for others.

@@ -53,7 +53,8 @@ pub struct PublishSettings {
     pub linger: Duration,
     /// Orders in hand; further ones are turned away.
     pub buffer_orders: usize,
-    /// Bytes of the orders in hand, those that are being read or answered among them.
+    /// Bytes of the orders in hand, those that are being read or answered among them, and of the
+    /// answers about orders.
     pub buffer_bytes: usize,
     /// For which a client may be waited for, to send more or to take more, before what it has of
     /// these bytes goes to others that need them. Always the default.
@@ -81,7 +82,7 @@ impl Settings {
             Setting::new("PUBLISH_BATCH", "10", "1 to 10", "Orders that share a call to SQS at most"),
             Setting::new("PUBLISH_LINGER", "1ms", "0ms to 1s", "Time that an order waits for others to share its call while another call is under way"),
             Setting::new("PUBLISH_BUFFER_ORDERS", "4096", "1 to 100000", "Orders that are being sent or wait for that; further ones are answered with 503"),
-            Setting::new("PUBLISH_BUFFER_BYTES", "16777216", "1048576 to 1073741824", "Bytes of the orders that are being read, wait, are being sent, or are in answers that their clients have not taken yet; further ones are answered with 503. A client that has kept a part of them waiting for a second makes room for others"),
+            Setting::new("PUBLISH_BUFFER_BYTES", "16777216", "1048576 to 1073741824", "Bytes of the orders that are being read, wait, are being sent, or are in answers that their clients have not taken yet, answers about orders among them; further ones are answered with 503. A client that has kept a part of them waiting for a second makes room for others"),
             Setting::optional(DATABASE_URL, DATABASES, "Where idempotency keys are kept, for all replicas and restarts: the deliveries' database or another. When not set, each replica knows the latest keys that it has seen itself").secret(),
             Setting::new("IDEMPOTENCY_RETENTION", "24h", "1m to 3650d", "How long an idempotency key is kept there"),
             Setting::optional("DELIVERY_API_URL", "an http or https URL without a query", "Where the API itself reaches the delivery worker's API; it then answers GET /api/orders/{orderId}, to which Location points, so that clients need one address"),

@@ -3,6 +3,7 @@
 use axum::body::Bytes;
 use axum::http::{Request, Response};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -94,13 +95,24 @@ impl HttpClient {
         answer.unwrap_or(Err(HttpClientError::Timeout(whole)))
     }
 
-    async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpClientError> {
+    /// Sends the request. To read the answer's content, of which there is no more than the largest
+    /// answer, is left to the caller, and so is the time for the whole.
+    pub async fn begin(
+        &self,
+        request: Request<Bytes>,
+    ) -> Result<Response<Limited<Incoming>>, HttpClientError> {
         let sent = self.http.request(request.map(Full::new)).await;
-        let (head, body) = sent.map_err(|error| broken(&error))?.into_parts();
-        let largest = self.limits.largest_answer;
-        match Limited::new(body, largest).collect().await {
+        let answer = sent.map_err(|error| broken(&error))?;
+        Ok(answer.map(|body| Limited::new(body, self.limits.largest_answer)))
+    }
+
+    async fn exchange(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpClientError> {
+        let (head, body) = self.begin(request).await?.into_parts();
+        match body.collect().await {
             Ok(body) => Ok(Response::from_parts(head, body.to_bytes())),
-            Err(error) if error.is::<LengthLimitError>() => Err(HttpClientError::TooLarge(largest)),
+            Err(error) if error.is::<LengthLimitError>() => {
+                Err(HttpClientError::TooLarge(self.limits.largest_answer))
+            }
             Err(error) => Err(broken(&*error)),
         }
     }

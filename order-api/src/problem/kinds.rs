@@ -254,8 +254,9 @@ pub(super) const STATUS_UNAVAILABLE: Kind = Kind {
         "delivery-status-unavailable",
         "The delivery's state cannot be read now",
     ),
-    means: "The delivery worker, or its store, does not answer in time, or too many ask at once. The \
-            order itself is not affected: it is in the queue or delivered.",
+    means: "The delivery worker, or its store, does not answer in time, too many ask at once, or \
+            the API has as much of orders and answers in hand as it bears. The order itself is not \
+            affected: it is in the queue or delivered.",
     remedy: "Ask again after `Retry-After` seconds.",
     example: || Unanswered::Unavailable.into(),
 };

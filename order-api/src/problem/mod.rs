@@ -109,6 +109,8 @@ pub(crate) enum Unanswered {
     Invalid,
     /// Nobody answers now.
     Unavailable,
+    /// As many ask, or as much is in hand of orders and answers, as the API bears.
+    Busy,
 }
 
 impl From<Unanswered> for Problem {
@@ -130,6 +132,10 @@ impl From<Unanswered> for Problem {
             Unanswered::Unavailable => kinds::STATUS_UNAVAILABLE
                 .problem()
                 .detail("no delivery worker answers now; the order itself is not affected")
+                .retry_after(SOON),
+            Unanswered::Busy => kinds::STATUS_UNAVAILABLE
+                .problem()
+                .detail("the API has too much in hand now; the order itself is not affected")
                 .retry_after(SOON),
         }
     }

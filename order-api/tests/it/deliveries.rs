@@ -18,9 +18,9 @@ use std::{
 };
 use tokio::{net::TcpListener, sync::Semaphore};
 
-const ID: &str = "47e715ef-7d35-5e8f-8d5c-ac406378c6c8";
+pub(crate) const ID: &str = "47e715ef-7d35-5e8f-8d5c-ac406378c6c8";
 
-fn delivery() -> Value {
+pub(crate) fn delivery() -> Value {
     json!({
         "deliveryId": "0d5fbc3e-8d0c-4f0e-9a3e-2f1b9c6f7a10",
         "orderId": ID,
@@ -57,7 +57,7 @@ impl Worker {
     }
 }
 
-async fn serve(router: Router) -> SocketAddr {
+pub(crate) async fn serve(router: Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
     let addr = listener.local_addr().expect("an address");
     tokio::spawn(async { axum::serve(listener, router).await });
@@ -73,7 +73,7 @@ async fn ask(api: &Api, id: &str) -> Answer {
     call(api.addr, &format!("GET /api/orders/{id}"), &[], b"").await
 }
 
-const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
+pub(crate) const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
 
 #[tokio::test]
 async fn the_location_of_an_accepted_order_answers_with_its_delivery_at_the_same_address() {

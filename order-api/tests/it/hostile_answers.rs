@@ -1,8 +1,10 @@
 //! Clients that do not take their answers: what is held for them is in the room of the orders in hand.
 
+use crate::deliveries::{ID, JSON, delivery, serve};
 use crate::faults::assert_unavailable;
-use crate::harness::{Api, FakeSqs, post, until};
+use crate::harness::{Api, FakeSqs, call, post, until};
 use crate::hostile::{Raw, placing, still_serves};
+use axum::Router;
 use order_api::Settings;
 use std::time::Duration;
 
@@ -15,6 +17,8 @@ const SOON: Duration = Duration::from_secs(3);
 
 /// What counts the orders that the API has accepted.
 const ACCEPTED: &str = r#"orders_accepted_total{queue_type="standard"} "#;
+/// What counts the orders that it has told about.
+const TOLD: &str = r#"http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="200",http_route="/api/orders/{orderId}"} "#;
 
 /// A valid order of some more than so many thousand bytes.
 fn order(thousands: usize) -> String {
@@ -121,4 +125,41 @@ async fn unread_answers_make_room(api: &Api) {
     let (_unread, _) = with_an_unread_answer(api, (&placing(&whole), ACCEPTED), 200_000).await;
     assert!(!is_accepted(api, &whole).await, "it is held");
     until("it is given up", async || is_accepted(api, &whole).await).await;
+}
+
+/// An API that is told of an order in some more than 900,000 bytes, and the line that asks for it.
+async fn start_telling(undisturbed: Duration) -> (Api, String) {
+    let mut large = delivery();
+    large["note"] = "y".repeat(900_000).into();
+    let worker = Router::new().fallback(async move || (JSON, large.to_string()));
+    let url = format!("http://{}", serve(worker).await);
+    let api = start(&[("DELIVERY_API_URL", &url)], NEVER, undisturbed).await;
+    (api, format!("GET /api/orders/{ID}"))
+}
+
+#[tokio::test]
+async fn an_unread_answer_about_an_order_has_room_until_it_is_read() {
+    let (api, line) = start_telling(NEVER).await;
+    let asking = format!("{line} HTTP/1.1\r\nHost: test\r\n\r\n");
+    let (mut reading, answers) = with_an_unread_answer(&api, (&asking, TOLD), 200_000).await;
+    assert!(!is_accepted(&api, &order(400)).await, "it is held");
+    let refused = call(api.addr, &line, &[], b"").await;
+    assert_unavailable(&refused, "delivery-status-unavailable");
+
+    for _ in 0..answers {
+        assert_eq!(reading.reply().await.expect("an answer").status, 200);
+    }
+    assert_eq!(call(api.addr, &line, &[], b"").await.status, 200);
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_about_an_order_of_which_nothing_is_taken_gives_way_to_other_orders() {
+    let (api, line) = start_telling(SOON).await;
+    let asking = format!("{line} HTTP/1.1\r\nHost: test\r\n\r\n");
+    let (_unread, _) = with_an_unread_answer(&api, (&asking, TOLD), 200_000).await;
+    let whole = order(900);
+    assert!(!is_accepted(&api, &whole).await, "it is held");
+    until("it is given up", async || is_accepted(&api, &whole).await).await;
+    api.stop().await;
 }
