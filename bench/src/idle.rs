@@ -17,7 +17,7 @@ use std::{
 use anyhow::Context as _;
 
 use crate::{
-    api::{closed_loop, request},
+    api::{Generator, orders},
     process::{Process, build, free_address, wait_until_ready},
     results::Section,
     server::Server,
@@ -79,10 +79,8 @@ async fn at_load(binaries: &Path, scratch: &Path) -> anyhow::Result<Vec<u64>> {
         wait_until_ready(admin, "/readyz")?;
     }
     let api = api.context("the first of them is the API")?;
-    closed_loop(api, CLIENTS, ORDERS, |number| {
-        request(if number % 2 == 0 { "standard" } else { "fifo" }, number)
-    })
-    .await?;
+    let mut orders = orders(&["standard", "fifo"]);
+    Generator::open(api, CLIENTS)?.closed_loop(&mut orders, ORDERS)?;
     let mut connection = sqs.connect().await?;
     for queue in ["order-queue-standard", "order-queue.fifo"] {
         connection.emptied(queue).await?;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Api, closed_loop, quantile, request};
+use super::{Api, Generator, orders, quantile};
 use crate::{
     process::{build, leave_the_measured_core},
     results::Section,
@@ -34,7 +34,7 @@ struct Figures {
 pub(crate) async fn run(quick: bool) -> anyhow::Result<()> {
     let binaries = build()?;
     leave_the_measured_core()?;
-    let (orders, rounds) = if quick { (20_000, 1) } else { (60_000, 5) };
+    let (count, rounds) = if quick { (20_000, 1) } else { (60_000, 5) };
     let mut text = String::from(
         "| queue | API | orders per CPU-second | of a call per order | orders/s | calls per order | p50 | p99 | memory |\n\
          |---|---|---|---|---|---|---|---|---|\n",
@@ -49,7 +49,7 @@ pub(crate) async fn run(quick: bool) -> anyhow::Result<()> {
                 let (name, batch) = BATCHES[which];
                 let server = Server::start(&binaries)?;
                 let api = Api::start(&binaries, &server, batch)?;
-                measure(&server, &api, queue_type, orders, &mut figures[which]).await?;
+                measure(&server, &api, queue_type, count, &mut figures[which]).await?;
                 let rate = figures[which].per_cpu_second.last().unwrap_or(&f64::NAN);
                 println!(
                     "{queue_type}, round {} of {rounds}: {name}: {rate:.0} orders per CPU-second",
@@ -91,7 +91,7 @@ pub(crate) async fn run(quick: bool) -> anyhow::Result<()> {
     }
     writeln!(
         text,
-        "\n{orders} orders of 1,000 customers by {CLIENTS} clients, each of which sends its next order when the last \
+        "\n{count} orders of 1,000 customers by {CLIENTS} clients, each of which sends its next order when the last \
          one is accepted; the API alone on a core, clients and SQS on the other. A call per order is the \
          same API with `PUBLISH_BATCH=1`. Memory is VmRSS after the load. Medians of {rounds} interleaved \
          rounds; the ratio is that of each round. Wanted: {RATIO} times, at most {CALLS} calls, p99 at most {SPREAD} \
@@ -104,24 +104,25 @@ pub(crate) async fn run(quick: bool) -> anyhow::Result<()> {
 async fn measure(
     server: &Server,
     api: &Api,
-    queue_type: &'static str,
-    orders: usize,
+    queue_type: &str,
+    count: usize,
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
     let mut connection = server.connect().await?;
-    let orders_of = move |number| request(queue_type, number);
+    let mut orders = orders(&[queue_type]);
+    let mut clients = Generator::open(api.addr, CLIENTS)?;
     // Connections and buffers.
-    closed_loop(api.addr, CLIENTS, orders / 10, orders_of).await?;
+    clients.closed_loop(&mut orders, count / 10)?;
     let calls_before = sends(&mut connection).await?;
     let cpu_before = api.process.exact_cpu_time()?;
     let began = tokio::time::Instant::now();
-    let took = closed_loop(api.addr, CLIENTS, orders, orders_of).await?;
+    let took = clients.closed_loop(&mut orders, count)?;
     let elapsed = began.elapsed();
     let cpu = api.process.exact_cpu_time()?.saturating_sub(cpu_before);
     let calls = sends(&mut connection).await? - calls_before;
-    figures.per_cpu_second.push(orders as f64 / cpu.as_secs_f64());
-    figures.per_second.push(orders as f64 / elapsed.as_secs_f64());
-    figures.calls.push(calls as f64 / orders as f64);
+    figures.per_cpu_second.push(count as f64 / cpu.as_secs_f64());
+    figures.per_second.push(count as f64 / elapsed.as_secs_f64());
+    figures.calls.push(calls as f64 / count as f64);
     figures.p50.push(quantile(&took, 0.5));
     figures.p99.push(quantile(&took, 0.99));
     figures.memory.push(api.process.resident_kib()? as f64 / 1024.0);

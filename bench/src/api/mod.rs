@@ -2,30 +2,20 @@
 
 pub(crate) mod a1;
 pub(crate) mod a2;
+mod generator;
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 
-use anyhow::ensure;
-use hyper::{Request, body::Bytes, http::request::Builder};
-use tokio::{task::JoinSet, time::Instant};
-
+pub(crate) use self::generator::Generator;
+use self::generator::Requests;
 use crate::{
-    http::Client,
     process::{Process, free_address, wait_until_ready},
     server::Server,
 };
 
-/// Customers, each as likely as the others.
-const CUSTOMERS: usize = 1_000;
+/// An order of one of a thousand customers, each as likely as the others; the generator numbers it.
+/// It is about 256 bytes as the queue has it.
+const ORDER: &str = r#"{"customerId":"customer-0###","items":[{"productId":"product-########","productName":"상품 ########","quantity":2,"price":12.50}]}"#;
 
 /// The API, and the SQS that it publishes to.
 struct Api {
@@ -53,54 +43,12 @@ impl Api {
     }
 }
 
-/// An order, about 256 bytes as the queue has it.
-fn order(number: usize) -> String {
-    let customer = number % CUSTOMERS;
-    format!(
-        r#"{{"customerId":"customer-{customer:04}","items":[{{"productId":"product-{number:08}","productName":"상품 {number:08}","quantity":2,"price":12.50}}]}}"#
-    )
-}
-
-/// The request with an order.
-pub(crate) fn request(queue_type: &str, number: usize) -> (Builder, Bytes) {
-    let request = Request::post(format!("/api/orders?queueType={queue_type}"))
-        .header("content-type", "application/json");
-    (request, Bytes::from(order(number)))
-}
-
-/// So many clients, each of which sends its next order when the last one is accepted; how long each
-/// took.
-pub(crate) async fn closed_loop(
-    addr: SocketAddr,
-    clients: usize,
-    orders: usize,
-    request: impl Fn(usize) -> (Builder, Bytes) + Clone + Send + 'static,
-) -> anyhow::Result<Vec<Duration>> {
-    let next = Arc::new(AtomicUsize::new(0));
-    let mut tasks = JoinSet::new();
-    for _ in 0..clients {
-        let (mut client, next, request) = (Client::new(addr), Arc::clone(&next), request.clone());
-        tasks.spawn(async move {
-            let mut took = Vec::with_capacity(orders / clients + 1);
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= orders {
-                    return anyhow::Ok(took);
-                }
-                let (request, body) = request(number);
-                let began = Instant::now();
-                let (status, body) = client.send(request, body).await?;
-                ensure!(status.is_success(), "{status}: {body:?}");
-                took.push(began.elapsed());
-            }
-        });
-    }
-    let mut all = Vec::with_capacity(orders);
-    while let Some(took) = tasks.join_next().await {
-        all.extend(took??);
-    }
-    all.sort_unstable();
-    Ok(all)
+/// Orders, for these queues in turn.
+pub(crate) fn orders(queue_types: &[&str]) -> Requests {
+    Requests::new(queue_types.iter().map(|queue_type| {
+        let target = format!("/api/orders?queueType={queue_type}");
+        (format!("{target} HTTP/1.1\r\ncontent-type: application/json"), ORDER.to_owned())
+    }))
 }
 
 /// Such a part of sorted times is not longer than this, in milliseconds.
