@@ -82,7 +82,7 @@ mod tests {
         let layer = tracing_opentelemetry::layer()
             .with_tracer(provider.tracer("test"))
             .with_filter(tracing_subscriber::EnvFilter::new("info"));
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), test);
+        crate::telemetry::alone_with(tracing_subscriber::registry().with(layer), test);
     }
 
     #[test]

@@ -161,6 +161,15 @@ fn provider(
         .build())
 }
 
+/// Runs a test with this subscriber, alone: while a process has two of them, spans are made that
+/// neither would have had made by itself.
+#[cfg(test)]
+fn alone_with<T>(subscriber: impl Subscriber + Send + Sync, test: impl FnOnce() -> T) -> T {
+    static ALONE: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    tracing::subscriber::with_default(subscriber, test)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,9 +182,7 @@ mod tests {
         let settings =
             TelemetrySettings { filter: "trace".to_owned(), format: LogFormat::Json, otlp: None };
         let is_made = |tracer| {
-            tracing::subscriber::with_default(subscriber(tracer, &settings), || {
-                !tracing::info_span!("work").is_disabled()
-            })
+            alone_with(subscriber(tracer, &settings), || !tracing::info_span!("work").is_disabled())
         };
         assert!(!is_made(None));
         assert!(is_made(Some(SdkTracerProvider::builder().build().tracer("test"))));
