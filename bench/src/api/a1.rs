@@ -93,7 +93,7 @@ pub(crate) async fn run(quick: bool) -> anyhow::Result<()> {
     }
     writeln!(
         text,
-        "\nOrders of 1,000 customers at half the rate that {CONNECTIONS} clients reach either way, with exponential \
+        "\nOrders of 10,000 customers, drawn at random, at half the rate that {CONNECTIONS} clients reach either way, with exponential \
          times between them, over as many connections; a time counts from when an order was due. Bare: the \
          messages that the API makes of such orders, each in a SendMessage of the same generator, without the SDK. \
          The API is alone on a core, the rest on the other. Sent late: for how long orders that were \
@@ -117,7 +117,7 @@ fn bare(sqs: SocketAddr, queue_type: &str) -> Requests {
     let mut message = json!({
         "QueueUrl": format!("http://{sqs}/000000000000/{queue}"),
         "MessageBody": ORDER.replacen('{', &added, 1),
-        "MessageGroupId": "customer-0###",
+        "MessageGroupId": "customer-~~~~",
     });
     if queue_type == "fifo" {
         message["MessageDeduplicationId"] = id.into();

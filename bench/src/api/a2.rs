@@ -91,7 +91,7 @@ pub(crate) async fn run(quick: bool) -> anyhow::Result<()> {
     }
     writeln!(
         text,
-        "\n{count} orders of 1,000 customers by {CLIENTS} clients, each of which sends its next order when the last \
+        "\n{count} orders of 10,000 customers, drawn at random, by {CLIENTS} clients, each of which sends its next order when the last \
          one is accepted; the API alone on a core, clients and SQS on the other. A call per order is the \
          same API with `PUBLISH_BATCH=1`. Memory is VmRSS after the load. Medians of {rounds} interleaved \
          rounds; the ratio is that of each round. Wanted: {RATIO} times, at most {CALLS} calls, p99 at most {SPREAD} \

@@ -34,10 +34,17 @@ pub(crate) struct Requests {
     rendered: u64,
 }
 
-/// A request that is rendered but for its number, whose last digits belong in each row of `#`.
+/// A request that is rendered but for the digits in its rows.
 struct Template {
     bytes: Vec<u8>,
-    rows: Vec<Range<usize>>,
+    rows: Vec<Row>,
+}
+
+/// A row of `#` takes the last digits of the request's number, a row of `~` random ones, the same
+/// for each row of the request.
+struct Row {
+    at: Range<usize>,
+    random: bool,
 }
 
 impl Requests {
@@ -60,20 +67,22 @@ impl Template {
         let length = body.len();
         let bytes = format!("POST {head}\r\nhost: bench\r\ncontent-length: {length}\r\n\r\n{body}")
             .into_bytes();
-        let mut rows: Vec<Range<usize>> = Vec::new();
-        for (at, _) in bytes.iter().enumerate().filter(|(_, byte)| **byte == b'#') {
+        let mut rows: Vec<Row> = Vec::new();
+        for (at, byte) in bytes.iter().enumerate().filter(|(_, byte)| b"#~".contains(byte)) {
+            let random = *byte == b'~';
             match rows.last_mut() {
-                Some(row) if row.end == at => row.end += 1,
-                _ => rows.push(at..at + 1),
+                Some(row) if row.at.end == at && row.random == random => row.at.end += 1,
+                _ => rows.push(Row { at: at..at + 1, random }),
             }
         }
         Self { bytes, rows }
     }
 
     fn render(&mut self, number: u64) -> &[u8] {
+        let random = (fraction(number, 5) * 1e9) as u64;
         for row in &self.rows {
-            let mut rest = number;
-            for digit in self.bytes[row.clone()].iter_mut().rev() {
+            let mut rest = if row.random { random } else { number };
+            for digit in self.bytes[row.at.clone()].iter_mut().rev() {
                 *digit = b'0' + (rest % 10) as u8;
                 rest /= 10;
             }
@@ -231,6 +240,7 @@ fn is_whole(answer: &[u8]) -> anyhow::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn each_row_takes_the_last_digits_of_the_requests_number() {
@@ -242,6 +252,20 @@ mod tests {
             assert!(request.starts_with(head) && request.ends_with(body), "{request}");
             assert!(request.contains("\r\ncontent-length: 6\r\n"), "{request}");
         }
+    }
+
+    #[test]
+    fn rows_of_random_digits_are_alike_in_a_request_and_differ_between_requests() {
+        let mut requests = Requests::new([("/a".to_owned(), "~~~~ ~~~~".to_owned())]);
+        let bodies: BTreeSet<String> = (0..100)
+            .map(|_| {
+                let request = String::from_utf8(requests.render_next().to_vec()).unwrap();
+                let (one, other) = request[request.len() - 9..].split_once(' ').unwrap();
+                assert_eq!(one, other);
+                one.to_owned()
+            })
+            .collect();
+        assert!(bodies.len() > 90, "a hundred of ten thousand: {bodies:?}");
     }
 
     #[test]

@@ -13,9 +13,10 @@ use crate::{
     server::Server,
 };
 
-/// An order of one of a thousand customers, each as likely as the others; the generator numbers it.
-/// It is about 256 bytes as the queue has it.
-const ORDER: &str = r#"{"customerId":"customer-0###","items":[{"productId":"product-########","productName":"상품 ########","quantity":2,"price":12.50}]}"#;
+/// An order of one of ten thousand customers, each as likely as the others; the generator numbers it.
+/// It is about 256 bytes as the queue has it. With fewer, a customer's next order would often come
+/// while the last one is being sent, and on a FIFO queue wait for that.
+const ORDER: &str = r#"{"customerId":"customer-~~~~","items":[{"productId":"product-########","productName":"상품 ########","quantity":2,"price":12.50}]}"#;
 
 /// The API, and the SQS that it publishes to.
 struct Api {
