@@ -16,7 +16,7 @@ const CONTENDERS: [(&str, Kind); 2] =
 
 pub(crate) async fn run(quick: bool) -> anyhow::Result<()> {
     let binaries = prepare()?;
-    let (messages, rounds) = if quick { (20_000, 3) } else { (100_000, 7) };
+    let (messages, rounds) = if quick { (20_000, 3) } else { (40_000, 21) };
     let mut stage = Stage::set_up(&binaries, false).await?;
     let mut figures = [const { Vec::new() }; CONTENDERS.len()];
     for round in 0..rounds {
