@@ -141,6 +141,8 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 async fn the_status_decides_whatever_follows_it() {
     const CHUNKED: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     const REFUSED: &[u8] = b"HTTP/1.1 400 No\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const SIXTY_FOUR: &[u8] =
+        b"40\r\nbadbadbadbadbadbadbadbadbadbadbadbadbadbadbadbadbadbadbadbadbad!\r\n";
     const GARBLED: &[u8] = b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff";
     let cases: &[(&str, &'static [Act], Verdict)] = &[
         ("an answer", &[Write(OK)], Delivered),
@@ -157,7 +159,7 @@ async fn the_status_decides_whatever_follows_it() {
         ("interim answers", &[Write(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"), Write(OK)], Delivered),
         ("a refusal that never ends", &[Write(REFUSED), Write(b"3\r\nbad\r\n"), Hang], Rejected(400, 3)),
         ("a refusal cut short", &[Write(REFUSED), Write(b"3\r\nbad\r\n")], Rejected(400, 3)),
-        ("a refusal without end", &[Write(REFUSED), Repeat(b"3\r\nbad\r\n")], Rejected(400, 1024)),
+        ("a refusal without end", &[Write(REFUSED), Repeat(SIXTY_FOUR)], Rejected(400, 1024)),
         ("a refusal that is no text", &[Write(b"HTTP/1.1 422 No\r\n\r\n"), Write(GARBLED)], Rejected(422, 48)),
         ("a redirect to itself", &[Write(b"HTTP/1.1 307 Again\r\nLocation: /\r\nContent-Length: 0\r\n\r\n")], Rejected(307, 0)),
         ("a status that is none of the known", &[Write(b"HTTP/1.1 799 Odd\r\nContent-Length: 0\r\n\r\n")], Rejected(799, 0)),
