@@ -134,9 +134,9 @@ impl Place {
         self.connections.one_more.notify_one();
     }
 
-    /// Whether nothing is being done for the client, who is to go on.
-    pub(super) fn is_waiting(&self) -> bool {
-        lock(&self.state).key.is_some()
+    /// A number of its own for each time that the client is waited for; none while it is not.
+    pub(super) fn waits_since(&self) -> Option<u64> {
+        lock(&self.state).key
     }
 
     /// Notes whether the client does not take what is written.
@@ -217,13 +217,13 @@ mod tests {
         let (uploading, silent) = (connections.place(), connections.place());
         let request = uploading.begins();
         assert!(connections.close_longest_idle());
-        assert!(is_closing(&silent) && uploading.is_waiting());
+        assert!(is_closing(&silent) && uploading.waits_since().is_some());
         uploading.is_answering(request);
-        assert!(!uploading.is_waiting() && !connections.close_longest_idle());
+        assert!(uploading.waits_since().is_none() && !connections.close_longest_idle());
         uploading.has_answered();
         // What is still read of an earlier request does not make the present one answered.
         uploading.begins();
         uploading.is_answering(request);
-        assert!(uploading.is_waiting() && connections.close_longest_idle());
+        assert!(uploading.waits_since().is_some() && connections.close_longest_idle());
     }
 }

@@ -142,23 +142,21 @@ impl Connection {
     async fn serve(self, stream: TcpStream, router: Router) {
         let ServeLimits { write, answer, .. } = self.limits;
         let wire = Wire::new(stream, Arc::clone(&self.place), write, answer);
-        let router = TowerToHyperService::new(router);
+        let router = &TowerToHyperService::new(router);
         // The connection's own, so that requests on different processors do not count in one place.
         let shutdown = Arc::new(self.shutdown.clone());
         let service = service_fn(|request: Request<Incoming>| {
             let (place, shutdown) = (Arc::clone(&self.place), Arc::clone(&shutdown));
-            let (head, body) = request.into_parts();
-            let refusal = head::refusal(&head);
-            let body = Arriving::new(body, Arc::clone(&place));
-            let number = body.request();
-            let answer = match refusal {
-                Some(refusal) => Err(refusal),
-                None => Ok(router.call(Request::from_parts(head, body))),
-            };
+            // All of it belongs to the first poll: of requests in a row the library reads the next
+            // one as soon as it has an answer, and polls it when the client has taken that.
             async move {
-                let mut answer: Response<_> = match answer {
-                    Ok(answer) => answer.await?,
-                    Err(refusal) => refusal,
+                let (head, body) = request.into_parts();
+                let refusal = head::refusal(&head);
+                let body = Arriving::new(body, Arc::clone(&place));
+                let number = body.request();
+                let mut answer: Response<_> = match refusal {
+                    Some(refusal) => refusal,
+                    None => router.call(Request::from_parts(head, body)).await?,
                 };
                 if shutdown.is_requested() {
                     let close = HeaderValue::from_static("close");
@@ -195,14 +193,15 @@ impl Connection {
         }
     }
 
-    /// Whether nothing is lost when the connection is cut, or would be for ever.
+    /// Returns when nothing is lost by cutting the connection; never when its answer would be.
     async fn may_be_cut(&self) {
-        if !self.place.is_waiting() {
-            // Its request was completed just now: it ends by itself, with the answer.
-            std::future::pending::<()>().await;
-        }
+        let waits = self.place.waits_since();
         if self.place.is_stuck() {
             tokio::time::sleep(LAST_ANSWER).await;
+        }
+        if waits.is_none() || self.place.waits_since() != waits {
+            // A request was completed meanwhile: the connection ends by itself, with the answer.
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How much an answer may take of the server, and for how long.
 
-use crate::http::{request, start};
+use crate::http::{idle, request, start};
 use axum::{
     Extension, Router,
     body::{Body, Bytes},
@@ -135,6 +135,32 @@ async fn an_answer_of_which_nothing_is_taken_is_let_go_when_it_gives_way() {
     assert!(watched.is_held(), "most of it is not taken yet");
     wanted.notify_one();
     watched.until_let_go().await;
+}
+
+/// The server has read the next request before the client has taken the answer before; that is no
+/// reason to keep the connection.
+#[tokio::test]
+async fn connections_with_requests_in_a_row_whose_answers_are_not_taken_make_room_for_others() {
+    let content = Bytes::from(vec![0; LARGE]);
+    let router = Router::new()
+        .route("/large", get(move || async move { content }))
+        .route("/idle", get(|| async {}));
+    let never = Duration::from_hours(1);
+    let limits =
+        ServeLimits { connections: 4, write: never, answer: never, ..ServeLimits::default() };
+    let served = start(router, limits);
+    let mut unread = Vec::new();
+    for _ in 0..4 {
+        let mut stream = TcpStream::connect(served.addr).await.expect("connected");
+        let row = "GET /large HTTP/1.1\r\nHost: test\r\n\r\n".repeat(3);
+        stream.write_all(row.as_bytes()).await.expect("sent");
+        let mut first = [0; 1024];
+        stream.read_exact(&mut first).await.expect("answered");
+        unread.push(stream);
+    }
+    for _ in 0..4 {
+        timeout(PATIENCE, idle(served.addr)).await.expect("one of them makes room");
+    }
 }
 
 #[tokio::test]
