@@ -75,7 +75,7 @@ async fn take(api: &Api, request: Request) -> Result<(QueueType, Uuid, Accepted)
         publish(api, queue, (&event, &json), false, &reserved).await?;
         return Ok((queue, event.order_id, Held::new(json, reserved)));
     };
-    let keyed = api.keys.order(order, &key, queue, now()).await?;
+    let keyed = api.keys.order(order, &key, queue, now(), &reserved).await?;
     if !keyed.is_confirmed {
         let order = (&keyed.event, &*keyed.json);
         publish(api, queue, order, keyed.is_known, &reserved).await?;

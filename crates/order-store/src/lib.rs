@@ -138,10 +138,21 @@ impl Store {
     /// [`StoreError::Unavailable`] leaves open whether it is kept: asked again, a request that is
     /// comes back as [`Remembered::Same`].
     pub async fn remember_request(&self, request: KeyedRequest) -> Result<Remembered, StoreError> {
+        self.remember_request_holding(request, ()).await
+    }
+
+    /// As [`Store::remember_request`], and drops `held` when the request's fate is known, which may
+    /// be after the caller has gone away.
+    pub async fn remember_request_holding(
+        &self,
+        request: KeyedRequest,
+        held: impl Send + 'static,
+    ) -> Result<Remembered, StoreError> {
         if request.is_oversized() {
             return Err(StoreError::Refused("the answer is longer than 4 MiB".to_owned()));
         }
-        self.ask(|answer| writer::Job::Remember(request, answer)).await
+        let held = Box::new(held);
+        self.ask(|answer| writer::Job::Remember(request, writer::Caller { answer, held })).await
     }
 
     /// Forgets requests that came before this time, the oldest first, so many at most: few enough that

@@ -19,18 +19,18 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 /// What the writer is asked to do.
 pub(crate) enum Job {
     /// Commit the record, then answer.
-    Write(Record, Caller),
+    Write(Record, Caller<()>),
     /// Remember the request if it is the first, then answer.
-    Remember(KeyedRequest, oneshot::Sender<Result<Remembered, StoreError>>),
+    Remember(KeyedRequest, Caller<Remembered>),
     /// Delete some of what is old, then answer.
     Sweep(Sweep, oneshot::Sender<Result<Option<u64>, StoreError>>),
     /// Take no more jobs, finish those that wait, and end.
     Close,
 }
 
-/// Who is told what became of the record.
-pub(crate) struct Caller {
-    pub(crate) answer: oneshot::Sender<Result<(), StoreError>>,
+/// Who is told what became of the record or request.
+pub(crate) struct Caller<T> {
+    pub(crate) answer: oneshot::Sender<Result<T, StoreError>>,
     /// Dropped just before the answer is given.
     pub(crate) held: Box<dyn Send>,
 }
@@ -101,9 +101,9 @@ async fn probe_due(doubt: &Notify, failing: bool) {
 #[derive(Default)]
 struct Work {
     records: Vec<Record>,
-    callers: Vec<Caller>,
+    callers: Vec<Caller<()>>,
     requests: Vec<KeyedRequest>,
-    askers: Vec<oneshot::Sender<Result<Remembered, StoreError>>>,
+    askers: Vec<Caller<Remembered>>,
     bytes: usize,
 }
 
@@ -119,8 +119,9 @@ impl Work {
             drop(held);
             let _ = answer.send(fate);
         }
-        for (asker, fate) in self.askers.into_iter().zip(requests) {
-            let _ = asker.send(fate);
+        for (Caller { answer, held }, fate) in self.askers.into_iter().zip(requests) {
+            drop(held);
+            let _ = answer.send(fate);
         }
     }
 }

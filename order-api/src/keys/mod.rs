@@ -14,7 +14,7 @@ mod recent;
 mod remote;
 
 use crate::{
-    metrics::Metrics, order::Order, problem::Refusal, publisher::QueueType, routes,
+    metrics::Metrics, order::Order, problem::Refusal, publisher::QueueType, room::Reserved, routes,
     settings::KeySettings,
 };
 use jiff::Timestamp;
@@ -79,13 +79,14 @@ impl Keys {
         }
     }
 
-    /// The order that stands for this key.
+    /// The order that stands for this key. Its room is kept until the store has let go of it.
     pub(crate) async fn order(
         &self,
         order: Order,
         key: &str,
         queue: QueueType,
         now: Timestamp,
+        reserved: &Arc<Reserved>,
     ) -> Result<Keyed, Refusal> {
         let content = content(&order);
         let fingerprint = fingerprint(&content, queue);
@@ -99,7 +100,7 @@ impl Keys {
         let mut outcome = if seen.is_some() { "same" } else { "first" };
         if let Some(remote) = &self.remote
             && seen.is_none()
-            && !self.remember(remote, key, &mut keyed).await?
+            && !self.remember(remote, key, &mut keyed, reserved).await?
         {
             outcome = "same";
         }
@@ -130,6 +131,7 @@ impl Keys {
         remote: &Remote,
         key: &str,
         keyed: &mut Keyed,
+        reserved: &Arc<Reserved>,
     ) -> Result<bool, Refusal> {
         let request = KeyedRequest {
             customer_id: keyed.event.customer_id.clone(),
@@ -138,7 +140,7 @@ impl Keys {
             answer: keyed.json.clone(),
             at: keyed.event.timestamp,
         };
-        match remote.remember(request).await {
+        match remote.remember(request, Arc::clone(reserved)).await {
             Ok(Remembered::First) => Ok(true),
             Ok(Remembered::Same { answer, .. }) => {
                 // Kept by this program, or by another version of it.

@@ -47,13 +47,18 @@ impl Remote {
         Self { url, retention, store: Arc::new(watch::Sender::new(None)) }
     }
 
-    /// Whether the request is the first with its key. Waits for the store, but not for long.
-    pub(super) async fn remember(&self, request: KeyedRequest) -> Result<Remembered, StoreError> {
+    /// Whether the request is the first with its key. Waits for the store, but not for long. The
+    /// store has the request, and with it `held`, for longer where it is slow.
+    pub(super) async fn remember(
+        &self,
+        request: KeyedRequest,
+        held: impl Send + 'static,
+    ) -> Result<Remembered, StoreError> {
         let mut opened = self.store.subscribe();
         let asked = async {
             let gone = || StoreError::Unavailable("it is closed".to_owned());
             let store = opened.wait_for(Option::is_some).await.map_err(|_| gone())?.clone();
-            store.ok_or_else(gone)?.remember_request(request).await
+            store.ok_or_else(gone)?.remember_request_holding(request, held).await
         };
         timeout(TIMING.answer, asked).await.unwrap_or_else(|_| {
             Err(StoreError::Unavailable(format!("no answer within {:?}", TIMING.answer)))

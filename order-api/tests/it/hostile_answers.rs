@@ -21,7 +21,7 @@ const ACCEPTED: &str = r#"orders_accepted_total{queue_type="standard"} "#;
 const TOLD: &str = r#"http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="200",http_route="/api/orders/{orderId}"} "#;
 
 /// A valid order of some more than so many thousand bytes.
-fn order(thousands: usize) -> String {
+pub(crate) fn order(thousands: usize) -> String {
     let name = "y".repeat(1000);
     let item = format!(r#"{{"productId":"p","productName":"{name}","quantity":1,"price":1}}"#);
     format!(r#"{{"customerId":"c","items":[{}]}}"#, vec![item; thousands].join(","))

@@ -1,7 +1,10 @@
 //! `Idempotency-Key`: a repetition is the same order with the same answer, another order is refused.
 
-use crate::harness::{Answer, Api, FakeSqs, ORDER, call, confirmed, refused, until};
+use crate::faults::assert_unavailable;
+use crate::harness::{Answer, Api, FakeSqs, ORDER, call, confirmed, post, refused, until};
+use crate::hostile_answers;
 use order_events::OrderEvent;
+use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 use std::{net::SocketAddr, path::Path};
 
 async fn order(addr: SocketAddr, query: &str, key: &str, body: &str) -> Answer {
@@ -144,6 +147,31 @@ async fn with_a_store_answers_and_refusals_are_the_same_on_all_replicas_and_afte
     assert_eq!(accepted(restarted.addr, "key", ORDER).await.body, first.body);
     assert_refused(&order(restarted.addr, "", "key", &other_order()).await);
     restarted.stop().await;
+}
+
+/// Their clients have their answers, and may be gone; what the store has of them is in memory all
+/// the same.
+#[tokio::test]
+async fn orders_that_wait_for_a_silent_store_keep_their_room() {
+    let (sqs, folder) = (FakeSqs::start().await, tempfile::tempdir().expect("a folder"));
+    let database = url(folder.path());
+    let settings = [("DATABASE_URL", database.as_str()), ("PUBLISH_BUFFER_BYTES", "1048576")];
+    let api = Api::start(sqs.addr, &settings).await;
+    accepted(api.addr, "key", ORDER).await;
+    let file = SqliteConnectOptions::new().filename(folder.path().join("fleet.db"));
+    let mut other = file.connect().await.expect("it connects");
+    let lock = other.begin_with("BEGIN IMMEDIATE").await.expect("nobody else writes");
+    let large = hostile_answers::order(900);
+    // The store tries to write the first for seconds; the second waits behind that.
+    let answers =
+        tokio::join!(order(api.addr, "", "first", ORDER), order(api.addr, "", "second", &large));
+    for answer in [answers.0, answers.1] {
+        assert_unavailable(&answer, "idempotency-keys-unavailable");
+    }
+    assert_unavailable(&post(api.addr, "", &large).await, "overloaded");
+    lock.rollback().await.expect("unlocked");
+    until("there is room again", async || post(api.addr, "", &large).await.status == 202).await;
+    api.stop().await;
 }
 
 #[tokio::test]
