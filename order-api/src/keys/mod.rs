@@ -4,7 +4,8 @@
 //! Three things make it so, each for a longer time than the one before:
 //!
 //! 1. This replica remembers the latest keys ([`recent`]), for what they stood and whether SQS has
-//!    confirmed it. A repetition of what is confirmed is answered at once and sent no more.
+//!    confirmed it. A repetition of what is confirmed is answered at once and sent no more. What
+//!    the store may have forgotten counts no more here: its key may stand for another order there.
 //! 2. The store remembers every key, for all replicas and restarts, for the retention that is set.
 //! 3. The order's id is derived from customer, key and content. Whoever remembers nothing any more gives
 //!    a repetition the same id, so that it has no second effect, and another order with a key that was
@@ -91,7 +92,8 @@ impl Keys {
         let content = content(&order);
         let fingerprint = fingerprint(&content, queue);
         let name = key_identity(&order.customer_id, key);
-        let seen = self.recent().get(&name);
+        let before = self.remote.as_ref().and_then(|remote| remote.keeps_from(now));
+        let seen = self.recent().get(&name, before);
         let order_id = order_id(&order.customer_id, key, &content);
         let event = routes::event(order, order_id, seen.map_or(now, |seen| seen.at))?;
         let json = routes::written(&event)?;
@@ -106,7 +108,7 @@ impl Keys {
         }
         let noted = Seen { fingerprint, at: keyed.event.timestamp, is_confirmed: false };
         // Of two at once the one that was noted first is what both are.
-        let first = self.recent().note(name, noted);
+        let first = self.recent().note(name, noted, before);
         if first.fingerprint != fingerprint {
             return Err(self.reused());
         }
@@ -209,6 +211,14 @@ fn order_id(customer_id: &str, key: &str, content: &[u8; 32]) -> Uuid {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::room::Room;
+    use jiff::SignedDuration;
+    use order_store::{DatabaseUrl, Store};
+    use prometheus::Registry;
+    use service_kit::ShutdownTrigger;
+    use std::time::Duration;
+
+    const RETENTION: Duration = Duration::from_hours(24);
 
     fn order(customer: &str, price: &str) -> Order {
         let body = format!(
@@ -230,5 +240,41 @@ mod tests {
         assert_ne!(id("customer-001", "key-1", "9.90"), id("customer-001", "key-1", "9.91"));
         assert_ne!(id("customer-001", "key-1", "9.90"), id("customer-001", "key-2", "9.90"));
         assert_ne!(id("ab", "c", "1"), id("a", "bc", "1"));
+    }
+
+    /// What a replica knows of keys, until the trigger is dropped.
+    fn replica(url: &DatabaseUrl) -> (Keys, ShutdownTrigger) {
+        let settings = KeySettings { database: Some(url.clone()), retention: RETENTION };
+        let keys = Keys::new(settings, &Metrics::register(&Registry::new()));
+        let (trigger, shutdown) = Shutdown::new();
+        tokio::spawn(keys.clone().run(shutdown));
+        (keys, trigger)
+    }
+
+    #[tokio::test]
+    async fn a_key_that_the_store_has_given_to_another_order_is_that_ones_on_every_replica() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = DatabaseUrl::Sqlite(folder.path().join("keys.db"));
+        let store = Store::open(&url).await.expect("it opens");
+        let ((one, _one), (two, _two)) = (replica(&url), replica(&url));
+        let reserved = Arc::new(Room::new(0, Duration::MAX).part());
+        let place = async |keys: &Keys, price: &str, now| {
+            keys.order(order("c", price), "key", QueueType::Standard, now, &reserved).await
+        };
+
+        let first = Timestamp::now();
+        place(&one, "1", first).await.expect("the key is new");
+        let retention = SignedDuration::try_from(RETENTION).expect("it is short");
+        let expiry = first.checked_add(retention).expect("a time");
+        assert!(matches!(place(&one, "2", expiry).await, Err(Refusal::KeyReused)));
+
+        let later = expiry.checked_add(SignedDuration::from_secs(1)).expect("a time");
+        let before = later.checked_sub(retention).expect("a time");
+        assert_eq!(store.forget_requests_before(before, 10).await, Ok(1));
+        let accepted = place(&two, "2", later).await.expect("the key is free again");
+        let again = place(&one, "2", later).await.expect("it was accepted");
+        assert_eq!(again.json, accepted.json);
+        assert!(again.is_known && !accepted.is_known);
+        assert!(matches!(place(&one, "1", later).await, Err(Refusal::KeyReused)));
     }
 }

@@ -20,6 +20,12 @@ pub(super) struct Seen {
     pub(super) is_confirmed: bool,
 }
 
+impl Seen {
+    fn is_over(&self, before: Option<Timestamp>) -> bool {
+        before.is_some_and(|before| self.at < before)
+    }
+}
+
 /// The latest keys; the one that was noted longest ago goes for a new one.
 #[derive(Debug)]
 pub(super) struct Recent {
@@ -39,13 +45,19 @@ impl Recent {
         Self { by_name: HashMap::new(), in_order: VecDeque::new(), most }
     }
 
-    pub(super) fn get(&self, name: &Name) -> Option<Seen> {
-        self.by_name.get(name).copied()
+    /// What is known of a key, unless that is from before this time.
+    pub(super) fn get(&self, name: &Name, before: Option<Timestamp>) -> Option<Seen> {
+        self.by_name.get(name).copied().filter(|seen| !seen.is_over(before))
     }
 
-    /// Notes a key that is not known; returns what is known of it now.
-    pub(super) fn note(&mut self, name: Name, seen: Seen) -> Seen {
-        if let Some(known) = self.by_name.get(&name) {
+    /// Notes a key of which nothing is known, or only something from before this time; returns what
+    /// is known of it now.
+    pub(super) fn note(&mut self, name: Name, seen: Seen, before: Option<Timestamp>) -> Seen {
+        if let Some(known) = self.by_name.get_mut(&name) {
+            let is_the_same = (known.fingerprint, known.at) == (seen.fingerprint, seen.at);
+            if known.is_over(before) && !is_the_same {
+                *known = seen;
+            }
             return *known;
         }
         if self.by_name.len() >= self.most
@@ -80,17 +92,35 @@ mod tests {
     #[test]
     fn the_first_stays_and_the_oldest_goes() {
         let mut recent = Recent::with_room_for(2);
-        assert_eq!(recent.note([1; 32], seen(1)), seen(1));
-        assert_eq!(recent.note([1; 32], seen(9)), seen(1), "the first one stays");
+        assert_eq!(recent.note([1; 32], seen(1), None), seen(1));
+        assert_eq!(recent.note([1; 32], seen(9), None), seen(1), "the first one stays");
         recent.confirmed(&[1; 32], &[9; 32]);
-        assert!(!recent.get(&[1; 32]).unwrap().is_confirmed, "another order is not this one");
+        assert!(!recent.get(&[1; 32], None).unwrap().is_confirmed, "another order is not this one");
         recent.confirmed(&[1; 32], &[1; 32]);
-        assert!(recent.get(&[1; 32]).unwrap().is_confirmed);
-        recent.note([2; 32], seen(2));
-        recent.note([3; 32], seen(3));
-        assert_eq!(recent.get(&[1; 32]), None);
+        assert!(recent.get(&[1; 32], None).unwrap().is_confirmed);
+        recent.note([2; 32], seen(2), None);
+        recent.note([3; 32], seen(3), None);
+        assert_eq!(recent.get(&[1; 32], None), None);
         assert_eq!((recent.by_name.len(), recent.in_order.len()), (2, 2));
         recent.confirmed(&[1; 32], &[1; 32]);
-        assert_eq!(recent.get(&[1; 32]), None, "what is forgotten stays so");
+        assert_eq!(recent.get(&[1; 32], None), None, "what is forgotten stays so");
+    }
+
+    #[test]
+    fn what_is_from_before_a_time_goes_for_what_is_not_the_same() {
+        let name = [1; 32];
+        let now = Timestamp::from_second(1).expect("a time");
+        let (old, new) = (seen(1), Seen { at: now, ..seen(2) });
+        let mut recent = Recent::default();
+        recent.note(name, old, Some(old.at));
+        assert_eq!(recent.get(&name, Some(old.at)), Some(old), "from that time, not before it");
+        assert_eq!(recent.note(name, new, Some(old.at)), old);
+        assert_eq!(recent.get(&name, Some(now)), None);
+        recent.confirmed(&name, &old.fingerprint);
+        let same = recent.note(name, old, Some(now));
+        assert!(same.is_confirmed, "the store has it still");
+        assert_eq!(recent.note(name, new, Some(now)), new);
+        assert_eq!(recent.get(&name, Some(now)), Some(new));
+        assert_eq!(recent.in_order.len(), 1);
     }
 }

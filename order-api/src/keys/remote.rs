@@ -65,6 +65,12 @@ impl Remote {
         })
     }
 
+    /// From before this time the store may forget what it keeps.
+    pub(super) fn keeps_from(&self, now: Timestamp) -> Option<Timestamp> {
+        let retention = SignedDuration::try_from(self.retention).unwrap_or(SignedDuration::MAX);
+        now.checked_sub(retention).ok()
+    }
+
     /// Opens the store, however long it takes, then deletes what is too old, until the shutdown.
     pub(super) async fn run(self, shutdown: Shutdown) {
         tokio::select! {
@@ -107,8 +113,7 @@ impl Remote {
 
     /// Deletes some of the keys that are too old. Returns how many.
     async fn sweep(&self, store: &Store, now: Timestamp) -> u64 {
-        let retention = SignedDuration::try_from(self.retention).unwrap_or(SignedDuration::MAX);
-        let Ok(before) = now.checked_sub(retention) else { return 0 };
+        let Some(before) = self.keeps_from(now) else { return 0 };
         match store.forget_requests_before(before, TIMING.at_once).await {
             Ok(deleted) => deleted,
             Err(error) => {
