@@ -75,7 +75,7 @@ impl Settings {
     pub fn table() -> Vec<Setting> {
         let mut table = listeners("0.0.0.0:8080", "0.0.0.0:9080");
         table.extend([
-            Setting::new("MAX_CONNECTIONS", "4096", "16 to 100000", "Connections served at once; beyond that the one that has waited longest for its client, for a request or the rest of one, is closed for a new one"),
+            Setting::new("MAX_CONNECTIONS", "4096", "16 to 100000", "Connections served at once; beyond that the one that has waited longest for its client, for a request or the rest of one, is closed for a new one; fewer, with a warning, where fewer files may be open"),
             Setting::new("SHUTDOWN_DELAY", "0s", "0s to 60s", "Time after SIGTERM for which the API, no longer ready, still takes requests, each answer being its connection's last: for load balancers that go on sending for some seconds, where no preStop hook waits for them. Kubernetes' terminationGracePeriodSeconds must cover it and the drain after it"),
             Setting::new("PUBLISH_TIMEOUT", "5s", "100ms to 60s", "Time that SQS has to confirm an order before the client is told to try again"),
             Setting::new("PUBLISH_CONCURRENCY", "64", "1 to 1000", "Calls to SQS at once, for each queue"),

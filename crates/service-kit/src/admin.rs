@@ -13,6 +13,9 @@ use serde_json::json;
 use std::{io, net::SocketAddr, time::Duration};
 use tokio::net::TcpListener;
 
+/// Probes and scrapes are few; the files are the service's own connections'.
+const CONNECTIONS: usize = 100;
+
 /// Serves `/metrics` (Prometheus text), `/livez` and `/readyz` on a listener of its own.
 ///
 /// `/livez` answers 200 for as long as the process serves at all: it depends on nothing outside.
@@ -58,7 +61,8 @@ impl AdminServer {
             .route("/livez", get(|| async { "alive\n" }))
             .route("/readyz", get(readyz))
             .with_state(Shown { registry, readiness });
-        let limits = ServeLimits { drain: Duration::from_secs(1), ..ServeLimits::default() };
+        let drain = Duration::from_secs(1);
+        let limits = ServeLimits { connections: CONNECTIONS, drain, ..ServeLimits::default() };
         serve(self.listener, router, shutdown, limits).await
     }
 }

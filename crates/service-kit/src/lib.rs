@@ -15,13 +15,15 @@
 //! by [`serve()`]; every error answer is a [`Problem`]. What it asks others over HTTP, it asks by an
 //! [`HttpClient`], within bounds.
 //!
-//! Nothing here is a process global but the tracing subscriber, which only [`run`] installs: several
-//! services live in one process in tests and in the all-in-one runner.
+//! Nothing here is a process global but the tracing subscriber and the limit of open files, which
+//! only [`run`] installs and raises: several services live in one process in tests and in the
+//! all-in-one runner.
 
 mod admin;
 mod bind;
 mod client;
 mod http;
+mod open_files;
 mod problem;
 mod program;
 mod readiness;

@@ -1,7 +1,7 @@
 //! The life of a binary, from the command line to the exit code.
 
 use crate::{
-    BindError, Shutdown, ShutdownTrigger,
+    BindError, Shutdown, ShutdownTrigger, open_files,
     settings::{Problems, Reader, Setting, settings_help},
     telemetry::Telemetry,
 };
@@ -93,6 +93,7 @@ where
             Ok(telemetry) => telemetry,
             Err(error) => return failed(program.name, &error),
         };
+    open_files::raise_limit();
     let outcome = runtime.block_on(async {
         let (trigger, shutdown) = Shutdown::new();
         let signals = Signals::install()?;

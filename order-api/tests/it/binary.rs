@@ -12,8 +12,22 @@ use tokio::{
     sync::mpsc,
 };
 
+const BINARY: &str = env!("CARGO_BIN_EXE_order-api");
+
 fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_order-api"));
+    of_program(BINARY)
+}
+
+/// The binary with limits of open files, in the words of the shell's `ulimit`.
+fn limited(limits: &str) -> Command {
+    let mut command = of_program("/bin/sh");
+    let script = format!("ulimit {limits} && exec \"$0\"");
+    command.args(["-c", script.as_str(), BINARY]);
+    command
+}
+
+fn of_program(program: &str) -> Command {
+    let mut command = Command::new(program);
     command
         .env_clear()
         .env("LISTEN_ADDR", "127.0.0.1:0")
@@ -38,8 +52,11 @@ pub(crate) struct Running {
 
 /// Starts the binary and waits until its log says where it listens.
 pub(crate) async fn start(env: &[(&str, &str)]) -> Running {
-    let mut child =
-        command().envs(env.iter().copied()).stderr(Stdio::piped()).spawn().expect("started");
+    until_up(command().envs(env.iter().copied())).await
+}
+
+async fn until_up(command: &mut Command) -> Running {
+    let mut child = command.stderr(Stdio::piped()).spawn().expect("started");
     let mut log = BufReader::new(child.stderr.take().expect("piped")).lines();
     loop {
         let line =
@@ -106,6 +123,29 @@ async fn a_taken_port_is_named_with_exit_code_69() {
     assert!(
         error.contains(&format!("{addr} is in use: stop the other program or set LISTEN_ADDR"))
     );
+}
+
+#[tokio::test]
+async fn as_many_files_may_be_open_as_the_hard_limit_allows() {
+    let running = until_up(&mut limited("-S -n 100")).await;
+    let pid = running.child.id().expect("running");
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).expect("Linux tells them");
+    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let files: Vec<&str> = files.expect("among them").split_whitespace().collect();
+    assert_eq!(files[0], files[1], "the soft limit is the hard one: {files:?}");
+}
+
+#[tokio::test]
+async fn where_too_few_files_may_be_open_for_the_connections_there_are_fewer_and_it_says_so() {
+    let mut running = until_up(&mut limited("-n 300")).await;
+    loop {
+        let line = running.log.next_line().await.expect("readable").expect("it says so");
+        let event: serde_json::Value = serde_json::from_str(&line).expect("the log is JSON");
+        if event["wanted"] == 4096 {
+            assert_eq!((&event["connections"], &event["files"]), (&150.into(), &300.into()));
+            break;
+        }
+    }
 }
 
 #[tokio::test]

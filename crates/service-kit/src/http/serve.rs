@@ -6,7 +6,7 @@ use super::{
     head,
     wire::Wire,
 };
-use crate::Shutdown;
+use crate::{Shutdown, open_files};
 use axum::{
     Router,
     http::{HeaderValue, header},
@@ -32,6 +32,7 @@ use tokio::{
 pub struct ServeLimits {
     /// Connections served at once. Beyond that the one that has waited longest for its client - for a
     /// request, or for the rest of one - is closed for a new one; when none waits, the new one has to.
+    /// Fewer, with a warning, where the process may not have so many files open, and some besides.
     pub connections: usize,
     /// Bytes of a request's header, at least 8 KiB. With the connections it bounds what clients that
     /// never end their headers can take of the memory: such a one is noticed at less than twice this.
@@ -78,6 +79,7 @@ pub async fn serve(
     shutdown: Shutdown,
     limits: ServeLimits,
 ) -> io::Result<()> {
+    let limits = ServeLimits { connections: open_files::connections(limits.connections), ..limits };
     let idle = Connections::default();
     let mut connections = JoinSet::new();
     let (begin_drain, drain) = Shutdown::new();
