@@ -203,7 +203,8 @@ pub(super) const UNAVAILABLE: Kind = Kind {
         "The queue does not take the order",
     ),
     means: "SQS refused the order, could not be reached, or has not confirmed the order in time. \
-            `detail` says which. In the last two cases the order may still get into the queue.",
+            `detail` says which. Unless it says that the order was not accepted, the order may be \
+            in the queue, or still get into it.",
     remedy: "Try again after `Retry-After` seconds with the same `Idempotency-Key`: it makes the \
              repetition the same order. Whoever runs the API finds SQS's own words in its log.",
     example: || Refusal::Publish(PublishError::Unconfirmed).into(),

@@ -178,6 +178,13 @@ fn explained(error: &PublishError) -> String {
         PublishError::Refused(QueueError::Unavailable(_)) => {
             format!("the queue could not be reached, or gave no clear answer; {AGAIN}")
         }
+        // The last word of several, perhaps: the SDK, and the batcher, try again after a failure
+        // that tells nothing, and what comes then says nothing of the try before.
+        PublishError::Refused(error) if error.is_transient() => {
+            let kind = error.kind();
+            format!("the queue refused the order ({kind}); a try before may have got in; {AGAIN}")
+        }
+        // It would have been refused at every try.
         PublishError::Refused(error) => {
             format!("the queue refused the order ({}); it was not accepted", error.kind())
         }

@@ -17,18 +17,22 @@ const JSON: [(&str, &str); 1] = [("Content-Type", "application/json")];
 async fn whatever_sqs_refuses_is_a_503_that_says_when_to_try_again() {
     let sqs = FakeSqs::start().await;
     let api = Api::start(sqs.addr, &[]).await;
-    for (status, code) in [
-        (400, "RequestThrottled"),
-        (403, "AccessDenied"),
-        (400, "QueueDoesNotExist"),
-        (400, "InvalidMessageContents"),
-        (500, "InternalError"),
-        (503, "ServiceUnavailable"),
+    let maybe = "an Idempotency-Key makes trying again safe";
+    for (status, code, said) in [
+        (400, "RequestThrottled", maybe),
+        (403, "AccessDenied", maybe),
+        (400, "QueueDoesNotExist", maybe),
+        (400, "InvalidMessageContents", "it was not accepted"),
+        (500, "InternalError", maybe),
+        (503, "ServiceUnavailable", maybe),
     ] {
         sqs.answer_sends(move |_| refused(status, code, "account 123456789012"));
         let answer = post(api.addr, "", ORDER).await;
         assert_unavailable(&answer, "queue-unavailable");
         assert!(!answer.body.contains("123456789012"), "SQS's own words stay inside");
+        // A refusal of the order itself holds for every try; another one only for the last.
+        assert!(answer.body.contains(said), "{code}: {answer:?}");
+        assert!(said != maybe || !answer.body.contains("not accepted"), "{code}: {answer:?}");
     }
     sqs.answer_sends(|_| (StatusCode::OK, json!({})));
     assert_unavailable(&post(api.addr, "", ORDER).await, "queue-unavailable");
