@@ -135,13 +135,14 @@ pub(crate) fn get_order() -> OperationBuilder {
 
 pub(crate) fn get_health() -> OperationBuilder {
     let up = in_json("It is.", HEALTH, json!({ "status": "UP", "service": "order-api" }));
-    operation(
+    let operation = operation(
         "getHealth",
         SERVICE,
         "Whether the service is alive",
         "Depends on nothing outside. Readiness, which does, is at `/readyz` of the admin listener.",
     )
-    .response("200", up)
+    .response("200", up);
+    problems(operation, &[])
 }
 
 pub(crate) fn get_document() -> OperationBuilder {
@@ -149,18 +150,24 @@ pub(crate) fn get_document() -> OperationBuilder {
     let content = ContentBuilder::new().schema(Some(schema)).build();
     let document =
         ResponseBuilder::new().description("The document.").content("application/json", content);
-    operation("getDocument", DOCUMENTATION, "This document", "OpenAPI 3.1, in JSON.")
-        .response("200", document)
+    let about = "OpenAPI 3.1, in JSON.";
+    let operation =
+        operation("getDocument", DOCUMENTATION, "This document", about).response("200", document);
+    problems(operation, &[])
 }
 
 pub(crate) fn get_docs() -> OperationBuilder {
-    operation("getDocs", DOCUMENTATION, "This document, for people", "One page, without scripts.")
-        .response("200", page("The page."))
+    let about = "One page, without scripts.";
+    let operation = operation("getDocs", DOCUMENTATION, "This document, for people", about)
+        .response("200", page("The page."));
+    problems(operation, &[])
 }
 
 pub(crate) fn list_problems() -> OperationBuilder {
-    operation("listProblems", DOCUMENTATION, "Every kind of problem", "A page for people.")
-        .response("200", page("The page."))
+    let about = "A page for people.";
+    let operation = operation("listProblems", DOCUMENTATION, "Every kind of problem", about)
+        .response("200", page("The page."));
+    problems(operation, &[])
 }
 
 pub(crate) fn get_problem() -> OperationBuilder {
@@ -186,6 +193,8 @@ pub(crate) fn get_root() -> OperationBuilder {
     let there = ResponseBuilder::new()
         .description("To the documentation.")
         .header("Location", location("The page for people."));
-    operation("getRoot", DOCUMENTATION, "To the documentation", "For whoever looks into a browser.")
-        .response("307", there)
+    let about = "For whoever looks into a browser.";
+    let operation =
+        operation("getRoot", DOCUMENTATION, "To the documentation", about).response("307", there);
+    problems(operation, &[])
 }

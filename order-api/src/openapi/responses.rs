@@ -1,7 +1,7 @@
 //! Answers: those that operations share, and the problems of each.
 
 use super::schemas::{PROBLEM, formatted, named};
-use crate::problem::kinds::Kind;
+use crate::problem::kinds::{self, Kind};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use utoipa::openapi::{
@@ -31,10 +31,11 @@ fn header(schema: impl Into<RefOr<Schema>>, about: &str) -> Header {
     HeaderBuilder::new().schema(Some(schema)).description(Some(about)).build()
 }
 
-/// Adds what the operation answers with one of these kinds: an answer for each status.
-pub(super) fn problems(operation: OperationBuilder, kinds: &[&Kind]) -> OperationBuilder {
+/// Adds what the operation answers with one of these kinds, or of those that any request can meet:
+/// an answer for each status.
+pub(super) fn problems(operation: OperationBuilder, own: &[&Kind]) -> OperationBuilder {
     let mut by_status: BTreeMap<u16, Vec<&Kind>> = BTreeMap::new();
-    for kind in kinds {
+    for kind in kinds::OF_ALL.iter().chain(own) {
         by_status.entry(kind.base.status.as_u16()).or_default().push(kind);
     }
     by_status.into_iter().fold(operation, |operation, (status, kinds)| {

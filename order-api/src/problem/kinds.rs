@@ -59,6 +59,9 @@ pub(crate) const ALL: [&Kind; 19] = [
     &STATUS_UNAVAILABLE,
 ];
 
+/// What any request can meet, whatever it asks for.
+pub(crate) const OF_ALL: &[&Kind] = &[&AMBIGUOUS];
+
 /// What placing an order can meet.
 pub(crate) const OF_ORDERS: &[&Kind] = &[
     &MALFORMED,

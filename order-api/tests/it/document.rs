@@ -1,11 +1,12 @@
 //! The OpenAPI document and the code say the same: its bounds, its routes, and every answer that any
 //! test here is given.
 
-use crate::harness::{Answer, Api, FakeSqs, ORDER, call, post};
+use crate::harness::{Answer, Api, FakeSqs, ORDER, call, post, read_answer};
 use jsonschema::Validator;
 use order_api::{limits, openapi_json};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, sync::LazyLock};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(openapi_json);
 static ORDER_REQUEST: LazyLock<Validator> =
@@ -195,6 +196,24 @@ async fn the_router_and_the_document_have_the_same_routes() {
     for path in ["/api", "/api/orders/", "/api/orders/a/b", "/docs/", "/problems/a/b", "/metrics"] {
         let answer = call(api.addr, &format!("GET {path}"), &[], b"").await;
         assert_eq!((answer.status, answer.problem().as_str()), (404, "not-found"), "{path}");
+    }
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn every_operation_says_what_is_answered_to_a_request_without_a_host() {
+    let api = Api::start(FakeSqs::start().await.addr, &[]).await;
+    for (path, item) in DOCUMENT["paths"].as_object().expect("paths") {
+        for method in item.as_object().expect("operations").keys() {
+            let target = path.replace("{orderId}", "x").replace("{slug}", "x");
+            let line = format!("{} {target}", method.to_uppercase());
+            let mut stream = TcpStream::connect(api.addr).await.expect("connected");
+            let head = format!("{line} HTTP/1.1\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.expect("sent");
+            let answer = read_answer(&mut stream).await;
+            assert_eq!((answer.status, answer.problem().as_str()), (400, "bad-request"), "{line}");
+            assert_documented(&line, &answer);
+        }
     }
     api.stop().await;
 }
