@@ -158,6 +158,7 @@ fn delivery() -> ObjectBuilder {
             ("address", text("Where to.")),
             ("status", status),
             ("timestamp", formatted("date-time", "When the status was last set, UTC.")),
+            ("createdAt", formatted("date-time", "When the order was first attempted, UTC.")),
             ("queue", text("The queue by which the order came.")),
             ("attemptCount", count),
         ],
@@ -303,6 +304,7 @@ pub(super) fn delivery_example() -> Value {
         "address": "registered address of customer customer-001",
         "status": DeliveryStatus::Delivered.as_str(),
         "timestamp": "2026-11-23T05:22:01.702113Z",
+        "createdAt": "2026-11-23T05:22:01.698871Z",
         "queue": "order-queue-standard",
         "attemptCount": 1,
         "attempts": [{

@@ -28,6 +28,7 @@ pub(crate) fn delivery() -> Value {
         "address": "registered address of customer customer-001",
         "status": "DELIVERED",
         "timestamp": "2026-11-23T05:22:01.702113Z",
+        "createdAt": "2026-11-23T05:22:01.698871Z",
         "queue": "order-queue-standard",
         "attemptCount": 0,
         "attempts": [],
