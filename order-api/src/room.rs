@@ -26,13 +26,19 @@ struct Shared {
     undisturbed: Duration,
     next: u64,
     /// The parts whose clients are waited for, the longest first.
-    waiting: BTreeMap<u64, Waiting>,
+    waiting: BTreeMap<Since, Waiting>,
+}
+
+/// From when on a client is waited for. The numbers are in the order of the times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Since {
+    number: u64,
+    at: Instant,
 }
 
 #[derive(Debug)]
 struct Waiting {
     bytes: usize,
-    since: Instant,
     given_up: Arc<Notify>,
 }
 
@@ -47,10 +53,11 @@ pub(crate) struct Reserved {
 /// Where the bytes of a part are counted.
 #[derive(Debug)]
 enum Account {
-    /// Here: nobody takes them away.
-    Own(usize),
+    /// Here: nobody takes them away. If they are an answer's of which nothing was being taken, the
+    /// first time of that stays with it: a client that takes a little now and then gains none.
+    Own { bytes: usize, unread: Option<Since> },
     /// By the room, under this key: the client is waited for.
-    Waiting(u64),
+    Waiting(Since),
 }
 
 /// Nothing is being taken of an answer, until this is dropped.
@@ -70,28 +77,33 @@ impl Room {
     /// A part of no bytes yet, of an order that begins to arrive.
     pub(crate) fn part(&self) -> Reserved {
         let given_up = Arc::new(Notify::new());
-        let key = lock(&self.0).wait(0, &given_up);
-        Reserved { room: self.clone(), account: Mutex::new(Account::Waiting(key)), given_up }
+        let mut shared = lock(&self.0);
+        let since = shared.now();
+        shared.wait(since, 0, &given_up);
+        Reserved { room: self.clone(), account: Mutex::new(Account::Waiting(since)), given_up }
     }
 }
 
 impl Shared {
-    /// The client of a part with so many bytes is waited for from now on; under which key.
-    fn wait(&mut self, bytes: usize, given_up: &Arc<Notify>) -> u64 {
-        let key = self.next;
+    /// A client is waited for from now on.
+    fn now(&mut self) -> Since {
+        let number = self.next;
         self.next += 1;
-        let waiting = Waiting { bytes, since: Instant::now(), given_up: Arc::clone(given_up) };
-        self.waiting.insert(key, waiting);
-        key
+        Since { number, at: Instant::now() }
+    }
+
+    /// The client of a part with so many bytes is waited for, since this time.
+    fn wait(&mut self, since: Since, bytes: usize, given_up: &Arc<Notify>) {
+        self.waiting.insert(since, Waiting { bytes, given_up: Arc::clone(given_up) });
     }
 
     /// Takes bytes for what arrives. Where there are none, the parts whose clients have been waited
     /// for longest give theirs, if that is long enough.
-    fn take(&mut self, key: u64, bytes: usize) -> Result<(), Full> {
+    fn take(&mut self, key: Since, bytes: usize) -> Result<(), Full> {
         while self.free < bytes {
-            let longest = self.waiting.iter().find(|(other, _)| **other != key);
-            let late = longest.filter(|(_, waiting)| waiting.since.elapsed() >= self.undisturbed);
-            let Some(other) = late.map(|(other, _)| *other) else {
+            let longest = self.waiting.keys().copied().find(|other| *other != key);
+            let late = longest.filter(|other| other.at.elapsed() >= self.undisturbed);
+            let Some(other) = late else {
                 return Err(Full);
             };
             if let Some(waiting) = self.waiting.remove(&other) {
@@ -112,7 +124,7 @@ impl Reserved {
     pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Full> {
         match *lock(&self.account) {
             Account::Waiting(key) => lock(&self.room.0).take(key, bytes),
-            Account::Own(_) => Err(Full),
+            Account::Own { .. } => Err(Full),
         }
     }
 
@@ -124,6 +136,9 @@ impl Reserved {
     /// The order has arrived: its part is its own until it is dropped, or its answer is unread.
     pub(crate) fn arrived(self) -> Result<Self, Full> {
         self.waits_no_more()?;
+        if let Account::Own { unread, .. } = &mut *lock(&self.account) {
+            *unread = None;
+        }
         Ok(self)
     }
 
@@ -138,11 +153,14 @@ impl Reserved {
         given_up.notified().await;
     }
 
-    /// The client is waited for from now on; what is notified when others need the room.
+    /// The client is waited for again; what is notified when others need the room.
     fn waits(&self) -> Arc<Notify> {
         let mut account = lock(&self.account);
-        if let Account::Own(bytes) = *account {
-            *account = Account::Waiting(lock(&self.room.0).wait(bytes, &self.given_up));
+        if let Account::Own { bytes, unread } = *account {
+            let mut shared = lock(&self.room.0);
+            let since = unread.unwrap_or_else(|| shared.now());
+            shared.wait(since, bytes, &self.given_up);
+            *account = Account::Waiting(since);
         }
         Arc::clone(&self.given_up)
     }
@@ -152,7 +170,8 @@ impl Reserved {
         let mut account = lock(&self.account);
         if let Account::Waiting(key) = *account {
             let waiting = lock(&self.room.0).waiting.remove(&key);
-            *account = Account::Own(waiting.as_ref().map_or(0, |waiting| waiting.bytes));
+            let bytes = waiting.as_ref().map_or(0, |waiting| waiting.bytes);
+            *account = Account::Own { bytes, unread: Some(key) };
             waiting.ok_or(Full)?;
         }
         Ok(())
@@ -172,7 +191,7 @@ impl Drop for Reserved {
     fn drop(&mut self) {
         // A part that has been given up is its own, without bytes.
         let _ = self.waits_no_more();
-        if let Account::Own(bytes) = *lock(&self.account) {
+        if let Account::Own { bytes, .. } = *lock(&self.account) {
             lock(&self.room.0).free += bytes;
         }
     }
@@ -268,5 +287,30 @@ mod tests {
         drop(unread);
         assert_eq!(next.grow(10), Ok(()), "the socket has all of it");
         assert!(!is_over(waiting));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_of_which_a_little_is_taken_now_and_then_has_its_time_once() {
+        let second = Duration::from_secs(1);
+        let room = Room::new(10, 2 * second);
+        let mut slow = room.part();
+        assert_eq!(slow.grow(10), Ok(()));
+        tokio::time::advance(10 * second).await;
+        let slow = Arc::new(slow.arrived().expect("it was not given up"));
+        let unread = || Box::pin(Reserved::unread(Arc::downgrade(&slow)));
+        let mut next = room.part();
+        for waited in 0..3 {
+            let mut waiting = unread();
+            assert!(!is_over(waiting.as_mut()));
+            if waited < 2 {
+                assert_eq!(next.grow(4), Err(Full), "its time is not over after {waited} s");
+            }
+            tokio::time::advance(second).await;
+        }
+        assert_eq!(next.grow(4), Err(Full), "something of it is being taken");
+        let mut waiting = unread();
+        assert!(!is_over(waiting.as_mut()), "nobody wants room");
+        assert_eq!(next.grow(4), Ok(()));
+        assert!(is_over(waiting.as_mut()));
     }
 }
