@@ -58,6 +58,8 @@ enum Account {
     Own { bytes: usize, unread: Option<Since> },
     /// By the room, under this key: the client is waited for.
     Waiting(Since),
+    /// Nowhere: there are none yet of an order that has begun to arrive.
+    Empty(Since),
 }
 
 /// Nothing is being taken of an answer, until this is dropped.
@@ -76,11 +78,8 @@ impl Room {
 
     /// A part of no bytes yet, of an order that begins to arrive.
     pub(crate) fn part(&self) -> Reserved {
-        let given_up = Arc::new(Notify::new());
-        let mut shared = lock(&self.0);
-        let since = shared.now();
-        shared.wait(since, 0, &given_up);
-        Reserved { room: self.clone(), account: Mutex::new(Account::Waiting(since)), given_up }
+        let account = Mutex::new(Account::Empty(lock(&self.0).now()));
+        Reserved { room: self.clone(), account, given_up: Arc::default() }
     }
 }
 
@@ -98,8 +97,26 @@ impl Shared {
     }
 
     /// Takes bytes for what arrives. Where there are none, the parts whose clients have been waited
-    /// for longest give theirs, if that is long enough.
+    /// for longest give theirs, if that is long enough. A part without bytes is not among them: it
+    /// has nothing to give.
     fn take(&mut self, key: Since, bytes: usize) -> Result<(), Full> {
+        self.make_room(key, bytes)?;
+        // One that has been given up itself has nothing to add to.
+        let own = self.waiting.get_mut(&key).ok_or(Full)?;
+        own.bytes += bytes;
+        self.free -= bytes;
+        Ok(())
+    }
+
+    /// The same for the first bytes of what arrives.
+    fn take_first(&mut self, key: Since, bytes: usize, given_up: &Arc<Notify>) -> Result<(), Full> {
+        self.make_room(key, bytes)?;
+        self.wait(key, bytes, given_up);
+        self.free -= bytes;
+        Ok(())
+    }
+
+    fn make_room(&mut self, key: Since, bytes: usize) -> Result<(), Full> {
         while self.free < bytes {
             let longest = self.waiting.keys().copied().find(|other| *other != key);
             let late = longest.filter(|other| other.at.elapsed() >= self.undisturbed);
@@ -111,10 +128,6 @@ impl Shared {
                 waiting.given_up.notify_one();
             }
         }
-        // One that has been given up itself has nothing to add to.
-        let own = self.waiting.get_mut(&key).ok_or(Full)?;
-        own.bytes += bytes;
-        self.free -= bytes;
         Ok(())
     }
 }
@@ -122,9 +135,16 @@ impl Shared {
 impl Reserved {
     /// Takes so many bytes more, for an order that is still arriving.
     pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Full> {
-        match *lock(&self.account) {
-            Account::Waiting(key) => lock(&self.room.0).take(key, bytes),
+        let mut account = lock(&self.account);
+        match *account {
             Account::Own { .. } => Err(Full),
+            Account::Waiting(key) => lock(&self.room.0).take(key, bytes),
+            Account::Empty(_) if bytes == 0 => Ok(()),
+            Account::Empty(key) => {
+                lock(&self.room.0).take_first(key, bytes, &self.given_up)?;
+                *account = Account::Waiting(key);
+                Ok(())
+            }
         }
     }
 
@@ -156,7 +176,9 @@ impl Reserved {
     /// The client is waited for again; what is notified when others need the room.
     fn waits(&self) -> Arc<Notify> {
         let mut account = lock(&self.account);
-        if let Account::Own { bytes, unread } = *account {
+        if let Account::Own { bytes, unread } = *account
+            && bytes > 0
+        {
             let mut shared = lock(&self.room.0);
             let since = unread.unwrap_or_else(|| shared.now());
             shared.wait(since, bytes, &self.given_up);
@@ -168,11 +190,15 @@ impl Reserved {
     /// The client is not waited for any more; an error when the part has been given up meanwhile.
     fn waits_no_more(&self) -> Result<(), Full> {
         let mut account = lock(&self.account);
-        if let Account::Waiting(key) = *account {
-            let waiting = lock(&self.room.0).waiting.remove(&key);
-            let bytes = waiting.as_ref().map_or(0, |waiting| waiting.bytes);
-            *account = Account::Own { bytes, unread: Some(key) };
-            waiting.ok_or(Full)?;
+        match *account {
+            Account::Own { .. } => {}
+            Account::Waiting(key) => {
+                let waiting = lock(&self.room.0).waiting.remove(&key);
+                let bytes = waiting.as_ref().map_or(0, |waiting| waiting.bytes);
+                *account = Account::Own { bytes, unread: Some(key) };
+                waiting.ok_or(Full)?;
+            }
+            Account::Empty(_) => *account = Account::Own { bytes: 0, unread: None },
         }
         Ok(())
     }
@@ -256,6 +282,22 @@ mod tests {
         assert_eq!(next.grow(1), Err(Full), "an order does not make room for itself");
         drop((arrived, slower));
         assert_eq!((next.grow(2), next.grow(1)), (Ok(()), Err(Full)));
+    }
+
+    #[test]
+    fn what_has_nothing_yet_keeps_its_place_however_long_it_has_been_arriving() {
+        let room = Room::new(10, Duration::ZERO);
+        let (mut empty, mut next) = (room.part(), room.part());
+        assert_eq!(empty.grow(0), Ok(()));
+        let full = arrived(&room, 10);
+        assert_eq!(next.grow(1), Err(Full));
+        assert!(!is_given_up(&empty), "it has nothing to give");
+        drop(full);
+        assert_eq!((empty.grow(6), next.grow(4)), (Ok(()), Ok(())));
+        assert_eq!(next.grow(1), Ok(()));
+        assert!(is_given_up(&empty), "now it has");
+        assert!(empty.arrived().is_err());
+        assert!(room.part().arrived().is_ok(), "a body may be empty");
     }
 
     #[test]
