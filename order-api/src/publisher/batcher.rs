@@ -6,8 +6,9 @@
 //! - Of a group in which the order counts, what waits goes into one call, in its order, and the next
 //!   one begins when that call has ended. Groups do not wait for each other.
 //! - A batch that SQS refuses as a whole is sent again one by one, so that one message that it does not
-//!   take fails no other. A message that fails alone for a moment is tried again, unless a later one of
-//!   its group is in the queue by then.
+//!   take fails no other. One that it refuses by name is not: it would be refused again. A message
+//!   that fails alone for a moment is tried again, unless a later one of its group is in the queue
+//!   by then.
 //! - What nobody waits for any more is not sent.
 
 use super::{Confirmed, PublishError};
@@ -173,11 +174,11 @@ impl<T: Outgoing> Batcher<T> {
         self.calls -= 1;
         let batch = entries.len();
         let groups: Vec<_> = entries.iter().filter_map(|e| e.order.group().cloned()).collect();
-        let results = match answer {
-            Answer::Each(results) => results,
+        let (results, as_a_whole) = match answer {
+            Answer::Each(results) => (results, false),
             // Nobody knows of which message SQS speaks.
             Answer::Failed(PublishError::Refused(QueueError::Rejected(error))) => {
-                vec![Err(PublishError::Refused(QueueError::Rejected(error))); batch]
+                (vec![Err(PublishError::Refused(QueueError::Rejected(error))); batch], true)
             }
             Answer::Failed(error) => {
                 self.lanes_go_on(now, groups, Vec::new());
@@ -206,9 +207,7 @@ impl<T: Outgoing> Batcher<T> {
                     }
                     fates.push((entry.order, Ok(confirmed)));
                 }
-                Err(PublishError::Refused(QueueError::Rejected(_)))
-                    if batch > 1 && may_go_again =>
-                {
+                Err(PublishError::Refused(QueueError::Rejected(_))) if as_a_whole && batch > 1 => {
                     entry.alone = true;
                     again.push(entry);
                 }

@@ -70,8 +70,8 @@ impl Sender {
         &self.destination
     }
 
-    /// Sends up to ten messages of at most 1 MiB together in one call. A single one may take two, where
-    /// it turns out that the server does not take its group.
+    /// Sends up to ten messages of at most 1 MiB together in one call, or in two, where it turns
+    /// out that the server does not take their groups.
     pub(super) async fn send(&self, messages: &[&Message]) -> Answer {
         match messages {
             [message] => match self.send_one(message).await {
@@ -85,15 +85,9 @@ impl Sender {
     async fn send_one(&self, message: &Message) -> Result<Confirmed, PublishError> {
         let grouped = self.grouped.load(Ordering::Relaxed);
         let mut sent = self.call(message, grouped).await;
-        if self.may_be_the_group(&sent) && grouped {
+        if grouped && self.may_be_the_group(&sent) {
             sent = self.call(message, false).await;
-            if sent.is_ok() && self.grouped.swap(false, Ordering::Relaxed) {
-                tracing::warn!(
-                    queue = self.destination,
-                    "this SQS does not take a MessageGroupId on a standard queue: sending without, \
-                     so that one busy customer can delay the others"
-                );
-            }
+            self.learn_of_groups(&sent);
         }
         sent
     }
@@ -101,8 +95,20 @@ impl Sender {
     /// Older servers answer `InvalidParameterValue`, or a text that names the parameter; what else is
     /// wrong with a message stays wrong when it is sent again without its group.
     fn may_be_the_group(&self, sent: &Result<Confirmed, PublishError>) -> bool {
+        let Err(PublishError::Refused(QueueError::Rejected(text))) = sent else { return false };
         self.queue == QueueType::Standard
-            && matches!(sent, Err(PublishError::Refused(QueueError::Rejected(_))))
+            && ["InvalidParameterValue", "MessageGroupId"].iter().any(|word| text.contains(*word))
+    }
+
+    /// What was refused with its group has been sent without it.
+    fn learn_of_groups(&self, sent: &Result<Confirmed, PublishError>) {
+        if sent.is_ok() && self.grouped.swap(false, Ordering::Relaxed) {
+            tracing::warn!(
+                queue = self.destination,
+                "this SQS does not take a MessageGroupId on a standard queue: sending without, \
+                 so that one busy customer can delay the others"
+            );
+        }
     }
 
     async fn call(&self, message: &Message, grouped: bool) -> Result<Confirmed, PublishError> {
@@ -122,6 +128,38 @@ impl Sender {
 
     async fn send_all(&self, messages: &[&Message]) -> Answer {
         let grouped = self.grouped.load(Ordering::Relaxed);
+        let mut answer = self.call_all(messages, grouped).await;
+        if let Answer::Each(results) = &mut answer
+            && grouped
+        {
+            self.again_without_group(messages, results).await;
+        }
+        answer
+    }
+
+    /// Those of a batch that may have been refused for their groups.
+    async fn again_without_group(
+        &self,
+        messages: &[&Message],
+        results: &mut [Result<Confirmed, PublishError>],
+    ) {
+        let refused = |place: &usize| self.may_be_the_group(&results[*place]);
+        let places: Vec<usize> = (0..results.len()).filter(refused).collect();
+        if places.is_empty() {
+            return;
+        }
+        let again: Vec<&Message> = places.iter().map(|place| messages[*place]).collect();
+        let again = match self.call_all(&again, false).await {
+            Answer::Each(again) => again,
+            Answer::Failed(error) => vec![Err(error); places.len()],
+        };
+        for (place, result) in places.into_iter().zip(again) {
+            self.learn_of_groups(&result);
+            results[place] = result;
+        }
+    }
+
+    async fn call_all(&self, messages: &[&Message], grouped: bool) -> Answer {
         let entry = |(position, message): (usize, &&Message)| {
             SendMessageBatchRequestEntry::builder()
                 .id(position.to_string())

@@ -94,6 +94,7 @@ async fn of_a_batch_only_the_order_that_sqs_does_not_take_is_refused() {
     for query in ["", "?queueType=fifo"] {
         assert_eq!(behind_a_call(&api, &sqs, query, &orders).await, [202, 503, 202]);
     }
+    assert_eq!(sqs.calls(), [1, 3, 1, 3], "what is refused by name is not sent again");
     api.stop().await;
 }
 
@@ -102,16 +103,16 @@ async fn a_batch_of_a_server_that_knows_no_fair_queues_is_sent_without_groups() 
     let sqs = FakeSqs::start().await;
     let api = Api::start(sqs.addr, &ONE_CALL).await;
     sqs.answer_sends(|message| {
-        if message["MessageGroupId"].is_null() {
+        if message["MessageGroupId"].is_null() || message["MessageGroupId"] == "somebody" {
             return confirmed(message);
         }
         refused(400, "InvalidParameterValue", "not valid for this queue type")
     });
     let orders = [order("a", "one"), order("b", "two")];
     assert_eq!(behind_a_call(&api, &sqs, "", &orders).await, [202, 202]);
-    let before = sqs.sent();
+    assert_eq!(sqs.calls(), [1, 2, 2], "with their groups, then without");
     assert_eq!(behind_a_call(&api, &sqs, "", &orders).await, [202, 202]);
-    assert_eq!(sqs.sent() - before, 3, "remembered");
+    assert_eq!(sqs.calls(), [1, 2, 2, 1, 2], "remembered");
     api.stop().await;
 }
 

@@ -67,6 +67,7 @@ async fn a_message_that_is_refused_for_another_reason_does_not_end_the_fair_queu
     let api = Api::start(sqs.addr, &[]).await;
     sqs.answer_sends(|_| refused(400, "InvalidMessageContents", "a character"));
     assert_unavailable(&post(api.addr, "", ORDER).await, "queue-unavailable");
+    assert_eq!(sqs.sent(), 1, "it would be refused without its group as well");
     sqs.answer_sends(confirmed);
     assert_eq!(post(api.addr, "", ORDER).await.status, 202);
     let sends = sqs.sends.lock().expect("no panic");

@@ -180,6 +180,19 @@ fn a_batch_that_is_refused_as_a_whole_is_sent_again_one_by_one() {
 }
 
 #[test]
+fn one_that_is_refused_by_name_is_not_sent_again() {
+    let (mut batcher, now) = (batcher(4), Instant::now());
+    for (number, group) in [(0, None), (1, None), (2, Some("a")), (3, Some("a"))] {
+        batcher.push(now, order(number, group, 10));
+    }
+    let call = batcher.next_call(now).expect("a call");
+    let answer = Answer::Each(vec![accepted(1), Err(rejected()), accepted(2), Err(rejected())]);
+    let fates: Vec<_> = batcher.ended(now, call, answer).into_iter().map(|fate| fate.1).collect();
+    assert_eq!(fates, [accepted(1), Err(rejected()), accepted(2), Err(rejected())]);
+    assert!(batcher.next_call(now).is_none() && batcher.next_wakeup().is_none());
+}
+
+#[test]
 fn a_call_without_an_answer_fails_its_orders_and_the_group_goes_on() {
     let (mut batcher, now) = (batcher(4), Instant::now());
     for number in 0..11 {
