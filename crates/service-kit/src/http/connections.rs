@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 pub(super) struct Connections {
     idle: Arc<Mutex<Idle>>,
     one_more: Arc<Notify>,
+    one_stays: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -73,6 +74,11 @@ impl Connections {
     /// Returns when a connection waits again; perhaps one more time than that.
     pub(super) async fn one_more_waits(&self) {
         self.one_more.notified().await;
+    }
+
+    /// Returns when a connection that was told to close does not do that soon.
+    pub(super) async fn one_stays(&self) {
+        self.one_stays.notified().await;
     }
 
     fn wait(&self, closing: &Arc<Notify>) -> u64 {
@@ -160,6 +166,11 @@ impl Place {
     /// Waits until the connection is to close to make room.
     pub(super) async fn closing(&self) {
         self.closing.notified().await;
+    }
+
+    /// It was told to close, and has a request to answer first.
+    pub(super) fn stays(&self) {
+        self.connections.one_stays.notify_one();
     }
 
     fn waits<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {

@@ -86,7 +86,7 @@ pub async fn serve(
     let mut accepting_ends = pin!(accepting_ends(&shutdown, limits.delay));
     // Accepted, and not served yet.
     let mut newcomer = None;
-    // One was told to close and has not ended yet; that none could be was said.
+    // One was told to close and is going to; that none could be was said.
     let (mut closing, mut told) = (false, false);
     loop {
         let full = connections.len() >= limits.connections;
@@ -109,6 +109,7 @@ pub async fn serve(
                 Err(error) => accept_failed(&error, &idle).await,
             },
             () = idle.one_more_waits(), if newcomer.is_some() && !closing => {}
+            () = idle.one_stays(), if closing => closing = false,
             Some(_) = connections.join_next() => closing = false,
         }
     }
@@ -195,15 +196,20 @@ impl Connection {
         }
     }
 
-    /// Returns when nothing is lost by cutting the connection; never when its answer would be.
+    /// Returns when nothing is lost by cutting the connection; not while its answer would be.
     async fn may_be_cut(&self) {
-        let waits = self.place.waits_since();
-        if self.place.is_stuck() {
-            tokio::time::sleep(LAST_ANSWER).await;
-        }
-        if waits.is_none() || self.place.waits_since() != waits {
-            // A request was completed meanwhile: the connection ends by itself, with the answer.
-            std::future::pending::<()>().await;
+        loop {
+            let waits = self.place.waits_since();
+            if self.place.is_stuck() {
+                tokio::time::sleep(LAST_ANSWER).await;
+            }
+            if waits.is_some() && self.place.waits_since() == waits {
+                return;
+            }
+            // A request was completed meanwhile: the connection ends with its answer, by itself or,
+            // if the client does not take that, when it is told again.
+            self.place.stays();
+            self.place.closing().await;
         }
     }
 }

@@ -163,6 +163,37 @@ async fn connections_with_requests_in_a_row_whose_answers_are_not_taken_make_roo
     }
 }
 
+/// The first one is told to close; by the time that it has taken its answer it has a request again.
+#[tokio::test]
+async fn for_a_connection_that_is_to_close_and_gets_to_a_request_another_one_makes_room() {
+    let content = Bytes::from(vec![0; LARGE]);
+    let router = Router::new()
+        .route("/large", get(move || async move { content }))
+        .route("/busy", get(std::future::pending::<()>))
+        .route("/idle", get(|| async {}));
+    let never = Duration::from_hours(1);
+    let limits =
+        ServeLimits { connections: 2, write: never, answer: never, ..ServeLimits::default() };
+    let served = start(router, limits);
+    let mut first = TcpStream::connect(served.addr).await.expect("connected");
+    let row = ["/large", "/busy"].map(|path| format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"));
+    first.write_all(row.concat().as_bytes()).await.expect("sent");
+    let mut part = vec![0; 1 << 20];
+    first.read_exact(&mut part[..1024]).await.expect("answered");
+    let _second = idle(served.addr).await;
+    let addr = served.addr;
+    let newcomer = tokio::spawn(async move { idle(addr).await });
+    let mut taken = 1024;
+    while taken < LARGE {
+        match first.read(&mut part).await {
+            Ok(read) if read > 0 => taken += read,
+            // It was too slow, and has been cut: it makes room itself.
+            _ => break,
+        }
+    }
+    timeout(PATIENCE, newcomer).await.expect("there is room").expect("no panic");
+}
+
 #[tokio::test]
 async fn a_client_that_goes_on_taking_its_answer_is_cut_when_the_time_for_the_whole_is_over() {
     let endless = || async {
