@@ -14,6 +14,7 @@
 
 mod backlog;
 mod carrier;
+mod counting;
 mod deliver;
 mod figures;
 mod metrics;

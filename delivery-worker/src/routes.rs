@@ -19,13 +19,12 @@ use uuid::Uuid;
 
 use crate::{
     backlog::{Backlog, Watched},
-    figures::{Kept, Rate},
+    counting::Counting,
+    figures::Rate,
     store::{Attempt, Counts, Delivery, Store, StoreError},
 };
 
 const BAD_REQUEST: StatusCode = StatusCode::BAD_REQUEST;
-/// Counting goes through an index of all deliveries: at most once in this time.
-const COUNTS_KEPT: Duration = Duration::from_secs(1);
 /// Attempts that are told of an order, at most: an order that fails for weeks has thousands, and the order
 /// API takes 1 MiB. The longest errors, every character escaped, are 6 KiB each.
 const ATTEMPTS_TOLD: u32 = 100;
@@ -40,20 +39,21 @@ pub(crate) struct Shown {
     carrier: &'static str,
     rate: Arc<Rate>,
     queues: Arc<[Watched]>,
-    counts: Arc<Kept<(Counts, Timestamp)>>,
+    counting: Arc<Counting>,
 }
 
 impl Shown {
-    /// The store, who this worker is, its carrier's kind, how much it delivers, the queues it consumes.
+    /// The store, who this worker is, its carrier's kind, how much it delivers, the queues it
+    /// consumes, and how many deliveries there are.
     pub(crate) fn new(
         store: Store,
         worker: String,
         carrier: &'static str,
         rate: Arc<Rate>,
         queues: Vec<Watched>,
+        counting: Arc<Counting>,
     ) -> Self {
-        let counts = Arc::new(Kept::new(COUNTS_KEPT));
-        Self { store, worker, carrier, rate, queues: queues.into(), counts }
+        Self { store, worker, carrier, rate, queues: queues.into(), counting }
     }
 }
 
@@ -88,10 +88,10 @@ struct Status {
     backlog: BTreeMap<String, Option<Backlog>>,
     /// Of this worker, over the last minute.
     deliveries_per_second: f64,
-    /// Of all workers that share the store.
-    deliveries: DeliveryCounts,
+    /// Of all workers that share the store; null: it does not answer, or has not yet.
+    deliveries: Option<DeliveryCounts>,
     /// When the deliveries were counted.
-    counted_at: Timestamp,
+    counted_at: Option<Timestamp>,
 }
 
 #[derive(Serialize)]
@@ -103,34 +103,31 @@ struct DeliveryCounts {
     failed: u64,
 }
 
-async fn status(State(shown): State<Shown>) -> Result<Json<Status>, Problem> {
-    let count = async {
-        match shown.store.counts().await {
-            Ok(counts) => Some((counts, Timestamp::now())),
-            Err(error) => {
-                tracing::warn!(%error, "deliveries cannot be counted");
-                None
-            }
-        }
-    };
-    let (counts, counted_at) = shown.counts.get(count).await.ok_or_else(store_unavailable)?;
-    let backlog =
-        shown.queues.iter().map(|queue| async { (queue.name().to_owned(), queue.backlog().await) });
-    Ok(Json(Status {
-        service: "delivery-worker",
-        worker: shown.worker.clone(),
-        carrier: shown.carrier,
-        queues: shown.queues.iter().map(|queue| queue.name().to_owned()).collect(),
-        backlog: join_all(backlog).await.into_iter().collect(),
-        deliveries_per_second: shown.rate.per_second(),
-        deliveries: DeliveryCounts {
+impl From<Counts> for DeliveryCounts {
+    fn from(counts: Counts) -> Self {
+        Self {
             pending: counts.pending,
             in_transit: counts.in_transit,
             delivered: counts.delivered,
             failed: counts.failed,
-        },
-        counted_at,
-    }))
+        }
+    }
+}
+
+async fn status(State(shown): State<Shown>) -> Json<Status> {
+    let backlog =
+        shown.queues.iter().map(|queue| async { (queue.name().to_owned(), queue.backlog().await) });
+    let (counted, backlog) = tokio::join!(shown.counting.counts(), join_all(backlog));
+    Json(Status {
+        service: "delivery-worker",
+        worker: shown.worker.clone(),
+        carrier: shown.carrier,
+        queues: shown.queues.iter().map(|queue| queue.name().to_owned()).collect(),
+        backlog: backlog.into_iter().collect(),
+        deliveries_per_second: shown.rate.per_second(),
+        deliveries: counted.map(|(counts, _)| counts.into()),
+        counted_at: counted.map(|(_, at)| at),
+    })
 }
 
 #[derive(Serialize)]

@@ -22,6 +22,7 @@ use crate::{
     Carrier, CarrierSettings, Deliver, DeliverFrom, HttpCarrier, Metrics, Reason, Settings,
     Simulated, TimeLimits,
     backlog::Watched,
+    counting::{Counting, count_when_asked},
     retention::forget_old_attempts,
     routes::{Shown, router},
     store::{self, Store},
@@ -38,6 +39,7 @@ pub struct Service {
     store: Store,
     store_latch: Latch,
     consumers: Vec<Latched>,
+    counting: Arc<Counting>,
     /// Who forgets attempts, and how long they are kept.
     retention: Option<(String, Duration)>,
 }
@@ -73,12 +75,14 @@ impl Service {
         let watched = sources.iter().map(|Source { queue, .. }| {
             Watched::new(connection.clone(), queue.name(), queue.url())
         });
+        let counting = Arc::new(Counting::default());
         let shown = Shown::new(
             store.clone(),
             deliver.worker.clone(),
             carrier_name,
             deliver.rate(),
             watched.collect(),
+            Arc::clone(&counting),
         );
         let consumers = consumers(&settings, sources, &deliver, &registry, &readiness)?;
         let router = routes(router(shown), &registry);
@@ -93,6 +97,7 @@ impl Service {
             store,
             store_latch,
             consumers,
+            counting,
             retention,
         })
     }
@@ -125,6 +130,7 @@ impl Service {
         let mut followers = JoinSet::new();
         followers.spawn(follow_store(self.store.health(), self.store_latch));
         let mut chores = JoinSet::new();
+        chores.spawn(count_when_asked(self.counting, self.store.clone()));
         if let Some((worker, keep)) = self.retention {
             chores.spawn(forget_old_attempts(self.store.clone(), worker, keep));
         }

@@ -20,6 +20,10 @@ pub(crate) trait Backend: Send + Sync + 'static {
         values: Vec<Value>,
     ) -> BoxFuture<'_, Result<Vec<Row>, StoreError>>;
 
+    /// The same for a `SELECT` that goes through very much: on a connection of its own, for as
+    /// long as the caller waits.
+    fn scan(&self, sql: &'static str) -> BoxFuture<'_, Result<Vec<Row>, StoreError>>;
+
     /// Closes the connections that read.
     fn close(&self) -> BoxFuture<'_, ()>;
 }

@@ -30,12 +30,15 @@ mod sweep;
 mod url;
 mod writer;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use order_events::DeliveryStatus;
 use sweep::{Dust, Sweep};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::{
+    sync::{Notify, mpsc, oneshot, watch},
+    time::timeout,
+};
 use uuid::Uuid;
 
 pub use listing::{DeliveryFilter, Position};
@@ -56,10 +59,17 @@ pub(crate) struct Limits {
     pub(crate) transaction_bytes: usize,
     /// Bytes of a free text that is kept, at most.
     pub(crate) text: usize,
+    /// Time to count everything: the database keeps what is deleted meanwhile.
+    pub(crate) count: Duration,
 }
 
-pub(crate) const LIMITS: Limits =
-    Limits { queue: 1024, transaction: 256, transaction_bytes: 8 << 20, text: 1024 };
+pub(crate) const LIMITS: Limits = Limits {
+    queue: 1024,
+    transaction: 256,
+    transaction_bytes: 8 << 20,
+    text: 1024,
+    count: Duration::from_mins(10),
+};
 
 /// Why the store did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -185,7 +195,6 @@ impl Store {
         &self,
         job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> writer::Job,
     ) -> Result<T, StoreError> {
-        let closed = || StoreError::Unavailable("it is closed".to_owned());
         let (answer, answered) = oneshot::channel();
         self.jobs.send(job(answer)).await.map_err(|_| closed())?;
         answered.await.map_err(|_| closed())?
@@ -240,9 +249,21 @@ impl Store {
         self.read(reads::page(&*self.backend, filter, after, at_most)).await
     }
 
-    /// How many orders have each status. Every delivery is counted, in an index: not for each request.
+    /// How many orders have each status. Every delivery is counted, in an index, which may take
+    /// minutes: on a connection of its own, so that nothing else waits for it, and ten minutes at
+    /// most. Not for each request, and not twice at once.
     pub async fn counts(&self) -> Result<Counts, StoreError> {
-        self.read(reads::counts(&*self.backend)).await
+        if self.jobs.is_closed() {
+            return Err(closed());
+        }
+        let counted = async {
+            let counted = timeout(LIMITS.count, reads::counts(&*self.backend)).await;
+            counted.unwrap_or_else(|_| {
+                let text = format!("deliveries are not counted within {:?}", LIMITS.count);
+                Err(StoreError::Unavailable(text))
+            })
+        };
+        self.read(counted).await
     }
 
     /// Whether the database takes what is written; the sender goes away when the store is closed.
@@ -258,6 +279,10 @@ impl Store {
         while health.changed().await.is_ok() {}
         self.backend.close().await;
     }
+}
+
+fn closed() -> StoreError {
+    StoreError::Unavailable("it is closed".to_owned())
 }
 
 /// Tells the writer, when it is dropped, that the database may fail.

@@ -104,7 +104,7 @@ fn attempt_columns(Dialect { as_text, .. }: &Dialect) -> String {
 pub(crate) async fn counts(backend: &dyn Backend) -> Result<Counts, StoreError> {
     const COUNT: &str = "SELECT status, COUNT(*) AS orders FROM deliveries GROUP BY status";
     let mut counts = Counts::default();
-    for row in backend.select(COUNT.to_owned(), Vec::new()).await? {
+    for row in backend.scan(COUNT).await? {
         *counts.of(read_status(&*row)?) = row.number("orders")?.cast_unsigned();
     }
     Ok(counts)

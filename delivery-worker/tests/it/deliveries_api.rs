@@ -9,6 +9,7 @@ use delivery_worker::{
 use jiff::Timestamp;
 use order_events::DeliveryStatus;
 use serde_json::Value;
+use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 use uuid::Uuid;
 
 use crate::{
@@ -168,7 +169,31 @@ async fn a_backlog_that_sqs_does_not_tell_is_null() {
     let (status, told) = get(&format!("{}/status", worker.api)).await;
     assert_eq!(status, 200, "{told}");
     assert_eq!(told["backlog"][STANDARD], Value::Null);
-    assert_eq!(told["deliveries"]["delivered"], 0);
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn counts_that_the_store_does_not_tell_are_null_beside_what_is_known() {
+    let sqs = Sqs::anywhere().await;
+    let worker = Worker::start(sqs.addr, &[]).await;
+    let url = format!("{}/status", worker.api);
+    eventually("they are counted", || async {
+        let (_, told) = get(&url).await;
+        (told["deliveries"]["delivered"] == 0 && told["countedAt"].is_string()).then_some(())
+    })
+    .await;
+    let file = worker.directory.path().join("deliveries.db");
+    let mut other = SqliteConnectOptions::new().filename(file).connect().await.unwrap();
+    sqlx::query("ALTER TABLE deliveries RENAME TO lost").execute(&mut other).await.unwrap();
+    let told = eventually("they cannot be counted", || async {
+        let (status, told) = get(&url).await;
+        assert_eq!(status, 200, "{told}");
+        told["deliveries"].is_null().then_some(told)
+    })
+    .await;
+    assert!(told["countedAt"].is_null(), "{told}");
+    assert_eq!(told["backlog"][STANDARD]["visible"], 0, "{told}");
+    assert_eq!(told["deliveriesPerSecond"], 0.0, "{told}");
     worker.stop().await;
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use delivery_worker::store::Store;
 use local_postgres::Server;
+use sqlx::{Connection, PgConnection};
 use tokio::task::block_in_place;
 
 use crate::{
@@ -53,5 +55,46 @@ async fn while_postgresql_is_down_nothing_is_acknowledged_and_receiving_pauses()
         assert_eq!((status, delivery["status"].as_str()), (200, Some("DELIVERED")), "{order}");
     }
     worker.is_ready().await;
+    worker.stop().await;
+}
+
+/// Leaves a database in which whoever counts deliveries waits for an advisory lock, which is taken.
+const COUNTS_WAIT: [&str; 3] = [
+    "ALTER TABLE deliveries RENAME TO kept",
+    "CREATE VIEW deliveries AS SELECT * FROM kept WHERE current_query() NOT LIKE '%COUNT(%'
+        OR EXISTS (SELECT FROM pg_advisory_xact_lock_shared(1))",
+    "SELECT pg_advisory_lock(1)",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
+async fn a_count_that_takes_long_holds_up_neither_deliveries_nor_the_status() {
+    let server = Server::shared().expect("PostgreSQL starts");
+    let url = server.create_database().expect("a database");
+    let store = Store::open(&url.parse().expect("a URL")).await.expect("it opens");
+    store.close().await;
+    let mut other = PgConnection::connect(&url).await.expect("it connects");
+    for sql in COUNTS_WAIT {
+        sqlx::query(sql).execute(&mut other).await.expect(sql);
+    }
+    let sqs = Sqs::anywhere().await;
+    let worker = Worker::start(sqs.addr, &[("DATABASE_URL", url.as_str())]).await;
+    let status = format!("{}/status", worker.api);
+    for _ in 0..5 {
+        let order = order_of("상품");
+        sqs.send(STANDARD, &order.to_json(), None).await;
+        worker.delivery(&order, "DELIVERED").await;
+        let (code, told) = get(&status).await;
+        assert_eq!(code, 200, "{told}");
+        assert!(told["deliveries"].is_null() && told["countedAt"].is_null(), "{told}");
+        assert_eq!(told["backlog"][STANDARD]["delayed"], 0, "{told}");
+    }
+    sqlx::query("SELECT pg_advisory_unlock(1)").execute(&mut other).await.expect("it is released");
+    let told = eventually("they are counted", || async {
+        let (_, told) = get(&status).await;
+        told["deliveries"]["delivered"].as_u64()
+    })
+    .await;
+    assert!((1..=5).contains(&told), "{told}");
     worker.stop().await;
 }

@@ -27,8 +27,11 @@ async fn standard_orders_are_delivered_and_their_messages_deleted() {
     }
     eventually("the queue is empty", || async { (sqs.messages(STANDARD) == 0).then_some(()) })
         .await;
-    let (_, status) = get(&format!("{}/status", worker.api)).await;
-    assert_eq!(status["deliveries"]["delivered"], 10);
+    eventually("all are counted", || async {
+        let (_, status) = get(&format!("{}/status", worker.api)).await;
+        (status["deliveries"]["delivered"] == 10).then_some(())
+    })
+    .await;
     let metrics = worker.metrics().await;
     let counted =
         format!(r#"delivery_attempts_total{{outcome="delivered",queue="{STANDARD}"}} 10"#);

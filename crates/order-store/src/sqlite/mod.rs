@@ -6,6 +6,7 @@ mod write;
 
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -60,6 +61,9 @@ struct Tuning {
     /// Pages in the write-ahead log at which they go to the file: as many as `log_bytes` has room for,
     /// so that a page that is written often goes there seldom.
     checkpoint_pages: u32,
+    /// Steps of SQLite's machine after which a scan looks whether it is still waited for: some
+    /// fractions of a millisecond.
+    scan_steps: i32,
     /// Size in bytes to which the write-ahead log is cut back after a checkpoint.
     log_bytes: u32,
 }
@@ -72,6 +76,7 @@ const TUNING: Tuning = Tuning {
     cache_kib: 512,
     writer_cache_kib: 4_096,
     checkpoint_pages: 4_000,
+    scan_steps: 10_000,
     log_bytes: 16 << 20,
 };
 
@@ -103,14 +108,11 @@ impl Sqlite {
                 }
             }
         };
-        // The write-ahead log needs its index file to be writable, so "read-only" is asked of the
-        // connection, not of the file.
-        let options = options(path).create_if_missing(false).pragma("query_only", "ON");
         let readers = SqlitePoolOptions::new()
             .max_connections(TUNING.readers)
             .test_before_acquire(false)
             .acquire_timeout(TUNING.busy_timeout)
-            .connect_lazy_with(options);
+            .connect_lazy_with(reading(path));
         Ok((Self { path: path.to_owned(), readers }, writer))
     }
 }
@@ -129,6 +131,12 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .pragma("journal_size_limit", TUNING.log_bytes.to_string())
         .statement_cache_capacity(16)
         .disable_statement_logging()
+}
+
+/// The write-ahead log needs its index file to be writable, so "read-only" is asked of the
+/// connection, not of the file.
+fn reading(path: &Path) -> SqliteConnectOptions {
+    options(path).create_if_missing(false).pragma("query_only", "ON")
 }
 
 async fn open_once(path: &Path) -> Result<Writer, sqlx::Error> {
@@ -188,6 +196,18 @@ fn classify(error: &sqlx::Error) -> StoreError {
     }
 }
 
+/// On a connection of its own. SQLite would go on to the end when nobody waits any more.
+async fn scan(path: &Path, sql: &'static str) -> Result<Vec<SqliteRow>, sqlx::Error> {
+    let mut connection = reading(path).connect().await?;
+    let waiting = Arc::new(());
+    let waited_for = Arc::downgrade(&waiting);
+    let goes_on = move || waited_for.strong_count() > 0;
+    connection.lock_handle().await?.set_progress_handler(TUNING.scan_steps, goes_on);
+    let rows = sqlx::query(sql).fetch_all(&mut connection).await?;
+    connection.close().await?;
+    Ok(rows)
+}
+
 impl Backend for Sqlite {
     fn dialect(&self) -> &'static Dialect {
         &DIALECT
@@ -221,6 +241,14 @@ impl Backend for Sqlite {
         .boxed()
     }
 
+    fn scan(&self, sql: &'static str) -> BoxFuture<'_, Result<Vec<Row>, StoreError>> {
+        async move {
+            let rows = scan(&self.path, sql).await.map_err(|error| classify(&error))?;
+            Ok(rows.into_iter().map(|row| Box::new(row) as Row).collect())
+        }
+        .boxed()
+    }
+
     fn close(&self) -> BoxFuture<'_, ()> {
         self.readers.close().boxed()
     }
@@ -233,5 +261,43 @@ impl Columns for SqliteRow {
 
     fn number(&self, column: &str) -> Result<i64, StoreError> {
         self.try_get(column).map_err(|error| classify(&error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::{Counts, reads};
+
+    #[tokio::test]
+    async fn counting_takes_no_reader() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (database, _writer) =
+            Sqlite::open(&directory.path().join("d.db")).await.expect("it opens");
+        let mut busy = Vec::new();
+        for _ in 0..TUNING.readers {
+            busy.push(database.readers.acquire().await.expect("a reader"));
+        }
+        assert_eq!(reads::counts(&database).await, Ok(Counts::default()));
+    }
+
+    #[tokio::test]
+    async fn a_scan_that_nobody_waits_for_any_more_ends() {
+        const ENDLESS: &str = "WITH RECURSIVE numbers (i) AS
+            (SELECT COUNT(*) FROM deliveries UNION ALL SELECT i + 1 FROM numbers)
+            SELECT COUNT(*) FROM numbers";
+        let directory = tempfile::tempdir().expect("a directory");
+        let (database, mut writer) =
+            Sqlite::open(&directory.path().join("d.db")).await.expect("it opens");
+        let scan = timeout(Duration::from_millis(200), database.scan(ENDLESS)).await;
+        assert!(scan.is_err(), "it is endless");
+        // What it read from would have to stay in the log, and this waits for it some seconds.
+        let (busy, _, _): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)")
+            .fetch_one(&mut writer.0)
+            .await
+            .expect("an answer");
+        assert_eq!(busy, 0);
     }
 }
