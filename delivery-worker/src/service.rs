@@ -34,6 +34,7 @@ pub struct Service {
     local_addr: SocketAddr,
     admin: AdminServer,
     router: axum::Router,
+    limits: ServeLimits,
     registry: Registry,
     readiness: Readiness,
     store: Store,
@@ -92,6 +93,7 @@ impl Service {
             local_addr,
             admin,
             router,
+            limits: settings.limits,
             registry,
             readiness,
             store,
@@ -123,8 +125,8 @@ impl Service {
     pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
         info!(listen = %self.local_addr, admin = %self.admin_addr(), "delivery-worker is up");
         let (stop_listeners, listeners) = Shutdown::new();
-        let limits = ServeLimits::default();
-        let http = tokio::spawn(serve(self.listener, self.router, listeners.clone(), limits));
+        let http = serve(self.listener, self.router, listeners.clone(), self.limits);
+        let http = tokio::spawn(http);
         let admin = self.admin.serve(self.registry, self.readiness.clone(), listeners);
         let admin = tokio::spawn(admin);
         let mut followers = JoinSet::new();

@@ -2,7 +2,10 @@
 
 use std::{net::SocketAddr, str::FromStr, time::Duration};
 
-use service_kit::settings::{Common, Reader, Setting, common, listeners};
+use service_kit::{
+    ServeLimits,
+    settings::{Common, Reader, Setting, common, listeners},
+};
 use sqs_consumer::scheduler::LONGEST_BACKOFF;
 
 use crate::{carrier::SimulatedTime, store::DatabaseUrl};
@@ -14,6 +17,8 @@ pub struct Settings {
     pub common: Common,
     /// Address of the HTTP listener.
     pub listen: SocketAddr,
+    /// What the HTTP listener bears. Always the default.
+    pub limits: ServeLimits,
     /// Address of the admin listener.
     pub admin: SocketAddr,
     /// Where deliveries are kept.
@@ -68,6 +73,11 @@ const LONGEST_CARRIER: Duration = Duration::from_hours(8);
 const GROUP_CONCURRENCY: &str = "WORKER_GROUP_CONCURRENCY";
 const LONGEST_RETENTION: Duration = Duration::from_hours(24 * 3650);
 const SHORTEST: Duration = Duration::from_millis(1);
+/// Each may hold an answer of some 0.65 MB that its client does not read. Those who ask are people,
+/// monitors and order APIs, of which each asks 256 questions at once at most, short ones, of all
+/// workers together; who comes when all places are taken waits for one, or takes that of a
+/// connection that is idle.
+const CONNECTIONS: usize = 256;
 
 impl Settings {
     /// The rows of the settings table.
@@ -189,6 +199,7 @@ impl Settings {
         let settings = Self {
             common: reader.common(),
             listen: reader.socket_addr("LISTEN_ADDR"),
+            limits: ServeLimits { connections: CONNECTIONS, ..ServeLimits::default() },
             admin: reader.socket_addr("ADMIN_ADDR"),
             database,
             attempts_retention,

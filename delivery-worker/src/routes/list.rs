@@ -1,5 +1,7 @@
 //! The list of deliveries: filters, pages and cursors.
 
+use std::{borrow::Cow, collections::HashSet};
+
 use axum::{Json, extract::State, http::Uri};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
@@ -14,6 +16,9 @@ use crate::store::{Delivery, DeliveryFilter, Position};
 /// Deliveries of a page, at most, and when nothing is said.
 const LONGEST_PAGE: u32 = 200;
 const PAGE: u32 = 50;
+/// Mistakes of a query that an answer lists, at most. Beyond that they are counted: two bytes of a
+/// query can be a mistake, and an answer is not to be thirty times its request.
+const MISTAKES: usize = 100;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -45,31 +50,24 @@ struct Asked {
 
 impl Asked {
     fn read(query: &str) -> Result<Self, Problem> {
-        let (mut asked, mut errors) =
-            (Self { filter: DeliveryFilter::default(), limit: PAGE, after: None }, Vec::new());
-        let mut seen: Vec<String> = Vec::new();
+        let mut asked = Self { filter: DeliveryFilter::default(), limit: PAGE, after: None };
+        let (mut mistakes, mut seen) = (Mistakes::default(), HashSet::<Cow<'_, str>>::new());
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            if seen.iter().any(|earlier| *earlier == name) {
-                errors.push((name.into_owned(), "must be given once".to_owned()));
+            if seen.contains(&name) {
+                mistakes.note(&name, "must be given once".to_owned());
                 continue;
             }
             if let Err(detail) = asked.take(&name, &value) {
-                errors.push((name.clone().into_owned(), detail));
+                mistakes.note(&name, detail);
             }
-            seen.push(name.into_owned());
+            seen.insert(name);
         }
         if let (Some(from), Some(to)) = (asked.filter.from, asked.filter.to)
             && from >= to
         {
-            errors.push(("to".to_owned(), "must be later than from".to_owned()));
+            mistakes.note("to", "must be later than from".to_owned());
         }
-        if errors.is_empty() {
-            return Ok(asked);
-        }
-        let problem = Problem::new(super::BAD_REQUEST, "invalid-query", "The query is invalid");
-        Err(errors.into_iter().fold(problem, |problem, (name, detail)| {
-            problem.field_error(format!("?{}", shortened(&name)), detail)
-        }))
+        if mistakes.listed.is_empty() { Ok(asked) } else { Err(mistakes.into()) }
     }
 
     fn take(&mut self, name: &str, value: &str) -> Result<(), String> {
@@ -90,6 +88,35 @@ impl Asked {
             }
         }
         Ok(())
+    }
+}
+
+/// What is wrong with a query.
+#[derive(Debug, Default)]
+struct Mistakes {
+    /// The parameters, and what is wrong with each.
+    listed: Vec<(String, String)>,
+    /// How many more there are.
+    more: usize,
+}
+
+impl Mistakes {
+    fn note(&mut self, name: &str, detail: String) {
+        if self.listed.len() < MISTAKES {
+            self.listed.push((format!("?{}", shortened(name)), detail));
+        } else {
+            self.more += 1;
+        }
+    }
+}
+
+impl From<Mistakes> for Problem {
+    fn from(Mistakes { listed, more }: Mistakes) -> Self {
+        let problem = Self::new(super::BAD_REQUEST, "invalid-query", "The query is invalid");
+        let rest = (more > 0)
+            .then(|| ("#".to_owned(), format!("invalid parts that are not listed: {more}")));
+        let listed = listed.into_iter().chain(rest);
+        listed.fold(problem, |problem, (pointer, detail)| problem.field_error(pointer, detail))
     }
 }
 
@@ -186,6 +213,25 @@ mod tests {
             "from=2025-01-01T00:00:00Z&to=2025-01-01T00:00:00Z",
         ] {
             assert!(Asked::read(query).is_err(), "{query}");
+        }
+    }
+
+    #[test]
+    fn of_very_many_mistakes_the_first_are_listed_and_the_others_counted() {
+        let control = "%01".repeat(64);
+        for (first, count) in [(String::new(), 10_000), (control, 101)] {
+            let names = (0..count).map(|i| format!("{first}{i}"));
+            let query = names.collect::<Vec<_>>().join("&");
+            let problem = Asked::read(&query).unwrap_err().to_json();
+            assert!(problem.len() < 64 * 1024, "{}", problem.len());
+            let problem: serde_json::Value = serde_json::from_str(&problem).unwrap();
+            let errors = problem["errors"].as_array().unwrap();
+            assert_eq!(errors.len(), MISTAKES + 1);
+            let rest = format!("invalid parts that are not listed: {}", count - MISTAKES);
+            assert_eq!(
+                (&errors[MISTAKES]["pointer"], &errors[MISTAKES]["detail"]),
+                (&"#".into(), &rest.into())
+            );
         }
     }
 }

@@ -17,6 +17,7 @@ fn the_defaults_are_those_of_the_table() {
     let settings = read(&[]).unwrap();
     assert_eq!(settings.listen.port(), 8081);
     assert_eq!(settings.admin.port(), 9081);
+    assert_eq!(settings.limits.connections, 256, "each may hold a page of deliveries");
     assert_eq!(settings.database, DatabaseUrl::Sqlite("deliveries.db".into()));
     assert_eq!(settings.consumer.concurrency, 64);
     assert_eq!(settings.consumer.group_concurrency, None);
