@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Notify, mpsc, oneshot, watch},
-    time::sleep,
+    time::{Instant, sleep, sleep_until},
 };
 
 use crate::{
@@ -13,7 +13,8 @@ use crate::{
     sweep::Sweep,
 };
 
-/// While the database fails and nobody writes, how often it is tried.
+/// How often the database is tried when nobody writes: while it fails, and while reads fail or are
+/// given up.
 const PROBE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What the writer is asked to do.
@@ -44,14 +45,16 @@ pub(crate) async fn run(
     doubt: Arc<Notify>,
     health: watch::Sender<Health>,
 ) {
-    let mut writer = Writer { backend, connection: Some(connection), health };
+    let mut writer = Writer { backend, connection: Some(connection), health, worked: None };
     let mut taken = Vec::new();
     loop {
         let failing = *writer.health.borrow() != Health::Serving;
         let count = tokio::select! {
+            // What is to be written tries the database as well.
+            biased;
             count = jobs.recv_many(&mut taken, LIMITS.transaction) => count,
             // Readiness must go and come back without anything to write too.
-            () = probe_due(&doubt, failing) => {
+            () = probe_due(&doubt, failing, writer.worked) => {
                 let _ = writer.commit(&Batch::default()).await;
                 continue;
             }
@@ -88,12 +91,16 @@ pub(crate) async fn run(
     }
 }
 
-/// While the database works: once something that was read has failed. While it fails: every while.
-async fn probe_due(doubt: &Notify, failing: bool) {
+/// While the database works: once something that was read has failed or was given up, which clients
+/// that go away do, too; so not at once when it worked a moment ago. While it fails: every while.
+async fn probe_due(doubt: &Notify, failing: bool, worked: Option<Instant>) {
     if failing {
         sleep(PROBE_INTERVAL).await;
     } else {
         doubt.notified().await;
+        if let Some(worked) = worked {
+            sleep_until(worked + PROBE_INTERVAL).await;
+        }
     }
 }
 
@@ -133,6 +140,8 @@ struct Writer {
     backend: Arc<dyn Backend>,
     connection: Option<Box<dyn Connection>>,
     health: watch::Sender<Health>,
+    /// When the database last worked.
+    worked: Option<Instant>,
 }
 
 impl Writer {
@@ -215,7 +224,10 @@ impl Writer {
                 self.connection = None;
                 Health::Failing(reason.clone())
             }
-            Ok(_) | Err(StoreError::Refused(_)) => Health::Serving,
+            Ok(_) | Err(StoreError::Refused(_)) => {
+                self.worked = Some(Instant::now());
+                Health::Serving
+            }
         };
         self.health.send_if_modified(|current| {
             let changed = std::mem::discriminant(current) != std::mem::discriminant(&health);
@@ -229,5 +241,79 @@ impl Writer {
             *current = health;
             changed
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use futures_util::{FutureExt, future::BoxFuture};
+
+    use super::*;
+    use crate::backend::{Dialect, Row, Value};
+
+    /// A database that works, and counts how often it is only tried.
+    #[derive(Clone, Default)]
+    struct Working(Arc<AtomicUsize>);
+
+    impl Connection for Working {
+        fn commit<'a>(
+            &'a mut self,
+            batch: &'a Batch<'a>,
+        ) -> BoxFuture<'a, Result<Vec<Remembered>, StoreError>> {
+            self.0.fetch_add(usize::from(batch.len() == 0), Relaxed);
+            async { Ok(Vec::new()) }.boxed()
+        }
+
+        fn sweep<'a>(&'a mut self, _: &'a Sweep) -> BoxFuture<'a, Result<Option<u64>, StoreError>> {
+            async { Ok(None) }.boxed()
+        }
+
+        fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
+            async {}.boxed()
+        }
+    }
+
+    impl Backend for Working {
+        fn dialect(&self) -> &'static Dialect {
+            &Dialect { as_uuid: "", as_text: "", names_index: false, skip_locked: "" }
+        }
+
+        fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Connection>, StoreError>> {
+            async { Ok(Box::new(self.clone()) as Box<dyn Connection>) }.boxed()
+        }
+
+        fn select(&self, _: String, _: Vec<Value>) -> BoxFuture<'_, Result<Vec<Row>, StoreError>> {
+            async { Ok(Vec::new()) }.boxed()
+        }
+
+        fn scan(&self, _: &'static str) -> BoxFuture<'_, Result<Vec<Row>, StoreError>> {
+            async { Ok(Vec::new()) }.boxed()
+        }
+
+        fn close(&self) -> BoxFuture<'_, ()> {
+            async {}.boxed()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_database_that_works_is_not_tried_for_each_read_that_is_given_up() {
+        let database = Working::default();
+        let doubt = Arc::new(Notify::new());
+        let (jobs, waiting) = mpsc::channel(1);
+        let (report, _health) = watch::channel(Health::Serving);
+        let (backend, connection) = (Arc::new(database.clone()), Box::new(database.clone()));
+        let doubting = async {
+            for _ in 0..100 {
+                doubt.notify_one();
+                sleep(PROBE_INTERVAL / 20).await;
+            }
+            drop(jobs);
+        };
+        let writing = run(backend, connection, waiting, Arc::clone(&doubt), report);
+        tokio::join!(writing, doubting);
+        let tried = database.0.load(Relaxed);
+        assert!((2..=6).contains(&tried), "{tried} times in five intervals");
     }
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::join_all;
+use futures_util::{FutureExt, future::join_all};
 use order_events::DeliveryStatus::{Delivered, Pending};
 use order_store::{Health, Store, StoreError};
 use sqlx::{Connection, PgConnection};
@@ -162,6 +162,22 @@ async fn a_store_that_is_only_read_fails_and_becomes_healthy_without_anyone_writ
     assert!(matches!(status, Err(StoreError::Unavailable(_))), "{status:?}");
     is_failing(&store).await;
     database.server().start_again().expect("it starts");
+    is_serving(&store).await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn a_read_that_is_given_up_while_the_server_hangs_lets_the_writer_find_out() {
+    let database = PostgresDatabase::create();
+    let proxy = Proxy::before(&database).await;
+    let store = Store::open(&proxy.url()).await.expect("the store opens");
+    let order = Uuid::new_v4();
+    store.write(record(order, 1, Pending)).await.unwrap();
+    assert_eq!(store.status(order).await, Ok(Some(Pending)));
+    proxy.silence();
+    assert!(store.status(order).now_or_never().is_none(), "there is no answer");
+    is_failing(&store).await;
+    // The host is back, and nobody writes.
     is_serving(&store).await;
 }
 

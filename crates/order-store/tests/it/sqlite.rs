@@ -51,6 +51,28 @@ async fn a_store_that_failed_becomes_healthy_without_anyone_writing() {
 }
 
 #[tokio::test]
+async fn a_store_that_is_only_read_fails_and_becomes_healthy_without_anyone_writing() {
+    let temp = TempStore::open().await;
+    let order = Uuid::new_v4();
+    assert_eq!(temp.store.write(record(order, 1, Pending)).await, Ok(()));
+    let mut other = temp.another_process().await;
+    run(&mut other, "ALTER TABLE deliveries RENAME TO lost").await;
+    let health = temp.store.health();
+    assert!(temp.store.status(order).now_or_never().is_none(), "it is given up");
+    eventually("the store fails", || async {
+        matches!(*health.borrow(), Health::Failing(_)).then_some(())
+    })
+    .await;
+    assert!(matches!(temp.store.status(order).await, Err(StoreError::Unavailable(_))));
+    run(&mut other, "ALTER TABLE lost RENAME TO deliveries").await;
+    eventually("the store is healthy", || async {
+        (*health.borrow() == Health::Serving).then_some(())
+    })
+    .await;
+    assert_eq!(temp.store.status(order).await, Ok(Some(Pending)));
+}
+
+#[tokio::test]
 async fn a_write_waits_for_another_process_that_holds_the_lock() {
     let temp = TempStore::open().await;
     let mut other = temp.another_process().await;
