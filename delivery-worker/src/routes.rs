@@ -1,13 +1,13 @@
 //! The worker's HTTP API: what became of orders.
 
 mod list;
+mod problems;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
     extract::{Path, State, rejection::PathRejection},
-    http::StatusCode,
     routing::get,
 };
 use futures_util::future::join_all;
@@ -24,7 +24,6 @@ use crate::{
     store::{Attempt, Counts, Delivery, Store, StoreError},
 };
 
-const BAD_REQUEST: StatusCode = StatusCode::BAD_REQUEST;
 /// Attempts that are told of an order, at most: an order that fails for weeks has thousands, and the order
 /// API takes 1 MiB. The longest errors, every character escaped, are 6 KiB each.
 const ATTEMPTS_TOLD: u32 = 100;
@@ -57,13 +56,15 @@ impl Shown {
     }
 }
 
-/// The routes below `/api/delivery`.
+/// The routes below `/api/delivery`, and what their problems' types lead to.
 pub(crate) fn router(shown: Shown) -> Router {
     Router::new()
         .route("/api/delivery/health", get(health))
         .route("/api/delivery/status", get(status))
         .route("/api/delivery/orders", get(list::orders))
         .route("/api/delivery/orders/{order_id}", get(order))
+        .route("/problems", get(problems::index))
+        .route("/problems/{slug}", get(problems::page))
         .with_state(shown)
 }
 
@@ -190,12 +191,11 @@ async fn order(
     order_id: Result<Path<Uuid>, PathRejection>,
 ) -> Result<Json<DeliveryWithAttempts>, Problem> {
     let Path(order_id) = order_id.map_err(|_| {
-        Problem::new(BAD_REQUEST, "invalid-order-id", "Invalid order id")
-            .detail("the order id in the path is not a UUID")
+        Problem::of(problems::INVALID_ORDER_ID).detail("the order id in the path is not a UUID")
     })?;
     let found = shown.store.find(order_id).await.map_err(|error| store_failed(&error))?;
     let delivery = found.ok_or_else(|| {
-        Problem::new(StatusCode::NOT_FOUND, "unknown-order", "Unknown order").detail(format!(
+        Problem::of(problems::UNKNOWN_ORDER).detail(format!(
             "no attempt at order {order_id} is recorded; it may still be waiting in its queue"
         ))
     })?;
@@ -224,10 +224,5 @@ fn attempt_view(attempt: Attempt) -> AttemptView {
 
 fn store_failed(error: &StoreError) -> Problem {
     tracing::warn!(%error, "a question cannot be answered");
-    store_unavailable()
-}
-
-fn store_unavailable() -> Problem {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", "The store is unavailable")
-        .retry_after(Duration::from_secs(5))
+    Problem::of(problems::STORE_UNAVAILABLE).retry_after(Duration::from_secs(5))
 }

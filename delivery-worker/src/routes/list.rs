@@ -10,7 +10,7 @@ use serde::Serialize;
 use service_kit::Problem;
 use uuid::Uuid;
 
-use super::{DeliveryView, Shown, store_failed};
+use super::{DeliveryView, Shown, problems::INVALID_QUERY, store_failed};
 use crate::store::{Delivery, DeliveryFilter, Position};
 
 /// Deliveries of a page, at most, and when nothing is said.
@@ -112,7 +112,7 @@ impl Mistakes {
 
 impl From<Mistakes> for Problem {
     fn from(Mistakes { listed, more }: Mistakes) -> Self {
-        let problem = Self::new(super::BAD_REQUEST, "invalid-query", "The query is invalid");
+        let problem = Self::of(INVALID_QUERY);
         let rest = (more > 0)
             .then(|| ("#".to_owned(), format!("invalid parts that are not listed: {more}")));
         let listed = listed.into_iter().chain(rest);

@@ -130,6 +130,49 @@ async fn a_query_with_mistakes_is_answered_by_all_of_them() {
 }
 
 #[tokio::test]
+async fn the_type_of_every_problem_leads_to_a_page_that_says_what_to_do() {
+    let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
+    let worker = Worker::start(nowhere, &[]).await;
+    let root = worker.api.strip_suffix("/api/delivery").expect("the API's path");
+    let page = async |path: &str| {
+        let answer = http_client().get(format!("{root}{path}")).send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, String::from_utf8(answer.bytes().await.unwrap().to_vec()).unwrap())
+    };
+    let (status, index) = page("/problems").await;
+    assert_eq!(status, 200);
+    let mut listed: BTreeSet<_> = index.lines().filter_map(|line| line.split(' ').next()).collect();
+    for path in listed.iter().copied() {
+        let (status, text) = page(path).await;
+        assert!(status == 200 && text.contains("What to do: "), "{path}: {status} {text}");
+    }
+    assert_eq!(page("/problems/nothing").await.0, 404);
+    let file = worker.directory.path().join("deliveries.db");
+    let mut other = SqliteConnectOptions::new().filename(file).connect().await.unwrap();
+    let unknown = format!("orders/{}", Uuid::new_v4());
+    let unavailable = "ALTER TABLE deliveries RENAME TO lost";
+    for (path, slug) in [
+        ("orders/1", "invalid-order-id"),
+        ("orders?limit=0", "invalid-query"),
+        ("nothing", "not-found"),
+        (unknown.as_str(), "unknown-order"),
+        (unavailable, "store-unavailable"),
+    ] {
+        let asked = if path == unavailable {
+            sqlx::query(unavailable).execute(&mut other).await.unwrap();
+            unknown.as_str()
+        } else {
+            path
+        };
+        let (_, problem) = get(&format!("{}/{asked}", worker.api)).await;
+        assert_eq!(problem["type"], format!("/problems/{slug}"), "{path}");
+        assert!(listed.remove(problem["type"].as_str().unwrap()), "{slug} has a page");
+    }
+    assert_eq!(listed, ["/problems/bad-request", "/problems/method-not-allowed"].into());
+    worker.stop().await;
+}
+
+#[tokio::test]
 async fn the_status_tells_the_backlog_at_no_request_to_sqs_for_each_question() {
     let sqs = Sqs::anywhere().await;
     // Received and not handled: two of the same customer's orders on the FIFO queue.
