@@ -141,7 +141,7 @@ struct DeliveryView {
     status: DeliveryStatus,
     /// When the status was last set.
     timestamp: Timestamp,
-    /// When the order was first attempted.
+    /// When the first attempt at the order began.
     created_at: Timestamp,
     queue: String,
 }

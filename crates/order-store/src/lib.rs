@@ -240,6 +240,7 @@ impl Store {
 
     /// A page of deliveries, those first attempted last in front, so many at most (200 are enough for
     /// one answer); `after` is the [`Delivery::position`] of the last one of the page before.
+    /// A delivery comes when its first attempt has ended, so not always in front.
     pub async fn page(
         &self,
         filter: &DeliveryFilter,

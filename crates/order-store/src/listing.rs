@@ -19,17 +19,17 @@ pub struct DeliveryFilter {
     pub customer_id: Option<String>,
     /// The queue that the order last came from, by name.
     pub queue: Option<String>,
-    /// First attempted at this time or later, to the millisecond.
+    /// With a first attempt that began at this time or later, to the millisecond.
     pub from: Option<Timestamp>,
-    /// First attempted before this time, to the millisecond.
+    /// With a first attempt that began before this time, to the millisecond.
     pub to: Option<Timestamp>,
 }
 
-/// A place in a list: behind the delivery that was first attempted at this time. It does not move when
-/// other deliveries come or change.
+/// A place in a list: behind the delivery whose first attempt began at this time. It does not move
+/// when other deliveries come or change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// When the delivery was first attempted, to the millisecond.
+    /// When the first attempt began, to the millisecond.
     pub created_at: Timestamp,
     /// Its order.
     pub order_id: Uuid,

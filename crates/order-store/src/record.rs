@@ -128,7 +128,7 @@ pub struct Delivery {
     pub status: DeliveryStatus,
     /// The queue that the order last came from.
     pub queue: String,
-    /// When it was first attempted.
+    /// When its first attempt began.
     pub created_at: Timestamp,
     /// When the status was last set.
     pub updated_at: Timestamp,

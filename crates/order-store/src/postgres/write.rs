@@ -234,7 +234,7 @@ async fn save_deliveries(
     let text = |of: fn(&Folded<'_>) -> String| orders().map(of).collect::<Vec<_>>();
     let milliseconds =
         |of: fn(&Folded<'_>) -> Timestamp| orders().map(|o| of(o).as_millisecond()).collect();
-    let created: Vec<i64> = milliseconds(|order| order.first.attempt.finished_at);
+    let created: Vec<i64> = milliseconds(|order| order.first.attempt.started_at);
     let updated: Vec<i64> = milliseconds(|order| order.last.attempt.finished_at);
     sqlx::query(SAVE_DELIVERIES)
         .bind(orders().map(|order| order.change.order_id).collect::<Vec<_>>())

@@ -19,7 +19,7 @@ use crate::{
 const SAVE_DELIVERY: &str = "
     INSERT INTO deliveries
         (order_id, delivery_id, customer_id, address, status, queue, created_at_ms, updated_at_ms)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
     ON CONFLICT (order_id) DO UPDATE
     SET status = excluded.status, queue = excluded.queue, updated_at_ms = excluded.updated_at_ms
     WHERE deliveries.status <> 'DELIVERED'";
@@ -98,6 +98,7 @@ async fn save_record(
             .bind(bounded(&delivery.address()))
             .bind(delivery.status.as_str())
             .bind(bounded(&attempt.queue))
+            .bind(attempt.started_at.as_millisecond())
             .bind(attempt.finished_at.as_millisecond())
             .execute(&mut *connection)
             .await?;

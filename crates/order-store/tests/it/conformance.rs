@@ -33,7 +33,7 @@ async fn attempts_are_read_back_as_written_in_the_order_of_their_commits(db: &im
     let delivery = store.find(order).await.unwrap().expect("it is there");
     assert_eq!((delivery.order_id, delivery.status), (order, Delivered));
     assert_eq!(delivery.delivery_id, second.delivery.unwrap().delivery_id());
-    assert_eq!(delivery.created_at, first.attempt.finished_at);
+    assert_eq!(delivery.created_at, first.attempt.started_at);
     assert_eq!(delivery.updated_at, second.attempt.finished_at);
     assert!(delivery.address.contains("customer-001"));
 }
@@ -92,9 +92,9 @@ async fn records_of_one_order_in_one_transaction_count_in_their_order(db: &impl 
     assert!(join_all(writes).await.into_iter().all(|fate| fate.is_ok()));
     for (order, status, last) in [(first, Delivered, 2), (second, InTransit, 3)] {
         let delivery = store.find(order).await.unwrap().expect("it is there");
-        let of = |number| record(order, number, status).attempt.finished_at;
-        assert_eq!((delivery.status, delivery.created_at), (status, of(1)));
-        assert_eq!(delivery.updated_at, of(last));
+        let of = |number| record(order, number, status).attempt;
+        assert_eq!((delivery.status, delivery.created_at), (status, of(1).started_at));
+        assert_eq!(delivery.updated_at, of(last).finished_at);
         let attempts = store.attempts(order, 10).await.unwrap().newest;
         assert_eq!(attempts.iter().map(|one| one.number).collect::<Vec<_>>(), [1, 2, 3]);
     }

@@ -23,7 +23,7 @@ async fn filled(store: &Store) -> Vec<Delivery> {
         let order = Uuid::from_u128(u128::from(number * 7919 % 1009));
         let mut record = record(order, 1, STATUSES[pick(4, 1)]);
         QUEUES[pick(2, 4)].clone_into(&mut record.attempt.queue);
-        record.attempt.finished_at = at(i64::from(number / 6));
+        record.attempt.started_at = at(i64::from(number / 6));
         let delivery = record.delivery.as_mut().expect("an order");
         CUSTOMERS[pick(3, 8)].clone_into(&mut delivery.customer_id);
         store.write(record)
@@ -93,7 +93,7 @@ async fn a_place_in_the_list_does_not_move_when_deliveries_come_and_change(db: &
     assert_eq!(first, all[..50]);
     // Newer ones come, and one of the first page changes.
     let mut newer = record(Uuid::from_u128(5000), 1, Delivered);
-    newer.attempt.finished_at = at(0).checked_add(SignedDuration::from_hours(1)).unwrap();
+    newer.attempt.started_at = at(0).checked_add(SignedDuration::from_hours(1)).unwrap();
     store.write(newer).await.unwrap();
     let pending = first.iter().find(|delivery| delivery.status == Pending).unwrap();
     store.write(record(pending.order_id, 2, Delivered)).await.unwrap();

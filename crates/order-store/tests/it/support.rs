@@ -33,7 +33,8 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
 pub(crate) fn record(order_id: Uuid, number: u32, status: DeliveryStatus) -> Record {
     let outcome =
         if status == DeliveryStatus::Delivered { Outcome::Delivered } else { Outcome::Failed };
-    let at = Timestamp::from_millisecond(1_700_000_000_000 + i64::from(number)).expect("a time");
+    let at = |millisecond| Timestamp::from_millisecond(millisecond).expect("a time");
+    let finished = 1_700_000_000_000 + i64::from(number);
     Record {
         attempt: Attempt {
             message_id: "message-1".to_owned(),
@@ -45,8 +46,8 @@ pub(crate) fn record(order_id: Uuid, number: u32, status: DeliveryStatus) -> Rec
             reason: None,
             error: None,
             worker: "worker-1".to_owned(),
-            started_at: at,
-            finished_at: at,
+            started_at: at(finished - 500),
+            finished_at: at(finished),
         },
         delivery: Some(DeliveryChange { order_id, customer_id: "customer-001".to_owned(), status }),
     }
