@@ -128,7 +128,7 @@ impl Order {
             })
         };
         Some(Self {
-            customer_id: text(order.customer_id, limits::ID_LENGTH)?,
+            customer_id: text(order.customer_id, limits::ID_LENGTH).filter(|id| is_kept(id))?,
             items: order.items.into_iter().map(item).collect::<Option<_>>()?,
         })
     }
@@ -146,6 +146,12 @@ fn check_text(text: &str, longest: usize) -> Result<(), Wrong> {
         return Err(format!("must have at most {longest} characters").into());
     }
     Ok(())
+}
+
+/// Whether a customer's id can be kept with a delivery as it is: PostgreSQL takes no text with
+/// U+0000.
+fn is_kept(customer_id: &str) -> bool {
+    !customer_id.contains('\0')
 }
 
 fn quantity(json: &str) -> Result<u32, Wrong> {
@@ -183,7 +189,11 @@ struct Errors(FieldErrors);
 impl Errors {
     fn order(&mut self, json: &RawValue) -> Option<Order> {
         let raw: RawOrder<'_> = self.object("#", json)?;
-        let customer_id = self.text("#/customerId", raw.customer_id, limits::ID_LENGTH);
+        let pointer = "#/customerId";
+        let customer_id = match self.text(pointer, raw.customer_id, limits::ID_LENGTH) {
+            Some(id) if !is_kept(&id) => self.refuse(pointer, "must not contain U+0000"),
+            id => id,
+        };
         let items = self.items(raw.items);
         Some(Order { customer_id: customer_id?, items: items? })
     }
@@ -284,7 +294,7 @@ mod tests {
 
     const ORDER: &str = r#"{"customerId":"c","items":[{"productId":"p","productName":"\u00e9\n",
         "quantity":1,"price":0.50,"more":[{}]},{"price":1e2,"quantity":2.0,"productName":"n","productId":"q"}]}"#;
-    const PIECES: [&str; 24] = [
+    const PIECES: [&str; 25] = [
         "{",
         "}",
         "[",
@@ -293,6 +303,7 @@ mod tests {
         ",",
         "\"",
         "\\",
+        "\\u0000",
         " ",
         "\t",
         "null",

@@ -22,6 +22,8 @@ const FIELD_ERROR: &str = "FieldError";
 /// A character that is not white space is somewhere in the text. ECMAScript's `\s` lacks U+0085, which
 /// is white space in Unicode.
 const NOT_BLANK: &str = r"[^\s\u0085]";
+/// The same, and U+0000 is nowhere.
+const NOT_BLANK_WITHOUT_NUL: &str = r"^[^\u0000]*[^\s\u0085\u0000][^\u0000]*$";
 
 pub(super) fn components() -> Components {
     ComponentsBuilder::new()
@@ -76,10 +78,11 @@ fn order_request() -> ObjectBuilder {
         "customerId",
         bounded(
             limits::ID_LENGTH,
-            "The customer's id in the shop, any text with a character that is not white space. With \
-             `queueType=fifo` the customer's orders are delivered in the order in which they were \
-             accepted.",
-        ),
+            "The customer's id in the shop, any text with a character that is not white space and \
+             without U+0000. With `queueType=fifo` the customer's orders are delivered in the \
+             order in which they were accepted.",
+        )
+        .pattern(Some(NOT_BLANK_WITHOUT_NUL)),
     )])
     .property("items", items)
     .required("items")

@@ -150,6 +150,7 @@ async fn every_bound_of_the_document_is_where_the_api_draws_the_line() {
             with("/items/0/productName", long(limits::NAME_LENGTH)),
             with("/items/0/productName", long(limits::NAME_LENGTH + 1)),
         ),
+        (with("/customerId", json!("\n\u{1}")), with("/customerId", json!("\n1\0"))),
         (
             with("/items/0/productId", json!("\u{200b}\u{85}")),
             with("/items/0/productId", json!("\u{2003}\n\u{85}\u{feff}")),

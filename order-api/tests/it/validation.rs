@@ -44,6 +44,7 @@ async fn every_invalid_field_is_named_where_it_is() {
         (with("/customerId", json!(["a"])), "#/customerId"),
         (with("/customerId", long(limits::ID_LENGTH + 1)), "#/customerId"),
         (ORDER.replace("customer-001", "\\ud800"), "#/customerId"),
+        (with("/customerId", json!("customer\0")), "#/customerId"),
         (with("/items", json!(null)), "#/items"),
         (with("/items", json!([])), "#/items"),
         (with("/items", json!({})), "#/items"),
