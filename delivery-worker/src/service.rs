@@ -46,7 +46,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// Binds both listeners and opens the store. SQS need not be there.
+    /// Binds both listeners and opens the store. Neither SQS nor a PostgreSQL server need be there.
     pub async fn build(settings: Settings) -> anyhow::Result<Self> {
         let listener = bind("LISTEN_ADDR", settings.listen)?;
         let local_addr = listener.local_addr().context("the listener has no address")?;
@@ -59,7 +59,7 @@ impl Service {
                 (Arc::new(HttpCarrier::new(url)?.within(settings.carrier_timeout)), "http")
             }
         };
-        let store = Store::open(&settings.database).await?;
+        let store = Store::open_when_up(&settings.database).await?;
         let readiness = Readiness::new();
         let store_latch = readiness.latch("store");
         let deliver = Deliver::new(
@@ -119,9 +119,9 @@ impl Service {
         self.readiness.clone()
     }
 
-    /// Consumes until the shutdown is requested, then stops from the front to the back: readiness
-    /// drops, the consumers drain side by side, the store is flushed and closed, and the listeners,
-    /// by which all of that can be watched, end last.
+    /// Consumes, once the store works, until the shutdown is requested, then stops from the front
+    /// to the back: readiness drops, the consumers drain side by side, the store is flushed and
+    /// closed, and the listeners, by which all of that can be watched, end last.
     pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
         info!(listen = %self.local_addr, admin = %self.admin_addr(), "delivery-worker is up");
         let (stop_listeners, listeners) = Shutdown::new();
@@ -138,10 +138,13 @@ impl Service {
         }
         let (stop_consumers, stop) = Shutdown::new();
         let mut consumers = JoinSet::new();
-        for (consumer, latch) in self.consumers {
-            followers.spawn(follow_consumer(consumer.health(), latch));
-            let stop = stop.clone();
-            consumers.spawn(async move { consumer.run(stop.requested()).await });
+        // A message that is received while its attempt could not be recorded only loses a receive.
+        if begins_to_work(&self.store, &shutdown).await {
+            for (consumer, latch) in self.consumers {
+                followers.spawn(follow_consumer(consumer.health(), latch));
+                let stop = stop.clone();
+                consumers.spawn(async move { consumer.run(stop.requested()).await });
+            }
         }
 
         // A consumer does not end by itself; one that panicked must not leave its queue unattended
@@ -162,6 +165,16 @@ impl Service {
         http.await.context("the HTTP listener broke")??;
         admin.await.context("the admin listener broke")??;
         failure.map_or(Ok(()), |panic: JoinError| Err(panic).context("a consumer broke"))
+    }
+}
+
+/// Waits until the store works; false when the shutdown is requested before.
+async fn begins_to_work(store: &Store, shutdown: &Shutdown) -> bool {
+    let mut health = store.health();
+    let works = async { health.wait_for(|health| *health == store::Health::Serving).await.is_ok() };
+    tokio::select! {
+        () = shutdown.requested() => false,
+        works = works => works,
     }
 }
 

@@ -108,18 +108,42 @@ impl Store {
         match url {
             DatabaseUrl::Sqlite(path) => {
                 let (database, connection) = sqlite::Sqlite::open(path).await?;
-                Ok(Self::start(Arc::new(database), Box::new(connection)))
+                Ok(Self::start(Arc::new(database), Ok(Box::new(connection))))
             }
             DatabaseUrl::Postgres(url) => {
                 let (database, connection) = postgres::Postgres::open(url).await?;
-                Ok(Self::start(Arc::new(database), Box::new(connection)))
+                Ok(Self::start(Arc::new(database), Ok(Box::new(connection))))
             }
         }
     }
 
-    fn start(backend: Arc<dyn backend::Backend>, connection: Box<dyn backend::Connection>) -> Self {
+    /// As [`Store::open`], but where there is no PostgreSQL server yet, the store begins as one
+    /// that fails, and is opened by itself when there is. What does not mend by waiting is an error
+    /// here too: a wrong password, say, or a database that does not exist.
+    pub async fn open_when_up(url: &DatabaseUrl) -> Result<Self, StoreError> {
+        let DatabaseUrl::Postgres(postgres) = url else { return Self::open(url).await };
+        match postgres::Postgres::open_when_up(postgres).await? {
+            (database, Ok(connection)) => {
+                Ok(Self::start(Arc::new(database), Ok(Box::new(connection))))
+            }
+            (database, Err(reason)) => {
+                tracing::error!(%reason, "the deliveries store is tried until it can be opened");
+                Ok(Self::start(Arc::new(database), Err(reason)))
+            }
+        }
+    }
+
+    /// Starts with a connection, or with why there is none yet.
+    fn start(
+        backend: Arc<dyn backend::Backend>,
+        connection: Result<Box<dyn backend::Connection>, String>,
+    ) -> Self {
+        let (connection, health) = match connection {
+            Ok(connection) => (Some(connection), Health::Serving),
+            Err(reason) => (None, Health::Failing(reason)),
+        };
         let (jobs, waiting) = mpsc::channel(LIMITS.queue);
-        let (report, health) = watch::channel(Health::Serving);
+        let (report, health) = watch::channel(health);
         let doubt = Arc::new(Notify::new());
         let doubted = Arc::clone(&doubt);
         tokio::spawn(writer::run(Arc::clone(&backend), connection, waiting, doubted, report));

@@ -40,12 +40,12 @@ pub(crate) struct Caller<T> {
 /// Dropping `health` says that it ended.
 pub(crate) async fn run(
     backend: Arc<dyn Backend>,
-    connection: Box<dyn Connection>,
+    connection: Option<Box<dyn Connection>>,
     mut jobs: mpsc::Receiver<Job>,
     doubt: Arc<Notify>,
     health: watch::Sender<Health>,
 ) {
-    let mut writer = Writer { backend, connection: Some(connection), health, worked: None };
+    let mut writer = Writer { backend, connection, health, worked: None };
     let mut taken = Vec::new();
     loop {
         let failing = *writer.health.borrow() != Health::Serving;
@@ -230,7 +230,7 @@ impl Writer {
             }
         };
         self.health.send_if_modified(|current| {
-            let changed = std::mem::discriminant(current) != std::mem::discriminant(&health);
+            let changed = *current != health;
             match &health {
                 Health::Failing(reason) if changed => {
                     tracing::error!(%reason, "the deliveries store fails; nothing is acknowledged");
@@ -303,7 +303,8 @@ mod tests {
         let doubt = Arc::new(Notify::new());
         let (jobs, waiting) = mpsc::channel(1);
         let (report, _health) = watch::channel(Health::Serving);
-        let (backend, connection) = (Arc::new(database.clone()), Box::new(database.clone()));
+        let backend = Arc::new(database.clone());
+        let connection: Option<Box<dyn Connection>> = Some(Box::new(database.clone()));
         let doubting = async {
             for _ in 0..100 {
                 doubt.notify_one();

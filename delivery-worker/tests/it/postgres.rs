@@ -58,6 +58,42 @@ async fn while_postgresql_is_down_nothing_is_acknowledged_and_receiving_pauses()
     worker.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
+async fn a_worker_starts_without_postgresql_and_consumes_when_it_appears() {
+    let server = Server::start().expect("PostgreSQL starts");
+    let url = server.create_database().expect("a database");
+    block_in_place(|| server.stop(true)).expect("it stops");
+    let sqs = Sqs::anywhere().await;
+    let order = order_of("상품");
+    sqs.send(STANDARD, &order.to_json(), None).await;
+    let worker = Worker::start(sqs.addr, &[("DATABASE_URL", url.as_str())]).await;
+    eventually("it says what it waits for", || async {
+        let (_, why) = get(&format!("{}/readyz", worker.admin)).await;
+        why.to_string().contains("cannot open postgres://").then_some(())
+    })
+    .await;
+    assert_eq!(get(&format!("{}/livez", worker.admin)).await.0, 200);
+    assert_eq!(get(&format!("{}/orders/{}", worker.api, order.order_id)).await.0, 503);
+    let waiting = sqs.handle.queue_counts(STANDARD).expect("it exists");
+    assert_eq!((waiting.visible, waiting.in_flight), (1, 0), "nothing is received");
+    block_in_place(|| server.start_again()).expect("it starts");
+    worker.is_ready().await;
+    worker.delivery(&order, "DELIVERED").await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
+async fn a_worker_that_still_waits_for_postgresql_can_be_stopped() {
+    let server = Server::start().expect("PostgreSQL starts");
+    let url = server.create_database().expect("a database");
+    block_in_place(|| server.stop(true)).expect("it stops");
+    let sqs = Sqs::anywhere().await;
+    let worker = Worker::start(sqs.addr, &[("DATABASE_URL", url.as_str())]).await;
+    worker.stop().await;
+}
+
 /// Leaves a database in which whoever counts deliveries waits for an advisory lock, which is taken.
 const COUNTS_WAIT: [&str; 3] = [
     "ALTER TABLE deliveries RENAME TO kept",

@@ -86,6 +86,7 @@ const DIALECT: Dialect = Dialect {
 };
 
 pub(crate) struct Postgres {
+    url: PostgresUrl,
     options: PgConnectOptions,
     readers: Readers,
 }
@@ -93,13 +94,7 @@ pub(crate) struct Postgres {
 impl Postgres {
     /// Connects, waiting some seconds for a server that is not up yet, and brings the tables up to date.
     pub(crate) async fn open(url: &PostgresUrl) -> Result<(Self, Writer), StoreError> {
-        let failed = |error: String| StoreError::Unavailable(format!("cannot open {url}: {error}"));
-        let options = url.options().map_err(|error| failed(error.to_string()))?;
-        let options = options.disable_statement_logging();
-        let options = match options.get_application_name() {
-            Some(_) => options,
-            None => options.application_name("order-store"),
-        };
+        let options = options(url)?;
         let deadline = Instant::now() + TUNING.open_deadline;
         let writer = loop {
             match open_once(&options).await {
@@ -107,18 +102,50 @@ impl Postgres {
                 Err(error) if is_not_yet_up(&error) && Instant::now() < deadline => {
                     sleep(TUNING.open_pause).await;
                 }
-                Err(error) => return Err(failed(error.to_string())),
+                Err(error) => return Err(StoreError::Unavailable(not_opened(url, &error))),
             }
         };
-        let readers = Readers::new(options.clone());
-        Ok((Self { options, readers }, writer))
+        Ok((Self::new(url, options), writer))
     }
+
+    /// The same at once: where the server is not up yet there is no writer, but why not.
+    pub(crate) async fn open_when_up(
+        url: &PostgresUrl,
+    ) -> Result<(Self, Result<Writer, String>), StoreError> {
+        let options = options(url)?;
+        let writer = match open_once(&options).await {
+            Ok(writer) => Ok(writer),
+            Err(error) if is_not_yet_up(&error) => Err(not_opened(url, &error)),
+            Err(error) => return Err(StoreError::Unavailable(not_opened(url, &error))),
+        };
+        Ok((Self::new(url, options), writer))
+    }
+
+    fn new(url: &PostgresUrl, options: PgConnectOptions) -> Self {
+        let readers = Readers::new(options.clone());
+        Self { url: url.clone(), options, readers }
+    }
+}
+
+fn options(url: &PostgresUrl) -> Result<PgConnectOptions, StoreError> {
+    let options =
+        url.options().map_err(|error| StoreError::Unavailable(not_opened(url, &error)))?;
+    let options = options.disable_statement_logging();
+    Ok(match options.get_application_name() {
+        Some(_) => options,
+        None => options.application_name("order-store"),
+    })
+}
+
+fn not_opened(url: &PostgresUrl, error: &dyn std::error::Error) -> String {
+    format!("cannot open {url}: {error}")
 }
 
 async fn open_once(options: &PgConnectOptions) -> Result<Writer, sqlx::Error> {
     let mut writer = Writer::connect(options).await?;
     let connection = writer.connection()?;
-    match standing(connection).await {
+    let standing = timeout(TUNING.read, standing(connection)).await;
+    match standing.map_err(|_| silent(TUNING.read))? {
         Standing::Current => {}
         Standing::Newer { database, program } => {
             return Err(sqlx::Error::Configuration(newer(database, program).into()));
@@ -181,7 +208,10 @@ impl Backend for Postgres {
 
     fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Connection>, StoreError>> {
         async {
-            let writer = Writer::connect(&self.options).await.map_err(|error| classify(&error))?;
+            // Perhaps it has not been opened before.
+            let writer = open_once(&self.options)
+                .await
+                .map_err(|error| StoreError::Unavailable(not_opened(&self.url, &error)))?;
             Ok(Box::new(writer) as Box<dyn Connection>)
         }
         .boxed()

@@ -326,6 +326,35 @@ async fn a_database_of_a_newer_program_is_refused_with_both_versions() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL"]
+async fn a_store_without_a_server_is_opened_when_it_is_up() {
+    let database = PostgresDatabase::with_a_server_of_its_own();
+    database.server().stop(true).expect("it stops");
+    let store = Store::open_when_up(&database.url()).await.expect("it waits");
+    let failing = store.health().borrow().clone();
+    let Health::Failing(reason) = failing else { panic!("it works") };
+    assert!(reason.contains("cannot open postgres://"), "{reason}");
+    let order = Uuid::new_v4();
+    let fate = store.write(record(order, 1, Pending)).await;
+    assert!(matches!(fate, Err(StoreError::Unavailable(_))), "{fate:?}");
+    database.server().start_again().expect("it starts");
+    is_serving(&store).await;
+    // Its tables are there: nobody else has made them.
+    assert_eq!(store.write(record(order, 1, Pending)).await, Ok(()));
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn a_database_that_does_not_exist_is_not_waited_for() {
+    let database = PostgresDatabase::create();
+    let (server, query) = database.text().split_once('?').unwrap();
+    let server = server.rsplit_once('/').unwrap().0;
+    let url = format!("{server}/nowhere?{query}").parse().unwrap();
+    let Err(error) = Store::open_when_up(&url).await else { panic!("it waits") };
+    assert!(error.to_string().contains("nowhere"), "{error}");
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
 async fn a_database_that_cannot_keep_every_text_is_refused() {
     let database = PostgresDatabase::create();
     let mut other = database.another_process().await;
