@@ -18,6 +18,19 @@ use tokio::{
 
 use crate::client::Curl;
 
+/// What cargo tells a test of the test's own package. A build script that asks for it, such as
+/// ring's, would run anew with these, and all that needs ring would be compiled again; and once more
+/// when cargo is next run without them.
+const OF_THIS_PACKAGE: [&str; 7] = [
+    "CARGO_MANIFEST_DIR",
+    "CARGO_MANIFEST_LINKS",
+    "CARGO_PKG_NAME",
+    "CARGO_PKG_VERSION_MAJOR",
+    "CARGO_PKG_VERSION_MINOR",
+    "CARGO_PKG_VERSION_PATCH",
+    "CARGO_PKG_VERSION_PRE",
+];
+
 /// The folder of the binaries, built by cargo if they are not there or older than their sources.
 fn binaries() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
@@ -30,7 +43,11 @@ fn binaries() -> PathBuf {
             other => other.to_owned(),
         };
         let target = folder.parent().unwrap();
-        let status = std::process::Command::new(env!("CARGO"))
+        let mut cargo = std::process::Command::new(env!("CARGO"));
+        for name in OF_THIS_PACKAGE {
+            cargo.env_remove(name);
+        }
+        let status = cargo
             .args(["build", "--quiet", "--offline", "--workspace", "--bins"])
             .args(["--profile", &profile, "--target-dir"])
             .arg(target)
