@@ -1,8 +1,9 @@
 //! Which orders go into which call, and when. Pure: it is told the time and what has become of calls.
 //!
 //! - With no call under way an order is sent at once. While one is, orders gather for the next; it
-//!   begins when a call ends, when as many wait as a call takes, or when the oldest has waited for the
-//!   linger, whichever is first. So little load costs no delay, and much load costs few calls.
+//!   begins when the last one to end has ended, when as many wait as a call takes, or when the linger
+//!   has passed since a call began, whichever is first. So little load costs no delay, whatever SQS
+//!   takes to answer, and much load costs few calls.
 //! - Of a group in which the order counts, what waits goes into one call, in its order, and the next
 //!   one begins when that call has ended. Groups do not wait for each other.
 //! - A batch that SQS refuses as a whole is sent again one by one, so that one message that it does not
@@ -68,7 +69,7 @@ pub(super) struct Bounds {
     pub(super) calls: usize,
     /// Messages in a call.
     pub(super) batch: usize,
-    /// For which an order waits for others while a call is under way.
+    /// Between the beginnings of calls that are not full, while one is under way.
     pub(super) linger: Duration,
 }
 
@@ -76,6 +77,8 @@ pub(super) struct Bounds {
 pub(super) struct Batcher<T> {
     bounds: Bounds,
     calls: usize,
+    /// When the last call began.
+    began: Option<Instant>,
     /// What may be sent now, in turn.
     ready: VecDeque<Ready<T>>,
     /// Messages and bytes in all that is ready.
@@ -112,6 +115,7 @@ impl<T: Outgoing> Batcher<T> {
         Self {
             bounds,
             calls: 0,
+            began: None,
             ready: VecDeque::new(),
             waiting: Load::default(),
             resting: BTreeMap::new(),
@@ -151,6 +155,7 @@ impl<T: Outgoing> Batcher<T> {
             let entries = self.fill(now);
             if !entries.is_empty() {
                 self.calls += 1;
+                self.began = Some(now);
                 return Some(entries);
             }
         }
@@ -281,8 +286,11 @@ impl<T: Outgoing> Batcher<T> {
             Ready::Lane(group) => self.lanes[group].entries.front().expect("lanes are not empty"),
         };
         let full = self.waiting.messages >= self.bounds.batch || self.waiting.bytes >= LARGEST;
-        let at_once = self.calls == 0 || full;
-        Some(if at_once { first.arrived } else { first.arrived + self.bounds.linger })
+        let company = self.began.filter(|_| self.calls > 0 && !full);
+        Some(company.map_or(first.arrived, |began| {
+            // What the last call had no room for does not wait longer for that.
+            first.arrived.max(began.min(first.arrived) + self.bounds.linger)
+        }))
     }
 
     /// As many messages as a call takes, of those whose turn it is.

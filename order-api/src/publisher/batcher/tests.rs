@@ -100,6 +100,33 @@ fn while_a_call_is_under_way_orders_gather_until_it_ends_or_they_are_ten_or_the_
 }
 
 #[test]
+fn an_order_that_comes_a_linger_after_a_call_began_does_not_wait_for_it_to_end() {
+    let (mut batcher, now) = (batcher(4), Instant::now());
+    batcher.push(now, order(0, None, 10));
+    let _slow = batcher.next_call(now).expect("a call");
+    batcher.push(now + MS / 4, order(1, None, 10));
+    assert!(batcher.next_call(now + MS / 4).is_none());
+    assert_eq!(batcher.next_wakeup(), Some(now + MS), "counted from the last call's beginning");
+    assert_eq!(numbers(&batcher.next_call(now + MS).expect("a call")), [1]);
+    batcher.push(now + 3 * MS, order(2, None, 10));
+    assert_eq!(numbers(&batcher.next_call(now + 3 * MS).expect("at once")), [2]);
+}
+
+#[test]
+fn what_a_full_call_had_no_room_for_waits_for_a_linger_at_most() {
+    let (mut batcher, now) = (batcher(4), Instant::now());
+    batcher.push(now, order(0, None, 10));
+    let _slow = batcher.next_call(now).expect("a call");
+    for number in 1..11 {
+        batcher.push(now + MS / 4, order(number, None, 10));
+    }
+    batcher.push(now + MS / 4, order(11, None, 10));
+    assert_eq!(batcher.next_call(now + MS / 2).expect("ten").len(), 10);
+    assert!(batcher.next_call(now + MS / 2).is_none());
+    assert_eq!(batcher.next_wakeup(), Some(now + MS / 4 + MS));
+}
+
+#[test]
 fn no_more_calls_are_under_way_than_may_be() {
     let (mut batcher, now) = (batcher(2), Instant::now());
     for number in 0..30 {
