@@ -45,6 +45,7 @@ const USAGE: &str = "usage: cargo run --release -p bench -- <what> [--quick]
 
   a1    what the order API adds to a bare SendMessage at half load
   a2    the order API at saturation against itself with a call per order; its memory
+        a1 and a2 take --with NAME=VALUE, a setting of the API, to see what it costs: nothing is written
 
   chaos [--orders N] [--seed S] [--keep]
         the whole fleet as processes that are killed, stopped and paused at random while N
@@ -73,6 +74,14 @@ fn main() -> ExitCode {
             let Some(options) = chaos::kill::Options::parse(options) else { return usage() };
             return ended(chaos::kill::run(options));
         }
+        ["a1", ref options @ ..] => {
+            let Some(options) = api::Options::parse(options) else { return usage() };
+            return ended(on_runtime(api::a1::run(options)));
+        }
+        ["a2", ref options @ ..] => {
+            let Some(options) = api::Options::parse(options) else { return usage() };
+            return ended(on_runtime(api::a2::run(options)));
+        }
         [what] => (what, false),
         [what, "--quick"] => (what, true),
         _ => ("", false),
@@ -85,8 +94,6 @@ fn main() -> ExitCode {
         "w3" => on_runtime(w3::run(quick)),
         "w4" => on_runtime(w4::run(quick)),
         "g1" => on_runtime(g1::run(quick)),
-        "a1" => on_runtime(api::a1::run(quick)),
-        "a2" => on_runtime(api::a2::run(quick)),
         "d1" => on_runtime(d1::run(quick)),
         "store" => on_runtime(store::run(quick)),
         _ => {

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::{
-    Api, Generator, ORDER,
+    Api, Generator, ORDER, Options,
     generator::{Requests, Times},
     orders, quantile,
 };
@@ -26,7 +26,8 @@ const LATE: f64 = 1.0;
 /// More are never busy unless what is measured is held up; then orders wait for one, either way.
 const CONNECTIONS: usize = 256;
 
-pub(crate) async fn run(quick: bool) -> anyhow::Result<()> {
+pub(crate) async fn run(options: Options<'_>) -> anyhow::Result<()> {
+    let quick = options.quick;
     let binaries = build()?;
     leave_the_measured_core()?;
     let (count, rounds) = if quick { (3_000, 1) } else { (30_000, 5) };
@@ -38,7 +39,7 @@ pub(crate) async fn run(quick: bool) -> anyhow::Result<()> {
     for queue_type in ["standard", "fifo"] {
         for round_trip in [0, 10] {
             let server = Server::start(&binaries)?;
-            let api = Api::start(&binaries, &server, 10)?;
+            let api = Api::start(&binaries, &server, 10, &options)?;
             server.connect().await?.hold_up_sends(Duration::from_millis(round_trip)).await?;
             let mut ways =
                 [(server.addr, bare(server.addr, queue_type)), (api.addr, orders(&[queue_type]))];
@@ -104,7 +105,7 @@ pub(crate) async fn run(quick: bool) -> anyhow::Result<()> {
     )?;
     let command = "cargo run --release -p bench -- a1";
     Section { title: "A1: what the order API adds at half load", command, text }
-        .conclude(quick, &missed)
+        .conclude(options.is_trial(), &missed)
 }
 
 /// The messages that the API makes of orders, each in a call of its own.

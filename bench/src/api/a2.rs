@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Api, Generator, orders, quantile};
+use super::{Api, Generator, Options, orders, quantile};
 use crate::{
     process::{build, leave_the_measured_core},
     results::Section,
@@ -31,10 +31,10 @@ struct Figures {
     memory: Vec<f64>,
 }
 
-pub(crate) async fn run(quick: bool) -> anyhow::Result<()> {
+pub(crate) async fn run(options: Options<'_>) -> anyhow::Result<()> {
     let binaries = build()?;
     leave_the_measured_core()?;
-    let (count, rounds) = if quick { (20_000, 1) } else { (60_000, 5) };
+    let (count, rounds) = if options.quick { (20_000, 1) } else { (60_000, 5) };
     let mut text = String::from(
         "| queue | API | orders per CPU-second | of a call per order | orders/s | calls per order | p50 | p99 | memory |\n\
          |---|---|---|---|---|---|---|---|---|\n",
@@ -48,7 +48,7 @@ pub(crate) async fn run(quick: bool) -> anyhow::Result<()> {
                 let which = (turn + round) % BATCHES.len();
                 let (name, batch) = BATCHES[which];
                 let server = Server::start(&binaries)?;
-                let api = Api::start(&binaries, &server, batch)?;
+                let api = Api::start(&binaries, &server, batch, &options)?;
                 measure(&server, &api, queue_type, count, &mut figures[which]).await?;
                 let rate = figures[which].per_cpu_second.last().unwrap_or(&f64::NAN);
                 println!(
@@ -98,7 +98,8 @@ pub(crate) async fn run(quick: bool) -> anyhow::Result<()> {
          times the median, {MEMORY} MiB."
     )?;
     let command = "cargo run --release -p bench -- a2";
-    Section { title: "A2: the order API at saturation", command, text }.conclude(quick, &missed)
+    Section { title: "A2: the order API at saturation", command, text }
+        .conclude(options.is_trial(), &missed)
 }
 
 async fn measure(

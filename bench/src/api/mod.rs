@@ -18,6 +18,31 @@ use crate::{
 /// while the last one is being sent, and on a FIFO queue wait for that.
 const ORDER: &str = r#"{"customerId":"customer-~~~~","items":[{"productId":"product-########","productName":"상품 ########","quantity":2,"price":12.50}]}"#;
 
+/// How `a1` and `a2` are asked for.
+pub(crate) struct Options<'a> {
+    quick: bool,
+    /// A setting of the API, to see what it costs.
+    with: Option<(&'a str, &'a str)>,
+}
+
+impl<'a> Options<'a> {
+    pub(crate) fn parse(words: &[&'a str]) -> Option<Self> {
+        match words {
+            [] => Some(Self { quick: false, with: None }),
+            ["--quick"] => Some(Self { quick: true, with: None }),
+            ["--with", setting] => {
+                Some(Self { quick: false, with: Some(setting.split_once('=')?) })
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether only to print what is measured.
+    fn is_trial(&self) -> bool {
+        self.quick || self.with.is_some()
+    }
+}
+
 /// The API, and the SQS that it publishes to.
 struct Api {
     process: Process,
@@ -26,11 +51,16 @@ struct Api {
 
 impl Api {
     /// An API whose calls take so many orders at most.
-    fn start(binaries: &Path, server: &Server, most_per_call: usize) -> anyhow::Result<Self> {
+    fn start(
+        binaries: &Path,
+        server: &Server,
+        most_per_call: usize,
+        options: &Options<'_>,
+    ) -> anyhow::Result<Self> {
         let (addr, admin) = (free_address()?, free_address()?);
         let sqs = server.addr;
         let queue = |name: &str| format!("http://{sqs}/000000000000/{name}");
-        let env = BTreeMap::from([
+        let mut env = BTreeMap::from([
             ("AWS_SQS_ENDPOINT", format!("http://{sqs}")),
             ("SQS_QUEUE_URL_STANDARD", queue("order-queue-standard")),
             ("SQS_QUEUE_URL_FIFO", queue("order-queue.fifo")),
@@ -38,6 +68,7 @@ impl Api {
             ("ADMIN_ADDR", admin.to_string()),
             ("PUBLISH_BATCH", most_per_call.to_string()),
         ]);
+        env.extend(options.with.map(|(name, value)| (name, value.to_owned())));
         let process = Process::start_on_measured_core(&binaries.join("order-api"), &env)?;
         wait_until_ready(admin, "/readyz")?;
         Ok(Self { process, addr })
