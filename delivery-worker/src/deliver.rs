@@ -228,7 +228,7 @@ impl DeliverFrom {
                 self.metrics.suppressed();
                 let (queue, message_id) = (&self.queue, &message.message_id);
                 info!(%order_id, message_id, queue, attempt = attempt.number, "already delivered, nothing to do");
-                return Verdict::Done;
+                return Verdict::AlreadyDone;
             }
             Ok(_) => {}
             Err(error) => return Verdict::Unavailable(error.to_string()),

@@ -25,6 +25,10 @@ impl Attempt {
 pub enum Verdict {
     /// The work is done and remembered: delete the message.
     Done,
+    /// The work was done and remembered before this attempt: delete the message. Nothing was
+    /// handed to anybody, so unlike [`Verdict::Done`] this does not show that what messages are
+    /// handed to works: the shared failures of others count as if it had not come.
+    AlreadyDone,
     /// Failed, try again after a backoff until the attempts are used up.
     Retry {
         /// What the message is dead-lettered with if this attempt was the last one.

@@ -18,6 +18,8 @@
 //! * **An attempt** is numbered by the receive count plus the retries in place since that receive.
 //! * **[`Verdict::Unavailable`]** says that what every message needs is down: nothing is
 //!   acknowledged, the attempt does not count, and receiving pauses until a probe succeeds.
+//! * **[`Verdict::AlreadyDone`]** acknowledges what has come again, and does not show that what
+//!   messages are handed to works.
 //! * **A drain** stops receiving, waits for the polls under way, lets running handlers finish, then
 //!   gives back the rest, the head of a lane before its tail; but what the queue would dead-letter at
 //!   its next receive is attempted.

@@ -127,8 +127,8 @@ async fn an_order_that_comes_again_has_one_effect() {
     let fixture = Fixture::with(carrier.clone()).await;
     let order = order_of("상품1");
     let both = tokio::join!(fixture.handle(&order, 1), fixture.handle(&order, 1));
-    assert_eq!(both, (Verdict::Done, Verdict::Done));
-    assert_eq!(fixture.handle(&order, 2).await, Verdict::Done);
+    assert_eq!(both, (Verdict::Done, Verdict::AlreadyDone));
+    assert_eq!(fixture.handle(&order, 2).await, Verdict::AlreadyDone);
     assert_eq!(carrier.calls.load(Ordering::Relaxed), 1);
     assert_eq!(fixture.story(&order).await.1.len(), 1);
     assert!(fixture.metric(r#"delivery_duplicates_suppressed_total{queue="orders"} 2"#));
@@ -268,7 +268,7 @@ async fn a_store_that_does_not_answer_in_time_is_to_blame_and_not_the_order() {
     assert!(fixture.handle(&order, 1).now_or_never().is_none());
     held.rollback().await.unwrap();
     eventually("the order is known to be delivered", || async {
-        (fixture.handle(&order, 1).await == Verdict::Done).then_some(())
+        (fixture.handle(&order, 1).await == Verdict::AlreadyDone).then_some(())
     })
     .await;
     assert_eq!(carrier.calls.load(Ordering::Relaxed), 1);

@@ -260,6 +260,7 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
     fn finished(&mut self, now: Time, ticket: Ticket, took: Duration, verdict: Verdict) {
         let (ended, error_type) = match verdict {
             Verdict::Done => (Ended::Done, ""),
+            Verdict::AlreadyDone => (Ended::AlreadyDone, ""),
             Verdict::Retry { letter, not_before, shared } => {
                 let reason = letter.reason;
                 if shared {

@@ -38,7 +38,7 @@ impl Scheduler {
             return;
         }
         match (ended, shared) {
-            (Ended::Done, _) => self.acknowledge(now, ticket),
+            (Ended::Done | Ended::AlreadyDone, _) => self.acknowledge(now, ticket),
             (Ended::DeadLetter, _) => self.dead_letter_or_give_back(now, ticket, None),
             (Ended::Unavailable, _)
             | (Ended::Retry { not_before: None, .. }, Some(Shared::Waits)) => {
@@ -65,11 +65,13 @@ impl Scheduler {
         attempt: Attempt,
         ended: Ended,
     ) -> Option<Shared> {
+        let misled = self.breaks(Broken::RepetitionCountsAsSuccess);
         let jitter = &mut self.jitter;
         match ended {
             Ended::Done => self.breaker.succeeded(now),
-            Ended::DeadLetter | Ended::Retry { shared: false, .. } => {
-                self.breaker.failed_by_itself(ticket);
+            Ended::AlreadyDone if misled => self.breaker.succeeded(now),
+            Ended::AlreadyDone | Ended::DeadLetter | Ended::Retry { shared: false, .. } => {
+                self.breaker.ended_by_itself(ticket);
             }
             Ended::Unavailable => self.breaker.unavailable(now, ticket, jitter),
             Ended::NotYet => {}

@@ -88,9 +88,10 @@ impl Breaker {
         *self = Self { last_success: Some(now), ..Self::new(self.timing) };
     }
 
-    /// The message failed, or was refused, by itself. That says that what reports an outage works,
-    /// and nothing of what is suspected to be down: then another message is tried.
-    pub(super) fn failed_by_itself(&mut self, ticket: Ticket) {
+    /// The message failed, or was refused, by itself, or was done before. That says that what
+    /// reports an outage works, and nothing of what is suspected to be down: then another message
+    /// is tried.
+    pub(super) fn ended_by_itself(&mut self, ticket: Ticket) {
         let Some(open) = &mut self.open else { return };
         if open.probe == Some(ticket) {
             open.probe = None;

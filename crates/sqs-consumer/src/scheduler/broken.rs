@@ -57,6 +57,8 @@ pub enum Broken {
     NoGroupLimit,
     /// Attempts count although what all messages need is down.
     OutageCountsAsAttempt,
+    /// What was done before counts as a success of what messages are handed to.
+    RepetitionCountsAsSuccess,
     /// After visibility changes have failed, none is made to find out whether they work again.
     NeverProbes,
     /// Nothing starts before all that was started together has ended: the slowest stalls the rest.
@@ -66,7 +68,7 @@ pub enum Broken {
 #[cfg(feature = "broken-schedulers")]
 impl Broken {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::AnyMessageOfTheLane,
         Self::TailLeftBehind,
         Self::TailWithHead,
@@ -90,6 +92,7 @@ impl Broken {
         Self::BatchFailsAsOne,
         Self::NoGroupLimit,
         Self::OutageCountsAsAttempt,
+        Self::RepetitionCountsAsSuccess,
         Self::NeverProbes,
         Self::RoundAfterRound,
     ];

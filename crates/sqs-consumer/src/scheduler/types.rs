@@ -36,6 +36,8 @@ pub struct Arrival {
 pub enum Ended {
     /// The work is done.
     Done,
+    /// It was done before, so nothing was tried.
+    AlreadyDone,
     /// Failed, may succeed later; a lower bound of the backoff.
     Retry {
         /// A lower bound of the backoff.

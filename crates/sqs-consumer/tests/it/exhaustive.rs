@@ -131,6 +131,13 @@ fn quick() -> Vec<Scene> {
             ..FIFO
         },
         Scene {
+            name: "a repetition, and failures that may be everyone's",
+            workers: 1,
+            groups: &[1, 1],
+            troubles: Troubles { crashes: 1, shared: 2, ..NONE },
+            ..FIFO
+        },
+        Scene {
             name: "deletes that wait for company, and a drain",
             linger: 1,
             troubles: Troubles { drains: 1, ..NONE },
@@ -272,7 +279,7 @@ fn no_interleaving_of_a_small_configuration_breaks_a_rule() {
 /// are there, `NoGroupLimit` a limit and `RoundAfterRound` more groups than handlers; `BeyondTwelveHours`
 /// takes half a day. `NeverProbes` is slow only, after more failures than a scene has. And
 /// `BatchFailsAsOne` repeats too many calls only, with the same outcome.
-const BROKEN: [(Broken, &str); 20] = [
+const BROKEN: [(Broken, &str); 21] = [
     (Broken::AnyMessageOfTheLane, "two groups of two"),
     (Broken::TailLeftBehind, "a drain and a loss"),
     (Broken::TailWithHead, "a drain and a loss"),
@@ -290,6 +297,7 @@ const BROKEN: [(Broken, &str); 20] = [
     (Broken::DropDeletesOnDrain, "a drain and a loss"),
     (Broken::NoPauseAfterFailedReceive, "a crash and a loss"),
     (Broken::OutageCountsAsAttempt, "an outage"),
+    (Broken::RepetitionCountsAsSuccess, "a repetition, and failures that may be everyone's"),
     (Broken::LastReceiveGoesBack, "drains and the last receive"),
     (Broken::LastReceiveGoesBack, "standard, drains and the last receive"),
     (Broken::DropDeletesOnDrain, "standard, drains and the last receive"),

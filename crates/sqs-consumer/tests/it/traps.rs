@@ -10,4 +10,5 @@ mod leases;
 mod load;
 mod order;
 mod outages;
+mod repetitions;
 mod stopping;

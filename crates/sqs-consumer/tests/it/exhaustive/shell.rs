@@ -98,7 +98,7 @@ impl State {
     pub(super) fn ends(&mut self, at: usize, ticket: Ticket, ended: Ended) {
         let now = self.now;
         match ended {
-            Ended::Done => {}
+            Ended::Done | Ended::AlreadyDone => {}
             Ended::Retry { shared: false, .. } => self.left.retries -= 1,
             Ended::Retry { shared: true, .. } | Ended::NotYet => self.left.shared -= 1,
             Ended::DeadLetter => self.left.refusals -= 1,
@@ -117,7 +117,7 @@ impl State {
                 slot.failed = true;
                 slot.failed_in_drain |= draining;
             }
-            Ended::Unavailable | Ended::NotYet => {}
+            Ended::AlreadyDone | Ended::Unavailable | Ended::NotYet => {}
             Ended::Done => {
                 let others = worker.slots.values_mut().filter_map(|slot| slot.suspect.as_mut());
                 others.for_each(|succeeded_since| *succeeded_since = true);

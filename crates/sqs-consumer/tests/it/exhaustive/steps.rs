@@ -46,7 +46,7 @@ impl Step {
     /// Whether it needs something to go wrong.
     pub(super) fn is_trouble(self) -> bool {
         match self {
-            Self::Ends(_, _, ended) => ended != Ended::Done,
+            Self::Ends(_, _, ended) => !matches!(ended, Ended::Done | Ended::AlreadyDone),
             Self::IsLost(_)
             | Self::GivesUp(_)
             | Self::HalfFails(_)
@@ -159,9 +159,15 @@ impl State {
             (self.left.shared > 0, Ended::NotYet),
             (self.left.outages > 0, Ended::Unavailable),
         ];
-        for (&ticket, _) in self.workers[at].slots.iter().filter(|(_, slot)| slot.running) {
+        for (&ticket, slot) in self.workers[at].slots.iter().filter(|(_, slot)| slot.running) {
+            // A handler sees what has taken effect, and does it no second time.
+            let repeats = self.truth.took_effect_before(slot.receipt.mail);
+            let known = |ended| match ended {
+                Ended::Done if repeats => Ended::AlreadyDone,
+                ended => ended,
+            };
             let possible = endings.iter().filter(|(possible, _)| *possible);
-            steps.extend(possible.map(|&(_, ended)| Step::Ends(at, ticket, ended)));
+            steps.extend(possible.map(|&(_, ended)| Step::Ends(at, ticket, known(ended))));
         }
     }
 

@@ -119,6 +119,10 @@ impl Truth {
         self.of_mut(mail).effect = true;
     }
 
+    pub(super) fn took_effect_before(&self, mail: Mail) -> bool {
+        self.of(mail).effect
+    }
+
     pub(super) fn is_copied(&self, mail: Mail) -> bool {
         self.of(mail).copied
     }

@@ -287,6 +287,10 @@ impl Simulation<'_> {
         if random.random_bool(self.plan.handlers.not_yet) {
             return Ended::NotYet;
         }
+        // That is asked before it is handed to anybody, who may be down.
+        if message.took_effect {
+            return Ended::AlreadyDone;
+        }
         if self.plan.down(Down::Carrier, at).is_some() || nth <= planned.shared_failures {
             return shared;
         }
@@ -305,7 +309,7 @@ impl Simulation<'_> {
             (Ended::Retry { shared: true, .. }, Some(outage)) => message.outages |= 1 << outage,
             (Ended::Retry { shared: true, .. }, None) => message.failed_alone += 1,
             (Ended::Retry { .. } | Ended::DeadLetter, _) => message.failed_by_itself = true,
-            (Ended::Done | Ended::Unavailable | Ended::NotYet, _) => {}
+            (Ended::Done | Ended::AlreadyDone | Ended::Unavailable | Ended::NotYet, _) => {}
         }
     }
 }

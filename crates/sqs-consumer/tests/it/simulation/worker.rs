@@ -142,7 +142,7 @@ impl Slot {
     }
 
     pub(super) fn is_done(&self) -> bool {
-        self.verdict == Some(Ended::Done)
+        matches!(self.verdict, Some(Ended::Done | Ended::AlreadyDone))
     }
 }
 

@@ -78,7 +78,9 @@ impl Simulation<'_> {
     pub(in crate::simulation) fn is_untried_last_receive(&self, slot: &Slot) -> bool {
         let last = self.plan.redrive.is_some_and(|max| slot.receive_count >= max);
         let verdict = slot.verdict.filter(|_| slot.verdict_of == slot.receive);
-        last && !verdict.is_some_and(|ended| matches!(ended, Ended::Done | Ended::DeadLetter))
+        let comes_to_something =
+            |ended| matches!(ended, Ended::Done | Ended::AlreadyDone | Ended::DeadLetter);
+        last && !verdict.is_some_and(comes_to_something)
     }
 
     fn check_attempt(&self, index: usize, slot: &Slot, attempt: Attempt) -> Checked {
