@@ -247,6 +247,7 @@ impl<H: Hasher> Identity<'_, H> {
             reserved: _,
             desired,
             failures,
+            pause_ends,
             retry_at,
             last_activity,
             round_trip,
@@ -266,6 +267,7 @@ impl<H: Hasher> Identity<'_, H> {
         }
         desired.hash(self.state);
         full_backoff(timing.poll_backoff, timing.poll_backoff_max, failures + 1).hash(self.state);
+        self.until(pause_ends.unwrap_or_default());
         self.until(retry_at.unwrap_or_default());
         if !timing.prefetch_horizon.is_zero() {
             round_trip.hash(self.state);

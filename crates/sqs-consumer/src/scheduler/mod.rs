@@ -190,7 +190,8 @@ impl Scheduler {
         }
     }
 
-    /// Receives that have failed in a row.
+    /// Times in a row that receiving had to pause, since a receive failed or came too late to be of
+    /// use. Receives that fail together are one such time.
     pub fn failed_receives(&self) -> u32 {
         self.polling.failures()
     }

@@ -28,7 +28,10 @@ pub(super) struct Polling {
     pub(super) reserved: usize,
     /// Receives at once: more while they come back full, one as soon as one comes back empty.
     pub(super) desired: usize,
+    /// Pauses in a row after which one was needed again.
     pub(super) failures: u32,
+    /// The end of the latest of them, until a receive is of use.
+    pub(super) pause_ends: Option<Time>,
     pub(super) retry_at: Option<Time>,
     pub(super) last_activity: Time,
     /// What a receive takes for which messages are there already; none before the first. Those that
@@ -56,6 +59,7 @@ impl Polling {
             reserved: 0,
             desired: 1,
             failures: 0,
+            pause_ends: None,
             retry_at: None,
             last_activity: now,
             round_trip: None,
@@ -198,12 +202,17 @@ impl Polling {
         }
     }
 
-    /// Slows down, the more the longer it goes on.
+    /// Slows down, the more the longer it goes on. Receives that were outstanding together fail
+    /// together: what fails before the pause is over says nothing new.
     pub(super) fn pause(&mut self, now: Time, timing: &Timing, jitter: &mut Jitter) {
         self.desired = 1;
-        self.failures = self.failures.saturating_add(1);
-        let pause = jitter.backoff(timing.poll_backoff, timing.poll_backoff_max, self.failures);
-        self.retry_at = Some(now + pause);
+        let lasts = self.pause_ends.filter(|ends| now < *ends);
+        let ends = lasts.unwrap_or_else(|| {
+            self.failures = self.failures.saturating_add(1);
+            now + jitter.backoff(timing.poll_backoff, timing.poll_backoff_max, self.failures)
+        });
+        self.pause_ends = Some(ends);
+        self.retry_at = Some(ends);
     }
 
     pub(super) fn do_not_pause(&mut self) {
@@ -212,7 +221,7 @@ impl Polling {
 
     /// The receive was of use.
     pub(super) fn recovered(&mut self) {
-        self.failures = 0;
+        (self.failures, self.pause_ends) = (0, None);
     }
 
     /// No further receive before `at`.

@@ -81,6 +81,36 @@ fn deletes_travel_in_batches_of_ten() {
     assert_eq!(f.calls().len(), 3);
 }
 
+/// A blip costs each receive that is outstanding, but it is one failure.
+#[test]
+fn receives_that_fail_together_make_one_short_pause() {
+    let mut f = Fixture::new(Config { concurrency: 200, ..standard() });
+    // The more of them come back full, the more are sent.
+    for round in 0..10 {
+        f.pass(SECOND / 10);
+        for poll in 0..f.polls().len() {
+            let names: Vec<String> =
+                (0..f.polls()[0].max_messages).map(|i| format!("{round}-{poll}-{i}")).collect();
+            f.receive(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        }
+        for name in f.started() {
+            f.done(&name);
+        }
+        f.answer_all(Answer::Ok);
+    }
+    let outstanding = f.polls().len();
+    assert!(outstanding >= 8, "{outstanding} receives at once");
+    for _ in 0..outstanding {
+        f.fail_receive();
+    }
+    assert!(f.polls().is_empty(), "no hot loop");
+    f.pass(SECOND);
+    assert!(!f.polls().is_empty(), "{outstanding} receives have failed once");
+    f.fail_receive();
+    f.pass(SECOND / 2);
+    assert!(f.polls().is_empty(), "this one has failed after the pause: the next is longer");
+}
+
 #[test]
 fn while_another_queue_of_the_process_is_busy_a_quiet_one_is_polled_for_a_second_at_a_time() {
     let mut f = Fixture::new(standard());

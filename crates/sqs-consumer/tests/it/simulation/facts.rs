@@ -30,7 +30,8 @@ impl Simulation<'_> {
             Told::ReceiveFailed { poll } => {
                 self.workers[index].polls.remove(&poll);
                 self.useless_receive(index)?;
-                self.ask(index, |scheduler| scheduler.receive_failed(now, poll))
+                self.ask(index, |scheduler| scheduler.receive_failed(now, poll))?;
+                self.check_pauses(index)
             }
             Told::Extended { requested_at, answers } => {
                 for (entry, answer) in &answers {
@@ -129,7 +130,29 @@ impl Simulation<'_> {
         let useful = !arrivals.is_empty();
         let (now, requested_at) = (time(now), time(requested_at));
         self.ask(index, |scheduler| scheduler.received(now, poll, requested_at, arrivals))?;
+        self.check_pauses(index)?;
         self.check_pace(index, useful)
+    }
+
+    /// Receives that fail together make one pause: each earlier one has had the time to pass, of
+    /// which the jitter takes half at most.
+    fn check_pauses(&mut self, index: usize) -> Checked {
+        let timing = &self.plan.config.timing;
+        let (now, worker) = (self.now, &mut self.workers[index]);
+        let pauses = worker.scheduler.failed_receives();
+        if pauses == 0 {
+            worker.receives_fail_since = None;
+            return Ok(());
+        }
+        let since = *worker.receives_fail_since.get_or_insert(now);
+        let (first, longest) = (timing.poll_backoff, timing.poll_backoff_max);
+        let full = |nth: u32| first.saturating_mul(1 << nth.min(16)).min(longest);
+        let least = (0..pauses - 1).map(full).sum::<Duration>().as_millis() as u64 / 2;
+        if now - since >= least {
+            return Ok(());
+        }
+        let what = format!("pauses as if receives had failed {pauses} times, one after another");
+        worker.violates(now, Check::NoIdleHandler, None, &what)
     }
 
     /// When nothing has failed for long, and some messages have come since, a worker receives without

@@ -48,6 +48,8 @@ pub(super) struct Worker {
     pub(super) stuck: BTreeSet<u32>,
     /// Receives that brought something when nothing failed any more.
     pub(super) received_in_calm: u32,
+    /// Since when receives have been of no use.
+    pub(super) receives_fail_since: Option<u64>,
     /// What has happened while it was stopped.
     pub(super) mailbox: Vec<Told>,
     /// When its timer goes off.
@@ -178,6 +180,7 @@ impl Worker {
             slowest_receive: 0,
             stuck: BTreeSet::new(),
             received_in_calm: 0,
+            receives_fail_since: None,
             mailbox: Vec::new(),
             wakeup: None,
             pace: Pace::new(plan, now),
