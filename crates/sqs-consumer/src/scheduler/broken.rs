@@ -2,6 +2,8 @@
 //!
 //! Nothing is broken without the feature `broken-schedulers`, which this crate's own tests turn on.
 
+#[cfg(feature = "broken-schedulers")]
+use super::Fate;
 use super::Scheduler;
 
 /// A rule of the scheduler that is not kept.
@@ -96,6 +98,17 @@ impl Broken {
         Self::NeverProbes,
         Self::RoundAfterRound,
     ];
+
+    /// The end that is told of messages which are dropped without a word to SQS, and is not true of
+    /// them. A test that goes by what is told would notice no more than that; what comes of it is
+    /// what the rule is about.
+    pub fn false_fate(self) -> Option<Fate> {
+        match self {
+            Self::TailLeftBehind => Some(Fate::Released),
+            Self::DropDeletesOnDrain => Some(Fate::Deleted),
+            _ => None,
+        }
+    }
 }
 
 impl Scheduler {

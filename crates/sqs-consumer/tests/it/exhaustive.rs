@@ -325,6 +325,8 @@ fn a_broken_scheduler_is_found() {
         let (what, _) = found.violation.unwrap_or_else(|| panic!("{rule:?} is not found"));
         let what = what.lines().next().unwrap_or_default();
         println!("{rule:?}: after {states} states, at depth {depth}, in {name:?}: {what}");
+        let drops = rule.false_fate().is_some();
+        assert!(!drops || what.ends_with("in flight"), "{rule:?} is not found by that: {what}");
     }
 }
 

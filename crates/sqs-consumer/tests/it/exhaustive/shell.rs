@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sqs_consumer::{
     Time,
-    scheduler::{Action, Answer, Ended, Ticket},
+    scheduler::{Action, Answer, Ended, Fate, Ticket},
 };
 
 use super::{
@@ -222,15 +222,25 @@ impl State {
                 slot.unconfirmed = newer.unconfirmed;
                 return;
             }
-            Action::Forget { ticket, .. } => {
+            Action::Forget { ticket, fate } => {
                 let slot = worker.slots.remove(&ticket).expect("checked");
                 let group = slot.receipt.mail.group;
                 if worker.slots.values().all(|slot| slot.receipt.mail.group != group) {
                     worker.head_is_back.retain(|&back| back != group);
                 }
+                self.forgotten(at, slot.receipt, fate);
                 return;
             }
         };
         self.ask(at, asked);
+    }
+
+    /// What is settled is deleted, or others can have it, perhaps later.
+    fn forgotten(&mut self, at: usize, receipt: Receipt, fate: Fate) {
+        let is_settled = !matches!(fate, Fate::Lost | Fate::Stranded);
+        let stays = self.queue.is_leased(receipt) && !self.truth.is_given_back(receipt);
+        if is_settled && stays {
+            self.worker(at).left_in_flight.push(receipt);
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use sqs_consumer::scheduler::{Action, Fate, Ticket};
+use sqs_consumer::scheduler::{Action, Broken, Fate, Ticket};
 
 use super::{
     calls::Call,
@@ -20,6 +20,7 @@ pub(super) struct Truth {
     pub(super) all_losses: bool,
     pub(super) replaced: bool,
     max_receives: Option<u32>,
+    broken: Option<Broken>,
     facts: Vec<Facts>,
     violation: Option<String>,
 }
@@ -60,8 +61,8 @@ impl Truth {
             moved: false,
             given_back: 0,
         });
-        let Scene { fifo, empty_polls, long_pauses, all_losses, replaced, max_receives, .. } =
-            *scene;
+        let Scene { fifo, empty_polls, long_pauses, all_losses, replaced, .. } = *scene;
+        let Scene { max_receives, broken, .. } = *scene;
         let (facts, violation) = (facts.collect(), None);
         Self {
             fifo,
@@ -70,6 +71,7 @@ impl Truth {
             all_losses,
             replaced,
             max_receives,
+            broken,
             facts,
             violation,
         }
@@ -149,6 +151,10 @@ impl Truth {
     pub(super) fn given_back(&mut self, receipt: Receipt) {
         let given_back = &mut self.of_mut(receipt.mail).given_back;
         *given_back = receipt.receive.max(*given_back);
+    }
+
+    pub(super) fn is_given_back(&self, receipt: Receipt) -> bool {
+        self.of(receipt.mail).given_back >= receipt.receive
     }
 
     /// Finds out what was deleted or moved. None is moved for nothing: the scenes with a redrive
@@ -352,7 +358,9 @@ impl State {
                 self.workers[at].may_strand_at.is_some_and(|at| slot.refused || self.now >= at)
             }
         };
-        if !true_to_word {
+        // Of a rule that is broken by just that, it is to be found that messages stay in flight.
+        let is_broken_rule = self.truth.broken.and_then(Broken::false_fate) == Some(fate);
+        if !true_to_word && !is_broken_rule {
             return Err(format!("forgets {receipt:?} as {fate:?}, which it is not"));
         }
         Ok(())
@@ -386,6 +394,10 @@ impl State {
         let own = |call: &Call| call.worker == at && !call.abandoned;
         if self.calls.iter().any(|call| own(call) && call.poll().is_some()) {
             self.truth.violate(format!("worker {at} ends with a receive under way"));
+        }
+        let mut left = self.workers[at].left_in_flight.iter().copied();
+        if let Some(receipt) = left.find(|&receipt| self.queue.is_leased(receipt)) {
+            self.truth.violate(format!("worker {at} ends and leaves {receipt:?} in flight"));
         }
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct Worker {
     /// What it has given back since its drain began.
     pub(super) gave_back_in_drain: Vec<Mail>,
     pub(super) receive_failed_at: Option<Time>,
+    /// Receipts of which it has said that they are settled, and that were still leased then.
+    pub(super) left_in_flight: Vec<Receipt>,
     next_ticket: u64,
     /// Receives that it has sent.
     pub(super) polls: u64,
@@ -96,6 +98,7 @@ impl Worker {
             head_is_back: Vec::new(),
             gave_back_in_drain: Vec::new(),
             receive_failed_at: None,
+            left_in_flight: Vec::new(),
             next_ticket: 0,
             polls: 0,
         }
@@ -166,6 +169,7 @@ impl Worker {
         self.scheduler.identify(now, &mut state);
         (self.draining, self.process, &self.head_is_back).hash(&mut state);
         (&self.gave_back_in_drain, self.receive_failed_at == Some(now)).hash(&mut state);
+        self.left_in_flight.hash(&mut state);
         self.wakes_at.map(|at| at.saturating_since(now)).hash(&mut state);
         for slot in self.slots.values() {
             let Slot { receipt, running, leased_until, unconfirmed, .. } = slot;

@@ -22,6 +22,7 @@ mod report;
 mod run;
 mod shrink;
 mod sqs;
+mod symptoms;
 #[cfg(test)]
 mod tests;
 mod trace;

@@ -8,6 +8,7 @@ use super::{
     plan::Plan,
     run::{Outcome, run},
     shrink::shrink,
+    symptoms::symptoms,
     trace::Trace,
     violation::Check,
 };
@@ -61,6 +62,15 @@ pub(crate) struct Caught {
     pub(crate) seed: u64,
     pub(crate) fifo: bool,
     pub(crate) check: Check,
+    /// The violation in full.
+    told: String,
+}
+
+impl Caught {
+    /// Whether what has noticed it is about the rule that is broken.
+    pub(crate) fn is_about(&self, rule: Broken) -> bool {
+        symptoms(rule).contains(&self.check)
+    }
 }
 
 /// Runs seeds with a rule broken until one of them notices, each for both kinds of queue.
@@ -68,7 +78,8 @@ pub(crate) fn caught(rule: Broken, seeds: u64) -> Option<Caught> {
     (0..seeds).find_map(|seed| {
         [true, false].into_iter().find_map(|fifo| {
             let violation = examine(&Plan::draw(seed, fifo, Some(rule))).violation?;
-            Some(Caught { seeds: seed + 1, seed, fifo, check: violation.check })
+            let (check, told) = (violation.check, violation.to_string());
+            Some(Caught { seeds: seed + 1, seed, fifo, check, told })
         })
     })
 }
@@ -78,12 +89,16 @@ pub(crate) fn row(rule: Broken, caught: Option<&Caught>) -> String {
     let rule_name = format!("{rule:?}");
     match caught {
         None => format!("{rule_name:<28} NOT CAUGHT"),
-        Some(caught) => format!(
-            "{rule_name:<28} {:>6} seeds, by {:?} (seed {}, {})",
-            caught.seeds,
-            caught.check,
-            caught.seed,
-            if caught.fifo { "fifo" } else { "standard" }
-        ),
+        Some(caught) => {
+            let queue = if caught.fifo { "fifo" } else { "standard" };
+            let Caught { seeds, seed, check, told, .. } = caught;
+            let mut row =
+                format!("{rule_name:<28} {seeds:>6} seeds, by {check:?} (seed {seed}, {queue})");
+            if !caught.is_about(rule) {
+                let expected = symptoms(rule);
+                _ = write!(row, ", NOT BY WHAT IT IS ABOUT, one of {expected:?}: {told}");
+            }
+            row
+        }
     }
 }

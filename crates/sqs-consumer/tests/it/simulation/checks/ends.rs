@@ -1,6 +1,6 @@
 //! What must hold when a ticket ends.
 
-use sqs_consumer::scheduler::{Fate, Ticket};
+use sqs_consumer::scheduler::{Broken, Fate, Ticket};
 
 use crate::simulation::{
     run::Simulation,
@@ -9,7 +9,8 @@ use crate::simulation::{
 };
 
 impl Simulation<'_> {
-    /// A ticket ends as it is said to only if that is what has happened.
+    /// A ticket ends as it is said to only if that is what has happened. Not so with the rules that
+    /// are broken by just that: of these it is to be noticed that messages stay in flight.
     pub(in crate::simulation) fn check_forget(
         &self,
         index: usize,
@@ -43,7 +44,8 @@ impl Simulation<'_> {
                     || now >= since + self.plan.config.drain_timeout.as_millis() as u64
             }),
         };
-        if earned {
+        let is_broken_rule = self.plan.broken.and_then(Broken::false_fate) == Some(fate);
+        if earned || is_broken_rule {
             return Ok(());
         }
         let what = format!("is forgotten as {fate:?}, which it is not");
