@@ -66,15 +66,8 @@ impl Settings {
             )
         } else if let Some((name, first, max)) = self.shrinking_pause() {
             format!("timing.{name} ({first:?}) is longer than timing.{name}_max ({max:?})")
-        } else if [
-            self.timing.max_polls,
-            self.timing.max_unacknowledged,
-            self.timing.max_held_bytes,
-        ]
-        .contains(&0)
-        {
-            "timing.max_polls, max_unacknowledged and max_held_bytes must be at least 1, or nothing is received"
-                .to_owned()
+        } else if let Some((name, or)) = self.missing_limit() {
+            format!("timing.{name} is 0; it must be at least 1, or {or}")
         } else if self.timing.shortest_wait < Duration::from_secs(1) {
             format!(
                 "timing.shortest_wait is {:?}; at least 1 s is needed, the unit in which SQS waits",
@@ -95,6 +88,19 @@ impl Settings {
             ("breaker_backoff", timing.breaker_backoff),
         ];
         pauses.into_iter().find(|(_, pause)| pause.is_zero()).map(|(name, _)| name)
+    }
+
+    /// A limit that lets nothing through, and what would come of it.
+    fn missing_limit(&self) -> Option<(&'static str, &'static str)> {
+        let timing = &self.timing;
+        let nothing = "nothing is received";
+        let limits = [
+            ("max_polls", timing.max_polls, nothing),
+            ("max_unacknowledged", timing.max_unacknowledged, nothing),
+            ("max_held_bytes", timing.max_held_bytes, nothing),
+            ("max_copies", timing.max_copies, "what has failed for good is held for ever"),
+        ];
+        limits.into_iter().find(|&(_, limit, _)| limit == 0).map(|(name, _, or)| (name, or))
     }
 
     /// A first pause after failures that is longer than the longest one.
@@ -210,7 +216,11 @@ mod tests {
         assert!(problem(closed).contains("breaker_backoff is 0"));
         assert!(problem(|s| s.retry_backoff = Duration::from_mins(2)).contains("longer than"));
         assert!(problem(|s| s.retry_backoff = Duration::ZERO).contains("without a pause"));
-        assert!(problem(|s| s.timing.max_polls = 0).contains("nothing is received"));
+        assert!(problem(|s| s.timing.max_polls = 0).contains("max_polls is 0"));
+        let unacknowledged = |s: &mut Settings| s.timing.max_unacknowledged = 0;
+        assert!(problem(unacknowledged).contains("max_unacknowledged is 0"));
+        assert!(problem(|s| s.timing.max_held_bytes = 0).contains("nothing is received"));
+        assert!(problem(|s| s.timing.max_copies = 0).contains("max_copies is 0"));
         assert!(problem(|s| s.timing.shortest_wait = Duration::ZERO).contains("at least 1 s"));
     }
 
