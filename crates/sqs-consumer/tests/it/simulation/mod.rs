@@ -5,6 +5,10 @@
 //! written from what SQS does and what the consumer promises, not from the scheduler's code: the
 //! simulation sees a scheduler's facts and actions and the state of the queue, nothing else.
 //!
+//! Of what the shell sees to itself, a return waits for handlers that were told to stop, and a change
+//! of visibility is given up at the end of a lease. That a handler waits for those before it is left
+//! out: a scheduler cannot tell it from one that takes longer or cannot begin yet, which are drawn.
+//!
 //! A violation names its rule and its seed, and tells the story of its message in the smallest plan
 //! that still shows it.
 
