@@ -75,6 +75,6 @@ pub use lease::LONGEST_WORK;
 pub use metrics::{Metrics, QueueMetrics};
 pub use queue::{
     AttributeValue, BatchResult, DeadLetter, MAX_BATCH, Message, Queue, QueueAttributes,
-    QueueError, ReceiptHandle, ReceiveRequest,
+    QueueError, ReceiptHandle, ReceiveRequest, SplitDeadLetters,
 };
 pub use time::Time;

@@ -111,6 +111,17 @@ pub struct QueueAttributes {
     pub max_receive_count: Option<u32>,
     /// `FifoQueue`.
     pub fifo: bool,
+    /// Set if the redrive policy names another queue than [`Queue::dead_letter`] sends to.
+    pub split_dead_letters: Option<SplitDeadLetters>,
+}
+
+/// The two dead-letter queues of one queue, by their URLs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SplitDeadLetters {
+    /// Where SQS moves messages, as the redrive policy says.
+    pub by_policy: String,
+    /// Where this consumer sends the messages that it gives up.
+    pub by_consumer: String,
 }
 
 /// A message on its way to the dead-letter queue, by this worker's decision.

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::queue::{
     BatchResult, DeadLetter, Message, Queue, QueueAttributes, QueueError, ReceiptHandle,
-    ReceiveRequest,
+    ReceiveRequest, SplitDeadLetters,
 };
 
 /// What a consumer must know of a message beside its body.
@@ -65,8 +65,20 @@ impl AwsQueue {
     }
 
     fn dead_letter_url(&self) -> Option<Arc<str>> {
-        self.configured_dead_letter_url.clone().or_else(|| {
-            self.policys_dead_letter_url.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.configured_dead_letter_url.clone().or_else(|| self.policys_dead_letter_url())
+    }
+
+    fn policys_dead_letter_url(&self) -> Option<Arc<str>> {
+        self.policys_dead_letter_url.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn split_dead_letters(&self) -> Option<SplitDeadLetters> {
+        let by_policy = self.policys_dead_letter_url()?;
+        let by_consumer = self.configured_dead_letter_url.as_deref()?;
+        let split = !is_same_queue(&by_policy, by_consumer);
+        split.then(|| SplitDeadLetters {
+            by_policy: by_policy.to_string(),
+            by_consumer: by_consumer.to_owned(),
         })
     }
 }
@@ -101,6 +113,7 @@ impl Queue for AwsQueue {
             // Standard queues do not have the attribute; a FIFO queue's name must end so.
             fifo: text(&QueueAttributeName::FifoQueue) == Some("true")
                 || self.name.ends_with(".fifo"),
+            split_dead_letters: self.split_dead_letters(),
         })
     }
 
@@ -293,6 +306,12 @@ fn sibling(url: &str, name: &str) -> String {
     url.rsplit_once('/').map_or_else(|| name.to_owned(), |(base, _)| format!("{base}/{name}"))
 }
 
+/// Whether two URLs end in the same account and name: a queue can be reached by several hosts.
+fn is_same_queue(one: &str, other: &str) -> bool {
+    let (one, other) = (one.trim_end_matches('/'), other.trim_end_matches('/'));
+    one.rsplit('/').zip(other.rsplit('/')).take(2).all(|(one, other)| one == other)
+}
+
 fn max_receive_count(policy: &str) -> Option<u32> {
     let policy: serde_json::Value = serde_json::from_str(policy).ok()?;
     // AWS accepts and returns the count as a number or as text.
@@ -322,6 +341,14 @@ mod tests {
         let url = "https://sqs.eu-west-1.amazonaws.com/123/orders.fifo";
         assert_eq!(sibling(url, &name), "https://sqs.eu-west-1.amazonaws.com/123/dead.fifo");
         assert_eq!(dead_letter_target("{}"), None);
+    }
+
+    #[test]
+    fn a_queue_is_the_same_by_whatever_host_it_is_reached() {
+        let url = "https://sqs.eu-west-1.amazonaws.com/123/dead";
+        assert!(is_same_queue(url, "https://vpce-1.sqs.eu-west-1.vpce.amazonaws.com/123/dead/"));
+        assert!(!is_same_queue(url, "https://sqs.eu-west-1.amazonaws.com/123/dead-2"));
+        assert!(!is_same_queue(url, "https://sqs.eu-west-1.amazonaws.com/124/dead"));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Settings;
 use crate::{
     lease::LONGEST_WORK,
-    queue::QueueAttributes,
+    queue::{QueueAttributes, SplitDeadLetters},
     scheduler::{LONGEST_BACKOFF, MAX_IN_FLIGHT},
 };
 
@@ -150,6 +150,12 @@ impl Settings {
     /// What is allowed and rarely meant.
     pub(super) fn warnings(&self, queue: &QueueAttributes) -> Vec<String> {
         let mut warnings = Vec::new();
+        if queue.max_receive_count.is_none() && !self.without_dead_letter_queue {
+            warnings.push("the queue has no redrive policy: a message whose handling kills the process is handed out again and again until its retention ends. Give the queue a RedrivePolicy".to_owned());
+        }
+        if let Some(SplitDeadLetters { by_policy, by_consumer }) = &queue.split_dead_letters {
+            warnings.push(format!("the queue has two dead-letter queues: its redrive policy moves messages to {by_policy}, and those that are given up here are sent to {by_consumer}. Name the same queue in both places, or watch both"));
+        }
         if queue.max_receive_count == Some(1) {
             warnings.push("maxReceiveCount is 1: SQS may count a receive that nobody got, and then dead-letters the message untried; 3 or more is usual".to_owned());
         }
@@ -172,7 +178,8 @@ mod tests {
 
     fn queue() -> QueueAttributes {
         let visibility = Duration::from_secs(30);
-        QueueAttributes { visibility, max_receive_count: Some(3), fifo: true }
+        let max_receive_count = Some(3);
+        QueueAttributes { visibility, max_receive_count, fifo: true, split_dead_letters: None }
     }
 
     fn refused(settings: &Settings, queue: &QueueAttributes) -> String {
@@ -260,5 +267,25 @@ mod tests {
         assert!(warned(stubborn, 3).contains("3 receives"));
         let hasty = Settings { drain_timeout: Duration::from_secs(1), ..Settings::default() };
         assert!(warned(hasty, 3).contains("a stop waits 1s"));
+    }
+
+    #[test]
+    fn a_queue_without_a_redrive_policy_is_warned_of_unless_that_is_meant() {
+        let bare = QueueAttributes { max_receive_count: None, ..queue() };
+        let warnings = Settings::default().warnings(&bare);
+        assert!(warnings.concat().contains("no redrive policy"), "{warnings:?}");
+        let knowing = Settings { without_dead_letter_queue: true, ..Settings::default() };
+        assert_eq!(knowing.warnings(&bare), [""; 0]);
+    }
+
+    #[test]
+    fn two_dead_letter_queues_are_warned_of_by_their_urls() {
+        let split = SplitDeadLetters {
+            by_policy: "https://sqs/1/moved".to_owned(),
+            by_consumer: "https://sqs/1/sent".to_owned(),
+        };
+        let queue = QueueAttributes { split_dead_letters: Some(split), ..queue() };
+        let text = Settings::default().warnings(&queue).concat();
+        assert!(text.contains("//sqs/1/moved") && text.contains("//sqs/1/sent"), "{text}");
     }
 }

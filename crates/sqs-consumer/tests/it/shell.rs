@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_sqs::types::QueueAttributeName;
 use local_sqs::{FaultRule, Faults};
-use sqs_consumer::{Drained, Health, Settings};
+use sqs_consumer::{Drained, Health, Queue, Settings};
 
 use crate::rig::{Diary, Doing, FIFO, FIFO_DLQ, Rig, STANDARD, STANDARD_DLQ, quick, until};
 
@@ -214,4 +214,21 @@ async fn a_dead_letter_queue_that_cannot_be_one_is_refused_with_what_to_change()
         assert_eq!((rig.counts(FIFO), diary.effects().len()), ((1, 0), 0), "nothing is received");
         consumer.stop().await;
     }
+}
+
+#[tokio::test]
+async fn a_policy_that_names_another_dead_letter_queue_than_the_settings_is_noticed() {
+    let rig = Rig::start().await;
+    let client = rig.connection.sending();
+    client.create_queue().queue_name("elsewhere").send().await.unwrap();
+    let split = async |dead: Option<&str>| {
+        let dead = dead.map(|dead| rig.url(dead));
+        let queue = rig.connection.queue(&rig.url(STANDARD), dead.as_deref());
+        queue.attributes().await.unwrap().split_dead_letters
+    };
+    assert_eq!(split(None).await, None, "the policy's own is used");
+    assert_eq!(split(Some(STANDARD_DLQ)).await, None);
+    let both = split(Some("elsewhere")).await.expect("it is noticed");
+    assert_eq!(both.by_policy, rig.url(STANDARD_DLQ));
+    assert_eq!(both.by_consumer, rig.url("elsewhere"));
 }

@@ -202,6 +202,7 @@ impl Queue for Connected {
             visibility: shape.visibility,
             max_receive_count: shape.max_receive_count,
             fifo: shape.fifo,
+            split_dead_letters: None,
         };
         let serve = async move |_: Modelled, _: &Fault| Ok(attributes);
         self.call(Operation::Attributes, &[], serve, Err).await
