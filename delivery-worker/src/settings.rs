@@ -133,11 +133,10 @@ impl Settings {
                 "1ms to 1h, not shorter than RETRY_BACKOFF",
                 "Longest wait between attempts",
             ),
-            Setting::new(
+            Setting::optional(
                 "CARRIER",
-                "simulated",
-                "simulated, http",
-                "Who delivers: nobody, or the delivery system at CARRIER_URL",
+                "simulated, not together with CARRIER_URL; http",
+                "Who delivers: nobody, or the delivery system at CARRIER_URL; when not set, http if CARRIER_URL is set, else simulated",
             ),
             Setting::optional(
                 "CARRIER_URL",
@@ -236,14 +235,25 @@ fn longest_carrier(handler_timeout: Duration) -> Duration {
 }
 
 fn carrier(reader: &mut Reader) -> CarrierSettings {
-    let is_http = reader.one_of("CARRIER", &[("simulated", false), ("http", true)]);
+    let is_http = reader
+        .is_set("CARRIER")
+        .then(|| reader.one_of("CARRIER", &[("simulated", false), ("http", true)]));
     let url = reader.url("CARRIER_URL");
     let constant = || SimulatedTime::Constant(Duration::ZERO);
     let time = parsed(reader, "CARRIER_SIMULATED_TIME", SIMULATED_TIMES, constant);
     match (is_http, url) {
-        (false, _) => CarrierSettings::Simulated(time),
-        (true, Some(url)) => CarrierSettings::Http(url),
-        (true, None) => {
+        (None | Some(true), Some(url)) => CarrierSettings::Http(url),
+        (Some(false), Some(_)) => {
+            // Orders would be recorded as delivered and handed to nobody. A word that is no
+            // carrier's is a problem already.
+            let word = reader.text("CARRIER");
+            if word.trim().eq_ignore_ascii_case("simulated") {
+                reader.problem("CARRIER", &word, "http, or not set, together with CARRIER_URL");
+            }
+            CarrierSettings::Simulated(time)
+        }
+        (None | Some(false), None) => CarrierSettings::Simulated(time),
+        (Some(true), None) => {
             // A URL that is set but wrong is a problem already.
             if reader.optional("CARRIER_URL").is_none() {
                 reader.problem("CARRIER", "http", "http together with CARRIER_URL");

@@ -82,6 +82,21 @@ fn an_http_carrier_needs_a_url() {
 }
 
 #[test]
+fn a_carriers_url_hands_orders_to_it_and_contradicts_a_simulated_carrier() {
+    let url = ("CARRIER_URL", "https://carrier/orders");
+    let settings = read(&[url]).unwrap();
+    assert_eq!(settings.carrier, CarrierSettings::Http(url.1.to_owned()));
+    let simulated = read(&[("CARRIER", "Simulated"), url]).unwrap_err();
+    assert!(simulated.to_string().contains("together with CARRIER_URL"), "{simulated}");
+    for wrong in [read(&[("CARRIER", "pigeon"), url]), read(&[("CARRIER_URL", "ftp://carrier")])] {
+        let problems = wrong.unwrap_err();
+        assert_eq!(problems.0.len(), 1, "{problems}");
+    }
+    // An empty variable is none.
+    assert!(read(&[("CARRIER", ""), url]).is_ok());
+}
+
+#[test]
 fn a_default_gives_way_to_a_setting_that_would_contradict_it() {
     let short = read(&[("HANDLER_TIMEOUT", "2s")]).unwrap();
     assert!(short.carrier_timeout < short.consumer.handler_timeout);
