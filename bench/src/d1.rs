@@ -14,6 +14,11 @@ use crate::{
 /// At most so long beyond the handlers' time.
 const BEYOND: Duration = Duration::from_secs(1);
 const CONCURRENCY: usize = 64;
+/// Messages in a queue, at least.
+const BACKLOG: usize = 2_000;
+/// Messages of each group where all have equally many, at least: one alone would have nothing
+/// behind it that must go back after it.
+const OF_A_GROUP: usize = 4;
 
 #[derive(Clone, Copy, Debug)]
 struct Cell {
@@ -61,7 +66,8 @@ async fn measure(binaries: &Path, cell: Cell, moment: Duration) -> anyhow::Resul
     let mut stage = Stage::set_up(binaries, cell.groups != Groups::None).await?;
     // Enough for the handlers to be busy to the end and beyond.
     let handled = 4.0 * CONCURRENCY as f64 / cell.handler.as_secs_f64();
-    stage.fill((handled as usize).max(2_000), cell.groups).await?;
+    let lanes = if let Groups::Equal(groups) = cell.groups { OF_A_GROUP * groups } else { 0 };
+    stage.fill((handled as usize).max(BACKLOG).max(lanes), cell.groups).await?;
     let spec = Spec {
         kind: Kind::Worker,
         queue: stage.queue.clone(),
@@ -116,8 +122,9 @@ fn table(
         text,
         "\nFrom SIGTERM to the end of the process, with a backlog and {CONCURRENCY} handlers at once, at \
          {rounds} different moments; after it the server is asked what is still in flight, and each message \
-         must be done or visible. Wanted: at most {BEYOND:?} beyond the handler's time in the worst case, and \
-         none stranded."
+         must be done or visible. The backlog is of {BACKLOG} messages at least, and of twice what the handlers \
+         can do by the last of the moments; a group has {OF_A_GROUP} of them at least, but for the smaller ones \
+         of Zipf's. Wanted: at most {BEYOND:?} beyond the handler's time in the worst case, and none stranded."
     )?;
     Ok(text)
 }
