@@ -58,10 +58,11 @@ fn zipf(groups: usize, fraction: f64) -> u64 {
     ((groups as f64 + 1.0).powf(fraction) as u64).saturating_sub(1)
 }
 
-/// Calls made and messages settled up to a moment.
+/// Calls made, and messages sent and settled, up to a moment.
 pub(crate) struct Progress {
     pub(crate) at: Instant,
     pub(crate) calls: u64,
+    pub(crate) sent: usize,
     pub(crate) settled: usize,
 }
 
@@ -159,8 +160,9 @@ impl Stage {
     pub(crate) async fn progress(&mut self) -> anyhow::Result<Progress> {
         let calls = self.consumer_calls().await?.values().sum();
         let Counts { visible, in_flight } = self.counts().await?;
-        let settled = self.sent().saturating_sub(visible + in_flight);
-        Ok(Progress { at: Instant::now(), calls, settled })
+        let sent = self.sent();
+        let settled = sent.saturating_sub(visible + in_flight);
+        Ok(Progress { at: Instant::now(), calls, sent, settled })
     }
 
     /// The calls that consumers have made, by operation.
