@@ -29,9 +29,7 @@ pub(super) fn symptoms(rule: Broken) -> &'static [Check] {
         }
         // One that is to find out by an extension whether its lease holds never does.
         Broken::NoHeartbeatWhileWaiting => &[Check::NoReceiveWasted, Check::ComesToRest],
-        Broken::ReturnDuringExtension | Broken::HeartbeatAfterReturn => {
-            &[Check::OneVisibilityCall]
-        }
+        Broken::ReturnDuringExtension | Broken::HeartbeatAfterReturn => &[Check::OneVisibilityCall],
         // A ticket ends with its handler running; the message is deleted once more.
         Broken::NoCancelOnLoss | Broken::BatchFailsAsOne => &[Check::OneEnd],
         Broken::NoPauseAfterFailedReceive => &[Check::NoHotLoop],
