@@ -6,7 +6,7 @@ use service_kit::{
     ServeLimits,
     settings::{AwsAccess, QueueUrls, Reader, Setting, common, listeners},
 };
-use sqs_consumer::MAX_BATCH;
+use sqs_consumer::{LONGEST_CALL, MAX_BATCH};
 use std::{net::SocketAddr, time::Duration};
 
 const DATABASE_URL: &str = "DATABASE_URL";
@@ -77,7 +77,7 @@ impl Settings {
         table.extend([
             Setting::new("MAX_CONNECTIONS", "4096", "16 to 100000", "Connections served at once; beyond that the one that has waited longest for its client, for a request or the rest of one, is closed for a new one; fewer, with a warning, where fewer files may be open"),
             Setting::new("SHUTDOWN_DELAY", "0s", "0s to 60s", "Time after SIGTERM for which the API, no longer ready, still takes requests, each answer being its connection's last: for load balancers that go on sending for some seconds, where no preStop hook waits for them. Kubernetes' terminationGracePeriodSeconds must cover it and the drain after it"),
-            Setting::new("PUBLISH_TIMEOUT", "5s", "100ms to 60s", "Time that SQS has to confirm an order before the client is told to try again"),
+            Setting::new("PUBLISH_TIMEOUT", "5s", "100ms to 10s", "Time that SQS has to confirm an order before the client is told to try again"),
             Setting::new("PUBLISH_CONCURRENCY", "64", "1 to 1000", "Calls to SQS at once, for each queue"),
             Setting::new("PUBLISH_BATCH", "10", "1 to 10", "Orders that share a call to SQS at most"),
             Setting::new("PUBLISH_LINGER", "1ms", "0ms to 1s", "Time between the beginnings of calls that are not full, while one is under way: for so long an order waits for others at most"),
@@ -114,8 +114,9 @@ impl Settings {
                 ..ServeLimits::default()
             },
             publish: PublishSettings {
+                // A call is given up then, whatever an order would still wait for.
                 timeout: reader
-                    .duration("PUBLISH_TIMEOUT", Duration::from_millis(100)..=seconds(60)),
+                    .duration("PUBLISH_TIMEOUT", Duration::from_millis(100)..=LONGEST_CALL),
                 concurrency: reader.number("PUBLISH_CONCURRENCY", 1..=1000),
                 batch: reader.number("PUBLISH_BATCH", 1..=MAX_BATCH),
                 linger: reader.duration("PUBLISH_LINGER", Duration::ZERO..=seconds(1)),
@@ -169,4 +170,22 @@ fn origins(reader: &mut Reader) -> Option<Origins> {
         );
     }
     origins
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sqs_has_no_longer_to_confirm_an_order_than_a_call_may_take() {
+        let timeout = |text: &str| {
+            let env = [("PUBLISH_TIMEOUT".to_owned(), text.to_owned())];
+            let mut reader = Reader::load(Settings::table(), None, env);
+            let settings = Settings::read(&mut reader);
+            reader.finish(settings).map(|settings| settings.publish.timeout)
+        };
+        assert_eq!(timeout("10s").expect("it is allowed"), LONGEST_CALL);
+        let problems = timeout("10001ms").expect_err("it would not be kept").to_string();
+        assert!(problems.contains("100ms to 10s"), "{problems}");
+    }
 }

@@ -74,7 +74,7 @@ pub use handler::{Attempt, Handler, Verdict};
 pub use lease::LONGEST_WORK;
 pub use metrics::{Metrics, QueueMetrics};
 pub use queue::{
-    AttributeValue, BatchResult, DeadLetter, MAX_BATCH, Message, Queue, QueueAttributes,
-    QueueError, ReceiptHandle, ReceiveRequest, SplitDeadLetters,
+    AttributeValue, BatchResult, DeadLetter, LONGEST_CALL, MAX_BATCH, Message, Queue,
+    QueueAttributes, QueueError, ReceiptHandle, ReceiveRequest, SplitDeadLetters,
 };
 pub use time::Time;

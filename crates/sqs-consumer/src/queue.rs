@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, future::Future, time::Duration};
 pub const MAX_BATCH: usize = 10;
 
 /// What a call may take with all its tries, but for a receive.
-pub(crate) const LONGEST_CALL: Duration = Duration::from_secs(10);
+pub const LONGEST_CALL: Duration = Duration::from_secs(10);
 
 /// A message as received: content, identity and the lease that came with it.
 #[derive(Clone, Debug, PartialEq, Eq)]

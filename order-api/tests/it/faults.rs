@@ -78,7 +78,7 @@ async fn a_message_that_is_refused_for_another_reason_does_not_end_the_fair_queu
 async fn orders_beyond_the_bounds_are_turned_away_at_once() {
     let sqs = FakeSqs::start().await;
     let bounds =
-        [("PUBLISH_CONCURRENCY", "1"), ("PUBLISH_BUFFER_ORDERS", "2"), ("PUBLISH_TIMEOUT", "60s")];
+        [("PUBLISH_CONCURRENCY", "1"), ("PUBLISH_BUFFER_ORDERS", "2"), ("PUBLISH_TIMEOUT", "10s")];
     let api = Api::start(sqs.addr, &bounds).await;
     sqs.close_gate();
     let mut calling = open(api.addr, POST, &JSON, ORDER.as_bytes()).await;

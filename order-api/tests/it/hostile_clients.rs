@@ -175,7 +175,7 @@ async fn connections_that_end_neither_header_nor_body_make_room_for_others_at_on
 #[tokio::test]
 async fn a_full_house_of_orders_that_are_being_sent_gives_nobody_elses_place_away() {
     let sqs = FakeSqs::start().await;
-    let api = Api::start(sqs.addr, &[CONNECTIONS, ("PUBLISH_TIMEOUT", "60s")]).await;
+    let api = Api::start(sqs.addr, &[CONNECTIONS, ("PUBLISH_TIMEOUT", "10s")]).await;
     sqs.close_gate();
     let mut busy = Vec::new();
     for n in 0..16 {

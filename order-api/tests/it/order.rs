@@ -54,7 +54,7 @@ async fn three(api: &Api, sqs: &FakeSqs) -> [TcpStream; 3] {
 async fn trap_16_a_later_order_is_never_accepted_before_an_earlier_one_that_is_still_to_be_retried()
 {
     let sqs = FakeSqs::start().await;
-    let api = Api::start(sqs.addr, &[("PUBLISH_TIMEOUT", "30s")]).await;
+    let api = Api::start(sqs.addr, &[("PUBLISH_TIMEOUT", "10s")]).await;
     let failures = Arc::new(AtomicUsize::new(2));
     sqs.answer_sends(move |message| {
         let fails = |left: usize| left.checked_sub(1);
@@ -77,7 +77,7 @@ async fn trap_16_a_later_order_is_never_accepted_before_an_earlier_one_that_is_s
 #[tokio::test]
 async fn trap_16b_an_order_that_has_finally_failed_does_not_hold_up_the_next() {
     let sqs = FakeSqs::start().await;
-    let api = Api::start(sqs.addr, &[("PUBLISH_TIMEOUT", "30s")]).await;
+    let api = Api::start(sqs.addr, &[("PUBLISH_TIMEOUT", "10s")]).await;
     sqs.answer_sends(|message| match product(message).as_str() {
         "first" => refused(400, "InvalidMessageContents", "a character"),
         _ => confirmed(message),
