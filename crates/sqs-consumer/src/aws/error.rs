@@ -67,7 +67,22 @@ fn from_code(code: &str, message: &str, status: u16) -> QueueError {
         | "MissingAuthenticationToken"
         | "OptInRequired"
         | "InvalidSecurity"
-        | "KmsAccessDenied" => QueueError::AccessDenied(text),
+        // A queue whose key cannot be used takes and gives no message, whatever is in it.
+        | "KmsAccessDenied"
+        | "KmsDisabled"
+        | "KmsInvalidKeyUsage"
+        | "KmsInvalidState"
+        | "KmsNotFound"
+        | "KmsOptInRequired" => QueueError::AccessDenied(text),
+        // AWS's own spelling of the same, of which some words alone could be anything.
+        "DisabledException"
+        | "InvalidKeyUsageException"
+        | "InvalidStateException"
+        | "NotFoundException"
+            if code.starts_with("KMS.") =>
+        {
+            QueueError::AccessDenied(text)
+        }
         "QueueDoesNotExist" | "NonExistentQueue" | "QueueDeletedRecently" => {
             QueueError::NoSuchQueue(text)
         }
@@ -130,5 +145,23 @@ mod tests {
         ] {
             assert_eq!(from_code(code, message, status).kind(), kind, "{code} {message} {status}");
         }
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_used_is_the_queues_trouble_and_not_the_messages() {
+        for (shape, code) in [
+            ("KmsAccessDenied", "KMS.AccessDeniedException"),
+            ("KmsDisabled", "KMS.DisabledException"),
+            ("KmsInvalidKeyUsage", "KMS.InvalidKeyUsageException"),
+            ("KmsInvalidState", "KMS.InvalidStateException"),
+            ("KmsNotFound", "KMS.NotFoundException"),
+            ("KmsOptInRequired", "KMS.OptInRequired"),
+        ] {
+            for spelling in [shape, code, &format!("com.amazonaws.sqs#{shape}")] {
+                assert_eq!(from_code(spelling, "", 400).kind(), "access_denied", "{spelling}");
+            }
+        }
+        assert_eq!(from_code("KMS.ThrottlingException", "", 400).kind(), "throttled");
+        assert_eq!(from_code("NotFoundException", "", 400).kind(), "rejected", "of what?");
     }
 }
