@@ -59,7 +59,7 @@ impl Metrics {
             .expect("the metric's name and labels are valid"),
             buffered: IntGauge::new(
                 "order_publish_buffered",
-                "Orders that are being sent to SQS or wait for that.",
+                "Orders that are being sent to SQS, or wait for that or for the store of keys.",
             )
             .expect("the metric's name is valid"),
             abandoned: IntCounter::new(

@@ -7,7 +7,7 @@ use crate::{
     invalid::{FieldError, FieldErrors},
     order::{Order, limits},
     problem::Refusal,
-    publisher::{PreparedOrder, PublishError, QueueType},
+    publisher::{Place, PreparedOrder, PublishError, QueueType},
     room::Reserved,
 };
 use axum::{
@@ -72,14 +72,18 @@ async fn take(api: &Api, request: Request) -> Result<(QueueType, Uuid, Accepted)
         let at = now();
         let event = event(order, new_order_id(at), at)?;
         let json = written(&event)?;
-        publish(api, queue, (&event, &json), false, &reserved).await?;
+        let place = admit(api, queue, (&event, &json), &reserved)?;
+        publish(api, place, (&event, &json), false).await?;
         return Ok((queue, event.order_id, Held::new(json, reserved)));
     };
-    let keyed = api.keys.order(order, &key, queue, now(), &reserved).await?;
+    let mut keyed = api.keys.recall(order, key, queue, now())?;
     if !keyed.is_confirmed {
-        let order = (&keyed.event, &*keyed.json);
-        publish(api, queue, order, keyed.is_known, &reserved).await?;
-        api.keys.confirmed(&keyed);
+        let place = admit(api, queue, (&keyed.event, &keyed.json), &reserved)?;
+        keyed = api.keys.remember(keyed, &reserved).await?;
+        if !keyed.is_confirmed {
+            publish(api, place, (&keyed.event, &keyed.json), keyed.is_known).await?;
+            api.keys.confirmed(&keyed);
+        }
     }
     Ok((queue, keyed.event.order_id, Held::new(keyed.json, reserved)))
 }
@@ -92,23 +96,34 @@ fn new_order_id(at: Timestamp) -> Uuid {
     Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanoseconds))
 }
 
+/// A place among the orders in hand, if the order can be sent at all.
+fn admit<'a>(
+    api: &'a Api,
+    queue: QueueType,
+    (event, json): (&OrderEvent, &str),
+    reserved: &Arc<Reserved>,
+) -> Result<Place<'a>, Refusal> {
+    api.publisher.admit(queue, json, reserved).map_err(|error| {
+        not_published(event, queue, &error);
+        Refusal::Publish(error)
+    })
+}
+
 /// Returns when SQS has confirmed the order.
 async fn publish(
     api: &Api,
-    queue: QueueType,
+    place: Place<'_>,
     (event, json): (&OrderEvent, &str),
     is_repeated: bool,
-    reserved: &Arc<Reserved>,
 ) -> Result<(), Refusal> {
+    let queue = place.queue();
     let prepared = PreparedOrder {
         order_id: event.order_id,
-        queue,
         group_id: message_group_id(&event.customer_id),
         is_repeated,
         body: json.to_owned(),
-        reserved: Arc::clone(reserved),
     };
-    match api.publisher.publish(prepared).await {
+    match api.publisher.publish(place, prepared).await {
         Ok(confirmed) => {
             tracing::debug!(
                 order_id = %event.order_id,

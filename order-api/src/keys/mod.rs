@@ -45,8 +45,11 @@ pub(crate) struct Keys {
 pub(crate) struct Keyed {
     /// Customer and key.
     name: [u8; 32],
+    key: String,
     /// What the key stands for: content and queue.
     fingerprint: [u8; 32],
+    /// What is from before this time the store may have forgotten.
+    before: Option<Timestamp>,
     /// The order, with the time of the first request.
     pub(crate) event: OrderEvent,
     /// The order as it is sent and answered.
@@ -80,43 +83,58 @@ impl Keys {
         }
     }
 
-    /// The order that stands for this key. Its room is kept until the store has let go of it.
-    pub(crate) async fn order(
+    /// The order that stands for this key, as far as this replica knows; nothing is noted yet.
+    pub(crate) fn recall(
         &self,
         order: Order,
-        key: &str,
+        key: String,
         queue: QueueType,
         now: Timestamp,
-        reserved: &Arc<Reserved>,
     ) -> Result<Keyed, Refusal> {
         let content = content(&order);
         let fingerprint = fingerprint(&content, queue);
-        let name = key_identity(&order.customer_id, key);
+        let name = key_identity(&order.customer_id, &key);
         let before = self.remote.as_ref().and_then(|remote| remote.keeps_from(now));
         let seen = self.recent().get(&name, before);
-        let order_id = order_id(&order.customer_id, key, &content);
+        let order_id = order_id(&order.customer_id, &key, &content);
         let event = routes::event(order, order_id, seen.map_or(now, |seen| seen.at))?;
         let json = routes::written(&event)?;
-        let mut keyed =
-            Keyed { name, fingerprint, event, json, is_known: false, is_confirmed: false };
-        let mut outcome = if seen.is_some() { "same" } else { "first" };
-        if let Some(remote) = &self.remote
-            && seen.is_none()
-            && !self.remember(remote, key, &mut keyed, reserved).await?
-        {
-            outcome = "same";
+        if seen.is_some_and(|seen| seen.fingerprint != fingerprint) {
+            return Err(self.reused());
         }
+        let is_confirmed = seen.is_some_and(|seen| seen.is_confirmed);
+        if is_confirmed {
+            self.metrics.keyed("same");
+        }
+        let is_known = seen.is_some();
+        Ok(Keyed { name, key, fingerprint, before, event, json, is_confirmed, is_known })
+    }
+
+    /// The order that stands for the key, on all replicas; from now on it does. The order's room is
+    /// kept until the store has let go of it.
+    pub(crate) async fn remember(
+        &self,
+        mut keyed: Keyed,
+        reserved: &Arc<Reserved>,
+    ) -> Result<Keyed, Refusal> {
+        if let Some(remote) = &self.remote
+            && !keyed.is_known
+        {
+            keyed.is_known = !self.ask(remote, &mut keyed, reserved).await?;
+        }
+        let outcome = if keyed.is_known { "same" } else { "first" };
+        let Keyed { fingerprint, before, .. } = keyed;
         let noted = Seen { fingerprint, at: keyed.event.timestamp, is_confirmed: false };
         // Of two at once the one that was noted first is what both are.
-        let first = self.recent().note(name, noted, before);
+        let first = self.recent().note(keyed.name, noted, before);
         if first.fingerprint != fingerprint {
             return Err(self.reused());
         }
-        if first.at != keyed.event.timestamp {
+        if first.at != noted.at {
             keyed.event.timestamp = first.at;
             keyed.json = routes::written(&keyed.event)?;
+            keyed.is_known = true;
         }
-        keyed.is_known = outcome == "same" || first.at != noted.at;
         keyed.is_confirmed = first.is_confirmed;
         self.metrics.keyed(outcome);
         Ok(keyed)
@@ -128,16 +146,15 @@ impl Keys {
     }
 
     /// Asks the store, and takes over what it knows. Whether it knew nothing.
-    async fn remember(
+    async fn ask(
         &self,
         remote: &Remote,
-        key: &str,
         keyed: &mut Keyed,
         reserved: &Arc<Reserved>,
     ) -> Result<bool, Refusal> {
         let request = KeyedRequest {
             customer_id: keyed.event.customer_id.clone(),
-            key: key.to_owned(),
+            key: keyed.key.clone(),
             fingerprint: keyed.fingerprint,
             answer: keyed.json.clone(),
             at: keyed.event.timestamp,
@@ -251,16 +268,19 @@ mod tests {
         (keys, trigger)
     }
 
+    async fn place(keys: &Keys, price: &str, now: Timestamp) -> Result<Keyed, Refusal> {
+        let reserved = Arc::new(Room::new(0, Duration::MAX).part());
+        let order = order("c", price);
+        let keyed = keys.recall(order, "key".to_owned(), QueueType::Standard, now)?;
+        keys.remember(keyed, &reserved).await
+    }
+
     #[tokio::test]
     async fn a_key_that_the_store_has_given_to_another_order_is_that_ones_on_every_replica() {
         let folder = tempfile::tempdir().expect("a folder");
         let url = DatabaseUrl::Sqlite(folder.path().join("keys.db"));
         let store = Store::open(&url).await.expect("it opens");
         let ((one, _one), (two, _two)) = (replica(&url), replica(&url));
-        let reserved = Arc::new(Room::new(0, Duration::MAX).part());
-        let place = async |keys: &Keys, price: &str, now| {
-            keys.order(order("c", price), "key", QueueType::Standard, now, &reserved).await
-        };
 
         let first = Timestamp::now();
         place(&one, "1", first).await.expect("the key is new");

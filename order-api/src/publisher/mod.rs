@@ -1,17 +1,19 @@
 //! From an order to SQS's confirmation of it.
 //!
-//! [`Publisher::publish`] is the whole seam: it is given one order and answers with its fate. What
+//! [`Publisher::admit`] and [`Publisher::publish`] are the whole seam: the one has a place for an
+//! order, or says why there is none; the other is given the order and answers with its fate. What
 //! happens in between (a call per order, or several orders in one) is the [`batcher`]'s business.
 //!
 //! The orders in hand are bounded, in number and in bytes; the next one is turned away at once. A
 //! caller that goes away before its order's call begins takes the order with it; a call that has begun
 //! goes on.
 //!
-//! Orders of one customer go to a FIFO queue in the order in which they were admitted. That holds within
-//! one replica; a client that needs an order across replicas sends its next order when the last one is
-//! answered.
+//! Orders of one customer go to a FIFO queue in the order in which they are published here. That
+//! holds within one replica; a client that needs an order across replicas sends its next order when
+//! the last one is answered.
 
 mod batcher;
+mod buffer;
 mod queue;
 mod send;
 mod watch;
@@ -19,13 +21,14 @@ mod watch;
 pub(crate) use watch::watch;
 
 use crate::{body::LARGEST, metrics::Metrics, room::Reserved, settings::PublishSettings};
+use buffer::{Admitted, Buffer};
 use queue::{Calls, Stand, Submitted};
 use send::{Message, Sender};
 use service_kit::{settings::QueueUrls, telemetry};
 use sqs_consumer::{QueueError, aws::Connection};
 use std::{sync::Arc, time::Duration};
 use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot},
     task::JoinHandle,
     time::Instant,
 };
@@ -58,16 +61,12 @@ impl QueueType {
 pub(crate) struct PreparedOrder {
     /// Also the deduplication id on FIFO.
     pub(crate) order_id: Uuid,
-    /// Where to.
-    pub(crate) queue: QueueType,
     /// The message group: the customer.
     pub(crate) group_id: String,
     /// Its key was known: it may have been sent before.
     pub(crate) is_repeated: bool,
     /// The message's body.
     pub(crate) body: String,
-    /// Its room, kept until its fate is known, and by its answer for longer.
-    pub(crate) reserved: Arc<Reserved>,
 }
 
 /// SQS has the message.
@@ -134,24 +133,24 @@ pub(crate) struct Publisher {
 /// The way to one queue.
 #[derive(Clone, Debug)]
 struct Entrance {
+    queue: QueueType,
     submissions: mpsc::UnboundedSender<Submitted>,
     destination: Arc<str>,
 }
 
-/// The room for orders in hand. Clones share it.
-#[derive(Clone, Debug)]
-struct Buffer {
-    orders: Arc<Semaphore>,
-    most_orders: u32,
-    metrics: Metrics,
+/// A place among the orders in hand, for one that is to go to this queue. It is free again when it
+/// is dropped, or when the fate of its order is known.
+#[derive(Debug)]
+pub(crate) struct Place<'a> {
+    entrance: &'a Entrance,
+    admitted: Admitted,
 }
 
-/// An order's place in the buffer, until it is dropped.
-#[derive(Debug)]
-struct Admitted {
-    _order: OwnedSemaphorePermit,
-    _bytes: Arc<Reserved>,
-    metrics: Metrics,
+impl Place<'_> {
+    /// Where to.
+    pub(crate) fn queue(&self) -> QueueType {
+        self.entrance.queue
+    }
 }
 
 /// Somebody waits for an order's fate; dropped before it is known, the caller has gone away.
@@ -204,61 +203,77 @@ impl Publisher {
             let calls = Arc::new(Calls { sender, outcomes, metrics });
             let sending = tokio::spawn(queue::run(calls, settings, receiver));
             tokio::spawn(attend(sending, Arc::clone(&attended)));
-            Some(Entrance { submissions, destination })
+            Some(Entrance { queue, submissions, destination })
         };
         Self {
             standard: entrance(&queues.standard, QueueType::Standard),
             fifo: entrance(&queues.fifo, QueueType::Fifo),
-            buffer: Buffer {
-                orders: Arc::new(Semaphore::new(settings.buffer_orders)),
-                most_orders: settings.buffer_orders as u32,
-                metrics: metrics.clone(),
-            },
+            buffer: Buffer::new(settings.buffer_orders, metrics),
             timeout: settings.timeout,
             outcomes,
         }
     }
 
-    /// Sends the order and returns once SQS has confirmed it, or says why that is not known.
-    ///
-    /// An order whose future is dropped is not sent, unless its call has begun.
-    pub(crate) async fn publish(&self, order: PreparedOrder) -> Result<Confirmed, PublishError> {
-        let entrance = match order.queue {
+    /// A place for an order with this body; the order's room is kept for as long. To be had before
+    /// its key is noted or asked for: an order that finds no place leaves no trace and costs nothing.
+    pub(crate) fn admit(
+        &self,
+        queue: QueueType,
+        body: &str,
+        reserved: &Arc<Reserved>,
+    ) -> Result<Place<'_>, PublishError> {
+        let entrance = match queue {
             QueueType::Standard => &self.standard,
             QueueType::Fifo => &self.fifo,
         };
-        let entrance = entrance.as_ref().ok_or(PublishError::NotConfigured(order.queue))?;
+        let entrance = entrance.as_ref().ok_or(PublishError::NotConfigured(queue))?;
+        if send::size(body, telemetry::current_traceparent().as_deref()) > LARGEST {
+            return Err(PublishError::TooLarge);
+        }
+        let admitted = self.buffer.admit(Arc::clone(reserved)).ok_or(PublishError::Overloaded)?;
+        Ok(Place { entrance, admitted })
+    }
+
+    /// Sends the order and returns once SQS has confirmed it, or says why that is not known.
+    ///
+    /// An order whose future is dropped is not sent, unless its call has begun.
+    pub(crate) async fn publish(
+        &self,
+        place: Place<'_>,
+        order: PreparedOrder,
+    ) -> Result<Confirmed, PublishError> {
+        let destination = &*place.entrance.destination;
         let span = tracing::info_span!(
             "send",
-            otel.name = format_args!("send {}", entrance.destination),
+            otel.name = format_args!("send {destination}"),
             otel.kind = "producer",
             messaging.system = "aws_sqs",
             messaging.operation.type = "send",
-            messaging.destination.name = &*entrance.destination,
+            messaging.destination.name = destination,
             messaging.message.id = field::Empty,
             order_id = %order.order_id,
         );
-        self.send(entrance, order).instrument(span).await
+        self.send(place, order).instrument(span).await
     }
 
     async fn send(
         &self,
-        entrance: &Entrance,
+        Place { entrance, admitted }: Place<'_>,
         order: PreparedOrder,
     ) -> Result<Confirmed, PublishError> {
         let deadline = Instant::now() + self.timeout;
         let group_id: Arc<str> = order.group_id.into();
-        let group = (order.queue == QueueType::Fifo).then(|| Arc::clone(&group_id));
+        let group = (entrance.queue == QueueType::Fifo).then(|| Arc::clone(&group_id));
         let message = Message {
             order_id: order.order_id,
             group_id,
             body: order.body,
             traceparent: telemetry::current_traceparent(),
         };
+        // The time in it may have become another one, of more digits, since it was admitted.
         if message.size() > LARGEST {
             return Err(PublishError::TooLarge);
         }
-        let admitted = self.buffer.admit(order.reserved).ok_or(PublishError::Overloaded)?;
         let (fate, told) = oneshot::channel();
         let stand = Arc::new(Stand::default());
         let submitted = Submitted {
@@ -293,24 +308,11 @@ impl Publisher {
     /// Waits, within the limit, until nothing is under way any more; to be called once no further
     /// order can come. Returns how many orders are left.
     pub(crate) async fn drained(&self, limit: Duration) -> usize {
-        let Buffer { orders, most_orders, .. } = &self.buffer;
-        match tokio::time::timeout(limit, orders.acquire_many(*most_orders)).await {
-            Ok(_) => 0,
-            Err(_) => *most_orders as usize - orders.available_permits(),
-        }
+        self.buffer.drained(limit).await
     }
 
     pub(crate) fn outcomes(&self) -> Arc<Outcomes> {
         Arc::clone(&self.outcomes)
-    }
-}
-
-impl Buffer {
-    /// None when it is full.
-    fn admit(&self, bytes: Arc<Reserved>) -> Option<Admitted> {
-        let order = Arc::clone(&self.orders).try_acquire_owned().ok()?;
-        self.metrics.buffered(1);
-        Some(Admitted { _order: order, _bytes: bytes, metrics: self.metrics.clone() })
     }
 }
 
@@ -319,12 +321,6 @@ impl Drop for Waiting<'_> {
         if !self.answered {
             self.metrics.abandoned();
         }
-    }
-}
-
-impl Drop for Admitted {
-    fn drop(&mut self) {
-        self.metrics.buffered(-1);
     }
 }
 

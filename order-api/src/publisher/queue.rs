@@ -1,8 +1,9 @@
 //! One queue's orders: a task that owns the batcher and lets it make its calls.
 
 use super::{
-    Admitted, Confirmed, Outcomes, PublishError,
+    Confirmed, Outcomes, PublishError,
     batcher::{Answer, Batcher, Bounds, Entry, Fate, Outgoing},
+    buffer::Admitted,
     send::{Message, Sender},
 };
 use crate::{metrics::Metrics, settings::PublishSettings};

@@ -33,10 +33,8 @@ pub(super) struct Message {
 }
 
 impl Message {
-    /// Bytes, as SQS counts them: names, types and values of the attributes too (AWS SQS quotas).
     pub(super) fn size(&self) -> usize {
-        let attribute = |value: &String| TRACEPARENT.len() + STRING.len() + value.len();
-        self.body.len() + self.traceparent.as_ref().map_or(0, attribute)
+        size(&self.body, self.traceparent.as_deref())
     }
 
     fn attributes(&self) -> Option<HashMap<String, MessageAttributeValue>> {
@@ -44,6 +42,13 @@ impl Message {
         let value = MessageAttributeValue::builder().data_type(STRING).string_value(value).build();
         Some(HashMap::from([(TRACEPARENT.to_owned(), value.expect("the data type is set"))]))
     }
+}
+
+/// Bytes of a message, as SQS counts them: names, types and values of the attributes too (AWS SQS
+/// quotas).
+pub(super) fn size(body: &str, traceparent: Option<&str>) -> usize {
+    let attribute = |value: &str| TRACEPARENT.len() + STRING.len() + value.len();
+    body.len() + traceparent.map_or(0, attribute)
 }
 
 /// Sends to one queue.

@@ -1,7 +1,10 @@
 //! `Idempotency-Key`: a repetition is the same order with the same answer, another order is refused.
 
 use crate::faults::assert_unavailable;
-use crate::harness::{Answer, Api, FakeSqs, ORDER, call, confirmed, post, refused, until};
+use crate::harness::{
+    Answer, Api, FakeSqs, ORDER, call, confirmed, open, post, queue_url, read_answer, refused,
+    until,
+};
 use crate::hostile_answers;
 use order_events::OrderEvent;
 use sqlx::{ConnectOptions, Connection, sqlite::SqliteConnectOptions};
@@ -72,6 +75,57 @@ async fn another_order_or_queue_with_the_same_key_is_refused() {
     let too_large = order(api.addr, "", "newer key", &almost_too_large()).await;
     assert_eq!(too_large.problem(), "order-too-large");
     accepted(api.addr, "newer key", ORDER).await;
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn an_order_to_a_queue_that_is_not_set_up_uses_no_key_up() {
+    let (sqs, folder) = (FakeSqs::start().await, tempfile::tempdir().expect("a folder"));
+    let (standard, database) = (queue_url(sqs.addr, "order-queue-standard"), url(folder.path()));
+    let queue = ("SQS_QUEUE_URL_STANDARD", &*standard);
+    for settings in [vec![queue], vec![queue, ("DATABASE_URL", &*database)]] {
+        let api = Api::start_with(&settings).await;
+        let refused = order(api.addr, "?queueType=fifo", "key", ORDER).await;
+        assert_unavailable(&refused, "queue-not-configured");
+        accepted(api.addr, "key", ORDER).await;
+        api.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn beyond_the_bound_of_orders_only_what_sqs_has_confirmed_is_answered_and_no_key_is_used_up()
+{
+    let sqs = FakeSqs::start().await;
+    let api = Api::start(sqs.addr, &[("PUBLISH_BUFFER_ORDERS", "1")]).await;
+    let first = accepted(api.addr, "key", ORDER).await;
+    sqs.close_gate();
+    let headers = [("Content-Type", "application/json")];
+    let mut sending = open(api.addr, "POST /api/orders", &headers, ORDER.as_bytes()).await;
+    until("the buffer is full", async || sqs.sent() == 2).await;
+    assert_unavailable(&order(api.addr, "", "new key", &other_order()).await, "overloaded");
+    assert_eq!(accepted(api.addr, "key", ORDER).await.body, first.body);
+    sqs.open_gate();
+    assert_eq!(read_answer(&mut sending).await.status, 202);
+    accepted(api.addr, "new key", ORDER).await;
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn orders_that_wait_for_the_store_are_bounded_and_what_is_beyond_does_not_ask_it() {
+    let (sqs, folder) = (FakeSqs::start().await, tempfile::tempdir().expect("a folder"));
+    // Where the database's folder would be, a file is in the way.
+    let place = folder.path().join("a file");
+    std::fs::write(&place, "").expect("written");
+    let database = url(&place);
+    let settings = [("DATABASE_URL", &*database), ("PUBLISH_BUFFER_ORDERS", "1")];
+    let api = Api::start(sqs.addr, &settings).await;
+    let answers =
+        tokio::join!(order(api.addr, "", "one", ORDER), order(api.addr, "", "another", ORDER));
+    let mut problems = [answers.0.problem(), answers.1.problem()];
+    problems.sort_unstable();
+    assert_eq!(problems, ["idempotency-keys-unavailable", "overloaded"]);
+    let metrics = api.metrics().await;
+    assert!(metrics.contains(r#"orders_keyed_total{outcome="unknown"} 1"#), "{metrics}");
     api.stop().await;
 }
 
