@@ -140,10 +140,11 @@ async fn publish(
     }
 }
 
-/// Load that is turned away is counted; a line for each order would only add to the load.
+/// Load that is turned away is counted, as is what clients send too large; a line for each such
+/// order would only add to the load.
 fn not_published(event: &OrderEvent, queue: QueueType, error: &PublishError) {
     let (order_id, queue) = (event.order_id, queue.as_str());
-    if *error == PublishError::Overloaded {
+    if matches!(error, PublishError::Overloaded | PublishError::TooLarge { .. }) {
         tracing::debug!(%order_id, queue, %error, "not accepted");
     } else {
         tracing::warn!(%order_id, queue, %error, "not accepted");

@@ -13,7 +13,7 @@ use crate::{
 };
 use prometheus::Registry;
 use service_kit::{AdminServer, Readiness, ServeLimits, Shutdown, bind, build_info};
-use sqs_consumer::aws::{AwsQueue, CallMetrics, Connection, Options};
+use sqs_consumer::aws::{CallMetrics, Connection, Options};
 use std::{net::SocketAddr, sync::LazyLock, time::Duration};
 use tokio::net::TcpListener;
 
@@ -32,7 +32,6 @@ pub struct Service {
     keys: Keys,
     metrics: Metrics,
     room: Room,
-    queues: Vec<AwsQueue>,
     limits: ServeLimits,
     deliveries: Deliveries,
     compression: bool,
@@ -50,12 +49,11 @@ impl Service {
         let metrics = Metrics::register(&registry);
 
         let queues = &settings.queues;
-        let urls: Vec<&str> =
-            [&queues.standard, &queues.fifo].into_iter().flatten().map(String::as_str).collect();
+        let queue_url = queues.standard.as_deref().or(queues.fifo.as_deref());
         let (region, endpoint, keys) = settings.aws.parts();
         let options = Options::new(region, endpoint, keys);
         let calls = CallMetrics::register(&registry);
-        let connection = Connection::open(options, urls.first().copied(), calls).await;
+        let connection = Connection::open(options, queue_url, calls).await;
         Ok(Self {
             listener,
             local_addr,
@@ -63,7 +61,6 @@ impl Service {
             readiness: Readiness::new(),
             publisher: Publisher::new(&connection, queues, settings.publish, &metrics),
             keys: Keys::new(settings.keys, &metrics),
-            queues: urls.iter().map(|url| connection.queue(url, None)).collect(),
             room: Room::new(settings.publish.buffer_bytes, settings.publish.undisturbed),
             limits: ServeLimits {
                 drain: settings.publish.timeout.max(deliveries::LIMITS.whole) + DRAIN_MARGIN,
@@ -105,7 +102,7 @@ impl Service {
         let admin = tokio::spawn(admin);
         let latch = self.readiness.latch("sqs");
         tokio::spawn(publisher::watch(
-            self.queues,
+            self.publisher.watched(),
             self.publisher.outcomes(),
             latch,
             shutdown.clone(),

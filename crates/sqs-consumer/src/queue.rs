@@ -102,7 +102,7 @@ pub struct ReceiveRequest {
     pub visibility: Duration,
 }
 
-/// What is known of a queue before it is consumed.
+/// What is known of a queue before it is consumed, or sent to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueAttributes {
     /// `VisibilityTimeout`.
@@ -111,6 +111,8 @@ pub struct QueueAttributes {
     pub max_receive_count: Option<u32>,
     /// `FifoQueue`.
     pub fifo: bool,
+    /// `MaximumMessageSize`, bytes of body and attributes; none where the server does not tell it.
+    pub max_message_size: Option<usize>,
     /// Set if the redrive policy names another queue than [`Queue::dead_letter`] sends to.
     pub split_dead_letters: Option<SplitDeadLetters>,
 }

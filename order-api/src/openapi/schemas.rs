@@ -74,7 +74,9 @@ fn order_request() -> ObjectBuilder {
         .min_items(Some(1))
         .max_items(Some(limits::ITEMS))
         .description(Some("What is ordered."));
-    object("An order, as a client places it. As a whole it takes at most 1 MiB.", [(
+    let about = "An order, as a client places it. As a whole it takes at most 1 MiB, or what its \
+                 queue takes, where that is less.";
+    object(about, [(
         "customerId",
         bounded(
             limits::ID_LENGTH,

@@ -133,7 +133,8 @@ pub(super) const BODY_TIMEOUT: Kind = Kind {
 
 pub(super) const TOO_LARGE: Kind = Kind {
     base: kind(StatusCode::PAYLOAD_TOO_LARGE, "order-too-large", "The order is too large"),
-    means: "The body, or the message that the order becomes, is larger than SQS takes.",
+    means: "The body, or the message that the order becomes, is larger than SQS takes, or than the \
+            queue does. `detail` says how much that is.",
     remedy: "Split the order into several.",
     example: || Refusal::TooLarge.into(),
 };

@@ -24,7 +24,7 @@ const LATER: Duration = Duration::from_secs(30);
 pub(crate) enum Refusal {
     /// The content is of another type than JSON.
     MediaType,
-    /// The body, or the message made of it, is over SQS's 1 MiB.
+    /// The body, or the order made of it, is over SQS's 1 MiB.
     TooLarge,
     /// The body did not arrive in time.
     BodyTimeout,
@@ -149,12 +149,12 @@ fn listed(problem: Problem, errors: FieldErrors) -> Problem {
 
 fn unpublished(error: &PublishError) -> Problem {
     let (kind, retry_after): (&Kind, _) = match error {
-        PublishError::TooLarge => return Refusal::TooLarge.into(),
+        PublishError::TooLarge { .. } => return kinds::TOO_LARGE.problem().detail(explained(error)),
         PublishError::NotConfigured(_) => (&kinds::NOT_CONFIGURED, LATER),
         PublishError::Overloaded => (&kinds::OVERLOADED, SOON),
-        PublishError::Refused(QueueError::AccessDenied(_) | QueueError::NoSuchQueue(_)) => {
-            (&kinds::UNAVAILABLE, LATER)
-        }
+        PublishError::Refused(
+            QueueError::AccessDenied(_) | QueueError::NoSuchQueue(_) | QueueError::Rejected(_),
+        ) => (&kinds::UNAVAILABLE, LATER),
         PublishError::Refused(_) | PublishError::Unconfirmed => (&kinds::UNAVAILABLE, SOON),
     };
     kind.problem().detail(explained(error)).retry_after(retry_after)
@@ -188,6 +188,8 @@ fn explained(error: &PublishError) -> String {
         PublishError::Refused(error) => {
             format!("the queue refused the order ({}); it was not accepted", error.kind())
         }
-        PublishError::TooLarge => "the order is too large".to_owned(),
+        PublishError::TooLarge { largest } => {
+            format!("the queue takes at most {largest} bytes of an order, its id and time included")
+        }
     }
 }

@@ -18,9 +18,9 @@ mod queue;
 mod send;
 mod watch;
 
-pub(crate) use watch::watch;
+pub(crate) use watch::{Watched, watch};
 
-use crate::{body::LARGEST, metrics::Metrics, room::Reserved, settings::PublishSettings};
+use crate::{metrics::Metrics, room::Reserved, settings::PublishSettings};
 use buffer::{Admitted, Buffer};
 use queue::{Calls, Stand, Submitted};
 use send::{Message, Sender};
@@ -87,9 +87,12 @@ pub(crate) enum PublishError {
     /// As many orders wait as may wait.
     #[error("too many orders are waiting to be sent")]
     Overloaded,
-    /// The message is larger than SQS takes.
-    #[error("the message is larger than SQS takes")]
-    TooLarge,
+    /// The message is larger than the queue takes.
+    #[error("the message is larger than the {largest} bytes that the queue takes")]
+    TooLarge {
+        /// Bytes.
+        largest: usize,
+    },
     /// The call failed.
     #[error(transparent)]
     Refused(QueueError),
@@ -104,7 +107,7 @@ impl PublishError {
         match self {
             Self::NotConfigured(_) => "not_configured",
             Self::Overloaded => "overloaded",
-            Self::TooLarge => "too_large",
+            Self::TooLarge { .. } => "too_large",
             Self::Refused(error) => error.kind(),
             Self::Unconfirmed => "timeout",
         }
@@ -115,7 +118,7 @@ impl PublishError {
         match self {
             Self::Refused(error) => error.is_transient(),
             Self::Unconfirmed => true,
-            Self::NotConfigured(_) | Self::Overloaded | Self::TooLarge => false,
+            Self::NotConfigured(_) | Self::Overloaded | Self::TooLarge { .. } => false,
         }
     }
 }
@@ -136,6 +139,15 @@ struct Entrance {
     queue: QueueType,
     submissions: mpsc::UnboundedSender<Submitted>,
     destination: Arc<str>,
+    watched: Watched,
+}
+
+impl Entrance {
+    /// Whether the queue takes a message of so many bytes.
+    fn takes(&self, size: usize) -> Result<(), PublishError> {
+        let largest = self.watched.largest();
+        if size > largest { Err(PublishError::TooLarge { largest }) } else { Ok(()) }
+    }
 }
 
 /// A place among the orders in hand, for one that is to go to this queue. It is free again when it
@@ -195,7 +207,9 @@ impl Publisher {
     ) -> Self {
         let outcomes = Arc::new(Outcomes::default());
         let entrance = |url: &Option<String>, queue| {
-            let sender = Sender::new(connection.sending().clone(), url.as_deref()?, queue);
+            let url = url.as_deref()?;
+            let watched = Watched::new(connection.queue(url, None));
+            let sender = Sender::new(connection.sending().clone(), url, queue);
             let destination = sender.destination().into();
             let (submissions, receiver) = mpsc::unbounded_channel();
             let attended = Arc::clone(&outcomes);
@@ -203,7 +217,7 @@ impl Publisher {
             let calls = Arc::new(Calls { sender, outcomes, metrics });
             let sending = tokio::spawn(queue::run(calls, settings, receiver));
             tokio::spawn(attend(sending, Arc::clone(&attended)));
-            Some(Entrance { queue, submissions, destination })
+            Some(Entrance { queue, submissions, destination, watched })
         };
         Self {
             standard: entrance(&queues.standard, QueueType::Standard),
@@ -215,7 +229,7 @@ impl Publisher {
     }
 
     /// A place for an order with this body; the order's room is kept for as long. To be had before
-    /// its key is noted or asked for: an order that finds no place leaves no trace and costs nothing.
+    /// its key is noted or asked for: an order that finds no place leaves no trace and costs little.
     pub(crate) fn admit(
         &self,
         queue: QueueType,
@@ -227,9 +241,7 @@ impl Publisher {
             QueueType::Fifo => &self.fifo,
         };
         let entrance = entrance.as_ref().ok_or(PublishError::NotConfigured(queue))?;
-        if send::size(body, telemetry::current_traceparent().as_deref()) > LARGEST {
-            return Err(PublishError::TooLarge);
-        }
+        entrance.takes(send::size(body, telemetry::current_traceparent().as_deref()))?;
         let admitted = self.buffer.admit(Arc::clone(reserved)).ok_or(PublishError::Overloaded)?;
         Ok(Place { entrance, admitted })
     }
@@ -271,9 +283,7 @@ impl Publisher {
             traceparent: telemetry::current_traceparent(),
         };
         // The time in it may have become another one, of more digits, since it was admitted.
-        if message.size() > LARGEST {
-            return Err(PublishError::TooLarge);
-        }
+        entrance.takes(message.size())?;
         let (fate, told) = oneshot::channel();
         let stand = Arc::new(Stand::default());
         let submitted = Submitted {
@@ -309,6 +319,12 @@ impl Publisher {
     /// order can come. Returns how many orders are left.
     pub(crate) async fn drained(&self, limit: Duration) -> usize {
         self.buffer.drained(limit).await
+    }
+
+    /// The queues, where there are any, to be looked at.
+    pub(crate) fn watched(&self) -> [Option<Watched>; 2] {
+        let watched = |entrance: &Entrance| entrance.watched.clone();
+        [self.standard.as_ref().map(watched), self.fifo.as_ref().map(watched)]
     }
 
     pub(crate) fn outcomes(&self) -> Arc<Outcomes> {

@@ -1,10 +1,48 @@
-//! Watches whether the queues can be reached, and holds the service's readiness accordingly.
+//! Watches whether the queues can be reached, holds the service's readiness accordingly, and learns
+//! how large a message each of them takes.
 
 use super::Outcomes;
+use crate::body::LARGEST;
 use rand::RngExt;
 use service_kit::{Latch, Shutdown};
 use sqs_consumer::{Queue, aws::AwsQueue};
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+/// A queue that is looked at, and what it said. Clones share that.
+#[derive(Clone, Debug)]
+pub(crate) struct Watched {
+    queue: AwsQueue,
+    largest: Arc<AtomicUsize>,
+}
+
+impl Watched {
+    pub(super) fn new(queue: AwsQueue) -> Self {
+        Self { queue, largest: Arc::new(AtomicUsize::new(LARGEST)) }
+    }
+
+    /// The largest message that the queue takes, bytes: what it said last, and what SQS takes at
+    /// all before it said anything.
+    pub(super) fn largest(&self) -> usize {
+        self.largest.load(Ordering::Relaxed)
+    }
+
+    async fn look(&self) -> Result<(), String> {
+        let queue = self.queue.name();
+        let found = self.queue.attributes().await.map_err(|error| format!("{queue}: {error}"))?;
+        let largest = found.max_message_size.map_or(LARGEST, |bytes| bytes.min(LARGEST));
+        let before = self.largest.swap(largest, Ordering::Relaxed);
+        if largest < LARGEST && largest != before {
+            tracing::warn!(queue, largest, "the queue refuses larger orders (MaximumMessageSize)");
+        }
+        Ok(())
+    }
+}
 
 /// When the queues are looked at.
 struct Pace {
@@ -25,12 +63,12 @@ const PACE: Pace = Pace {
 /// Looks at the queues until the shutdown is requested. The latch is ready while every queue answers,
 /// and drops as soon as one does not or a send fails.
 pub(crate) async fn watch(
-    queues: Vec<AwsQueue>,
+    queues: [Option<Watched>; 2],
     outcomes: Arc<Outcomes>,
     latch: Latch,
     shutdown: Shutdown,
 ) {
-    if queues.is_empty() {
+    if queues.iter().all(Option::is_none) {
         tracing::warn!(
             "no order can be accepted: neither SQS_QUEUE_URL_STANDARD nor SQS_QUEUE_URL_FIFO is set"
         );
@@ -44,7 +82,7 @@ pub(crate) async fn watch(
     }
 }
 
-async fn keep_looking(queues: &[AwsQueue], outcomes: &Outcomes, latch: &Latch) {
+async fn keep_looking(queues: &[Option<Watched>; 2], outcomes: &Outcomes, latch: &Latch) {
     // Looks may succeed while sends fail, so each has its own backoff.
     let (mut failed_looks, mut failed_sends) = (0_u32, 0_u32);
     let mut told = false;
@@ -84,11 +122,17 @@ async fn keep_looking(queues: &[AwsQueue], outcomes: &Outcomes, latch: &Latch) {
     }
 }
 
-async fn look(queues: &[AwsQueue]) -> Result<(), String> {
-    for queue in queues {
-        queue.attributes().await.map_err(|error| format!("{}: {error}", queue.name()))?;
+/// At both at once: what one says counts, and is not late, when the other one cannot be reached.
+async fn look([one, other]: &[Option<Watched>; 2]) -> Result<(), String> {
+    let (one, other) = tokio::join!(look_at(one.as_ref()), look_at(other.as_ref()));
+    one.and(other)
+}
+
+async fn look_at(queue: Option<&Watched>) -> Result<(), String> {
+    match queue {
+        Some(queue) => queue.look().await,
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn backoff(failures: u32) -> Duration {

@@ -31,7 +31,11 @@ impl Sqs {
     }
 
     async fn start_at(addr: SocketAddr) -> Self {
-        let server = Server::bind(addr, ServerSettings::default()).await.expect("bound");
+        Self::start_as(addr, ServerSettings::default()).await
+    }
+
+    async fn start_as(addr: SocketAddr, settings: ServerSettings) -> Self {
+        let server = Server::bind(addr, settings).await.expect("bound");
         let addr = server.local_addr();
         let serving = tokio::spawn(async {
             server.serve(std::future::pending()).await.expect("serves");
@@ -158,6 +162,32 @@ async fn the_same_key_and_customer_give_the_same_order_and_one_message_on_fifo()
     assert_ne!(first, other_customer);
     let messages = sqs.receive("order-queue.fifo", 3).await;
     assert_eq!(messages.len(), 3, "the repeated order has one message");
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn an_order_that_is_larger_than_its_queue_takes_is_refused_for_good_and_uses_no_key_up() {
+    let mut settings = ServerSettings::default();
+    for queue in &mut settings.queues {
+        if queue.name == "order-queue-standard" {
+            queue.attributes.insert("MaximumMessageSize".to_owned(), "1024".to_owned());
+        }
+    }
+    let sqs = Sqs::start_as(SocketAddr::from(([127, 0, 0, 1], 0)), settings).await;
+    let api = Api::start(sqs.addr, &[]).await;
+    // It has looked at the queues then.
+    api.until_ready().await;
+    let large = ORDER.replace("상품1", &"n".repeat(1024));
+    let headers = [("Content-Type", "application/json"), ("Idempotency-Key", "key")];
+    let keyed = async |body: &str| {
+        call(api.addr, "POST /api/orders", &headers, body.as_bytes()).await
+    };
+    for refused in [keyed(&large).await, post(api.addr, "", &large).await] {
+        assert_eq!((refused.status, refused.problem().as_str()), (413, "order-too-large"));
+        assert!(refused.body.contains("at most 1024 bytes"), "{refused:?}");
+    }
+    assert_eq!(keyed(ORDER).await.status, 202);
+    assert_eq!(post(api.addr, "?queueType=fifo", &large).await.status, 202);
     api.stop().await;
 }
 

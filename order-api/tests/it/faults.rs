@@ -18,17 +18,18 @@ async fn whatever_sqs_refuses_is_a_503_that_says_when_to_try_again() {
     let sqs = FakeSqs::start().await;
     let api = Api::start(sqs.addr, &[]).await;
     let maybe = "an Idempotency-Key makes trying again safe";
-    for (status, code, said) in [
-        (400, "RequestThrottled", maybe),
-        (403, "AccessDenied", maybe),
-        (400, "QueueDoesNotExist", maybe),
-        (400, "InvalidMessageContents", "it was not accepted"),
-        (500, "InternalError", maybe),
-        (503, "ServiceUnavailable", maybe),
+    for (status, code, retry_after, said) in [
+        (400, "RequestThrottled", "1", maybe),
+        (403, "AccessDenied", "30", maybe),
+        (400, "QueueDoesNotExist", "30", maybe),
+        (400, "InvalidMessageContents", "30", "it was not accepted"),
+        (500, "InternalError", "1", maybe),
+        (503, "ServiceUnavailable", "1", maybe),
     ] {
         sqs.answer_sends(move |_| refused(status, code, "account 123456789012"));
         let answer = post(api.addr, "", ORDER).await;
         assert_unavailable(&answer, "queue-unavailable");
+        assert_eq!(answer.header("retry-after"), Some(retry_after), "{code}");
         assert!(!answer.body.contains("123456789012"), "SQS's own words stay inside");
         // A refusal of the order itself holds for every try; another one only for the last.
         assert!(answer.body.contains(said), "{code}: {answer:?}");

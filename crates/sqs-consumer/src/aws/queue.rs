@@ -114,6 +114,8 @@ impl Queue for AwsQueue {
             fifo: text(&QueueAttributeName::FifoQueue) == Some("true")
                 || self.name.ends_with(".fifo"),
             split_dead_letters: self.split_dead_letters(),
+            max_message_size: text(&QueueAttributeName::MaximumMessageSize)
+                .and_then(|bytes| bytes.parse().ok()),
         })
     }
 

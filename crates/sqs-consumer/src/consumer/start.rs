@@ -177,9 +177,13 @@ mod tests {
     use super::*;
 
     fn queue() -> QueueAttributes {
-        let visibility = Duration::from_secs(30);
-        let max_receive_count = Some(3);
-        QueueAttributes { visibility, max_receive_count, fifo: true, split_dead_letters: None }
+        QueueAttributes {
+            visibility: Duration::from_secs(30),
+            max_receive_count: Some(3),
+            fifo: true,
+            max_message_size: None,
+            split_dead_letters: None,
+        }
     }
 
     fn refused(settings: &Settings, queue: &QueueAttributes) -> String {

@@ -203,6 +203,7 @@ impl Queue for Connected {
             max_receive_count: shape.max_receive_count,
             fifo: shape.fifo,
             split_dead_letters: None,
+            max_message_size: None,
         };
         let serve = async move |_: Modelled, _: &Fault| Ok(attributes);
         self.call(Operation::Attributes, &[], serve, Err).await
