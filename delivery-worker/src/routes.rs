@@ -223,6 +223,6 @@ fn attempt_view(attempt: Attempt) -> AttemptView {
 }
 
 fn store_failed(error: &StoreError) -> Problem {
-    tracing::warn!(%error, "a question cannot be answered");
+    tracing::warn!(%error, "a question is not answered");
     Problem::of(problems::STORE_UNAVAILABLE).retry_after(Duration::from_secs(5))
 }

@@ -13,9 +13,11 @@ pub(crate) trait Backend: Send + Sync + 'static {
     /// A new connection for the writer.
     fn connect(&self) -> BoxFuture<'_, Result<Box<dyn Connection>, StoreError>>;
 
-    /// The rows of a `SELECT`; its parameters are `$1`, `$2`, ...
+    /// The rows of a `SELECT`; its parameters are `$1`, `$2`, ... What nobody waits for any more
+    /// ends, soon, in the database too.
     fn select(
         &self,
+        pool: Pool,
         sql: String,
         values: Vec<Value>,
     ) -> BoxFuture<'_, Result<Vec<Row>, StoreError>>;
@@ -26,6 +28,15 @@ pub(crate) trait Backend: Send + Sync + 'static {
 
     /// Closes the connections that read.
     fn close(&self) -> BoxFuture<'_, ()>;
+}
+
+/// Which of the connections that read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pool {
+    /// Those of handlers, who read a row by its key: no attempt waits for what others want to know.
+    Handlers,
+    /// Those of who asks about deliveries, which may take long.
+    Questions,
 }
 
 /// The writer's connection.

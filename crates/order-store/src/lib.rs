@@ -3,7 +3,9 @@
 //! A [`Store`] is a cheap handle. Writing hands a [`Record`] to one writer task, which takes all
 //! records that are waiting, commits them in one transaction and then answers each caller (a group
 //! commit): under load many records share one sync to the disk, and an idle store waits for
-//! nothing. `Ok` means that the record survives a power cut. Reads go to a small pool beside it.
+//! nothing. `Ok` means that the record survives a power cut. Reads go to small pools beside it: one
+//! for [`Store::status`], which every attempt needs, and one for questions about deliveries, which
+//! end within seconds, so that no attempt waits for who asks.
 //!
 //! Three promises, which every back end keeps and the conformance suite in `tests/it` holds:
 //!
@@ -59,6 +61,8 @@ pub(crate) struct Limits {
     pub(crate) transaction_bytes: usize,
     /// Bytes of a free text that is kept, at most.
     pub(crate) text: usize,
+    /// Time for one question about deliveries, from when it is asked: what an order API waits.
+    pub(crate) question: Duration,
     /// Time to count everything: the database keeps what is deleted meanwhile.
     pub(crate) count: Duration,
 }
@@ -68,6 +72,7 @@ pub(crate) const LIMITS: Limits = Limits {
     transaction: 256,
     transaction_bytes: 8 << 20,
     text: 1024,
+    question: Duration::from_secs(3),
     count: Duration::from_mins(10),
 };
 
@@ -238,20 +243,30 @@ impl Store {
         result
     }
 
-    /// How far the order is; none when it was never attempted.
+    /// The same for what is asked about deliveries, of which there may be more than the database
+    /// bears, or one that goes through very much: within a time, waiting for a connection included.
+    async fn question<T>(
+        &self,
+        reading: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        self.read(within(LIMITS.question, reading)).await
+    }
+
+    /// How far the order is; none when it was never attempted. For handlers: it waits for no
+    /// question.
     pub async fn status(&self, order_id: Uuid) -> Result<Option<DeliveryStatus>, StoreError> {
         self.read(reads::status(&*self.backend, order_id)).await
     }
 
     /// The order's delivery.
     pub async fn find(&self, order_id: Uuid) -> Result<Option<Delivery>, StoreError> {
-        self.read(reads::find(&*self.backend, order_id)).await
+        self.question(reads::find(&*self.backend, order_id)).await
     }
 
     /// The newest attempts at the order, so many at most and at least one (100 are enough for one answer),
     /// and how many there are.
     pub async fn attempts(&self, order_id: Uuid, at_most: u32) -> Result<Attempts, StoreError> {
-        self.read(reads::attempts(&*self.backend, order_id, at_most)).await
+        self.question(reads::attempts(&*self.backend, order_id, at_most)).await
     }
 
     /// The attempts at a message whose order could not be read, in the order of their commits.
@@ -259,19 +274,21 @@ impl Store {
         &self,
         message_id: &str,
     ) -> Result<Vec<Attempt>, StoreError> {
-        self.read(reads::attempts_without_order(&*self.backend, message_id)).await
+        self.question(reads::attempts_without_order(&*self.backend, message_id)).await
     }
 
     /// A page of deliveries, those first attempted last in front, so many at most (200 are enough for
     /// one answer); `after` is the [`Delivery::position`] of the last one of the page before.
-    /// A delivery comes when its first attempt has ended, so not always in front.
+    /// A delivery comes when its first attempt has ended, so not always in front. Where a
+    /// customer's orders of other queues have to be passed over, a page can take longer than is
+    /// waited for; a time in the filter bounds them.
     pub async fn page(
         &self,
         filter: &DeliveryFilter,
         after: Option<Position>,
         at_most: u32,
     ) -> Result<Vec<Delivery>, StoreError> {
-        self.read(reads::page(&*self.backend, filter, after, at_most)).await
+        self.question(reads::page(&*self.backend, filter, after, at_most)).await
     }
 
     /// How many orders have each status. Every delivery is counted, in an index, which may take
@@ -281,14 +298,7 @@ impl Store {
         if self.jobs.is_closed() {
             return Err(closed());
         }
-        let counted = async {
-            let counted = timeout(LIMITS.count, reads::counts(&*self.backend)).await;
-            counted.unwrap_or_else(|_| {
-                let text = format!("deliveries are not counted within {:?}", LIMITS.count);
-                Err(StoreError::Unavailable(text))
-            })
-        };
-        self.read(counted).await
+        self.read(within(LIMITS.count, reads::counts(&*self.backend))).await
     }
 
     /// Whether the database takes what is written; the sender goes away when the store is closed.
@@ -308,6 +318,15 @@ impl Store {
 
 fn closed() -> StoreError {
     StoreError::Unavailable("it is closed".to_owned())
+}
+
+/// What is read, unless it takes longer.
+async fn within<T>(
+    limit: Duration,
+    reading: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let late = |_| Err(StoreError::Unavailable(format!("there is no answer within {limit:?}")));
+    timeout(limit, reading).await.unwrap_or_else(late)
 }
 
 /// Tells the writer, when it is dropped, that the database may fail.

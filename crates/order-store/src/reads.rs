@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     Attempt, Attempts, Counts, Delivery, DeliveryFilter, Outcome, Position, Reason, StoreError,
-    backend::{Backend, Columns, Dialect, Value},
+    backend::{Backend, Columns, Dialect, Pool, Value},
     listing,
     record::parse_status,
 };
@@ -18,7 +18,7 @@ pub(crate) async fn status(
 ) -> Result<Option<DeliveryStatus>, StoreError> {
     let as_uuid = backend.dialect().as_uuid;
     let sql = format!("SELECT status FROM deliveries WHERE order_id = $1{as_uuid}");
-    let rows = backend.select(sql, vec![id(order_id)]).await?;
+    let rows = backend.select(Pool::Handlers, sql, vec![id(order_id)]).await?;
     rows.first().map(|row| read_status(&**row)).transpose()
 }
 
@@ -33,7 +33,7 @@ pub(crate) async fn find(
             address, status, queue, created_at_ms, updated_at_ms
          FROM deliveries WHERE order_id = $1{as_uuid}"
     );
-    let rows = backend.select(sql, vec![id(order_id)]).await?;
+    let rows = backend.select(Pool::Questions, sql, vec![id(order_id)]).await?;
     rows.first().map(|row| read_delivery(&**row)).transpose()
 }
 
@@ -45,7 +45,7 @@ pub(crate) async fn page(
     at_most: u32,
 ) -> Result<Vec<Delivery>, StoreError> {
     let (sql, values) = listing::page(filter, after, at_most, backend.dialect());
-    let rows = backend.select(sql, values).await?;
+    let rows = backend.select(Pool::Questions, sql, values).await?;
     rows.iter().map(|row| read_delivery(&**row)).collect()
 }
 
@@ -56,7 +56,7 @@ pub(crate) async fn attempts(
     at_most: u32,
 ) -> Result<Attempts, StoreError> {
     let (sql, values) = newest_attempts(order_id, at_most, backend.dialect());
-    let rows = backend.select(sql, values).await?;
+    let rows = backend.select(Pool::Questions, sql, values).await?;
     // Each row has the number; where there is no row, there are no attempts.
     let total = rows.first().map_or(Ok(0), |row| row.number("total"))?.cast_unsigned();
     let newest =
@@ -89,7 +89,7 @@ pub(crate) async fn attempts_without_order(
         "SELECT {columns} FROM attempts WHERE message_id = $1 AND order_id IS NULL ORDER BY id"
     );
     let message_id = Value::Text(crate::record::bounded(message_id));
-    let rows = backend.select(sql, vec![message_id]).await?;
+    let rows = backend.select(Pool::Questions, sql, vec![message_id]).await?;
     rows.iter().map(|row| read_attempt(&**row)).collect()
 }
 

@@ -251,7 +251,7 @@ mod tests {
     use futures_util::{FutureExt, future::BoxFuture};
 
     use super::*;
-    use crate::backend::{Dialect, Row, Value};
+    use crate::backend::{Dialect, Pool, Row, Value};
 
     /// A database that works, and counts how often it is only tried.
     #[derive(Clone, Default)]
@@ -284,7 +284,12 @@ mod tests {
             async { Ok(Box::new(self.clone()) as Box<dyn Connection>) }.boxed()
         }
 
-        fn select(&self, _: String, _: Vec<Value>) -> BoxFuture<'_, Result<Vec<Row>, StoreError>> {
+        fn select(
+            &self,
+            _: Pool,
+            _: String,
+            _: Vec<Value>,
+        ) -> BoxFuture<'_, Result<Vec<Row>, StoreError>> {
             async { Ok(Vec::new()) }.boxed()
         }
 

@@ -62,11 +62,13 @@ static PAGES: [Page; 7] = [
     },
     Page {
         kind: STORE_UNAVAILABLE,
-        means: "The database that keeps the deliveries does not answer. While it does not, no order \
-                is delivered, and none is lost or given up.",
-        remedy: "Try again after the seconds that the Retry-After header says. The worker's log has \
-                 the database's own words, and /readyz of its admin listener says whether it works \
-                 again.",
+        means: "The database that keeps the deliveries does not answer in time: it is down, too \
+                many ask at once, or the list that was asked for passes over too much. While it is \
+                down no order is delivered, and none is lost or given up. Questions hold up no \
+                delivery.",
+        remedy: "Try again after the seconds that the Retry-After header says, and narrow a list \
+                 down by from and to. The worker's log has the database's own words, and /readyz \
+                 of its admin listener says whether it works.",
     },
 ];
 

@@ -6,6 +6,7 @@ use delivery_worker::{
     Reason,
     store::{Attempt, DatabaseUrl, DeliveryChange, Outcome, Record, Store},
 };
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use order_events::DeliveryStatus;
 use serde_json::Value;
@@ -169,6 +170,60 @@ async fn the_type_of_every_problem_leads_to_a_page_that_says_what_to_do() {
         assert!(listed.remove(problem["type"].as_str().unwrap()), "{slug} has a page");
     }
     assert_eq!(listed, ["/problems/bad-request", "/problems/method-not-allowed"].into());
+    worker.stop().await;
+}
+
+/// Leaves a file in which whoever reads why an attempt failed waits for ever. Writing goes on.
+const ERRORS_ARE_ENDLESS: [&str; 4] = [
+    "ALTER TABLE attempts RENAME TO kept",
+    "CREATE VIEW attempts AS SELECT id, message_id, order_id, queue, message_group, attempt,
+            outcome, reason,
+            (WITH RECURSIVE numbers (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers)
+             SELECT COUNT(*) FROM numbers) AS error,
+            worker, started_at_ms, finished_at_ms
+        FROM kept",
+    "CREATE TRIGGER keep INSTEAD OF INSERT ON attempts BEGIN
+        INSERT INTO kept (message_id, order_id, queue, message_group, attempt, outcome, reason,
+            error, worker, started_at_ms, finished_at_ms)
+        VALUES (NEW.message_id, NEW.order_id, NEW.queue, NEW.message_group, NEW.attempt,
+            NEW.outcome, NEW.reason, NEW.error, NEW.worker, NEW.started_at_ms, NEW.finished_at_ms);
+        END",
+    // Whether deleting works is how the store is tried.
+    "CREATE TRIGGER forget INSTEAD OF DELETE ON attempts BEGIN SELECT 1; END",
+];
+
+#[tokio::test]
+async fn questions_without_end_hold_up_no_delivery_and_are_answered_with_when_to_ask_again() {
+    let sqs = Sqs::anywhere().await;
+    let worker = Worker::start(sqs.addr, &[("ATTEMPTS_RETENTION", "0s")]).await;
+    let first = order_of("상품");
+    sqs.send(STANDARD, &first.to_json(), None).await;
+    worker.delivery(&first, "DELIVERED").await;
+    let file = worker.directory.path().join("deliveries.db");
+    let mut other = SqliteConnectOptions::new().filename(file).connect().await.unwrap();
+    for sql in ERRORS_ARE_ENDLESS {
+        sqlx::query(sql).execute(&mut other).await.expect(sql);
+    }
+    // More than there are connections to the file.
+    let url = format!("{}/orders/{}", worker.api, first.order_id);
+    let questions = join_all((0..8).map(|_| http_client().get(&url).send()));
+    let deliveries = async {
+        for _ in 0..20 {
+            sqs.send(STANDARD, &order_of("상품").to_json(), None).await;
+            eventually("it is delivered", || async {
+                (sqs.messages(STANDARD) == 0).then_some(())
+            })
+            .await;
+        }
+    };
+    let (answers, ()) = tokio::join!(questions, deliveries);
+    for answer in answers {
+        let answer = answer.expect("an answer");
+        let again = answer.headers().get("retry-after").map(|value| value.as_bytes().to_vec());
+        assert_eq!((answer.status().as_u16(), again), (503, Some(b"5".to_vec())));
+    }
+    assert_eq!(sqs.messages("order-queue-standard-dlq"), 0);
+    worker.is_ready().await;
     worker.stop().await;
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use delivery_worker::store::Store;
+use futures_util::future::join_all;
 use local_postgres::Server;
 use sqlx::{Connection, PgConnection};
 use tokio::task::block_in_place;
@@ -101,6 +102,51 @@ const COUNTS_WAIT: [&str; 3] = [
         OR EXISTS (SELECT FROM pg_advisory_xact_lock_shared(1))",
     "SELECT pg_advisory_lock(1)",
 ];
+
+/// The same of whoever lists deliveries.
+const LISTS_WAIT: [&str; 3] = [
+    "ALTER TABLE deliveries RENAME TO kept",
+    "CREATE VIEW deliveries AS SELECT * FROM kept WHERE current_query() NOT LIKE '%UNION ALL%'
+        OR EXISTS (SELECT FROM pg_advisory_xact_lock_shared(1))",
+    "SELECT pg_advisory_lock(1)",
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs PostgreSQL"]
+async fn lists_that_take_long_hold_up_no_delivery_and_are_given_up() {
+    let server = Server::shared().expect("PostgreSQL starts");
+    let url = server.create_database().expect("a database");
+    let store = Store::open(&url.parse().expect("a URL")).await.expect("it opens");
+    store.close().await;
+    let mut other = PgConnection::connect(&url).await.expect("it connects");
+    for sql in LISTS_WAIT {
+        sqlx::query(sql).execute(&mut other).await.expect(sql);
+    }
+    let sqs = Sqs::anywhere().await;
+    let worker = Worker::start(sqs.addr, &[("DATABASE_URL", url.as_str())]).await;
+    worker.is_ready().await;
+    let list = format!("{}/orders", worker.api);
+    // More than there are connections to the database.
+    let lists = join_all((0..16).map(|_| get(&list)));
+    let deliveries = async {
+        for _ in 0..20 {
+            sqs.send(STANDARD, &order_of("상품").to_json(), None).await;
+            eventually("it is delivered", || async {
+                (sqs.messages(STANDARD) == 0).then_some(())
+            })
+            .await;
+        }
+    };
+    let (answers, ()) = tokio::join!(lists, deliveries);
+    for (status, problem) in answers {
+        assert_eq!((status, problem["type"].as_str()), (503, Some("/problems/store-unavailable")));
+    }
+    assert_eq!(sqs.messages("order-queue-standard-dlq"), 0);
+    sqlx::query("SELECT pg_advisory_unlock(1)").execute(&mut other).await.expect("it is released");
+    let (status, listed) = get(&list).await;
+    assert_eq!((status, listed["deliveries"].as_array().map(Vec::len)), (200, Some(20)));
+    worker.stop().await;
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs PostgreSQL"]

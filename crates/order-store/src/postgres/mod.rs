@@ -26,7 +26,7 @@ use self::{
 };
 use crate::{
     PostgresUrl, StoreError,
-    backend::{Backend, Columns, Connection, Dialect, Row, Value},
+    backend::{Backend, Columns, Connection, Dialect, Pool, Row, Value},
     migrations::{APPLIED, Standing, Step, migrator, newer},
 };
 
@@ -45,8 +45,10 @@ struct Tuning {
     open_pause: Duration,
     /// Time for another worker to migrate, and for this one.
     migration: Duration,
-    /// Connections that read, at most.
-    readers: u32,
+    /// Connections that read for handlers, at most: each looks at its order before its attempt.
+    handlers: u32,
+    /// Connections for questions about deliveries, at most.
+    questions: u32,
     /// Time for a connection that has read, or whose read was given up, to show that it can read again;
     /// one that is silent for longer is closed, so that another can take its place.
     release: Duration,
@@ -63,7 +65,8 @@ const TUNING: Tuning = Tuning {
     open_deadline: Duration::from_secs(20),
     open_pause: Duration::from_millis(100),
     migration: Duration::from_mins(10),
-    readers: 4,
+    handlers: 4,
+    questions: 2,
     release: Duration::from_secs(1),
     reader_idle: Duration::from_mins(1),
     tries: 3,
@@ -88,7 +91,8 @@ const DIALECT: Dialect = Dialect {
 pub(crate) struct Postgres {
     url: PostgresUrl,
     options: PgConnectOptions,
-    readers: Readers,
+    handlers: Readers,
+    questions: Readers,
 }
 
 impl Postgres {
@@ -122,8 +126,9 @@ impl Postgres {
     }
 
     fn new(url: &PostgresUrl, options: PgConnectOptions) -> Self {
-        let readers = Readers::new(options.clone());
-        Self { url: url.clone(), options, readers }
+        let handlers = Readers::new(options.clone(), TUNING.handlers);
+        let questions = Readers::new(options.clone(), TUNING.questions);
+        Self { url: url.clone(), options, handlers, questions }
     }
 }
 
@@ -219,11 +224,16 @@ impl Backend for Postgres {
 
     fn select(
         &self,
+        pool: Pool,
         sql: String,
         values: Vec<Value>,
     ) -> BoxFuture<'_, Result<Vec<Row>, StoreError>> {
         async move {
-            let rows = timeout(TUNING.read, self.readers.read(&sql, &values)).await;
+            let readers = match pool {
+                Pool::Handlers => &self.handlers,
+                Pool::Questions => &self.questions,
+            };
+            let rows = timeout(TUNING.read, readers.read(&sql, &values)).await;
             let rows = rows.unwrap_or_else(|_| Err(silent(TUNING.read)));
             let rows = rows.map_err(|error| classify(&error))?;
             Ok(rows.into_iter().map(|row| Box::new(row) as Row).collect())
@@ -242,7 +252,8 @@ impl Backend for Postgres {
     fn close(&self) -> BoxFuture<'_, ()> {
         async {
             // A server that is silent is not waited for: nothing is left to be written here.
-            _ = timeout(TUNING.read, self.readers.close()).await;
+            let closed = async { tokio::join!(self.handlers.close(), self.questions.close()) };
+            _ = timeout(TUNING.read, closed).await;
         }
         .boxed()
     }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{DIALECT, Postgres};
 use crate::{
     DatabaseUrl, DeliveryFilter, Position, StoreError,
-    backend::{Backend, Value},
+    backend::{Backend, Pool, Value},
     listing, reads,
     sweep::{Dust, Sweep},
 };
@@ -44,7 +44,7 @@ async fn explained(
     sql: &str,
     values: Vec<Value>,
 ) -> Result<Vec<String>, StoreError> {
-    let rows = database.select(format!("EXPLAIN {sql}"), values).await?;
+    let rows = database.select(Pool::Questions, format!("EXPLAIN {sql}"), values).await?;
     rows.iter().map(|row| Ok(row.text("QUERY PLAN")?.unwrap_or_default())).collect()
 }
 

@@ -3,8 +3,10 @@
 //! A connection keeps its place in the pool until it is back there, and the pool first asks it whether it
 //! still works. A server whose host vanished without a word does not answer that for many minutes, until
 //! TCP gives up; a few reads that were given up would then have taken all places. So a connection goes
-//! back within a time limit or is closed.
+//! back within a time limit or is closed. A server that is well would not notice that before it has
+//! done what it was asked, so it has a limit of its own for that.
 
+use futures_util::FutureExt;
 use sqlx::{
     AssertSqlSafe, PgPool,
     pool::PoolConnection,
@@ -15,20 +17,29 @@ use tokio::{runtime::Handle, time::timeout};
 use super::{TUNING, errors::is_connection_lost};
 use crate::backend::Value;
 
-pub(super) struct Readers(PgPool);
+/// Less than a read is waited for: one that is too slow should not cost its connection.
+const LIMIT: &str = "SET statement_timeout = 3000";
+
+pub(super) struct Readers {
+    pool: PgPool,
+    places: u32,
+}
 
 impl Readers {
-    /// Connects when there is something to read.
-    pub(super) fn new(options: PgConnectOptions) -> Self {
+    /// Connects when there is something to read, so many times at most.
+    pub(super) fn new(options: PgConnectOptions, places: u32) -> Self {
         // A read that meets a connection which broke meanwhile is repeated on another one; asking each
         // before its use would cost every read a round trip.
         let pool = PgPoolOptions::new()
-            .max_connections(TUNING.readers)
+            .max_connections(places)
             .acquire_timeout(TUNING.read)
             .idle_timeout(TUNING.reader_idle)
             .test_before_acquire(false)
+            .after_connect(|connection, _| {
+                async move { sqlx::query(LIMIT).execute(connection).await.map(drop) }.boxed()
+            })
             .connect_lazy_with(options);
-        Self(pool)
+        Self { pool, places }
     }
 
     /// The rows; has no time limit of its own once it has a connection.
@@ -40,14 +51,14 @@ impl Readers {
         let mut broken = 0;
         loop {
             match self.read_once(sql, values).await {
-                Err(error) if is_connection_lost(&error) && broken < TUNING.readers => broken += 1,
+                Err(error) if is_connection_lost(&error) && broken < self.places => broken += 1,
                 result => return result,
             }
         }
     }
 
     async fn read_once(&self, sql: &str, values: &[Value]) -> Result<Vec<PgRow>, sqlx::Error> {
-        let mut lent = Lent(self.0.acquire().await?);
+        let mut lent = Lent(self.pool.acquire().await?);
         // Values are parameters, never part of the text.
         let mut query = sqlx::query(AssertSqlSafe(sql.to_owned()));
         for value in values {
@@ -61,7 +72,7 @@ impl Readers {
 
     /// Waits for the connections that are lent, and closes all.
     pub(super) async fn close(&self) {
-        self.0.close().await;
+        self.pool.close().await;
     }
 }
 

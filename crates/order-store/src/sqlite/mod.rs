@@ -12,9 +12,11 @@ use std::{
 
 use futures_util::{FutureExt, future::BoxFuture};
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection as _, Row as _, SqliteConnection, SqlitePool,
+    Arguments as _, AssertSqlSafe, ConnectOptions, Connection as _, Row as _, SqliteConnection,
+    SqlitePool,
     sqlite::{
-        SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+        SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow,
+        SqliteSynchronous,
     },
 };
 use tokio::time::{Instant, sleep};
@@ -22,7 +24,7 @@ use tokio::time::{Instant, sleep};
 use self::write::Writer;
 use crate::{
     StoreError,
-    backend::{Backend, Columns, Connection, Dialect, Row, Value},
+    backend::{Backend, Columns, Connection, Dialect, Pool, Row, Value},
     migrations::{APPLIED, Standing, Step, migrator, newer},
 };
 
@@ -50,7 +52,7 @@ struct Tuning {
     open_deadline: Duration,
     /// The pause between two such tries.
     open_pause: Duration,
-    /// Connections that read.
+    /// Connections that read for handlers, and as many for questions.
     readers: u32,
     /// Page cache of each connection that reads, in KiB; the default of 2,000 is most of an idle
     /// worker's memory.
@@ -61,9 +63,9 @@ struct Tuning {
     /// Pages in the write-ahead log at which they go to the file: as many as `log_bytes` has room for,
     /// so that a page that is written often goes there seldom.
     checkpoint_pages: u32,
-    /// Steps of SQLite's machine after which a scan looks whether it is still waited for: some
-    /// fractions of a millisecond.
-    scan_steps: i32,
+    /// Steps of SQLite's machine after which a question or scan looks whether it is still waited
+    /// for: some fractions of a millisecond.
+    steps: i32,
     /// Size in bytes to which the write-ahead log is cut back after a checkpoint.
     log_bytes: u32,
 }
@@ -76,13 +78,14 @@ const TUNING: Tuning = Tuning {
     cache_kib: 512,
     writer_cache_kib: 4_096,
     checkpoint_pages: 4_000,
-    scan_steps: 10_000,
+    steps: 10_000,
     log_bytes: 16 << 20,
 };
 
 pub(crate) struct Sqlite {
     path: PathBuf,
-    readers: SqlitePool,
+    handlers: SqlitePool,
+    questions: SqlitePool,
 }
 
 impl Sqlite {
@@ -108,12 +111,8 @@ impl Sqlite {
                 }
             }
         };
-        let readers = SqlitePoolOptions::new()
-            .max_connections(TUNING.readers)
-            .test_before_acquire(false)
-            .acquire_timeout(TUNING.busy_timeout)
-            .connect_lazy_with(reading(path));
-        Ok((Self { path: path.to_owned(), readers }, writer))
+        let (handlers, questions) = (readers(path), readers(path));
+        Ok((Self { path: path.to_owned(), handlers, questions }, writer))
     }
 }
 
@@ -137,6 +136,15 @@ fn options(path: &Path) -> SqliteConnectOptions {
 /// connection, not of the file.
 fn reading(path: &Path) -> SqliteConnectOptions {
     options(path).create_if_missing(false).pragma("query_only", "ON")
+}
+
+/// They connect when there is something to read.
+fn readers(path: &Path) -> SqlitePool {
+    SqlitePoolOptions::new()
+        .max_connections(TUNING.readers)
+        .test_before_acquire(false)
+        .acquire_timeout(TUNING.busy_timeout)
+        .connect_lazy_with(reading(path))
 }
 
 async fn open_once(path: &Path) -> Result<Writer, sqlx::Error> {
@@ -196,13 +204,44 @@ fn classify(error: &sqlx::Error) -> StoreError {
     }
 }
 
-/// On a connection of its own. SQLite would go on to the end when nobody waits any more.
-async fn scan(path: &Path, sql: &'static str) -> Result<Vec<SqliteRow>, sqlx::Error> {
-    let mut connection = reading(path).connect().await?;
+/// Values are parameters, never part of the text.
+fn arguments(values: Vec<Value>) -> Result<SqliteArguments, sqlx::Error> {
+    let mut arguments = SqliteArguments::default();
+    for value in values {
+        let added = match value {
+            Value::Text(text) => arguments.add(text),
+            Value::Number(number) => arguments.add(number),
+        };
+        added.map_err(sqlx::Error::Encode)?;
+    }
+    Ok(arguments)
+}
+
+/// What the connection runs ends when what is returned is dropped: by itself SQLite would go on to
+/// the end when nobody waits any more.
+async fn while_waited_for(connection: &mut SqliteConnection) -> Result<Arc<()>, sqlx::Error> {
     let waiting = Arc::new(());
     let waited_for = Arc::downgrade(&waiting);
     let goes_on = move || waited_for.strong_count() > 0;
-    connection.lock_handle().await?.set_progress_handler(TUNING.scan_steps, goes_on);
+    connection.lock_handle().await?.set_progress_handler(TUNING.steps, goes_on);
+    Ok(waiting)
+}
+
+/// For as long as the caller waits. The connection then goes back at once, and its place with it.
+async fn answer(
+    questions: &SqlitePool,
+    sql: String,
+    arguments: SqliteArguments,
+) -> Result<Vec<SqliteRow>, sqlx::Error> {
+    let mut connection = questions.acquire().await?;
+    let _waiting = while_waited_for(&mut connection).await?;
+    sqlx::query_with(AssertSqlSafe(sql), arguments).fetch_all(&mut *connection).await
+}
+
+/// The same on a connection of its own.
+async fn scan(path: &Path, sql: &'static str) -> Result<Vec<SqliteRow>, sqlx::Error> {
+    let mut connection = reading(path).connect().await?;
+    let _waiting = while_waited_for(&mut connection).await?;
     let rows = sqlx::query(sql).fetch_all(&mut connection).await?;
     connection.close().await?;
     Ok(rows)
@@ -223,19 +262,21 @@ impl Backend for Sqlite {
 
     fn select(
         &self,
+        pool: Pool,
         sql: String,
         values: Vec<Value>,
     ) -> BoxFuture<'_, Result<Vec<Row>, StoreError>> {
         async move {
-            // Values are parameters, never part of the text.
-            let mut query = sqlx::query(AssertSqlSafe(sql));
-            for value in values {
-                query = match value {
-                    Value::Text(text) => query.bind(text),
-                    Value::Number(number) => query.bind(number),
-                };
-            }
-            let rows = query.fetch_all(&self.readers).await.map_err(|error| classify(&error))?;
+            let arguments = arguments(values).map_err(|error| classify(&error))?;
+            let rows = match pool {
+                // A row by its key is there before anybody could give up waiting for it.
+                Pool::Handlers => {
+                    let query = sqlx::query_with(AssertSqlSafe(sql), arguments);
+                    query.fetch_all(&self.handlers).await
+                }
+                Pool::Questions => answer(&self.questions, sql, arguments).await,
+            };
+            let rows = rows.map_err(|error| classify(&error))?;
             Ok(rows.into_iter().map(|row| Box::new(row) as Row).collect())
         }
         .boxed()
@@ -250,7 +291,10 @@ impl Backend for Sqlite {
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
-        self.readers.close().boxed()
+        async {
+            tokio::join!(self.handlers.close(), self.questions.close());
+        }
+        .boxed()
     }
 }
 
@@ -271,6 +315,10 @@ mod tests {
     use super::*;
     use crate::{Counts, reads};
 
+    const ENDLESS: &str = "WITH RECURSIVE numbers (i) AS
+        (SELECT COUNT(*) FROM deliveries UNION ALL SELECT i + 1 FROM numbers)
+        SELECT COUNT(*) FROM numbers";
+
     #[tokio::test]
     async fn counting_takes_no_reader() {
         let directory = tempfile::tempdir().expect("a directory");
@@ -278,16 +326,29 @@ mod tests {
             Sqlite::open(&directory.path().join("d.db")).await.expect("it opens");
         let mut busy = Vec::new();
         for _ in 0..TUNING.readers {
-            busy.push(database.readers.acquire().await.expect("a reader"));
+            for pool in [&database.handlers, &database.questions] {
+                busy.push(pool.acquire().await.expect("a reader"));
+            }
         }
         assert_eq!(reads::counts(&database).await, Ok(Counts::default()));
     }
 
     #[tokio::test]
+    async fn a_question_that_nobody_waits_for_any_more_leaves_its_reader_to_others() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (database, _writer) =
+            Sqlite::open(&directory.path().join("d.db")).await.expect("it opens");
+        let ask = |sql: &str| database.select(Pool::Questions, sql.to_owned(), Vec::new());
+        for _ in 0..=TUNING.readers {
+            let question = timeout(Duration::from_millis(100), ask(ENDLESS)).await;
+            assert!(question.is_err(), "it is endless");
+        }
+        let row = ask("SELECT 7 AS number").await.expect("a reader").pop().expect("a row");
+        assert_eq!(row.number("number"), Ok(7));
+    }
+
+    #[tokio::test]
     async fn a_scan_that_nobody_waits_for_any_more_ends() {
-        const ENDLESS: &str = "WITH RECURSIVE numbers (i) AS
-            (SELECT COUNT(*) FROM deliveries UNION ALL SELECT i + 1 FROM numbers)
-            SELECT COUNT(*) FROM numbers";
         let directory = tempfile::tempdir().expect("a directory");
         let (database, mut writer) =
             Sqlite::open(&directory.path().join("d.db")).await.expect("it opens");

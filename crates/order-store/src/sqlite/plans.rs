@@ -7,13 +7,14 @@ use uuid::Uuid;
 use super::{DIALECT, Sqlite};
 use crate::{
     DeliveryFilter, Position, Turn,
-    backend::{Backend, Value},
+    backend::{Backend, Pool, Value},
     listing, reads,
     sweep::{Dust, Sweep},
 };
 
 async fn plan(database: &Sqlite, sql: &str, values: Vec<Value>) -> Vec<String> {
-    let rows = database.select(format!("EXPLAIN QUERY PLAN {sql}"), values).await.expect("a plan");
+    let sql = format!("EXPLAIN QUERY PLAN {sql}");
+    let rows = database.select(Pool::Questions, sql, values).await.expect("a plan");
     rows.iter().map(|row| row.text("detail").expect("a text").unwrap_or_default()).collect()
 }
 

@@ -4,13 +4,12 @@ use futures_util::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
 use sqlx::{
     AssertSqlSafe, Connection as _, Row as _, Sqlite, SqliteConnection, Transaction,
-    sqlite::SqliteArguments,
 };
 
-use super::{DIALECT, classify};
+use super::{DIALECT, arguments, classify};
 use crate::{
     KeyedRequest, Reason, Record, Remembered, StoreError,
-    backend::{Batch, Connection, Value},
+    backend::{Batch, Connection},
     record::bounded,
     request::Kept,
     sweep::{Statement, Sweep},
@@ -150,16 +149,8 @@ async fn execute(
     connection: &mut SqliteConnection,
     (sql, values): Statement,
 ) -> Result<u64, sqlx::Error> {
-    let mut arguments = SqliteArguments::default();
-    for value in values {
-        use sqlx::Arguments as _;
-        let added = match value {
-            Value::Text(text) => arguments.add(text),
-            Value::Number(number) => arguments.add(number),
-        };
-        added.map_err(sqlx::Error::Encode)?;
-    }
-    let done = sqlx::query_with(AssertSqlSafe(sql), arguments).execute(connection).await?;
+    let query = sqlx::query_with(AssertSqlSafe(sql), arguments(values)?);
+    let done = query.execute(connection).await?;
     Ok(done.rows_affected())
 }
 

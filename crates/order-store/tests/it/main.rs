@@ -4,6 +4,7 @@ mod conformance;
 mod listing;
 mod postgres;
 mod proxy;
+mod questions;
 mod requests;
 mod retention;
 mod sqlite;

@@ -22,19 +22,23 @@ use crate::{
 
 impl PostgresDatabase {
     /// A connection beside the store's.
-    async fn another_process(&self) -> PgConnection {
+    pub(crate) async fn another_process(&self) -> PgConnection {
         PgConnection::connect(self.text()).await.expect("it connects")
     }
 }
 
-/// Waits until so many others wait for locks of the database.
-async fn are_waiting(database: &PostgresDatabase, number: i64) {
+/// How many others wait for locks of the database.
+pub(crate) async fn waiting(database: &PostgresDatabase) -> i64 {
     const WAITING: &str = "SELECT COUNT(DISTINCT pid) FROM pg_locks WHERE NOT granted
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let mut asking = database.another_process().await;
+    sqlx::query_scalar::<_, i64>(WAITING).fetch_one(&mut asking).await.unwrap()
+}
+
+/// Waits until so many others wait for locks of the database.
+async fn are_waiting(database: &PostgresDatabase, number: i64) {
     eventually("they wait for a lock", || async {
-        let mut asking = database.another_process().await;
-        let waiting = sqlx::query_scalar::<_, i64>(WAITING).fetch_one(&mut asking).await.unwrap();
-        (waiting >= number).then_some(())
+        (waiting(database).await >= number).then_some(())
     })
     .await;
 }
