@@ -54,6 +54,10 @@ impl Shown {
     ) -> Self {
         Self { store, worker, carrier, rate, queues: queues.into(), counting }
     }
+
+    async fn find(&self, order_id: Uuid) -> Result<Option<Delivery>, Problem> {
+        self.store.find(order_id).await.map_err(|error| store_failed(&error))
+    }
 }
 
 /// The routes below `/api/delivery`, and what their problems' types lead to.
@@ -193,19 +197,35 @@ async fn order(
     let Path(order_id) = order_id.map_err(|_| {
         Problem::of(problems::INVALID_ORDER_ID).detail("the order id in the path is not a UUID")
     })?;
-    let found = shown.store.find(order_id).await.map_err(|error| store_failed(&error))?;
-    let delivery = found.ok_or_else(|| {
-        Problem::of(problems::UNKNOWN_ORDER).detail(format!(
-            "no attempt at order {order_id} is recorded; it may still be waiting in its queue"
-        ))
-    })?;
+    let mut found = shown.find(order_id).await?;
     let attempts = shown.store.attempts(order_id, ATTEMPTS_TOLD).await;
     let attempts = attempts.map_err(|error| store_failed(&error))?;
+    if found.is_none() && attempts.total > 0 {
+        // They are committed together: perhaps since it was looked for.
+        found = shown.find(order_id).await?;
+    }
+    let delivery = found.ok_or_else(|| undelivered(order_id, attempts.newest.last()))?;
     Ok(Json(DeliveryWithAttempts {
         delivery: delivery.into(),
         attempt_count: attempts.total,
         attempts: attempts.newest.into_iter().map(attempt_view).collect(),
     }))
+}
+
+/// Without a delivery there is no attempt, but for one at a message that has the order's id and is
+/// otherwise no order.
+fn undelivered(order_id: Uuid, last: Option<&Attempt>) -> Problem {
+    let Some(Attempt { reason, error, .. }) = last else {
+        return Problem::of(problems::UNKNOWN_ORDER).detail(format!(
+            "no attempt at order {order_id} is recorded; it may still be waiting in its queue"
+        ));
+    };
+    let reason = reason.map_or("failed", crate::Reason::as_str);
+    let error = error.as_deref().unwrap_or("without a reason");
+    Problem::of(problems::UNREADABLE_ORDER).detail(format!(
+        "the message of order {order_id} is no order ({reason}: {error}); it goes to the \
+         dead-letter queue"
+    ))
 }
 
 fn attempt_view(attempt: Attempt) -> AttemptView {

@@ -29,6 +29,9 @@ pub(crate) const LIMITS: HttpClientLimits = HttpClientLimits {
 /// Questions under way at once: a worker that does not answer must not make them pile up here.
 const AT_ONCE: usize = 256;
 
+/// Bytes of the worker's words about an order without a delivery, at most.
+const LONGEST_DETAIL: usize = 4096;
+
 /// The path of an order's state in the delivery worker's API; the id follows.
 const WORKERS_PATH: &str = "/api/delivery/orders/";
 /// The same in this API.
@@ -118,14 +121,14 @@ impl Worker {
         let answer = tokio::time::timeout(LIMITS.whole, self.answer(order_id, uri, room)).await;
         let late = HttpClientError::Timeout(LIMITS.whole);
         let (head, body, reserved) = answer.unwrap_or_else(|_| Err(unheard(order_id, &late)))?;
+        if let Some(unanswered) = undelivered(order_id, head.status, &body) {
+            return Err(unanswered);
+        }
         let json = head.headers.get(header::CONTENT_TYPE);
         let json = json.is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
         match head.status {
             // Without what it has allocated beyond its bytes, which alone are in the room.
             StatusCode::OK if json => Ok(Held::new(body.into_boxed_slice(), Arc::new(reserved))),
-            StatusCode::NOT_FOUND if is_about_the_order(&body) => {
-                Err(Unanswered::Unknown(order_id))
-            }
             status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
                 tracing::warn!(%order_id, %status, "the delivery worker does not know now");
                 Err(Unanswered::Unavailable)
@@ -175,10 +178,22 @@ fn question(uri: Uri) -> Request<Bytes> {
     request
 }
 
-/// A delivery worker says so; any other server has no such path, which is another mistake.
-fn is_about_the_order(body: &[u8]) -> bool {
-    let json: Option<serde_json::Value> = serde_json::from_slice(body).ok();
-    json.is_some_and(|json| json["type"] == "/problems/unknown-order")
+/// What a delivery worker says of an order that has no delivery; any other server has no such path,
+/// which is another mistake.
+fn undelivered(order_id: Uuid, status: StatusCode, body: &[u8]) -> Option<Unanswered> {
+    if status != StatusCode::NOT_FOUND && status != StatusCode::GONE {
+        return None;
+    }
+    let problem: serde_json::Value = serde_json::from_slice(body).ok()?;
+    match (status, problem["type"].as_str()?) {
+        (StatusCode::NOT_FOUND, "/problems/unknown-order") => Some(Unanswered::Unknown(order_id)),
+        (StatusCode::GONE, "/problems/unreadable-order") => {
+            let detail = problem["detail"].as_str()?;
+            let detail = &detail[..detail.floor_char_boundary(LONGEST_DETAIL)];
+            Some(Unanswered::Unreadable(detail.to_owned()))
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,8 @@ pub(super) const INVALID_ORDER_ID: ProblemKind =
     ProblemKind::new(StatusCode::BAD_REQUEST, "invalid-order-id", "Invalid order id");
 pub(super) const UNKNOWN_ORDER: ProblemKind =
     ProblemKind::new(StatusCode::NOT_FOUND, "unknown-order", "Unknown order");
+pub(super) const UNREADABLE_ORDER: ProblemKind =
+    ProblemKind::new(StatusCode::GONE, "unreadable-order", "The order cannot be read");
 pub(super) const STORE_UNAVAILABLE: ProblemKind = ProblemKind::new(
     StatusCode::SERVICE_UNAVAILABLE,
     "store-unavailable",
@@ -28,7 +30,7 @@ struct Page {
     remedy: &'static str,
 }
 
-static PAGES: [Page; 7] = [
+static PAGES: [Page; 8] = [
     Page {
         kind: BAD_REQUEST,
         means: "The request's head could be read in two ways, so nothing was done.",
@@ -49,6 +51,14 @@ static PAGES: [Page; 7] = [
         kind: UNKNOWN_ORDER,
         means: "No attempt at the order is recorded. It may still wait in its queue.",
         remedy: "Ask again later if the order was accepted. Otherwise check the id.",
+    },
+    Page {
+        kind: UNREADABLE_ORDER,
+        means: "A message with the order's id was attempted, but is otherwise no order. The answer \
+                says what is wrong with it. It goes to the dead-letter queue, and nothing is \
+                delivered.",
+        remedy: "Look at the message in the dead-letter queue, and at who sent it. The order has \
+                 to be sent anew; until then the answer stays as it is.",
     },
     Page {
         kind: NOT_FOUND,

@@ -113,6 +113,30 @@ async fn an_order_of_many_attempts_is_told_with_its_newest_hundred_and_their_num
 }
 
 #[tokio::test]
+async fn an_order_whose_message_is_no_order_is_told_as_that_until_it_comes_anew() {
+    let sqs = Sqs::anywhere().await;
+    let worker = Worker::start(sqs.addr, &[]).await;
+    let order = order_of("상품");
+    let url = format!("{}/orders/{}", worker.api, order.order_id);
+    let (status, problem) = get(&url).await;
+    assert_eq!((status, problem["type"].as_str()), (404, Some("/problems/unknown-order")));
+    let no_order = format!(r#"{{"orderId":"{}","customerId":7}}"#, order.order_id);
+    sqs.send(STANDARD, &no_order, None).await;
+    eventually("it is dead-lettered", || async {
+        (sqs.messages("order-queue-standard-dlq") == 1).then_some(())
+    })
+    .await;
+    let (status, problem) = get(&url).await;
+    assert_eq!((status, problem["type"].as_str()), (410, Some("/problems/unreadable-order")));
+    let detail = problem["detail"].as_str().expect("a detail");
+    assert!(detail.contains("(unparseable: the body is not an order: "), "{detail}");
+    sqs.send(STANDARD, &order.to_json(), None).await;
+    let delivery = worker.delivery(&order, "DELIVERED").await;
+    assert_eq!(delivery["attemptCount"], 2, "{delivery}");
+    worker.stop().await;
+}
+
+#[tokio::test]
 async fn a_query_with_mistakes_is_answered_by_all_of_them() {
     let sqs = Sqs::anywhere().await;
     let worker = Worker::start(sqs.addr, &[]).await;
@@ -149,14 +173,21 @@ async fn the_type_of_every_problem_leads_to_a_page_that_says_what_to_do() {
     }
     assert_eq!(page("/problems/nothing").await.0, 404);
     let file = worker.directory.path().join("deliveries.db");
-    let mut other = SqliteConnectOptions::new().filename(file).connect().await.unwrap();
+    let mut other = SqliteConnectOptions::new().filename(&file).connect().await.unwrap();
     let unknown = format!("orders/{}", Uuid::new_v4());
+    let store = Store::open(&DatabaseUrl::Sqlite(file)).await.expect("it opens");
+    let order_id = Uuid::new_v4();
+    let no_order = Record { delivery: None, ..failed_at_length(order_id, 1) };
+    store.write(no_order).await.expect("it is written");
+    store.close().await;
+    let unreadable = format!("orders/{order_id}");
     let unavailable = "ALTER TABLE deliveries RENAME TO lost";
     for (path, slug) in [
         ("orders/1", "invalid-order-id"),
         ("orders?limit=0", "invalid-query"),
         ("nothing", "not-found"),
         (unknown.as_str(), "unknown-order"),
+        (unreadable.as_str(), "unreadable-order"),
         (unavailable, "store-unavailable"),
     ] {
         let asked = if path == unavailable {

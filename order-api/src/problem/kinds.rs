@@ -37,7 +37,7 @@ impl Kind {
 }
 
 /// Every kind, by status.
-pub(crate) const ALL: [&Kind; 19] = [
+pub(crate) const ALL: [&Kind; 20] = [
     &AMBIGUOUS,
     &MALFORMED,
     &INVALID,
@@ -47,6 +47,7 @@ pub(crate) const ALL: [&Kind; 19] = [
     &NO_ROUTE,
     &OTHER_METHOD,
     &BODY_TIMEOUT,
+    &UNREADABLE_ORDER,
     &TOO_LARGE,
     &MEDIA_TYPE,
     &KEY_REUSED,
@@ -81,6 +82,7 @@ pub(crate) const OF_ORDERS: &[&Kind] = &[
 pub(crate) const OF_STATUS: &[&Kind] = &[
     &INVALID_ORDER_ID,
     &UNKNOWN_ORDER,
+    &UNREADABLE_ORDER,
     &STATUS_NOT_CONFIGURED,
     &STATUS_INVALID,
     &STATUS_UNAVAILABLE,
@@ -228,6 +230,21 @@ pub(super) const UNKNOWN_ORDER: Kind = Kind {
     remedy: "If the order was accepted, ask again: usually within a second, after an outage when the \
              queue has been worked off. Otherwise check the id.",
     example: || Unanswered::Unknown(uuid!("0190f3a4-6f0e-4c57-9c5e-0a3b6f1d2e4c")).into(),
+};
+
+pub(super) const UNREADABLE_ORDER: Kind = Kind {
+    base: kind(StatusCode::GONE, "unreadable-order", "The order cannot be read"),
+    means: "A delivery worker has taken a message with the order's id out of the queue, and the \
+            message is otherwise no order: it was broken, or another program sent it. `detail` has \
+            the worker's words. The message goes to the dead-letter queue; nothing is delivered.",
+    remedy: "Do not wait for it: place the order again. Whoever runs the fleet looks at the \
+             message in the dead-letter queue, and at who sent it.",
+    example: || {
+        let detail = "the message of order 0190f3a4-6f0e-4c57-9c5e-0a3b6f1d2e4c is no order \
+            (unparseable: the body is not an order: missing field `items`); it goes to the \
+            dead-letter queue";
+        Unanswered::Unreadable(detail.to_owned()).into()
+    },
 };
 
 pub(super) const STATUS_NOT_CONFIGURED: Kind = Kind {

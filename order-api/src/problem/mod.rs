@@ -103,6 +103,8 @@ pub(crate) enum Unanswered {
     InvalidId,
     /// The delivery worker knows nothing of the order.
     Unknown(Uuid),
+    /// The order's message is no order: the delivery worker's words.
+    Unreadable(String),
     /// Nobody said where to ask.
     NotConfigured,
     /// Who was asked said something else than a delivery worker would.
@@ -122,6 +124,7 @@ impl From<Unanswered> for Problem {
             Unanswered::Unknown(order_id) => kinds::UNKNOWN_ORDER.problem().detail(format!(
                 "no attempt at order {order_id} is recorded; it may still be waiting in its queue"
             )),
+            Unanswered::Unreadable(detail) => kinds::UNREADABLE_ORDER.problem().detail(detail),
             Unanswered::NotConfigured => kinds::STATUS_NOT_CONFIGURED
                 .problem()
                 .detail("DELIVERY_API_URL is not set; the delivery worker's own API has the state"),

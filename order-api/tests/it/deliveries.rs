@@ -168,6 +168,22 @@ async fn an_order_that_the_worker_does_not_know_is_a_404_that_says_it_may_still_
 }
 
 #[tokio::test]
+async fn an_order_whose_message_is_no_order_is_a_410_with_the_workers_words() {
+    let worker = Worker::start(|| {
+        let detail = format!("the message of order {ID} is no order (unparseable: no items)");
+        let kind = "/problems/unreadable-order";
+        let body = json!({ "type": kind, "status": 410, "detail": detail }).to_string();
+        (StatusCode::GONE, [("content-type", "application/problem+json")], body)
+    })
+    .await;
+    let api = api_of(worker.addr).await;
+    let answer = ask(&api, ID).await;
+    assert_eq!((answer.status, answer.problem().as_str()), (410, "unreadable-order"));
+    assert!(answer.body.contains("is no order (unparseable: no items)"), "{answer:?}");
+    api.stop().await;
+}
+
+#[tokio::test]
 async fn an_id_that_is_none_is_refused_before_anybody_is_asked() {
     let worker = Worker::start(|| (JSON, delivery().to_string())).await;
     let api = api_of(worker.addr).await;
@@ -204,9 +220,10 @@ async fn a_worker_that_cannot_answer_now_is_a_503_that_says_when_to_ask_again() 
 #[tokio::test]
 async fn what_no_delivery_worker_would_answer_is_a_502() {
     let mebibyte = 1024 * 1024;
-    let answers: [fn() -> Response; 5] = [
+    let answers: [fn() -> Response; 6] = [
         || ([("content-type", "text/html")], "<h1>hello</h1>").into_response(),
         || StatusCode::NOT_FOUND.into_response(),
+        || (StatusCode::GONE, JSON, "{}").into_response(),
         || (StatusCode::TEMPORARY_REDIRECT, [("location", "http://10.0.0.1/")]).into_response(),
         || (StatusCode::UNAUTHORIZED, "who are you?").into_response(),
         || StatusCode::NO_CONTENT.into_response(),
