@@ -145,7 +145,8 @@ impl Failed {
     }
 
     /// What the failure makes of the delivery. After a timeout the carrier may have the order, so
-    /// it counts as on its way.
+    /// it counts as on its way. Whether the consumer gives a message up after its last attempt, or
+    /// keeps it since everything fails, is not known yet.
     fn status(&self, attempt: sqs_consumer::Attempt) -> DeliveryStatus {
         match self.reason {
             _ if self.for_good || attempt.is_last() => DeliveryStatus::Failed,
@@ -298,6 +299,10 @@ impl DeliverFrom {
         self.metrics.attempted(outcome);
         let next = match (failed.for_good, this.attempt.is_last()) {
             (true, _) => "it will not be tried again",
+            // The consumer keeps it while no other succeeds.
+            (false, true) if failed.shared => {
+                "its attempts are used up; it is given up if others succeed"
+            }
             (false, true) => "that was the last attempt",
             (false, false) => "it will be tried again",
         };

@@ -68,7 +68,8 @@ pub enum DeliveryStatus {
     InTransit,
     /// Done.
     Delivered,
-    /// Given up.
+    /// Its attempts are used up, or it was refused for good. Not final: while the carrier fails
+    /// every order it is kept and tried again, and it may be sent again from the dead-letter queue.
     Failed,
 }
 

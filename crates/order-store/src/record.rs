@@ -143,7 +143,8 @@ pub struct Counts {
     pub in_transit: u64,
     /// Done.
     pub delivered: u64,
-    /// Given up.
+    /// Their attempts used up, or refused for good; they may still be tried again, see
+    /// [`DeliveryStatus::Failed`].
     pub failed: u64,
 }
 
