@@ -63,6 +63,8 @@ pub(crate) struct Limits {
     pub(crate) text: usize,
     /// Time for one question about deliveries, from when it is asked: what an order API waits.
     pub(crate) question: Duration,
+    /// Time for another process to create or migrate the tables, and for this one.
+    pub(crate) migration: Duration,
     /// Time to count everything: the database keeps what is deleted meanwhile.
     pub(crate) count: Duration,
 }
@@ -73,6 +75,7 @@ pub(crate) const LIMITS: Limits = Limits {
     transaction_bytes: 8 << 20,
     text: 1024,
     question: Duration::from_secs(3),
+    migration: Duration::from_mins(10),
     count: Duration::from_mins(10),
 };
 
@@ -108,7 +111,8 @@ pub struct Store {
 impl Store {
     /// Opens the database, creates or migrates its tables and starts the writer task.
     ///
-    /// Several workers may do this at once on the same database.
+    /// Several workers may do this at once on the same database: while one migrates, the others
+    /// wait, ten minutes at most.
     pub async fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
         match url {
             DatabaseUrl::Sqlite(path) => {

@@ -25,7 +25,7 @@ use self::{
     write::Writer,
 };
 use crate::{
-    PostgresUrl, StoreError,
+    LIMITS, PostgresUrl, StoreError,
     backend::{Backend, Columns, Connection, Dialect, Pool, Row, Value},
     migrations::{APPLIED, Standing, Step, migrator, newer},
 };
@@ -43,8 +43,6 @@ struct Tuning {
     open_deadline: Duration,
     /// The pause between two such tries.
     open_pause: Duration,
-    /// Time for another worker to migrate, and for this one.
-    migration: Duration,
     /// Connections that read for handlers, at most: each looks at its order before its attempt.
     handlers: u32,
     /// Connections for questions about deliveries, at most.
@@ -64,7 +62,6 @@ const TUNING: Tuning = Tuning {
     commit: Duration::from_secs(8),
     open_deadline: Duration::from_secs(20),
     open_pause: Duration::from_millis(100),
-    migration: Duration::from_mins(10),
     handlers: 4,
     questions: 2,
     release: Duration::from_secs(1),
@@ -156,8 +153,8 @@ async fn open_once(options: &PgConnectOptions) -> Result<Writer, sqlx::Error> {
             return Err(sqlx::Error::Configuration(newer(database, program).into()));
         }
         Standing::Behind => {
-            let migrated = timeout(TUNING.migration, migrate(connection)).await;
-            migrated.map_err(|_| silent(TUNING.migration))??;
+            let migrated = timeout(LIMITS.migration, migrate(connection)).await;
+            migrated.map_err(|_| silent(LIMITS.migration))??;
         }
     }
     Ok(writer)

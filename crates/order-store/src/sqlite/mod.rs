@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep};
 
 use self::write::Writer;
 use crate::{
-    StoreError,
+    LIMITS, StoreError,
     backend::{Backend, Columns, Connection, Dialect, Pool, Row, Value},
     migrations::{APPLIED, Standing, Step, migrator, newer},
 };
@@ -48,9 +48,7 @@ const DIALECT: Dialect = Dialect { as_uuid: "", as_text: "", names_index: true, 
 struct Tuning {
     /// How long a statement waits for another process's lock.
     busy_timeout: Duration,
-    /// How long opening is tried again while another process creates or migrates the file.
-    open_deadline: Duration,
-    /// The pause between two such tries.
+    /// The pause between two tries to open the file while another process creates or migrates it.
     open_pause: Duration,
     /// Connections that read for handlers, and as many for questions.
     readers: u32,
@@ -72,7 +70,6 @@ struct Tuning {
 
 const TUNING: Tuning = Tuning {
     busy_timeout: Duration::from_secs(4),
-    open_deadline: Duration::from_secs(15),
     open_pause: Duration::from_millis(25),
     readers: 2,
     cache_kib: 512,
@@ -96,13 +93,19 @@ impl Sqlite {
                 StoreError::Unavailable(format!("cannot create {}: {error}", parent.display()))
             })?;
         }
-        let deadline = Instant::now() + TUNING.open_deadline;
+        let began = Instant::now();
+        let mut told = false;
         let writer = loop {
             match open_once(path).await {
                 Ok(writer) => break writer,
                 // Switching a new file to the write-ahead log fails at once, whatever the busy
                 // timeout, while another process does the same.
-                Err(error) if is_busy(&error) && Instant::now() < deadline => {
+                Err(error) if is_tried_again(&error, began) => {
+                    if !told {
+                        let file = path.display();
+                        tracing::info!(%file, "another process has the lock: it is waited for");
+                    }
+                    told = true;
                     sleep(TUNING.open_pause).await;
                 }
                 Err(error) => {
@@ -136,6 +139,11 @@ fn options(path: &Path) -> SqliteConnectOptions {
 /// connection, not of the file.
 fn reading(path: &Path) -> SqliteConnectOptions {
     options(path).create_if_missing(false).pragma("query_only", "ON")
+}
+
+/// Another process creates or migrates the file, perhaps. Waiting for that has an end.
+fn is_tried_again(error: &sqlx::Error, began: Instant) -> bool {
+    is_busy(error) && began.elapsed() < LIMITS.migration
 }
 
 /// They connect when there is something to read.
@@ -310,7 +318,7 @@ impl Columns for SqliteRow {
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::timeout;
+    use tokio::time::{advance, timeout};
 
     use super::*;
     use crate::{Counts, reads};
@@ -331,6 +339,24 @@ mod tests {
             }
         }
         assert_eq!(reads::counts(&database).await, Ok(Counts::default()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_process_that_migrates_for_minutes_is_waited_for_but_not_for_ever() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("d.db");
+        let connect = || options(&path).busy_timeout(Duration::ZERO);
+        let mut other = connect().connect().await.expect("it connects");
+        let mut this = connect().connect().await.expect("it connects");
+        let _migration = other.begin_with("BEGIN IMMEDIATE").await.expect("it has the lock");
+        let Err(error) = this.begin_with("BEGIN IMMEDIATE").await else { panic!("no lock") };
+        let began = Instant::now();
+        assert!(is_tried_again(&error, began));
+        advance(Duration::from_mins(9)).await;
+        assert!(is_tried_again(&error, began));
+        advance(Duration::from_mins(1)).await;
+        assert!(!is_tried_again(&error, began));
+        assert!(!is_tried_again(&sqlx::Error::PoolClosed, Instant::now()), "that does not pass");
     }
 
     #[tokio::test]
