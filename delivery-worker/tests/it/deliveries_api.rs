@@ -241,10 +241,8 @@ async fn questions_without_end_hold_up_no_delivery_and_are_answered_with_when_to
     let deliveries = async {
         for _ in 0..20 {
             sqs.send(STANDARD, &order_of("상품").to_json(), None).await;
-            eventually("it is delivered", || async {
-                (sqs.messages(STANDARD) == 0).then_some(())
-            })
-            .await;
+            eventually("it is delivered", || async { (sqs.messages(STANDARD) == 0).then_some(()) })
+                .await;
         }
     };
     let (answers, ()) = tokio::join!(questions, deliveries);

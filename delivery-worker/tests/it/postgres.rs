@@ -131,10 +131,8 @@ async fn lists_that_take_long_hold_up_no_delivery_and_are_given_up() {
     let deliveries = async {
         for _ in 0..20 {
             sqs.send(STANDARD, &order_of("상품").to_json(), None).await;
-            eventually("it is delivered", || async {
-                (sqs.messages(STANDARD) == 0).then_some(())
-            })
-            .await;
+            eventually("it is delivered", || async { (sqs.messages(STANDARD) == 0).then_some(()) })
+                .await;
         }
     };
     let (answers, ()) = tokio::join!(lists, deliveries);

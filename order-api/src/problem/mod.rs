@@ -152,7 +152,9 @@ fn listed(problem: Problem, errors: FieldErrors) -> Problem {
 
 fn unpublished(error: &PublishError) -> Problem {
     let (kind, retry_after): (&Kind, _) = match error {
-        PublishError::TooLarge { .. } => return kinds::TOO_LARGE.problem().detail(explained(error)),
+        PublishError::TooLarge { .. } => {
+            return kinds::TOO_LARGE.problem().detail(explained(error));
+        }
         PublishError::NotConfigured(_) => (&kinds::NOT_CONFIGURED, LATER),
         PublishError::Overloaded => (&kinds::OVERLOADED, SOON),
         PublishError::Refused(

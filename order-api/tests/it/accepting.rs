@@ -179,9 +179,8 @@ async fn an_order_that_is_larger_than_its_queue_takes_is_refused_for_good_and_us
     api.until_ready().await;
     let large = ORDER.replace("상품1", &"n".repeat(1024));
     let headers = [("Content-Type", "application/json"), ("Idempotency-Key", "key")];
-    let keyed = async |body: &str| {
-        call(api.addr, "POST /api/orders", &headers, body.as_bytes()).await
-    };
+    let keyed =
+        async |body: &str| call(api.addr, "POST /api/orders", &headers, body.as_bytes()).await;
     for refused in [keyed(&large).await, post(api.addr, "", &large).await] {
         assert_eq!((refused.status, refused.problem().as_str()), (413, "order-too-large"));
         assert!(refused.body.contains("at most 1024 bytes"), "{refused:?}");

@@ -2,9 +2,7 @@
 
 use futures_util::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
-use sqlx::{
-    AssertSqlSafe, Connection as _, Row as _, Sqlite, SqliteConnection, Transaction,
-};
+use sqlx::{AssertSqlSafe, Connection as _, Row as _, Sqlite, SqliteConnection, Transaction};
 
 use super::{DIALECT, arguments, classify};
 use crate::{

@@ -82,9 +82,7 @@ async fn a_question_that_nobody_waits_for_any_more_ends_in_the_server() {
     for sql in ADDRESSES_WAIT {
         sqlx::query(sql).execute(&mut other).await.expect(sql);
     }
-    let asked = eventually("it waits", || async {
-        (waiting(&database).await == 1).then_some(())
-    });
+    let asked = eventually("it waits", || async { (waiting(&database).await == 1).then_some(()) });
     tokio::select! {
         answer = store.find(order) => panic!("{answer:?}"),
         () = asked => {}
