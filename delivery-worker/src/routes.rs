@@ -21,7 +21,7 @@ use crate::{
     backlog::{Backlog, Watched},
     counting::Counting,
     figures::Rate,
-    store::{Attempt, Counts, Delivery, Store, StoreError},
+    store::{Attempt, Attempts, Counts, Delivery, Store, StoreError},
 };
 
 /// Attempts that are told of an order, at most: an order that fails for weeks has thousands, and the order
@@ -57,6 +57,11 @@ impl Shown {
 
     async fn find(&self, order_id: Uuid) -> Result<Option<Delivery>, Problem> {
         self.store.find(order_id).await.map_err(|error| store_failed(&error))
+    }
+
+    async fn attempts(&self, order_id: Uuid) -> Result<Attempts, Problem> {
+        let attempts = self.store.attempts(order_id, ATTEMPTS_TOLD).await;
+        attempts.map_err(|error| store_failed(&error))
     }
 }
 
@@ -198,11 +203,14 @@ async fn order(
         Problem::of(problems::INVALID_ORDER_ID).detail("the order id in the path is not a UUID")
     })?;
     let mut found = shown.find(order_id).await?;
-    let attempts = shown.store.attempts(order_id, ATTEMPTS_TOLD).await;
-    let attempts = attempts.map_err(|error| store_failed(&error))?;
+    // Afterwards: each attempt that the delivery speaks of is among them.
+    let mut attempts = shown.attempts(order_id).await?;
     if found.is_none() && attempts.total > 0 {
         // They are committed together: perhaps since it was looked for.
         found = shown.find(order_id).await?;
+        if found.is_some() {
+            attempts = shown.attempts(order_id).await?;
+        }
     }
     let delivery = found.ok_or_else(|| undelivered(order_id, attempts.newest.last()))?;
     Ok(Json(DeliveryWithAttempts {
