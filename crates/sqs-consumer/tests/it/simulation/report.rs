@@ -73,15 +73,23 @@ impl Caught {
     }
 }
 
-/// Runs seeds with a rule broken until one of them notices, each for both kinds of queue.
+/// Runs seeds with a rule broken until one of them notices by what the rule is about, each for both
+/// kinds of queue; else what was noticed first.
 pub(crate) fn caught(rule: Broken, seeds: u64) -> Option<Caught> {
-    (0..seeds).find_map(|seed| {
+    let mut first = None;
+    let about = (0..seeds).find_map(|seed| {
         [true, false].into_iter().find_map(|fifo| {
             let violation = examine(&Plan::draw(seed, fifo, Some(rule))).violation?;
             let (check, told) = (violation.check, violation.to_string());
-            Some(Caught { seeds: seed + 1, seed, fifo, check, told })
+            let caught = Caught { seeds: seed + 1, seed, fifo, check, told };
+            if caught.is_about(rule) {
+                return Some(caught);
+            }
+            first.get_or_insert(caught);
+            None
         })
-    })
+    });
+    about.or(first)
 }
 
 /// The row of a broken scheduler in the table of those that must be noticed.
