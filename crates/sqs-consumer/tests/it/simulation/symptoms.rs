@@ -34,9 +34,9 @@ pub(super) fn symptoms(rule: Broken) -> &'static [Check] {
         Broken::NoCancelOnLoss | Broken::BatchFailsAsOne => &[Check::OneEnd],
         Broken::NoPauseAfterFailedReceive => &[Check::NoHotLoop],
         Broken::RunsDuplicates => &[Check::OneHandler],
-        Broken::HoldsWithoutBound | Broken::BeyondTwelveHours | Broken::NoGroupLimit => {
-            &[Check::Limits]
-        }
+        Broken::HoldsWithoutBound | Broken::NoGroupLimit => &[Check::Limits],
+        // Either that is asked for, or a message that is held still is forgotten as lost.
+        Broken::BeyondTwelveHours => &[Check::Limits, Check::OneEnd],
         Broken::OutageCountsAsAttempt | Broken::RepetitionCountsAsSuccess => {
             &[Check::DeadLettersAreGuilty]
         }
