@@ -137,16 +137,6 @@ impl Process {
         self.0.id()
     }
 
-    /// Has it run only while no other process wants its core.
-    pub(crate) fn give_way(&self) -> anyhow::Result<()> {
-        let status = Command::new("chrt")
-            .args(["--all-tasks", "--idle", "--pid", "0", &self.id().to_string()])
-            .status()
-            .context("chrt, of util-linux, is needed")?;
-        ensure!(status.success(), "chrt cannot change how a process is scheduled");
-        Ok(())
-    }
-
     /// Sends a signal by its name, such as `TERM`, to a process that has not been waited for.
     pub(crate) fn signal(&self, name: &str) -> anyhow::Result<()> {
         let sent = Command::new("kill").args([format!("-{name}"), self.id().to_string()]).status();

@@ -21,8 +21,10 @@ use crate::{
 /// Milliseconds that may be added to the median and to the slowest hundredth.
 const ADDED: [f64; 2] = [1.0, 3.0];
 /// Milliseconds by which the slowest hundredth may be sent late: beyond that it is the generator
-/// that is measured, or its want of connections.
+/// that is measured, or its want of connections, and the round is measured again.
 const LATE: f64 = 1.0;
+/// Rounds that may be measured again, for each that counts.
+const AGAIN: usize = 5;
 /// More are never busy unless what is measured is held up; then orders wait for one, either way.
 const CONNECTIONS: usize = 256;
 
@@ -30,17 +32,15 @@ pub(crate) async fn run(options: Options<'_>) -> anyhow::Result<()> {
     let quick = options.quick;
     let binaries = build()?;
     leave_the_measured_core()?;
-    let (count, rounds) = if quick { (3_000, 1) } else { (30_000, 5) };
+    let (count, rounds) = if quick { (3_000, 1) } else { (10_000, 15) };
     let mut text = String::from(
-        "| queue | round trip | orders/s | bare p50 | API p50 | added | bare p99 | API p99 | added | sent late, p99 |\n\
-         |---|---|---|---|---|---|---|---|---|---|\n",
+        "| queue | round trip | orders/s | bare p50 | API p50 | added | bare p99 | API p99 | added | sent late, p99 | rounds again |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     let mut missed = Vec::new();
     for queue_type in ["standard", "fifo"] {
         for round_trip in [0, 10] {
             let server = Server::start(&binaries)?;
-            // Of the two on this core the generator goes first: what is due is sent.
-            server.process.give_way()?;
             let api = Api::start(&binaries, &server, 10, &options)?;
             server.connect().await?.hold_up_sends(Duration::from_millis(round_trip)).await?;
             let mut ways =
@@ -56,19 +56,34 @@ pub(crate) async fn run(options: Options<'_>) -> anyhow::Result<()> {
             }
             let rate = most / 2.0;
             let mut figures: [[Vec<f64>; 3]; 2] = Default::default();
-            for round in 0..rounds {
+            let mut again = 0;
+            while figures[0][0].len() < rounds {
+                let mut round = [[0.0; 3]; 2];
                 for turn in 0..2 {
                     // Each round in another order.
-                    let which = (turn + round) % 2;
+                    let which = (turn + figures[0][0].len() + again) % 2;
                     let (addr, requests) = &mut ways[which];
                     let mut generator = Generator::open(*addr, CONNECTIONS)?;
                     // Each connection is set up at the other end before it counts.
                     generator.closed_loop(requests, CONNECTIONS)?;
                     let Times { took, late } = generator.at_rate(requests, count, rate)?;
-                    let [p50, p99, of_late] = &mut figures[which];
-                    p50.push(quantile(&took, 0.5));
-                    p99.push(quantile(&took, 0.99));
-                    of_late.push(quantile(&late, 0.99));
+                    round[which] =
+                        [quantile(&took, 0.5), quantile(&took, 0.99), quantile(&late, 0.99)];
+                }
+                let late = f64::max(round[0][2], round[1][2]);
+                if late > LATE && !quick {
+                    println!("{queue_type}, {round_trip} ms: p99 sent {late:.2} ms late, again");
+                    again += 1;
+                    ensure!(
+                        again <= AGAIN * rounds,
+                        "no measurement: more than {LATE} ms late in {again} rounds"
+                    );
+                    continue;
+                }
+                for (figures, round) in figures.iter_mut().zip(round) {
+                    for (figures, figure) in figures.iter_mut().zip(round) {
+                        figures.push(figure);
+                    }
                 }
             }
             let [[bare_p50, bare_p99, bare_late], [p50, p99, late]] = figures;
@@ -89,9 +104,8 @@ pub(crate) async fn run(options: Options<'_>) -> anyhow::Result<()> {
                 }
             }
             let late = median(bare_late)?.max(median(late)?);
-            writeln!(text, " {late:.2} ms |")?;
+            writeln!(text, " {late:.2} ms | {again} |")?;
             println!("{queue_type}, {round_trip} ms: p99 sent {late:.2} ms late");
-            ensure!(quick || late <= LATE, "no measurement: p99 sent {late:.2} ms late");
         }
     }
     writeln!(
@@ -99,10 +113,9 @@ pub(crate) async fn run(options: Options<'_>) -> anyhow::Result<()> {
         "\nOrders of 10,000 customers, drawn at random, at half the rate that {CONNECTIONS} clients reach either way, with exponential \
          times between them, over as many connections; a time counts from when an order was due. Bare: the \
          messages that the API makes of such orders, each in a SendMessage of the same generator, without the SDK. \
-         The API is alone on a core, the rest on the other, where SQS gives way to the generator \
-         (SCHED_IDLE). Sent late: for how long orders that were \
-         due waited for the generator or a connection, on the way on which it was more; at most {LATE} ms, or \
-         nothing is written. Medians of {rounds} \
+         The API is alone on a core, the rest on the other. Sent late: for how long orders that were \
+         due waited for the generator or a connection, on the way on which it was more. A round in which that is more than {LATE} ms on either way, the \
+         machine having held up the generator, does not count and is measured again. Medians of {rounds} \
          interleaved rounds of {count} orders; what is added is that of each round. Wanted: at most {} ms and {} ms.",
         ADDED[0], ADDED[1]
     )?;
