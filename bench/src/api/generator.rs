@@ -111,9 +111,19 @@ struct Connection {
 
 /// How long each request took since it was due, and how long after that it was sent; from the
 /// shortest time to the longest.
+#[derive(Default)]
 pub(super) struct Times {
     pub(super) took: Vec<Duration>,
     pub(super) late: Vec<Duration>,
+}
+
+impl Times {
+    pub(super) fn add(&mut self, other: Self) {
+        for (times, others) in [(&mut self.took, other.took), (&mut self.late, other.late)] {
+            times.extend(others);
+            times.sort_unstable();
+        }
+    }
 }
 
 impl Generator {
