@@ -131,7 +131,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .busy_timeout(TUNING.busy_timeout)
         .pragma("cache_size", format!("-{}", TUNING.cache_kib))
         .pragma("journal_size_limit", TUNING.log_bytes.to_string())
-        .statement_cache_capacity(16)
+        .statement_cache_capacity(32)
         .disable_statement_logging()
 }
 

@@ -1,4 +1,7 @@
-//! Writing to SQLite: statement by statement, which is cheap where no network is between them.
+//! Writing to SQLite: many rows a statement, since each statement goes to the connection's thread and
+//! back, which takes longer than its work.
+
+use std::{iter::from_fn, sync::LazyLock};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
@@ -13,19 +16,34 @@ use crate::{
     sweep::{Statement, Sweep},
 };
 
-const SAVE_DELIVERY: &str = "
-    INSERT INTO deliveries
-        (order_id, delivery_id, customer_id, address, status, queue, created_at_ms, updated_at_ms)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-    ON CONFLICT (order_id) DO UPDATE
-    SET status = excluded.status, queue = excluded.queue, updated_at_ms = excluded.updated_at_ms
-    WHERE deliveries.status <> 'DELIVERED'";
+/// Rows that one statement writes: as many as there are, from the largest of these numbers down. Few
+/// numbers, so that the connection keeps all statements prepared.
+const ROWS: [usize; 4] = [64, 16, 4, 1];
 
-const SAVE_ATTEMPT: &str = "
-    INSERT INTO attempts
-        (message_id, order_id, queue, message_group, attempt, outcome, reason, error, worker,
-         started_at_ms, finished_at_ms)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+/// A statement for each of these numbers.
+type Statements = LazyLock<[String; ROWS.len()]>;
+
+static SAVE_DELIVERIES: Statements = LazyLock::new(|| {
+    statements(
+        "INSERT INTO deliveries
+            (order_id, delivery_id, customer_id, address, status, queue, created_at_ms,
+             updated_at_ms)",
+        8,
+        "ON CONFLICT (order_id) DO UPDATE
+        SET status = excluded.status, queue = excluded.queue, updated_at_ms = excluded.updated_at_ms
+        WHERE deliveries.status <> 'DELIVERED'",
+    )
+});
+
+static SAVE_ATTEMPTS: Statements = LazyLock::new(|| {
+    statements(
+        "INSERT INTO attempts
+            (message_id, order_id, queue, message_group, attempt, outcome, reason, error, worker,
+             started_at_ms, finished_at_ms)",
+        11,
+        "",
+    )
+});
 
 const SAVE_REQUEST: &str = "
     INSERT INTO keyed_requests (identity, fingerprint, answer, at_ms)
@@ -48,9 +66,8 @@ pub(crate) struct Writer(pub(super) SqliteConnection);
 impl Writer {
     async fn save(&mut self, batch: &Batch<'_>) -> Result<Vec<Remembered>, sqlx::Error> {
         let mut transaction = self.begin().await?;
-        for record in &batch.records {
-            save_record(&mut transaction, record).await?;
-        }
+        save_deliveries(&mut transaction, &batch.records).await?;
+        save_attempts(&mut transaction, &batch.records).await?;
         let mut remembered = Vec::with_capacity(batch.requests.len());
         for request in &batch.requests {
             remembered.push(save_request(&mut transaction, request).await?);
@@ -82,38 +99,74 @@ impl Writer {
     }
 }
 
-async fn save_record(
+fn statements(head: &str, columns: usize, tail: &str) -> [String; ROWS.len()] {
+    let row = format!("({})", vec!["?"; columns].join(", "));
+    ROWS.map(|rows| format!("{head} VALUES {} {tail}", vec![row.as_str(); rows].join(", ")))
+}
+
+/// The rows in their order, in slices for which there is a statement.
+fn in_statements<'a, T>(
+    mut rows: &'a [T],
+    statements: &'static Statements,
+) -> impl Iterator<Item = (&'static str, &'a [T])> {
+    from_fn(move || {
+        let mut sizes = statements.iter().zip(ROWS);
+        let (statement, size) = sizes.find(|(_, size)| *size <= rows.len())?;
+        let (now, later) = rows.split_at(size);
+        rows = later;
+        Some((statement.as_str(), now))
+    })
+}
+
+/// Rows of the same order take effect one after the other, also within a statement.
+async fn save_deliveries(
     connection: &mut SqliteConnection,
-    record: &Record,
+    records: &[&Record],
 ) -> Result<(), sqlx::Error> {
-    let attempt = &record.attempt;
-    if let Some(delivery) = &record.delivery {
-        sqlx::query(SAVE_DELIVERY)
-            .bind(delivery.order_id.to_string())
-            .bind(delivery.delivery_id().to_string())
-            .bind(bounded(&delivery.customer_id))
-            .bind(bounded(&delivery.address()))
-            .bind(delivery.status.as_str())
-            .bind(bounded(&attempt.queue))
-            .bind(attempt.started_at.as_millisecond())
-            .bind(attempt.finished_at.as_millisecond())
-            .execute(&mut *connection)
-            .await?;
+    let changes: Vec<_> = records
+        .iter()
+        .filter_map(|record| Some((record.delivery.as_ref()?, &record.attempt)))
+        .collect();
+    for (statement, changes) in in_statements(&changes, &SAVE_DELIVERIES) {
+        let mut query = sqlx::query(statement);
+        for (delivery, attempt) in changes {
+            query = query
+                .bind(delivery.order_id.to_string())
+                .bind(delivery.delivery_id().to_string())
+                .bind(bounded(&delivery.customer_id))
+                .bind(bounded(&delivery.address()))
+                .bind(delivery.status.as_str())
+                .bind(bounded(&attempt.queue))
+                .bind(attempt.started_at.as_millisecond())
+                .bind(attempt.finished_at.as_millisecond());
+        }
+        query.execute(&mut *connection).await?;
     }
-    sqlx::query(SAVE_ATTEMPT)
-        .bind(bounded(&attempt.message_id))
-        .bind(attempt.order_id.map(|id| id.to_string()))
-        .bind(bounded(&attempt.queue))
-        .bind(attempt.group.as_deref().map(bounded))
-        .bind(attempt.number)
-        .bind(attempt.outcome.as_str())
-        .bind(attempt.reason.map(Reason::as_str))
-        .bind(attempt.error.as_deref().map(bounded))
-        .bind(bounded(&attempt.worker))
-        .bind(attempt.started_at.as_millisecond())
-        .bind(attempt.finished_at.as_millisecond())
-        .execute(&mut *connection)
-        .await?;
+    Ok(())
+}
+
+async fn save_attempts(
+    connection: &mut SqliteConnection,
+    records: &[&Record],
+) -> Result<(), sqlx::Error> {
+    for (statement, records) in in_statements(records, &SAVE_ATTEMPTS) {
+        let mut query = sqlx::query(statement);
+        for Record { attempt, .. } in records {
+            query = query
+                .bind(bounded(&attempt.message_id))
+                .bind(attempt.order_id.map(|id| id.to_string()))
+                .bind(bounded(&attempt.queue))
+                .bind(attempt.group.as_deref().map(bounded))
+                .bind(attempt.number)
+                .bind(attempt.outcome.as_str())
+                .bind(attempt.reason.map(Reason::as_str))
+                .bind(attempt.error.as_deref().map(bounded))
+                .bind(bounded(&attempt.worker))
+                .bind(attempt.started_at.as_millisecond())
+                .bind(attempt.finished_at.as_millisecond());
+        }
+        query.execute(&mut *connection).await?;
+    }
     Ok(())
 }
 

@@ -76,6 +76,33 @@ async fn a_failed_order_can_still_be_delivered(database: &impl TestDatabase) {
     }
 }
 
+/// However many are committed together, each is written, in its order. 87 is a sum of all numbers of
+/// rows that a statement of SQLite's takes.
+async fn as_many_records_as_come_at_once_are_written_in_their_order(db: &impl TestDatabase) {
+    let store = open(db).await;
+    for count in [2, 3, 5, 16, 63, 87, 256] {
+        let orders: Vec<Uuid> = (0..count).map(|_| Uuid::new_v4()).collect();
+        let writes = orders.iter().map(|order| store.write(record(*order, 1, Pending)));
+        assert!(join_all(writes).await.into_iter().all(|fate| fate.is_ok()));
+        // Of one order: every second one is a failure, until the last delivers it.
+        let order = Uuid::new_v4();
+        let status = |number| match number {
+            number if number == count => Delivered,
+            number if number % 2 == 0 => Failed,
+            _ => InTransit,
+        };
+        let writes = (1..=count).map(|number| store.write(record(order, number, status(number))));
+        assert!(join_all(writes).await.into_iter().all(|fate| fate.is_ok()));
+        let attempts = store.attempts(order, 256).await.unwrap();
+        let numbers = attempts.newest.iter().map(|attempt| attempt.number);
+        assert_eq!(numbers.collect::<Vec<_>>(), (1..=count).collect::<Vec<_>>());
+        assert_eq!(store.status(order).await, Ok(Some(Delivered)));
+        for order in orders {
+            assert_eq!(store.status(order).await, Ok(Some(Pending)), "of {count}");
+        }
+    }
+}
+
 async fn records_of_one_order_in_one_transaction_count_in_their_order(db: &impl TestDatabase) {
     let store = open(db).await;
     let (first, second) = (Uuid::new_v4(), Uuid::new_v4());
@@ -217,6 +244,7 @@ on_both! {
     of_many_attempts_the_newest_are_read_in_their_order_and_all_are_counted,
     a_delivered_order_stays_delivered_whatever_comes_later,
     a_failed_order_can_still_be_delivered,
+    as_many_records_as_come_at_once_are_written_in_their_order,
     records_of_one_order_in_one_transaction_count_in_their_order,
     a_refused_record_fails_alone,
     records_of_many_callers_are_all_committed,

@@ -279,7 +279,12 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
                 (Ended::NotYet, "not_yet")
             }
             Verdict::Unavailable(reason) => {
-                warn!(queue = self.queue.name(), %reason, "pausing: a common need is down");
+                // Those that ran beside the first one find the same, each.
+                if self.scheduler.stats().breaker_open {
+                    debug!(queue = self.queue.name(), %reason, "a common need is still down");
+                } else {
+                    warn!(queue = self.queue.name(), %reason, "pausing: a common need is down");
+                }
                 self.health.send_replace(Health::Failing(reason));
                 (Ended::Unavailable, "unavailable")
             }
