@@ -35,7 +35,7 @@ Names, labels, images and addresses.
 {{/* What selects a component's pods. Arguments: root, component. */}}
 {{- define "fleet.selector" -}}
 app.kubernetes.io/name: fleet
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
@@ -63,7 +63,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{/* The head of an object's metadata. Arguments: root, component, name (default: the component). */}}
 {{- define "fleet.metadata" -}}
 name: {{ include "fleet.fullname" .root }}-{{ .name | default .component }}
-namespace: {{ .root.Release.Namespace }}
+namespace: {{ .root.Release.Namespace | quote }}
 labels:
   {{- include "fleet.labels" . | nindent 2 }}
 {{- end -}}

@@ -118,7 +118,7 @@ scrape (port, or 0).
 {{- $_ := set $annotations "prometheus.io/port" (toString .scrape) -}}
 {{- $_ := set $annotations "prometheus.io/path" "/metrics" -}}
 {{- end -}}
-{{- $annotations = merge $annotations .own.podAnnotations -}}
+{{- $annotations = merge $annotations (.own.podAnnotations | default dict) -}}
 {{- with $annotations -}}
 annotations:
   {{- toYaml . | nindent 2 }}

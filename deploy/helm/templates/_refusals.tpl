@@ -5,8 +5,17 @@ take. All problems are found and told together, each with what to change.
 
 {{- define "fleet.problems" -}}
 {{- $problems := list -}}
-{{- range list "fleet.problems.queues" "fleet.problems.visibility" "fleet.problems.durations" "fleet.problems.workers" "fleet.problems.stopping" "fleet.problems.scaling" "fleet.problems.database" "fleet.problems.cluster" -}}
+{{- range list "fleet.problems.release" "fleet.problems.queues" "fleet.problems.visibility" "fleet.problems.durations" "fleet.problems.workers" "fleet.problems.stopping" "fleet.problems.scaling" "fleet.problems.database" "fleet.problems.cluster" -}}
 {{- $problems = concat $problems (include . $ | fromJsonArray) -}}
+{{- end -}}
+{{- toJson $problems -}}
+{{- end -}}
+
+{{/* The release's name, which all names begin with: a Service's begins with a letter. */}}
+{{- define "fleet.problems.release" -}}
+{{- $problems := list -}}
+{{- if not (regexMatch "^[a-z]" .Release.Name) -}}
+{{- $problems = append $problems (printf "the release is called %s: its name is the beginning of Services' names, which must begin with a letter. Choose another one" .Release.Name) -}}
 {{- end -}}
 {{- toJson $problems -}}
 {{- end -}}

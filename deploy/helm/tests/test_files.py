@@ -40,7 +40,8 @@ class Image(unittest.TestCase):
         self.assertEqual(users, {65532})
 
     def test_ports_of_images_are_those_of_the_pods(self):
-        exposed = dict(re.findall(r"AS (\S+)\nLABEL(?:.*\n)+?(?:ENV .*\n)?EXPOSE (.*)\n", re.sub(r"\n#.*", "", chart.source("Dockerfile"))))
+        stages = chart.source("Dockerfile").split("\nFROM run AS ")[1:]
+        exposed = {stage.split("\n")[0]: found for stage in stages for found in re.findall(r"^EXPOSE (.*)$", stage, re.M)}
         for _, _, _, spec in chart.pods(chart.render()):
             container = spec["containers"][0]
             name = container["image"].split(":")[0]

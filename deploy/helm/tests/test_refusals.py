@@ -119,6 +119,11 @@ class Refusals(unittest.TestCase):
                 for part in said:
                     self.assertIn(part, text)
 
+    def test_a_release_that_no_service_can_be_called_after_is_refused(self):
+        status, _, err = chart.helm("template", "2fleet", chart.CHART)
+        self.assertNotEqual(status, 0)
+        self.assertIn("must begin with a letter", err)
+
     def test_everything_that_is_wrong_is_told_at_once(self):
         text = chart.refusal("--set", "workers.handlerTimeout=31s,workers.terminationGracePeriodSeconds=1,postgres.enabled=false")
         self.assertEqual(text.count("\n- "), 4, text)

@@ -12,12 +12,15 @@ LABELS = {
 
 class Rendering(unittest.TestCase):
     def test_helm_lint_finds_nothing(self):
+        linted = set()
         for name, arguments in chart.combinations().items():
-            if "--api-versions" in arguments:
-                # lint has no such option, and knows no API but Kubernetes' own.
+            # lint has no such option, and knows no API but Kubernetes' own.
+            values = [each for each in arguments if each not in ("--api-versions", chart.KEDA, chart.OPERATOR)]
+            if tuple(values) in linted:
                 continue
+            linted.add(tuple(values))
             with self.subTest(name):
-                status, out, err = chart.helm("lint", "--strict", chart.CHART, *arguments)
+                status, out, err = chart.helm("lint", "--strict", chart.CHART, *values)
                 self.assertEqual(status, 0, out + err)
 
     def test_every_field_of_every_object_is_one_of_its_kind(self):

@@ -66,6 +66,9 @@ WRONG = [
     ("monitoring.enabled=\"maybe\"", "/monitoring/enabled", "auto"),
     ("keda.auth.identityOwner=\"operator\"", "/keda/auth/identityOwner", "workload"),
     ("orderApi.topologySpread=[{\"topologyKey\":\"zone\",\"maxSkew\":1,\"whenUnsatisfiable\":\"Never\"}]", "/orderApi/topologySpread/0/whenUnsatisfiable", "ScheduleAnyway"),
+    ("workers.standard.topologySpread=[{\"topologyKey\":\"zone\"}]", "/workers/standard/topologySpread/0", "maxSkew"),
+    ("workers.fifo.tolerations=[{\"keys\":\"spot\"}]", "/workers/fifo/tolerations/0", "keys"),
+    ("workers.fifo.tolerations=[{\"tolerationSeconds\":-1}]", "/workers/fifo/tolerations/0/tolerationSeconds", "0"),
     ("workers.fifo.tolerations=[{\"operator\":\"In\"}]", "/workers/fifo/tolerations/0/operator", "Exists"),
     ("workers.fifo.tolerations=[{\"effect\":\"Never\"}]", "/workers/fifo/tolerations/0/effect", "NoSchedule"),
     # forms
