@@ -50,7 +50,7 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> anyhow::Result<()> {
         report.left_out(&[DEAD, BACK, CLEAN], "no order of this fleet fails on purpose");
         return report.verdict();
     };
-    let dead_letters = DeadLetters::open(&settings.common.aws, route).await;
+    let dead_letters = Box::pin(DeadLetters::open(&settings.common.aws, route)).await;
     if let Some(order_id) = report.check(DEAD, fleet.dead_letters_one(&dead_letters)).await {
         report.check(BACK, fleet.redrives(&dead_letters, &order_id)).await;
         report.check(CLEAN, fleet.takes_out(&dead_letters, &order_id)).await;

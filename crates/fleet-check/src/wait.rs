@@ -46,7 +46,7 @@ mod tests {
     use super::*;
     use anyhow::{anyhow, ensure};
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn what_comes_late_is_waited_for() {
         let (_stop, shutdown) = Shutdown::new();
         let patience = Patience { timeout: Duration::from_mins(1), shutdown };

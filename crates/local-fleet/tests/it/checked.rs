@@ -22,7 +22,7 @@ async fn check(at: &Addresses, further: &[(&str, &str)]) -> anyhow::Result<()> {
     let settings = reader.finish(settings).expect("the settings are valid");
     // Kept until the checks have ended: without it they would be told to stop.
     let (_stop, shutdown) = Shutdown::new();
-    fleet_check::run(settings, shutdown).await
+    Box::pin(fleet_check::run(settings, shutdown)).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
