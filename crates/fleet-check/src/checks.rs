@@ -116,11 +116,7 @@ impl Fleet {
         Ok(order_id)
     }
 
-    async fn redrives(
-        &self,
-        dead_letters: &DeadLetters,
-        order_id: &str,
-    ) -> anyhow::Result<String> {
+    async fn redrives(&self, dead_letters: &DeadLetters, order_id: &str) -> anyhow::Result<String> {
         let letter = self.letter(dead_letters, order_id).await?;
         let before = attempts(&self.delivery(order_id).await?)?;
         dead_letters.redrive(letter).await?;
@@ -154,7 +150,9 @@ impl Fleet {
         dead_letters: &DeadLetters,
         order_id: &str,
     ) -> anyhow::Result<aws_sdk_sqs::types::Message> {
-        self.patience.until("dead letter of the order", async || dead_letters.find(order_id).await).await
+        self.patience
+            .until("dead letter of the order", async || dead_letters.find(order_id).await)
+            .await
     }
 
     async fn place(&self, queue: &str, product: &str) -> anyhow::Result<String> {

@@ -65,11 +65,11 @@ impl Settings {
     pub fn read(reader: &mut Reader) -> Self {
         let common = reader.common();
         let route = common.queues.standard.clone().zip(common.queues.standard_dlq.clone());
-        let route = route
-            .map(|(source, dead_letters)| DeadLetterRoute { source, dead_letters });
+        let route = route.map(|(source, dead_letters)| DeadLetterRoute { source, dead_letters });
         let fails = reader.flag(FAILING_ORDERS);
         if fails && route.is_none() {
-            let allowed = "false, or true with SQS_QUEUE_URL_STANDARD and SQS_QUEUE_URL_STANDARD_DLQ";
+            let allowed =
+                "false, or true with SQS_QUEUE_URL_STANDARD and SQS_QUEUE_URL_STANDARD_DLQ";
             reader.problem(FAILING_ORDERS, "true", allowed);
         }
         Self {

@@ -7,7 +7,7 @@ AUTOSCALING
   p   how long one order takes on average                 keda.*.meanProcessingTime
   L   how long an order may wait behind others            keda.*.acceptableWait
   T   orders that one pod is there for                    T = C x (1 + L / p), and T > C
-  u   share of a pod's lanes that should be busy          keda.fifo.utilization
+  u   share of the pods' lanes that should be busy        keda.fifo.utilizationPercent
 
   q   messages that can be received                       SQS's own count
   t   the same and those in flight                        SQS's own counts
@@ -64,7 +64,7 @@ TIME TO STOP, terminationGracePeriodSeconds
 {{- $c := include "fleet.concurrency" . -}}
 {{- $held := printf "q + min(t - q, %s * pods)" $c -}}
 {{- if eq .queue "fifo" -}}
-min({{ $held }}, busy * {{ include "fleet.target" . }} / ({{ $c }} * {{ .root.Values.keda.fifo.utilization }}))
+min({{ $held }}, busy * {{ include "fleet.target" . }} / ({{ $c }} * {{ divf .root.Values.keda.fifo.utilizationPercent 100 }}))
 {{- else -}}
 {{ $held }}
 {{- end -}}

@@ -159,3 +159,9 @@ Whether the cluster is asked, "true" or empty. Every API server has the aggregat
 {{- else if and (eq $wanted "auto") (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1") }}true
 {{- end -}}
 {{- end -}}
+
+{{/* Whether there are orders that always fail, and where they end, "true" or empty. */}}
+{{- define "fleet.failsOnPurpose" -}}
+{{- $ends := include "fleet.queueUrl" (dict "root" . "queue" "standardDlq") -}}
+{{- if and .Values.workers.failTestProducts .Values.workers.standard.enabled (not .Values.workers.carrier.url) $ends }}true{{ end -}}
+{{- end -}}

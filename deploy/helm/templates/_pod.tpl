@@ -46,25 +46,21 @@ topologySpreadConstraints:
 {{- end }}
 {{- end -}}
 
-{{/* The security context of a container. */}}
-{{- define "fleet.container.security" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities:
-  drop: [ALL]
-{{- end -}}
-
 {{/*
-The beginning of a container of the fleet's own. What a program says of wrong settings (exit code
-64) is its termination message, which `kubectl describe pod` shows. Arguments: root, name, own.
+The beginning of a container. What a program says of wrong settings (exit code 64) is its
+termination message, which `kubectl describe pod` shows. Arguments: root, name, own, image (default:
+the fleet's own image of that name).
 */}}
 {{- define "fleet.container" -}}
 name: {{ .name }}
-image: {{ include "fleet.image" . }}
+image: {{ .image | default (include "fleet.image" .) }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
 terminationMessagePolicy: FallbackToLogsOnError
 securityContext:
-  {{- include "fleet.container.security" . | nindent 2 }}
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
 {{- with .own.resources }}
 resources:
   {{- toYaml . | nindent 2 }}

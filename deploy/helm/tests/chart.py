@@ -86,7 +86,7 @@ def notes(*arguments):
     template of another name."""
     with tempfile.TemporaryDirectory() as folder:
         copy = os.path.join(folder, "fleet")
-        shutil.copytree(CHART, copy, ignore=shutil.ignore_patterns("tests", "__pycache__"))
+        shutil.copytree(CHART, copy, ignore=lambda path, _: ["tests"] if path == CHART else [])
         text = source("deploy/helm/templates/NOTES.txt")
         shown = '{{- define "notes" -}}\n%s{{- end -}}\n%s' % (text, NOTES)
         write(copy, "templates/notes-shown.yaml", shown)

@@ -79,7 +79,7 @@ class Arithmetic(unittest.TestCase):
         formula = lambda *of: scaled(*of)["advanced"]["scalingModifiers"]["formula"]  # noqa: E731
         self.assertEqual(formula("standard"), "q + min(t - q, 64 * pods)")
         self.assertEqual(formula("fifo"), "min(q + min(t - q, 64 * pods), busy * 128 / (64 * 0.6))")
-        other = ("--set", "workers.fifo.concurrency=16,keda.fifo.utilization=0.75")
+        other = ("--set", "workers.fifo.concurrency=16,keda.fifo.utilizationPercent=75")
         self.assertEqual(formula("fifo", *other), "min(q + min(t - q, 16 * pods), busy * 32 / (16 * 0.75))")
 
     def test_the_pods_own_concurrency_is_the_one_that_was_computed_with(self):
