@@ -13,6 +13,7 @@ fn tables() -> Vec<(&'static str, Vec<Setting>)> {
         ("delivery-worker", delivery_worker::Settings::table()),
         ("dlq-monitor", dlq_monitor::Settings::table()),
         ("local-sqs", local_sqs::cli::Settings::table()),
+        ("fleet-check", fleet_check::Settings::table()),
         ("local-fleet", local_fleet::Settings::table()),
     ]
 }

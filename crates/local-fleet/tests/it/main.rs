@@ -1,6 +1,7 @@
 //! The fleet as its users meet it: in one process, as separate processes, and on paper.
 
 mod architecture;
+mod checked;
 mod client;
 mod documents;
 mod in_process;

@@ -63,6 +63,11 @@ pub const FLEET_NAMES: &[&str] = &[
     "LOCAL_SQS_FAULTS",
     "LOCAL_SQS_QUEUES",
     "LOCAL_SQS_REGION",
+    // fleet-check
+    "FLEET_CHECK_API_URL",
+    "FLEET_CHECK_MONITOR_URL",
+    "FLEET_CHECK_FAILING_ORDERS",
+    "FLEET_CHECK_TIMEOUT",
     // local-fleet
     "LOCAL_FLEET_DATA_DIR",
     "LOCAL_FLEET_API_ADDR",
@@ -85,6 +90,7 @@ pub const FLEET_PREFIXES: &[&str] = &[
     "MONITOR_",
     "LOCAL_SQS_",
     "LOCAL_FLEET_",
+    "FLEET_CHECK_",
 ];
 
 /// Whether an unknown environment variable is meant for the fleet and hence wrong.

@@ -1,0 +1,108 @@
+{{/*
+The chart's arithmetic, all of it. Durations are in milliseconds unless a name says seconds.
+
+AUTOSCALING
+
+  C   orders that a pod delivers at once                  workers.*.concurrency
+  p   how long one order takes on average                 keda.*.meanProcessingTime
+  L   how long an order may wait behind others            keda.*.acceptableWait
+  T   orders that one pod is there for                    T = C x (1 + L / p), and T > C
+  u   share of the pods' lanes that should be busy        keda.fifo.utilizationPercent
+
+  q   messages that can be received                       SQS's own count
+  t   the same and those in flight                        SQS's own counts
+  pods, busy   pods of the Deployment; lanes with a running handler, summed over them
+
+A message that waits for its backoff is in flight to SQS, and so is one whose handler waits for a
+slow carrier: were all of them counted, an outage would be answered with more pods. So what is in
+flight counts only as far as the pods can really hold it, C each:
+
+  standard   q + min(t - q, C x pods)                     per T: so many pods
+
+A FIFO queue runs as many orders at once as it has groups with messages, which SQS does not tell. A
+pod's own number of groups ends at what the pod can hold, so that a bound made of it would never
+grow. What works is utilization: while more than u of all lanes are busy, there may be more pods,
+1 / u as many at a step; with fewer groups than lanes it settles where u of them are busy.
+
+  FIFO       min(q + min(t - q, C x pods), busy x T / (C x u))     per T: so many pods
+
+TIME TO STOP, terminationGracePeriodSeconds
+
+  worker     preStop + long poll + drain timeout + flush
+  order API  preStop + SHUTDOWN_DELAY + twice the time for open requests + flush
+  monitor    a scan's end + flush
+*/}}
+
+{{/* The milliseconds of a duration: one number and one unit. */}}
+{{- define "fleet.ms" -}}
+{{- $factor := get (dict "ms" 1 "s" 1000 "m" 60000 "h" 3600000) (regexFind "[a-z]+$" .) -}}
+{{- mul (regexFind "^[0-9]+" . | int64) $factor -}}
+{{- end -}}
+
+{{/* The same in whole seconds, rounded up. */}}
+{{- define "fleet.seconds" -}}
+{{- div (add (include "fleet.ms" . | int64) 999) 1000 -}}
+{{- end -}}
+
+{{/* C. Arguments: root, queue ("standard" or "fifo"). */}}
+{{- define "fleet.concurrency" -}}
+{{- $workers := .root.Values.workers -}}
+{{- (get $workers .queue).concurrency | default $workers.concurrency | int64 -}}
+{{- end -}}
+
+{{/* T. Arguments: root, queue. */}}
+{{- define "fleet.target" -}}
+{{- $scaling := get .root.Values.keda .queue -}}
+{{- $c := include "fleet.concurrency" . | int64 -}}
+{{- $p := include "fleet.ms" $scaling.meanProcessingTime | int64 -}}
+{{- $l := include "fleet.ms" $scaling.acceptableWait | int64 -}}
+{{- div (mul $c (add $p $l)) $p -}}
+{{- end -}}
+
+{{/* What the HorizontalPodAutoscaler divides by T. Arguments: root, queue. */}}
+{{- define "fleet.formula" -}}
+{{- $c := include "fleet.concurrency" . -}}
+{{- $held := printf "q + min(t - q, %s * pods)" $c -}}
+{{- if eq .queue "fifo" -}}
+min({{ $held }}, busy * {{ include "fleet.target" . }} / ({{ $c }} * {{ divf .root.Values.keda.fifo.utilizationPercent 100 }}))
+{{- else -}}
+{{ $held }}
+{{- end -}}
+{{- end -}}
+
+{{/*
+Time for a worker to stop, seconds.
+
+long poll: 20 s, the longest wait that a receive asks for, and the 6 s that its answer may take
+beyond. It is awaited beside the drain and not before it, so that the sum has something to spare.
+flush: 5 s to give messages back, 10 s and 1 s for the connections of the two listeners, 5 s for
+the last spans.
+*/}}
+{{- define "fleet.worker.grace" -}}
+{{- $workers := .Values.workers -}}
+{{- $longPoll := add 20 6 -}}
+{{- $flush := add 5 10 1 5 -}}
+{{- add (int64 $workers.preStopSeconds) $longPoll (include "fleet.seconds" $workers.drainTimeout) $flush -}}
+{{- end -}}
+
+{{/*
+Time for the order API to stop, seconds.
+
+An open request may take the publish timeout, or the 3 s of a question to a worker, and 2 s beside
+it; what is being sent for clients that have gone may take as long once more. flush: 1 s for the
+admin listener's connections, 5 s for the last spans, 2 s for the store of keys.
+*/}}
+{{- define "fleet.orderApi.grace" -}}
+{{- $api := .Values.orderApi -}}
+{{- $request := add (max (include "fleet.seconds" $api.publishTimeout | int64) 3) 2 -}}
+{{- $flush := add 1 5 2 -}}
+{{- add (int64 $api.preStopSeconds) (include "fleet.seconds" $api.shutdownDelay) $request $request $flush -}}
+{{- end -}}
+
+{{/*
+Time for the monitor to stop, seconds: a receive that waits 1 s and may take 4 s, what it has
+received given back, its listeners' connections (10 s and 1 s), the last spans (5 s).
+*/}}
+{{- define "fleet.monitor.grace" -}}
+{{- add 4 10 10 1 5 -}}
+{{- end -}}

@@ -1,0 +1,197 @@
+{{/*
+What values.schema.json cannot say: values that contradict each other, or that the cluster cannot
+take. All problems are found and told together, each with what to change.
+*/}}
+
+{{- define "fleet.problems" -}}
+{{- $problems := list -}}
+{{- range list "fleet.problems.release" "fleet.problems.queues" "fleet.problems.visibility" "fleet.problems.durations" "fleet.problems.workers" "fleet.problems.stopping" "fleet.problems.scaling" "fleet.problems.database" "fleet.problems.cluster" -}}
+{{- $problems = concat $problems (include . $ | fromJsonArray) -}}
+{{- end -}}
+{{- toJson $problems -}}
+{{- end -}}
+
+{{/* The release's name, which all names begin with: a Service's begins with a letter. */}}
+{{- define "fleet.problems.release" -}}
+{{- $problems := list -}}
+{{- if not (regexMatch "^[a-z]" .Release.Name) -}}
+{{- $problems = append $problems (printf "the release is called %s: its name is the beginning of Services' names, which must begin with a letter. Choose another one" .Release.Name) -}}
+{{- end -}}
+{{- toJson $problems -}}
+{{- end -}}
+
+{{/* The queues' URLs: of the bundled SQS or of others, for KEDA's eyes. */}}
+{{- define "fleet.problems.queues" -}}
+{{- $problems := list -}}
+{{- $local := .Values.localSqs.enabled -}}
+{{- range $queue := list "standard" "standardDlq" "fifo" "fifoDlq" -}}
+{{- $url := (get $.Values.queues $queue).url -}}
+{{- $isFifo := hasPrefix "fifo" $queue -}}
+{{- $example := printf "https://sqs.eu-central-1.amazonaws.com/123456789012/%s" (hasPrefix "fifo" $queue | ternary "order-queue.fifo" "order-queue-standard") -}}
+{{- if and $local $url -}}
+{{- $problems = append $problems (printf "queues.%s.url is set, and localSqs.enabled is true: the bundled SQS has its own queues. Set localSqs.enabled to false, or leave the URL out" $queue) -}}
+{{- else if $url -}}
+{{- if not (regexMatch "^https?://[^/?#]+/[^/?#]+/[^/?#]+$" $url) -}}
+{{- $problems = append $problems (printf "queues.%s.url is %s: its path must be exactly /ACCOUNT/NAME, from which KEDA reads the queue's name. For example %s" $queue $url $example) -}}
+{{- else if ne (hasSuffix ".fifo" $url) $isFifo -}}
+{{- $problems = append $problems (printf "queues.%s.url is %s: the name of a FIFO queue ends in .fifo and that of another does not. For example %s" $queue $url $example) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if and $local .Values.aws.endpoint -}}
+{{- $problems = append $problems "aws.endpoint is set, and localSqs.enabled is true. Set localSqs.enabled to false, or leave the endpoint out" -}}
+{{- end -}}
+{{- if not $local -}}
+{{- range $queue := list "standard" "fifo" -}}
+{{- if and (get $.Values.workers $queue).enabled (not (get $.Values.queues $queue).url) -}}
+{{- $problems = append $problems (printf "queues.%s.url is empty: there is no bundled SQS (localSqs.enabled is false), so give the queue's URL, or set workers.%s.enabled to false" $queue $queue) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $problems -}}
+{{- end -}}
+
+{{/* What the program refuses to consume (a lease could not be extended in time), and what is rarely meant. */}}
+{{- define "fleet.problems.visibility" -}}
+{{- $problems := list -}}
+{{- $handler := include "fleet.ms" .Values.workers.handlerTimeout | int64 -}}
+{{- range $queue := include "fleet.worker.queues" . | fromJsonArray -}}
+{{- $visibility := (get $.Values.queues $queue).visibilityTimeout | int64 -}}
+{{- $extends := or (eq $queue "fifo") (gt (mul 3 $handler) (mul 2000 $visibility)) -}}
+{{- if and $extends (lt $visibility 6) -}}
+{{- $problems = append $problems (printf "queues.%s.visibilityTimeout is %d s: a worker does not consume the queue with less than 6 s, since it could not extend a lease in time. Set the queue's VisibilityTimeout and this value to 6 or more" $queue $visibility) -}}
+{{- else if lt (mul 1000 $visibility) $handler -}}
+{{- $problems = append $problems (printf "queues.%s.visibilityTimeout is %d s, shorter than workers.handlerTimeout (%s): an attempt would outlive the lease that it began with, and a worker that is stopped for a moment would have its order attempted by another one at the same time. Lengthen the queue's VisibilityTimeout and this value, or shorten workers.handlerTimeout" $queue $visibility $.Values.workers.handlerTimeout) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $problems -}}
+{{- end -}}
+
+{{/* Durations within the programs' own bounds. */}}
+{{- define "fleet.problems.durations" -}}
+{{- $problems := list -}}
+{{- $values := .Values -}}
+{{- range $row := list
+  (list "workers.handlerTimeout" $values.workers.handlerTimeout "1ms" "11h")
+  (list "workers.drainTimeout" $values.workers.drainTimeout "0s" "12h")
+  (list "workers.carrier.timeout" $values.workers.carrier.timeout "1ms" "8h")
+  (list "orderApi.publishTimeout" $values.orderApi.publishTimeout "100ms" "10s")
+  (list "orderApi.shutdownDelay" $values.orderApi.shutdownDelay "0s" "60s")
+  (list "dlqMonitor.interval" $values.dlqMonitor.interval "100ms" "1h")
+  (list "tests.timeout" $values.tests.timeout "1s" "1h") -}}
+{{- $ms := include "fleet.ms" (index $row 1) | int64 -}}
+{{- $least := include "fleet.ms" (index $row 2) | int64 -}}
+{{- $most := include "fleet.ms" (index $row 3) | int64 -}}
+{{- if or (lt $ms $least) (gt $ms $most) -}}
+{{- $problems = append $problems (printf "%s is %s; allowed is %s to %s" (index $row 0) (index $row 1) (index $row 2) (index $row 3)) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $problems -}}
+{{- end -}}
+
+{{/* The workers' settings against each other: the program would end with 64. */}}
+{{- define "fleet.problems.workers" -}}
+{{- $problems := list -}}
+{{- $workers := .Values.workers -}}
+{{- if not (or $workers.standard.enabled $workers.fifo.enabled) -}}
+{{- $problems = append $problems "workers.standard.enabled and workers.fifo.enabled are both false: nobody would deliver anything" -}}
+{{- end -}}
+{{- if gt (mul 4 (include "fleet.ms" $workers.carrier.timeout | int64)) (mul 3 (include "fleet.ms" $workers.handlerTimeout | int64)) -}}
+{{- $problems = append $problems (printf "workers.carrier.timeout is %s; it may be at most three quarters of workers.handlerTimeout (%s): the rest is the store's" $workers.carrier.timeout $workers.handlerTimeout) -}}
+{{- end -}}
+{{- $concurrency := include "fleet.concurrency" (dict "root" . "queue" "standard") | int64 -}}
+{{- if gt (int64 $workers.standard.groupConcurrency) $concurrency -}}
+{{- $problems = append $problems (printf "workers.standard.groupConcurrency is %d; it may be at most the concurrency (%d)" (int64 $workers.standard.groupConcurrency) $concurrency) -}}
+{{- end -}}
+{{- toJson $problems -}}
+{{- end -}}
+
+{{/* A grace period is computed; one that is given must cover the work. */}}
+{{- define "fleet.problems.stopping" -}}
+{{- $problems := list -}}
+{{- $given := int64 .Values.workers.terminationGracePeriodSeconds -}}
+{{- $needed := include "fleet.worker.grace" . | int64 -}}
+{{- if and $given (lt $given $needed) -}}
+{{- $problems = append $problems (printf "workers.terminationGracePeriodSeconds is %d, shorter than the work: %d s are needed for preStopSeconds, a long poll, drainTimeout and giving the rest back. A worker that is killed before keeps its messages and groups locked. Set it to 0, which computes it, or shorten workers.drainTimeout" $given $needed) -}}
+{{- end -}}
+{{- $given := int64 .Values.orderApi.terminationGracePeriodSeconds -}}
+{{- $needed := include "fleet.orderApi.grace" . | int64 -}}
+{{- if and $given (lt $given $needed) -}}
+{{- $problems = append $problems (printf "orderApi.terminationGracePeriodSeconds is %d, shorter than the work: %d s are needed for preStopSeconds, shutdownDelay and the requests under way. Set it to 0, which computes it" $given $needed) -}}
+{{- end -}}
+{{- toJson $problems -}}
+{{- end -}}
+
+{{/* Bounds of autoscaling against each other. */}}
+{{- define "fleet.problems.scaling" -}}
+{{- $problems := list -}}
+{{- range $row := list
+  (list "orderApi.autoscaling" .Values.orderApi.autoscaling)
+  (list "keda.standard" .Values.keda.standard)
+  (list "keda.fifo" .Values.keda.fifo) -}}
+{{- $of := index $row 1 -}}
+{{- if gt (int64 $of.minReplicas) (int64 $of.maxReplicas) -}}
+{{- $problems = append $problems (printf "%s.minReplicas is %d, more than maxReplicas (%d)" (index $row 0) (int64 $of.minReplicas) (int64 $of.maxReplicas)) -}}
+{{- end -}}
+{{- end -}}
+{{- range $queue := list "standard" "fifo" -}}
+{{- $of := dict "root" $ "queue" $queue -}}
+{{- $concurrency := include "fleet.concurrency" $of | int64 -}}
+{{- if le (include "fleet.target" $of | int64) $concurrency -}}
+{{- $scaling := get $.Values.keda $queue -}}
+{{- $problems = append $problems (printf "keda.%s.acceptableWait is %s: with meanProcessingTime %s a pod would be there for no more orders than it delivers at once (%d), and new pods would come for orders that are being delivered. Set a longer acceptableWait" $queue $scaling.acceptableWait $scaling.meanProcessingTime $concurrency) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $problems -}}
+{{- end -}}
+
+{{/* Where deliveries are kept. */}}
+{{- define "fleet.problems.database" -}}
+{{- $problems := list -}}
+{{- if and .Values.postgres.enabled .Values.database.existingSecret -}}
+{{- $problems = append $problems "database.existingSecret is set, and postgres.enabled is true: there can be one database. Set postgres.enabled to false for yours" -}}
+{{- end -}}
+{{- if not (include "fleet.databaseSecret" .) -}}
+{{- $pods := 0 -}}
+{{- range $queue := include "fleet.worker.queues" . | fromJsonArray -}}
+{{- $most := eq "true" (include "fleet.keda" $) | ternary (get $.Values.keda $queue).maxReplicas (get $.Values.workers $queue).replicas -}}
+{{- $pods = add $pods (int64 $most) -}}
+{{- end -}}
+{{- if gt $pods 1 -}}
+{{- $problems = append $problems (printf "there is no PostgreSQL (postgres.enabled is false, database.existingSecret is empty), and up to %d worker pods: SQLite is for one, since each would have a file of its own. Name a Secret with the database's URL in database.existingSecret, or have one worker pod: workers.fifo.enabled=false, workers.standard.replicas=1, keda.enabled=false" $pods) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $problems -}}
+{{- end -}}
+
+{{/* What the cluster does not have. Only a cluster that is asked can be found lacking. */}}
+{{- define "fleet.problems.cluster" -}}
+{{- $problems := list -}}
+{{- if include "fleet.live" . -}}
+{{- if and (eq (toString .Values.keda.enabled) "true") (not (.Capabilities.APIVersions.Has "keda.sh/v1alpha1")) -}}
+{{- $problems = append $problems "keda.enabled is true, and this cluster does not serve keda.sh/v1alpha1. Install KEDA 2.20 or later before, or set keda.enabled to auto, which runs a fixed number of workers until KEDA is there" -}}
+{{- end -}}
+{{- if and (eq (toString .Values.monitoring.enabled) "true") (not (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1")) -}}
+{{- $problems = append $problems "monitoring.enabled is true, and this cluster does not serve monitoring.coreos.com/v1. Install the Prometheus operator before, or set monitoring.enabled to auto, which makes annotations and ConfigMaps until it is there" -}}
+{{- end -}}
+{{- $wanted := list -}}
+{{- if and .Values.database.existingSecret (not .Values.postgres.enabled) -}}
+{{- $wanted = append $wanted (list "database.existingSecret" .Values.database.existingSecret .Values.database.key) -}}
+{{- end -}}
+{{- if and .Values.aws.credentialsSecret (not .Values.localSqs.enabled) -}}
+{{- $wanted = append $wanted (list "aws.credentialsSecret" .Values.aws.credentialsSecret "AWS_SECRET_ACCESS_KEY") -}}
+{{- end -}}
+{{- if .Values.dlqMonitor.tokenSecret -}}
+{{- $wanted = append $wanted (list "dlqMonitor.tokenSecret" .Values.dlqMonitor.tokenSecret .Values.dlqMonitor.tokenKey) -}}
+{{- end -}}
+{{- range $row := $wanted -}}
+{{- $secret := lookup "v1" "Secret" $.Release.Namespace (index $row 1) -}}
+{{- if not $secret -}}
+{{- $problems = append $problems (printf "%s is %s, and namespace %s has no such Secret. Make it before: kubectl -n %s create secret generic %s --from-literal=%s=..." (index $row 0) (index $row 1) $.Release.Namespace $.Release.Namespace (index $row 1) (index $row 2)) -}}
+{{- else if not (hasKey ($secret.data | default dict) (index $row 2)) -}}
+{{- $problems = append $problems (printf "%s is %s, and that Secret has no key %s; it has: %s" (index $row 0) (index $row 1) (index $row 2) (keys ($secret.data | default dict) | sortAlpha | join ", ")) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $problems -}}
+{{- end -}}

@@ -1,0 +1,156 @@
+"""What the chart shares with the rest of the repository: images, versions, rules, dashboards, notes."""
+import os
+import re
+import unittest
+
+import chart
+
+
+def members():
+    """Folders of the workspace's crates."""
+    folders = ["bench", "delivery-worker", "dlq-monitor", "order-api"]
+    crates = os.path.join(chart.ROOT, "crates")
+    found = sorted(name for name in os.listdir(crates) if os.path.exists(os.path.join(crates, name, "Cargo.toml")))
+    return sorted(folders + ["crates/" + name for name in found])
+
+
+class Image(unittest.TestCase):
+    def test_the_dependency_layer_has_every_manifest_of_the_workspace(self):
+        copied = re.findall(r"^COPY (\S+)/Cargo\.toml \1/$", chart.source("Dockerfile"), re.M)
+        self.assertEqual(sorted(copied), members())
+        written = re.search(r"^members = \[(.*)\]$", chart.source("Cargo.toml"), re.M).group(1)
+        self.assertEqual(sorted(re.findall(r'"([^"]+)"', written)), ["bench", "crates/*", "delivery-worker", "dlq-monitor", "order-api"])
+
+    def test_there_is_a_target_for_each_image_of_the_chart(self):
+        dockerfile = chart.source("Dockerfile")
+        targets = set(re.findall(r"^FROM run AS (\S+)$", dockerfile, re.M))
+        used = set()
+        for arguments in chart.combinations().values():
+            for _, _, _, spec in chart.pods(chart.render(*arguments)):
+                name = spec["containers"][0]["image"].split("/")[-1].split(":")[0]
+                used |= {name} if name not in ("postgres", "prometheus", "alertmanager", "grafana") else set()
+        self.assertEqual(targets, used)
+        for target in targets:
+            self.assertIn("COPY --from=build /out/%s /usr/local/bin/%s" % (target, target), dockerfile)
+
+    def test_images_run_as_a_number_that_is_not_roots(self):
+        dockerfile = chart.source("Dockerfile")
+        self.assertEqual(re.findall(r"^USER (.*)$", dockerfile, re.M), ["65532:65532"])
+        users = {spec["securityContext"]["runAsUser"] for component, _, _, spec in chart.pods(chart.render()) if component != "postgres"}
+        self.assertEqual(users, {65532})
+
+    def test_ports_of_images_are_those_of_the_pods(self):
+        stages = chart.source("Dockerfile").split("\nFROM run AS ")[1:]
+        exposed = {stage.split("\n")[0]: found for stage in stages for found in re.findall(r"^EXPOSE (.*)$", stage, re.M)}
+        for _, _, _, spec in chart.pods(chart.render()):
+            container = spec["containers"][0]
+            name = container["image"].split(":")[0]
+            if name in exposed:
+                ports = " ".join(str(port["containerPort"]) for port in container["ports"])
+                self.assertEqual(exposed[name], ports, name)
+        self.assertEqual(len(exposed), 4)
+
+    def test_there_is_one_version(self):
+        version = re.search(r'\[workspace\.package\]\nversion = "(.*)"', chart.source("Cargo.toml")).group(1)
+        self.assertIn("\nappVersion: %s\n" % version, chart.source("deploy/helm/Chart.yaml"))
+        self.assertIn("ARG VERSION=%s\n" % version, chart.source("Dockerfile"))
+
+
+class Monitoring(unittest.TestCase):
+    def linked(self, folder, ending):
+        path = os.path.join(chart.CHART, "files", folder)
+        return sorted(name for name in os.listdir(path) if name.endswith(ending)) if os.path.isdir(path) else []
+
+    def test_the_rules_and_dashboards_of_the_repository_are_in_the_chart(self):
+        if os.path.exists(os.path.join(chart.ROOT, "deploy/alerts/rules.yaml")):
+            self.assertTrue(self.linked("rules", ".yaml"), "deploy/helm/link-files puts them there")
+            shown = chart.source("deploy/helm/files/rules/fleet.yaml")
+            self.assertEqual(shown, chart.source("deploy/alerts/rules.yaml"))
+        dashboards = os.path.join(chart.ROOT, "dashboards")
+        if os.path.isdir(dashboards):
+            written = sorted(name for name in os.listdir(dashboards) if name.endswith(".json"))
+            self.assertEqual(self.linked("dashboards", ".json"), written, "deploy/helm/link-files puts them there")
+
+    def test_each_file_becomes_an_object_of_the_operator_or_a_config_map(self):
+        rules, dashboards = self.linked("rules", ".yaml"), self.linked("dashboards", ".json")
+        with_operator = chart.render("--api-versions", chart.OPERATOR)
+        without = chart.render()
+        self.assertEqual(len(chart.of_kind(with_operator, "PrometheusRule")), len(rules))
+        self.assertEqual(chart.of_kind(without, "PrometheusRule", "PodMonitor"), [])
+        in_map = [each for each in chart.of_kind(without, "ConfigMap") if each["metadata"]["name"] == "fleet-rules"]
+        self.assertEqual([sorted(each["data"]) for each in in_map], [rules] if rules else [])
+        for objects in (with_operator, without):
+            shown = [each for each in chart.of_kind(objects, "ConfigMap") if each["metadata"]["labels"].get("grafana_dashboard") == "1"]
+            self.assertEqual(sorted(name for each in shown for name in each["data"]), dashboards)
+
+    def test_the_operator_is_told_to_scrape_every_admin_port_by_component(self):
+        monitor = chart.named(chart.render("--api-versions", chart.OPERATOR, "--set", "monitoring.labels.release=prometheus"), "PodMonitor", "pods")
+        self.assertEqual(monitor["metadata"]["labels"]["release"], "prometheus")
+        self.assertEqual(monitor["spec"]["jobLabel"], "app.kubernetes.io/component")
+        wanted = monitor["spec"]["selector"]["matchLabels"].items()
+        ports = {endpoint["port"] for endpoint in monitor["spec"]["podMetricsEndpoints"]}
+        for component, labels, _, spec in chart.pods(chart.render()):
+            self.assertLessEqual(wanted, labels.items())
+            named = {port["name"] for port in spec["containers"][0].get("ports", [])}
+            self.assertEqual(bool(named & ports), component not in ("postgres", "test"), component)
+
+    def test_the_demonstration_scrapes_what_there_is(self):
+        objects = chart.render(*chart.combinations()["demo"])
+        config = chart.named(objects, "ConfigMap", "prometheus")["data"]["prometheus.yml"]
+        jobs = re.findall(r"job_name: (\S+)", config)
+        self.assertEqual(sorted(jobs), ["dlq-monitor", "keda-operator", "local-sqs", "order-api", "worker-fifo", "worker-standard"])
+        services = {each["metadata"]["name"]: each["spec"] for each in chart.of_kind(objects, "Service")}
+        for name, port in re.findall(r'names: \["([^."]+)\.shop\.svc\.cluster\.local"\]\n\s+type: A\n\s+port: (\d+)', config):
+            self.assertIn(int(port), [each["port"] for each in services[name]["ports"]], name)
+
+
+class Notes(unittest.TestCase):
+    def test_they_say_loudly_what_is_not_durable(self):
+        text = chart.notes()
+        self.assertIn("NOT DURABLE", text)
+        self.assertIn("fleet-local-sqs", text)
+        self.assertIn("fleet-postgres", text)
+        self.assertNotIn("NOT DURABLE", chart.notes(*chart.AWS))
+        self.assertIn("SQLite", chart.notes(*chart.combinations()["one-worker-sqlite"]))
+
+    def test_they_say_what_is_missing_and_what_to_do(self):
+        text = chart.notes("--api-versions", chart.LIVE)
+        self.assertEqual(text.count("MISSING"), 3, text)
+        for part in ("Install KEDA", "observability.demo=true", "Install metrics-server"):
+            self.assertIn(part, text)
+        there = ("--api-versions", "metrics.k8s.io/v1beta1", "--api-versions", chart.KEDA, "--api-versions", chart.OPERATOR)
+        self.assertNotIn("MISSING", chart.notes("--api-versions", chart.LIVE, *there))
+        self.assertNotIn("MISSING", chart.notes("--set", "keda.enabled=false,monitoring.enabled=false"))
+
+    def test_they_name_services_that_exist(self):
+        arguments = ("--set", "observability.demo=true")
+        services = {each["metadata"]["name"] for each in chart.of_kind(chart.render(*arguments), "Service")}
+        told = set(re.findall(r"service/(\S+)", chart.notes(*arguments)))
+        self.assertLessEqual(told, services)
+        self.assertIn("fleet-grafana", told)
+
+    def test_they_warn_of_real_queues_without_a_carrier_or_a_watched_dead_letter_queue(self):
+        text = chart.notes(*chart.AWS, "--set", "workers.carrier.url=,queues.fifoDlq.url=")
+        self.assertIn("delivered to NOBODY", text)
+        self.assertIn("queues.fifoDlq.url", text)
+        self.assertNotIn("NOBODY", chart.notes(*chart.AWS))
+
+
+class Test(unittest.TestCase):
+    def test_helm_test_follows_a_failing_order_where_orders_can_fail(self):
+        def environment(*arguments):
+            pod = chart.of_kind(chart.render(*arguments), "Pod")[0]
+            self.assertEqual(pod["metadata"]["annotations"]["helm.sh/hook"], "test")
+            return chart.environment(pod["spec"])
+
+        here = environment()
+        self.assertEqual(here["FLEET_CHECK_FAILING_ORDERS"], "true")
+        self.assertTrue(here["SQS_QUEUE_URL_STANDARD_DLQ"].endswith("/order-queue-standard-dlq"))
+        for values in ("workers.failTestProducts=false", "workers.carrier.url=http://carrier", "workers.standard.enabled=false"):
+            self.assertEqual(environment("--set", values)["FLEET_CHECK_FAILING_ORDERS"], "false", values)
+        self.assertNotIn("SQS_QUEUE_URL_STANDARD", environment("--set", "workers.standard.enabled=false"))
+        self.assertEqual(chart.of_kind(chart.render("--set", "tests.enabled=false"), "Pod"), [])
+
+
+if __name__ == "__main__":
+    unittest.main()

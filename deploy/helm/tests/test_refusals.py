@@ -1,0 +1,159 @@
+"""Values that contradict each other, or that the cluster cannot take, are refused with what to change."""
+import os
+import unittest
+
+import chart
+
+AWS_URL = "https://sqs.eu-central-1.amazonaws.com/123456789012/"
+LIVE = ("--api-versions", chart.LIVE)
+
+# Arguments, and what is said of them: first what is wrong, then what to change.
+CASES = {
+    "a path that is not /account/name": (
+        (*chart.AWS, "--set", "queues.standard.url=https://sqs.example/a/b/orders"),
+        ["queues.standard.url is https://sqs.example/a/b/orders", "exactly /ACCOUNT/NAME"],
+    ),
+    "a queue URL without an account": (
+        (*chart.AWS, "--set", "queues.standardDlq.url=https://sqs.example/orders"),
+        ["queues.standardDlq.url is https://sqs.example/orders", "exactly /ACCOUNT/NAME"],
+    ),
+    "a slash at the end": (
+        (*chart.AWS, "--set", "queues.fifo.url=%sorder-queue.fifo/" % AWS_URL),
+        ["queues.fifo.url", "exactly /ACCOUNT/NAME"],
+    ),
+    "a FIFO queue as the standard one": (
+        (*chart.AWS, "--set", "queues.standard.url=%sorder-queue.fifo" % AWS_URL),
+        ["queues.standard.url", "ends in .fifo and that of another does not"],
+    ),
+    "a standard queue as the FIFO one": (
+        (*chart.AWS, "--set", "queues.fifoDlq.url=%sdead" % AWS_URL),
+        ["queues.fifoDlq.url", "order-queue.fifo"],
+    ),
+    "no queues": (
+        ("--set", "localSqs.enabled=false"),
+        ["queues.standard.url is empty", "queues.fifo.url is empty", "workers.fifo.enabled"],
+    ),
+    "queues beside the bundled ones": (
+        ("--set", "queues.fifo.url=%sorder-queue.fifo" % AWS_URL),
+        ["queues.fifo.url is set, and localSqs.enabled is true", "Set localSqs.enabled to false"],
+    ),
+    "an endpoint beside the bundled one": (
+        ("--set", "aws.endpoint=http://sqs.example"), ["aws.endpoint is set", "Set localSqs.enabled to false"],
+    ),
+    "a FIFO visibility that no lease can live with": (
+        ("--set", "queues.fifo.visibilityTimeout=5,workers.handlerTimeout=4s,workers.carrier.timeout=3s"),
+        ["queues.fifo.visibilityTimeout is 5 s", "6 or more"],
+    ),
+    "a standard visibility too short for its handlers": (
+        ("--set", "queues.standard.visibilityTimeout=5,workers.handlerTimeout=4s,workers.carrier.timeout=3s"),
+        ["queues.standard.visibilityTimeout is 5 s", "6 or more"],
+    ),
+    "a visibility shorter than the handlers' timeout": (
+        ("--set", "workers.handlerTimeout=31s"),
+        ["queues.standard.visibilityTimeout is 30 s, shorter than workers.handlerTimeout (31s)", "or shorten workers.handlerTimeout"],
+    ),
+    "a grace period shorter than a worker's work": (
+        ("--set", "workers.terminationGracePeriodSeconds=30"),
+        ["workers.terminationGracePeriodSeconds is 30, shorter than the work: 77 s", "Set it to 0"],
+    ),
+    "a grace period shorter than the API's work": (
+        ("--set", "orderApi.terminationGracePeriodSeconds=10"),
+        ["orderApi.terminationGracePeriodSeconds is 10, shorter than the work: 32 s", "Set it to 0"],
+    ),
+    "a carrier that leaves the store no time": (
+        ("--set", "workers.carrier.timeout=16s"), ["workers.carrier.timeout is 16s", "three quarters of workers.handlerTimeout (20s)"],
+    ),
+    "more of one customer than there are": (
+        ("--set", "workers.standard.groupConcurrency=65"), ["groupConcurrency is 65", "at most the concurrency (64)"],
+    ),
+    "no workers": (
+        ("--set", "workers.standard.enabled=false,workers.fifo.enabled=false"), ["nobody would deliver anything"],
+    ),
+    "durations beyond the programs' bounds": (
+        ("--set", "workers.drainTimeout=13h,orderApi.publishTimeout=11s,orderApi.shutdownDelay=2m,dlqMonitor.interval=2h,tests.timeout=2h"),
+        ["workers.drainTimeout is 13h; allowed is 0s to 12h", "orderApi.publishTimeout is 11s; allowed is 100ms to 10s",
+         "orderApi.shutdownDelay is 2m; allowed is 0s to 60s", "dlqMonitor.interval is 2h", "tests.timeout is 2h"],
+    ),
+    "a longer handler than SQS hides a message": (
+        ("--set", "workers.handlerTimeout=12h,workers.carrier.timeout=9h,queues.standard.visibilityTimeout=43200,queues.fifo.visibilityTimeout=43200"),
+        ["workers.handlerTimeout is 12h; allowed is 1ms to 11h", "workers.carrier.timeout is 9h; allowed is 1ms to 8h"],
+    ),
+    "fewest pods above most": (
+        ("--set", "keda.fifo.minReplicas=11,keda.standard.minReplicas=12,orderApi.autoscaling.minReplicas=7"),
+        ["keda.fifo.minReplicas is 11, more than maxReplicas (10)", "keda.standard.minReplicas is 12", "orderApi.autoscaling.minReplicas is 7"],
+    ),
+    "a wait that asks for pods without need": (
+        ("--set", "keda.standard.acceptableWait=10ms"), ["keda.standard.acceptableWait is 10ms", "Set a longer acceptableWait"],
+    ),
+    "SQLite with more than one worker pod": (
+        ("--set", "postgres.enabled=false"), ["up to 4 worker pods", "SQLite is for one", "database.existingSecret"],
+    ),
+    "SQLite with pods that KEDA may add": (
+        ("--set", "postgres.enabled=false,workers.fifo.enabled=false,workers.standard.replicas=1", "--api-versions", chart.KEDA),
+        ["up to 10 worker pods", "keda.enabled=false"],
+    ),
+    "two databases": (
+        ("--set", "database.existingSecret=db"), ["there can be one database", "Set postgres.enabled to false"],
+    ),
+    "KEDA forced on a cluster without it": (
+        ("--set", "keda.enabled=true", *LIVE), ["does not serve keda.sh/v1alpha1", "Install KEDA 2.20 or later"],
+    ),
+    "the operator's objects forced on a cluster without it": (
+        ("--set", "monitoring.enabled=true", *LIVE), ["does not serve monitoring.coreos.com/v1", "set monitoring.enabled to auto"],
+    ),
+    "a database Secret that is not there": (
+        (*chart.AWS, *LIVE), ["database.existingSecret is deliveries-database", "kubectl -n shop create secret generic deliveries-database --from-literal=DATABASE_URL="],
+    ),
+    "other Secrets that are not there": (
+        (*chart.AWS, "--set", "dlqMonitor.tokenSecret=monitor,aws.credentialsSecret=keys", *LIVE),
+        ["dlqMonitor.tokenSecret is monitor", "MONITOR_TOKEN", "aws.credentialsSecret is keys", "AWS_SECRET_ACCESS_KEY"],
+    ),
+}
+
+
+class Refusals(unittest.TestCase):
+    def test_what_cannot_work_is_refused_with_what_to_change(self):
+        for name, (arguments, said) in CASES.items():
+            with self.subTest(name):
+                text = chart.refusal(*arguments)
+                for part in said:
+                    self.assertIn(part, text)
+
+    def test_a_release_that_no_service_can_be_called_after_is_refused(self):
+        status, _, err = chart.helm("template", "2fleet", chart.CHART)
+        self.assertNotEqual(status, 0)
+        self.assertIn("must begin with a letter", err)
+
+    def test_everything_that_is_wrong_is_told_at_once(self):
+        text = chart.refusal("--set", "workers.handlerTimeout=31s,workers.terminationGracePeriodSeconds=1,postgres.enabled=false")
+        self.assertEqual(text.count("\n- "), 4, text)
+
+    def test_what_is_just_enough_is_taken(self):
+        for values in (
+            "workers.terminationGracePeriodSeconds=77",
+            "orderApi.terminationGracePeriodSeconds=32",
+            "workers.handlerTimeout=30s",
+            "workers.carrier.timeout=15s",
+            "queues.fifo.visibilityTimeout=6,queues.standard.visibilityTimeout=6,workers.handlerTimeout=6s,workers.carrier.timeout=4s",
+            # No extension is needed: an attempt ends within two thirds of the lease.
+            "queues.standard.visibilityTimeout=3,workers.handlerTimeout=2s,workers.carrier.timeout=1s",
+            "keda.standard.minReplicas=10",
+            "workers.standard.groupConcurrency=64",
+        ):
+            with self.subTest(values):
+                self.assertTrue(chart.render("--set", values))
+
+    def test_a_cluster_that_is_not_asked_is_not_found_lacking(self):
+        for value in ("keda.enabled=true", "monitoring.enabled=true"):
+            self.assertTrue(chart.render("--set", value))
+        self.assertTrue(chart.render(*chart.AWS))
+        self.assertTrue(chart.render("--set", "keda.enabled=true", *LIVE, "--api-versions", chart.KEDA))
+
+    def test_the_values_for_aws_alone_are_refused_with_what_is_left_to_fill_in(self):
+        text = chart.refusal("-f", os.path.join(chart.CHART, "values-aws.yaml"))
+        for part in ("queues.standard.url", "queues.fifo.url", "database.existingSecret"):
+            self.assertIn(part, text)
+
+
+if __name__ == "__main__":
+    unittest.main()
