@@ -20,47 +20,51 @@ def merged(*layers):
     return result
 
 
-# Small, since several workers share whatever machine this is; quick to notice, since that is waited for.
-BASE = {
-    "keda": {"pollingInterval": POLL_SECONDS},
-    "dlqMonitor": {"env": {"MONITOR_INTERVAL": "5s"}},
-    "workers": {"resources": {"requests": {"cpu": "20m", "memory": "32Mi"}}},
-}
+def of_workers(value):
+    return {"workers": {"standard": value, "fifo": value}}
+
+
+# Small, since all pods may share two cores; quick to notice, since that is waited for.
+BASE = merged(
+    {"keda": {"pollingInterval": POLL_SECONDS}, "dlqMonitor": {"interval": "5s"}},
+    of_workers({"resources": {"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"memory": "256Mi"}}}),
+)
 
 # A newcomer's installation, as in the README.
 PLAIN = BASE
 
 # The test order does not fail any more.
-REPAIRED = merged(PLAIN, {"workers": {"env": {"FAIL_TEST_PRODUCTS": "false"}}})
+REPAIRED = merged(PLAIN, {"workers": {"failTestProducts": False}})
 
 # Workers that take their time, so that a backlog lasts; failing orders that come back long after the
-# check; and no patience before scaling in, since that is waited for.
+# check; and little patience before scaling in, since that is waited for.
 LOADED = merged(BASE, {
     "keda": {
         "standard": {
             "minReplicas": MIN_WORKERS, "maxReplicas": MAX_WORKERS,
-            "meanProcessingTime": "%ds" % CARRIER_SECONDS, "acceptableWait": "10s",
-            "scaleDown": {"stabilizationWindowSeconds": 15},
+            "meanProcessingTime": "%ds" % CARRIER_SECONDS, "acceptableWait": "%ds" % CARRIER_SECONDS,
+            "scaleDown": {"stabilizationSeconds": 15, "percent": 50, "periodSeconds": 15},
         },
-        "fifo": {"scaleDown": {"stabilizationWindowSeconds": 30}},
     },
     "workers": {
-        "standard": {"env": {
-            "CARRIER_SIMULATED_TIME": "%ds" % CARRIER_SECONDS,
-            "RETRY_BACKOFF": "20m", "RETRY_BACKOFF_MAX": "20m",
-        }},
-        "fifo": {"env": {"CARRIER_SIMULATED_TIME": "100ms"}},
+        "carrier": {"simulatedTime": "%ds" % CARRIER_SECONDS},
+        "env": {"RETRY_BACKOFF": "20m", "RETRY_BACKOFF_MAX": "20m"},
     },
+})
+
+# One order after another in each of a few groups takes long enough as it is.
+FIFO = merged(BASE, {
+    "keda": {"fifo": {"meanProcessingTime": "1s", "scaleDown": {"stabilizationSeconds": 30}}},
+    "workers": {"carrier": {"simulatedTime": "100ms"}},
 })
 
 # Nothing autoscaled: pods come and go by the rollout alone.
 STEADY = merged(BASE, {
-    "keda": {"enabled": False},
-    "workers": {"standard": {"replicas": 2}, "fifo": {"replicas": 2}},
-})
+    "keda": {"enabled": False}, "orderApi": {"autoscaling": {"enabled": False}, "replicas": 2},
+}, of_workers({"replicas": 2}))
 
 
 def rolled(profile, revision):
     """The same, with pods that are new to Kubernetes."""
     note = {"podAnnotations": {"fleet-e2e/revision": str(revision)}}
-    return merged(profile, {"orderApi": note, "dlqMonitor": note, "workers": {"standard": note, "fifo": note}})
+    return merged(profile, {"orderApi": note, "dlqMonitor": note}, of_workers(note))

@@ -19,7 +19,7 @@ CONCURRENCY, UTILISATION = 64, 0.6
 def check(run, report):
     fleet = run.installation
     fleet.need_keda()
-    fleet.ensure(values.LOADED)
+    fleet.ensure(values.FIFO)
     since = now()
     needed = max(1, math.ceil(GROUPS / (CONCURRENCY * UTILISATION)))
     killed = 0
