@@ -3,7 +3,10 @@ import argparse
 import os
 import re
 import shlex
+import signal
+import sys
 import time
+import traceback
 
 from . import checks
 from .cluster import Cluster
@@ -75,6 +78,8 @@ def main(given):
         for check in checks.ALL:
             print("%-12s %s" % (check.name, check.about))
         return 0
+    # A run that is ended takes with it what it has started: by the way of an error.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     chosen = [check for check in checks.ALL if not parsed.only or check.name in parsed.only]
     began = time.monotonic()
     try:
@@ -100,7 +105,7 @@ def run_all(this_run, chosen, parsed):
         this_run.up("--only-images")
     this_run.cluster.create_namespace()
     try:
-        return [one(this_run, check) for check in chosen]
+        return [one(this_run, check, is_last=check is chosen[-1]) for check in chosen]
     finally:
         this_run.installation.close()
         if parsed.keep:
@@ -109,7 +114,7 @@ def run_all(this_run, chosen, parsed):
             remove(this_run)
 
 
-def one(this_run, check):
+def one(this_run, check, is_last):
     """One check. What fails in it leaves nothing for the next one to build on."""
     print("\n== %s: %s" % (check.name, check.about), flush=True)
     report = Report(check.name)
@@ -117,9 +122,13 @@ def one(this_run, check):
         check.function(this_run, report)
     except (Failure, OSError) as failure:
         report.expect(False, str(failure) or type(failure).__name__)
+    except Exception as error:  # A mistake of the check itself fails that check, and no other.
+        traceback.print_exc()
+        report.expect(False, "the check broke: %r" % error)
     report.ended()
     if not report.passed:
         this_run.cluster.diagnose()
+    if not report.passed and not is_last:
         try:
             this_run.cluster.create_namespace()
             this_run.installation.adopt()

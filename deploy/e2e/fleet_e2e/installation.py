@@ -24,7 +24,9 @@ def selector(component):
     return "app.kubernetes.io/instance=%s,app.kubernetes.io/component=%s" % (RELEASE, component)
 
 
-ALL_PODS = "app.kubernetes.io/instance=" + RELEASE
+ALL = "app.kubernetes.io/instance=" + RELEASE
+# The test's pod ends, and is ready no more.
+SERVING = ALL + ",app.kubernetes.io/component!=test"
 
 
 class Installation:
@@ -84,9 +86,9 @@ class Installation:
     def wait_green(self, seconds=GREEN_SECONDS):
         """Every deployment rolled out and every pod ready; returns the pods."""
         def green():
-            for each in self.cluster.list("deployments", ALL_PODS):
+            for each in self.cluster.list("deployments", ALL):
                 self.cluster.rolled_out(each["metadata"]["name"])
-            pods = self.cluster.pods(ALL_PODS)
+            pods = self.cluster.pods(SERVING)
             waiting = ["%s: %s" % (pod["metadata"]["name"], why_not_ready(pod)) for pod in pods if not is_ready(pod)]
             if waiting or len(pods) < len(DEPLOYMENTS):
                 raise NotYet("; ".join(waiting) or "%d pods" % len(pods))

@@ -43,7 +43,8 @@ LOADED = merged(BASE, {
         "standard": {
             "minReplicas": MIN_WORKERS, "maxReplicas": MAX_WORKERS,
             "meanProcessingTime": "%ds" % CARRIER_SECONDS, "acceptableWait": "%ds" % CARRIER_SECONDS,
-            "scaleDown": {"stabilizationSeconds": 15, "percent": 50, "periodSeconds": 15},
+            # Longer than the last of a backlog takes: pods that still have work are not taken away.
+            "scaleDown": {"stabilizationSeconds": 30, "percent": 50, "periodSeconds": 15},
         },
     },
     "workers": {

@@ -3,7 +3,7 @@ import os
 
 from .. import values
 from ..commands import blocks, execute
-from ..installation import ALL_PODS
+from ..installation import ALL, SERVING
 from ..process import ROOT, Failure, run as command, say
 
 DOCUMENT = os.path.join(ROOT, "docs", "experiments.md")
@@ -26,9 +26,9 @@ def check(run, report):
     report.figure("command blocks run", done)
     changed = command(["git", "status", "--porcelain"]).stdout
     report.expect(changed == before, "the page's commands changed the checkout:\n" + changed)
-    ours = fleet.cluster.list("deployments", ALL_PODS)
+    ours = fleet.cluster.list("deployments", ALL)
     if not ours:
         raise Failure("the page's commands have removed the fleet")
     # Its last step is to leave everything as it was.
     fleet.wait_green()
-    report.figure("pods ready at the end", len(fleet.cluster.pods(ALL_PODS)))
+    report.figure("pods ready at the end", len(fleet.cluster.pods(SERVING)))

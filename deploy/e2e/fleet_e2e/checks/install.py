@@ -3,7 +3,7 @@ import time
 
 from .. import values
 from ..cluster import RESTRICTED
-from ..installation import ALL_PODS, RELEASE, total_restarts
+from ..installation import ALL, RELEASE, total_restarts
 from ..process import Failure, say
 from ..report import seconds
 from ..waiting import NotYet, until
@@ -69,7 +69,7 @@ def nothing_left(run):
         kinds[namespaced] = [name for name in names if not name.endswith((".metrics.k8s.io", "componentstatuses"))]
     own = listed(run, ",".join(kinds["true"]))
     left = [each for each in own if each not in OWN and each[0] not in RECORDS]
-    left += listed(run, ",".join(kinds["false"]), "--selector", ALL_PODS)
+    left += listed(run, ",".join(kinds["false"]), "--selector", ALL)
     if left:
         raise NotYet(", ".join("%s %s" % each for each in left[:10]))
     return True

@@ -10,7 +10,7 @@ from ..process import say
 from ..report import seconds
 from ..waiting import NotYet, until
 
-ORDERS_PER_SECOND, READS_PER_SECOND = 40, 20
+ORDERS_PER_SECOND, READS_PER_SECOND = 20, 20
 ROLLED_OUT_SECONDS = 240
 
 
