@@ -1,4 +1,5 @@
 """The cluster: kubectl for what changes something, the API server's own address for what is read often."""
+import contextlib
 import json
 import os
 import tempfile
@@ -62,6 +63,15 @@ class Cluster:
     def apply(self, *objects):
         document = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
         return self.kubectl("apply", "-f", "-", stdin=json.dumps(document))
+
+    @contextlib.contextmanager
+    def secret(self, name, **texts):
+        """A Secret for as long as it is needed."""
+        self.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": texts})
+        try:
+            yield
+        finally:
+            self.kubectl("delete", "secret", name)
 
     # --- reading ---------------------------------------------------------------
 

@@ -5,7 +5,10 @@ import os
 from .process import ROOT, run
 
 CHART = os.path.join(ROOT, "deploy", "helm")
-AWS_VALUES = os.path.join(CHART, "values-aws.yaml")
+# A whole set of values for AWS: what holds for every account, and an account's own.
+ON_AWS = ("--values", os.path.join(CHART, "values-aws.yaml"), "--values", os.path.join(CHART, "tests", "values", "aws.yaml"))
+# The Secret that they name.
+AWS_DATABASE = "deliveries-database"
 
 
 class Helm:
@@ -26,12 +29,9 @@ class Helm:
         path = self.values_file(values)
         return self("upgrade", "--install", release, CHART, "--values", path, *arguments)
 
-    def dry_run(self, release, values, *arguments, check=True):
+    def dry_run(self, release, *arguments, check=True):
         """Renders as an installation on this cluster would: `auto` sees what the cluster has."""
-        path = self.values_file(values, "dry-run.json")
-        return self(
-            "install", release, CHART, "--dry-run=server", "--output", "json", "--values", path, *arguments, check=check,
-        )
+        return self("install", release, CHART, "--dry-run=server", "--output", "json", *arguments, check=check)
 
     def uninstall(self, release):
         return self("uninstall", release, "--wait", "--timeout", "180s", "--ignore-not-found")

@@ -69,24 +69,3 @@ def rolled(profile, revision):
     """The same, with pods that are new to Kubernetes."""
     note = {"podAnnotations": {"fleet-e2e/revision": str(revision)}}
     return merged(profile, {"orderApi": note, "dlqMonitor": note}, of_workers(note))
-
-
-def queue_url(name):
-    return "https://sqs.eu-central-1.amazonaws.com/123456789012/" + name
-
-
-# What values-aws.yaml leaves to its reader, as an account could have it.
-DATABASE_SECRET = "fleet-e2e-database"
-AWS = {
-    "queues": {
-        "standard": {"url": queue_url("order-queue-standard")},
-        "standardDlq": {"url": queue_url("order-queue-standard-dlq")},
-        "fifo": {"url": queue_url("order-queue.fifo")},
-        "fifoDlq": {"url": queue_url("order-queue-dlq.fifo")},
-    },
-    "database": {"existingSecret": DATABASE_SECRET},
-    "workers": {"carrier": {"url": "https://carrier.example/deliveries"}},
-    "serviceAccounts": {
-        "worker": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/fleet-delivery-worker"}},
-    },
-}
