@@ -35,7 +35,7 @@ def check(run, report):
         report.expect(False, "%s may write to its root" % container)
 
     began = time.monotonic()
-    tested = run.installation.helm("test", RELEASE, "--logs", "--timeout", "5m", check=False, timeout=330)
+    tested = run.installation.helm("test", RELEASE, "--timeout", "5m", check=False, timeout=330)
     say(tested.stdout.rstrip().replace("\n", "\n  "))
     report.figure("helm test", seconds(time.monotonic() - began))
     report.expect(tested.returncode == 0, "helm test: %s" % tested.stderr.strip())
