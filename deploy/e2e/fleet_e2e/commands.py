@@ -17,7 +17,8 @@ from .process import Failure
 
 FENCE = re.compile(r"^(?:<!-- (?P<mark>[^\n]*?) -->\n)?```(?P<language>[^\n]*)\n(?P<text>.*?)^```$", re.S | re.M)
 MARK = re.compile(r"^guided run(?:: until '(.*)')?$")
-FUNCTION = re.compile(r"^\w+\(\) \{.*?(?:^\}|\}$)", re.S | re.M)
+# On one line, or from a line that ends with { to one that is }.
+FUNCTION = re.compile(r"^\w+\(\) \{(?:[^\n]*\}$|\n.*?^\}$)", re.S | re.M)
 UNTIL_SECONDS = 180
 BLOCK_SECONDS = 300
 

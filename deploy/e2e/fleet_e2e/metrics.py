@@ -1,7 +1,11 @@
 """Prometheus' text format, as far as its samples go."""
 import re
 
-LINE = re.compile(r"^(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>.*)\})?\s+(?P<value>[^\s#]+)(?:\s+-?\d+)?(?:\s+#.*)?$")
+# Braces within a label's quotes do not end the labels; what follows a # is an exemplar.
+LINE = re.compile(
+    r'^(?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<labels>(?:[^"}]|"(?:\\.|[^"\\])*")*)\})?'
+    r"\s+(?P<value>[^\s#]+)(?:\s+-?\d+)?(?:\s+#.*)?$"
+)
 LABEL = re.compile(r'\s*([a-zA-Z_]\w*)\s*=\s*"((?:\\.|[^"\\])*)"\s*(?:,|$)')
 ESCAPES = {"\\\\": "\\", '\\"': '"', "\\n": "\n"}
 
