@@ -1,4 +1,4 @@
-"""HTTP on connections that are kept: one for each thread and address."""
+"""HTTP on connections that are kept."""
 import http.client
 import json
 import select
@@ -33,28 +33,43 @@ class Fixed:
 
 
 class Client:
-    """Requests to one address: a URL, or something that has one at a time, as a `Forward`."""
+    """Requests to one address: a URL, or something that has one at a time, as a `Forward`. Threads share
+    it; there are as many connections as there were requests at once."""
 
     def __init__(self, address, timeout=30):
         self._address = Fixed(address) if isinstance(address, str) else address
         self._timeout = timeout
-        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._idle = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        """Closes the connections that no request uses."""
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for _, connection in idle:
+            connection.close()
 
     def request(self, method, path, body=None, headers=()):
         """One request. A connection that the other side has closed meanwhile is not used; an error
         while the request is under way is the caller's: it may have had its effect."""
         base = self._address.url()
-        connection = self._connection(base)
         headers = dict(headers)
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body, ensure_ascii=False).encode()
             headers.setdefault("content-type", "application/json")
+        connection = self._take(base)
         try:
             connection.request(method, urlsplit(base).path.rstrip("/") + path, body=body, headers=headers)
             answer = connection.getresponse()
             read = Answer(answer.status, answer.headers, answer.read())
         except (OSError, http.client.HTTPException) as error:
-            self.forget()
+            connection.close()
             if isinstance(error, TimeoutError):
                 raise
             # What leads there may have ended with its pod: the next request begins anew.
@@ -62,26 +77,23 @@ class Client:
             if isinstance(error, OSError):
                 raise
             raise ConnectionError("%s %s: %r" % (method, path, error)) from error
+        with self._lock:
+            self._idle.append((base, connection))
         return read
 
     def get(self, path, headers=()):
         return self.request("GET", path, headers=headers)
 
-    def forget(self):
-        """Closes this thread's connection."""
-        kept = getattr(self._local, "kept", None)
-        self._local.kept = None
-        if kept:
-            kept[1].close()
-
-    def _connection(self, base):
-        kept = getattr(self._local, "kept", None)
-        if kept and kept[0] == base and not is_closed(kept[1]):
-            return kept[1]
-        self.forget()
-        connection = http.client.HTTPConnection(urlsplit(base).netloc, timeout=self._timeout)
-        self._local.kept = (base, connection)
-        return connection
+    def _take(self, base):
+        """A kept connection to this address that is still open, or a new one."""
+        while True:
+            with self._lock:
+                of, connection = self._idle.pop() if self._idle else (None, None)
+            if connection is None:
+                return http.client.HTTPConnection(urlsplit(base).netloc, timeout=self._timeout)
+            if of == base and not is_closed(connection):
+                return connection
+            connection.close()
 
 
 def is_closed(connection):

@@ -42,6 +42,7 @@ class Cluster:
         self.api = Client(self._proxy)
 
     def close(self):
+        self.api.close()
         self._proxy.stop()
         self._scratch.cleanup()
 

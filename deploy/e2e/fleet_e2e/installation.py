@@ -36,20 +36,26 @@ class Installation:
         self.cluster = cluster
         self.helm = Helm(cluster)
         self._values = None
-        self._forwards = {}
-        self.sqs = sqs.Sqs(self._address("service/fleet-local-sqs", 9324))
-        self.api = Client(self._address("service/" + API, 8080))
+        self._forwards, self._clients = [], []
+        self.sqs = sqs.Sqs(self._client("service/fleet-local-sqs", 9324))
+        self.api = self._client("service/" + API, 8080)
         # Both kinds of worker tell of all deliveries; this one is never scaled away in a check that reads.
-        self.deliveries = Client(self._address("deployment/" + FIFO_WORKER, 8081))
-        self.monitor_admin = Client(self._address("service/" + MONITOR, 9082))
+        self.deliveries = self._client("deployment/" + FIFO_WORKER, 8081)
+        self.monitor_admin = self._client("service/" + MONITOR, 9082)
 
-    def _address(self, target, port):
-        return self._forwards.setdefault((target, port), Forward(self.cluster, target, port))
+    def _client(self, target, port):
+        forward = Forward(self.cluster, target, port)
+        self._forwards.append(forward)
+        client = Client(forward)
+        self._clients.append(client)
+        return client
 
     def forget_addresses(self):
         """Pods have been replaced: what leads to the old ones ends."""
-        for forward in self._forwards.values():
+        for forward in self._forwards:
             forward.renew()
+        for client in self._clients:
+            client.close()
 
     def close(self):
         self.forget_addresses()
@@ -183,7 +189,8 @@ class Installation:
         """The samples of one pod's admin port."""
         forward = Forward(self.cluster, "pod/" + pod, port)
         try:
-            answer = Client(forward).get("/metrics")
+            with Client(forward) as client:
+                answer = client.get("/metrics")
             if answer.status != 200:
                 raise OSError("/metrics of %s: HTTP %d" % (pod, answer.status))
             return metrics.parse(answer.text())

@@ -103,15 +103,15 @@ class Reading(unittest.TestCase):
                 return 200, {"deliveries": found, "nextCursor": None if last else "next"}
             return 200, history(attempt(1))
 
-        with Server(answer) as server:
-            histories = read(Client(server.url), [order("b"), order("c")], "2026-01-01T00:00:00Z")
+        with Server(answer) as server, Client(server.url) as client:
+            histories = read(client, [order("b"), order("c")], "2026-01-01T00:00:00Z")
         self.assertEqual(set(histories), {"b"})
         self.assertNotIn("/api/delivery/orders/a", [path for _, path, _ in server.requests])
 
     def test_a_busy_store_is_asked_again(self):
         answers = [(503, {}), (200, {"deliveries": [], "nextCursor": None})]
-        with Server(lambda *_: answers.pop(0)) as server:
-            self.assertEqual(read(Client(server.url), [], "2026-01-01T00:00:00Z"), {})
+        with Server(lambda *_: answers.pop(0)) as server, Client(server.url) as client:
+            self.assertEqual(read(client, [], "2026-01-01T00:00:00Z"), {})
         self.assertEqual(len(server.requests), 2)
 
     def test_an_order_with_more_attempts_than_are_told_cannot_be_judged(self):
@@ -120,8 +120,8 @@ class Reading(unittest.TestCase):
                 return 200, {"deliveries": [{"orderId": "a"}], "nextCursor": None}
             return 200, dict(history(attempt(1)), attemptCount=101)
 
-        with Server(answer) as server, self.assertRaisesRegex(Failure, "more attempts"):
-            read(Client(server.url), [order("a")], "2026-01-01T00:00:00Z")
+        with Server(answer) as server, Client(server.url) as client, self.assertRaisesRegex(Failure, "more attempts"):
+            read(client, [order("a")], "2026-01-01T00:00:00Z")
 
 
 if __name__ == "__main__":

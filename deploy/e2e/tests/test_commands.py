@@ -5,6 +5,7 @@ import unittest
 
 from fleet_e2e.commands import blocks, execute, functions
 from fleet_e2e.process import Failure
+from fleet_e2e.waiting import until
 
 DOCUMENT = """# Title
 
@@ -55,6 +56,15 @@ class Reading(unittest.TestCase):
         self.assertEqual(functions(text), ['one() { echo "$1"; }', "two() {\n  echo {a,b}\n  one x\n}"])
 
 
+def runs(pid):
+    """Whether a process is there and is more than a note of its end."""
+    try:
+        with open("/proc/%d/stat" % pid, encoding="utf-8") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 class Running(unittest.TestCase):
     def setUp(self):
         scratch = tempfile.TemporaryDirectory()
@@ -92,11 +102,9 @@ class Running(unittest.TestCase):
         began = time.monotonic()
         self.run_blocks(first, second)
         self.assertLess(time.monotonic() - began, 60)
-        pid = int(open(os.path.join(self.folder, "pid"), encoding="utf-8").read())
-        state = "/proc/%d/stat" % pid
-        # Killed, and gone as soon as somebody has taken note of it.
-        if os.path.exists(state):
-            self.assertEqual(open(state, encoding="utf-8").read().rsplit(")", 1)[1].split()[0], "Z")
+        with open(os.path.join(self.folder, "pid"), encoding="utf-8") as file:
+            pid = int(file.read())
+        until("its end", lambda: not runs(pid), seconds=10, every=0.01)
 
     def test_a_block_that_does_not_end_is_a_failure(self):
         with self.assertRaisesRegex(Failure, "has not ended"):

@@ -1,4 +1,6 @@
+import contextlib
 import json
+import socket
 import threading
 import unittest
 
@@ -10,23 +12,45 @@ from fleet_e2e.waiting import until
 from server import Server
 
 
+@contextlib.contextmanager
+def served(answer):
+    """A server, and a client of it."""
+    with Server(answer) as server, Client(server.url) as client:
+        yield server, client
+
+
 class Requests(unittest.TestCase):
     def test_a_connection_is_kept(self):
-        with Server(lambda *_: (200, {"a": 1})) as server:
-            client = Client(server.url)
+        with served(lambda *_: (200, {"a": 1})) as (server, client):
             for _ in range(3):
                 self.assertEqual(client.get("/x").json(), {"a": 1})
             self.assertEqual(server.connections, 1)
 
+    def test_requests_at_once_have_a_connection_each_and_leave_them_to_later_ones(self):
+        both = threading.Barrier(2, timeout=20)
+
+        def answer(method, path, body, headers):
+            if path == "/both":
+                both.wait()
+            return 200, {}
+
+        with served(answer) as (server, client):
+            other = threading.Thread(target=client.get, args=("/both",))
+            other.start()
+            client.get("/both")
+            other.join()
+            client.get("/alone")
+            self.assertEqual(server.connections, 2)
+
     def test_a_path_in_front_of_the_address_stays(self):
-        with Server(lambda *_: (200, {})) as server:
-            Client(server.url + "/proxy/").get("/api?x=1")
+        with Server(lambda *_: (200, {})) as server, Client(server.url + "/proxy/") as client:
+            client.get("/api?x=1")
         self.assertEqual(server.requests[0][1], "/proxy/api?x=1")
 
     def test_a_request_without_an_answer_is_an_error_and_is_not_repeated(self):
-        with Server(lambda *_: None) as server:
+        with served(lambda *_: None) as (server, client):
             with self.assertRaises(ConnectionError):
-                Client(server.url).request("POST", "/x", body={})
+                client.request("POST", "/x", body={})
             self.assertEqual(len(server.requests), 1)
 
     def test_an_address_that_broke_is_given_up_by_its_name(self):
@@ -39,17 +63,19 @@ class Requests(unittest.TestCase):
             def renew(self, url):
                 renewed.append(url)
 
-        with Server(lambda *_: None) as server:
+        with Server(lambda *_: None) as server, Client(Address()) as client:
             with self.assertRaises(ConnectionError):
-                Client(Address()).get("/x")
+                client.get("/x")
         self.assertEqual(renewed, [server.url])
 
     def test_a_connection_that_the_server_has_ended_is_replaced(self):
-        with Server(lambda method, path, body, headers: (200, {})) as server:
-            client = Client(server.url)
+        def answer(method, path, body, headers):
+            return 200, {}
+
+        with served(answer) as (server, client):
             client.get("/x")
-            # The server's side of the kept connection is shut: as a pod does that ends.
-            client._local.kept[1].sock.shutdown(0)
+            # As if the other side had ended it: there is its end to be read.
+            client._idle[0][1].sock.shutdown(socket.SHUT_RD)
             client.get("/x")
             self.assertEqual(server.connections, 2)
 
@@ -68,8 +94,8 @@ class Queues(unittest.TestCase):
         return 400, {"__type": "com.amazonaws.sqs#PurgeQueueInProgress", "message": "wait"}
 
     def test_counts_are_read_by_the_queues_name(self):
-        with Server(self.answer) as server:
-            queues = sqs.Sqs(server.url)
+        with served(self.answer) as (server, client):
+            queues = sqs.Sqs(client)
             counts = queues.counts(sqs.FIFO)
             queues.counts(sqs.FIFO)
         self.assertEqual((counts.visible, counts.total), (2, 6))
@@ -78,13 +104,13 @@ class Queues(unittest.TestCase):
         self.assertEqual(json.loads(server.requests[1][2])["QueueUrl"], "http://sqs/000000000000/order-queue.fifo")
 
     def test_an_answer_without_a_body_is_an_answer(self):
-        with Server(self.answer) as server:
-            sqs.Sqs(server.url).purge(sqs.STANDARD)
+        with served(self.answer) as (_, client):
+            sqs.Sqs(client).purge(sqs.STANDARD)
 
     def test_a_refusal_has_its_code_and_words(self):
-        with Server(self.answer) as server:
+        with served(self.answer) as (_, client):
             with self.assertRaisesRegex(sqs.SqsError, "refused TagQueue: PurgeQueueInProgress: wait") as raised:
-                sqs.Sqs(server.url).call("TagQueue")
+                sqs.Sqs(client).call("TagQueue")
         self.assertEqual(raised.exception.code, "PurgeQueueInProgress")
 
 
@@ -102,8 +128,8 @@ class Orders(unittest.TestCase):
         return (202 if method == "POST" else 200), {"orderId": order_id}
 
     def test_a_burst_keeps_each_customers_orders_in_their_order(self):
-        with Server(self.accept) as server:
-            accepted = burst(Client(server.url), 50, queue="fifo", customers=3, threads=3)
+        with served(self.accept) as (_, client):
+            accepted = burst(client, 50, queue="fifo", customers=3, threads=3)
         self.assertEqual(len({order.order_id for order in accepted}), 50)
         for customer in {order.customer for order in accepted}:
             mine = [order for order in accepted if order.customer == customer]
@@ -112,14 +138,14 @@ class Orders(unittest.TestCase):
         self.assertEqual({path for _, path, _ in self.placed}, {"/api/orders?queueType=fifo"})
 
     def test_an_order_that_is_refused_ends_a_burst(self):
-        with Server(lambda *_: (503, {"title": "full"})) as server:
+        with served(lambda *_: (503, {"title": "full"})) as (_, client):
             with self.assertRaisesRegex(Failure, "503.*full"):
-                burst(Client(server.url), 5)
+                burst(client, 5)
 
     def test_a_failing_order_is_marked(self):
-        with Server(self.accept) as server:
-            self.assertTrue(place(Client(server.url), "c", name=FAILING).failing)
-            self.assertFalse(place(Client(server.url), "c").failing)
+        with served(self.accept) as (_, client):
+            self.assertTrue(place(client, "c", name=FAILING).failing)
+            self.assertFalse(place(client, "c").failing)
 
     def test_a_stream_goes_on_through_failures_and_keeps_them(self):
         broken = threading.Event()
@@ -129,8 +155,8 @@ class Orders(unittest.TestCase):
                 return 503, {"title": "away"}
             return self.accept(method, path, body, headers)
 
-        with Server(answer) as server:
-            with Stream(Client(server.url), orders_per_second=200, reads_per_second=100) as stream:
+        with served(answer) as (_, client):
+            with Stream(client, orders_per_second=200, reads_per_second=100) as stream:
                 until("orders", lambda: len(stream.accepted) > 8 and stream.reads > 4, seconds=20)
                 self.assertEqual(stream.failures, [])
                 broken.set()
@@ -147,8 +173,8 @@ class Orders(unittest.TestCase):
         def answer(method, path, body, headers):
             return self.accept(method, path, body, headers) if method == "POST" else (404, {})
 
-        with Server(answer) as server:
-            with Stream(Client(server.url), orders_per_second=100, reads_per_second=100) as stream:
+        with served(answer) as (_, client):
+            with Stream(client, orders_per_second=100, reads_per_second=100) as stream:
                 until("reads", lambda: stream.reads > 4, seconds=20)
         self.assertEqual(stream.failures, [])
 

@@ -38,9 +38,9 @@ def check(run, report):
     since = now()
     service = Service(run.cluster)
     try:
-        stream = load.Stream(
-            Client(service), orders_per_second=ORDERS_PER_SECOND, reads_per_second=READS_PER_SECOND)
-        with stream:
+        client = Client(service)
+        stream = load.Stream(client, orders_per_second=ORDERS_PER_SECOND, reads_per_second=READS_PER_SECOND)
+        with client, stream:
             until("orders and reads under way", lambda: len(stream.accepted) > 50 and stream.reads > 10, seconds=30)
             began = time.monotonic()
             fleet.upgrade(values.rolled(values.STEADY, 1))
