@@ -1,0 +1,112 @@
+"""The policies under iam/ allow what the services call, and nothing else."""
+import json
+import re
+import unittest
+from pathlib import Path
+
+from calls import ADAPTER, QUEUE_METHODS, ROOT, action, code, functions, operations_of, reached, sources
+
+IAM = Path(__file__).resolve().parents[1] / "iam"
+SERVICES = ("order-api", "delivery-worker", "dlq-monitor")
+SOURCES = {"order-queue-standard", "order-queue.fifo"}
+DEAD_LETTERS = {"order-queue-standard-dlq", "order-queue-dlq.fifo"}
+ARN = re.compile(r"^arn:aws:sqs:eu-central-1:123456789012:([a-z-]+(?:\.fifo)?)$")
+
+
+def policy(name):
+    return json.loads((IAM / (name + ".json")).read_text(encoding="utf-8"))
+
+
+def allowed(name):
+    """Each action that a policy allows, and on which queues."""
+    found = {}
+    for statement in policy(name)["Statement"]:
+        queues = {ARN.match(resource).group(1) for resource in statement["Resource"]}
+        for each in statement["Action"]:
+            found.setdefault(each, set()).update(queues)
+    return found
+
+
+class Policies(unittest.TestCase):
+    def test_each_service_is_allowed_what_its_code_calls_and_nothing_else(self):
+        for service in SERVICES:
+            with self.subTest(service):
+                called = {action(operation) for operation in operations_of(ROOT / service / "src")}
+                self.assertTrue(called, "no call was found: the search is broken")
+                granted = set(allowed(service))
+                self.assertEqual(called - granted, set(), "called, but not allowed")
+                self.assertEqual(granted - called, set(), "allowed, but never called")
+
+    def test_keda_is_allowed_to_count_the_messages_that_workers_are_scaled_on(self):
+        self.assertEqual(allowed("keda"), {"sqs:GetQueueAttributes": SOURCES})
+
+    def test_a_policy_is_made_of_exact_actions_and_the_four_queues(self):
+        files = sorted(path.stem for path in IAM.glob("*.json"))
+        self.assertEqual(files, sorted((*SERVICES, "keda")))
+        for name in files:
+            document = policy(name)
+            self.assertEqual(document["Version"], "2012-10-17", name)
+            sids = [statement["Sid"] for statement in document["Statement"]]
+            self.assertEqual(len(sids), len(set(sids)), name)
+            for statement in document["Statement"]:
+                self.assertEqual(set(statement), {"Sid", "Effect", "Action", "Resource"}, name)
+                self.assertEqual(statement["Effect"], "Allow", name)
+                for each in statement["Action"]:
+                    self.assertRegex(each, r"^sqs:[A-Za-z]+$", name)
+                for resource in statement["Resource"]:
+                    self.assertIn(ARN.match(resource).group(1), SOURCES | DEAD_LETTERS, name)
+
+    def test_only_the_api_adds_orders_and_only_workers_take_them_out(self):
+        self.assertEqual(allowed("order-api")["sqs:SendMessage"], SOURCES)
+        worker = allowed("delivery-worker")
+        self.assertEqual(worker["sqs:SendMessage"], DEAD_LETTERS)
+        for each in ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"):
+            self.assertEqual(worker[each], SOURCES, each)
+        # Whoever brings dead letters back may not touch orders that wait for their first attempt.
+        monitor = allowed("dlq-monitor")
+        for each in ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"):
+            self.assertLessEqual(monitor.get(each, set()), DEAD_LETTERS, each)
+
+
+class Search(unittest.TestCase):
+    """The search itself: a call that it overlooks would leave a service without its permission."""
+
+    def test_every_method_of_the_queue_trait_leads_to_an_operation(self):
+        bodies = functions(sources(ADAPTER))
+        expected = {
+            "attributes": {"get_queue_attributes"},
+            "receive": {"receive_message"},
+            "delete": {"delete_message_batch"},
+            "change_visibility": {"change_message_visibility_batch"},
+            "dead_letter": {"send_message"},
+        }
+        self.assertEqual(set(expected), set(QUEUE_METHODS))
+        for method, operations in expected.items():
+            self.assertEqual(reached(bodies, method), operations, method)
+
+    def test_the_trait_has_no_other_method_that_speaks_with_sqs(self):
+        text = code((ADAPTER.parent / "queue.rs").read_text(encoding="utf-8"))
+        trait = text[text.index("pub trait Queue"):]
+        trait = trait[:trait.index("\n}")]
+        self.assertEqual(set(re.findall(r"fn (\w+)\([^;]*?->\s*impl Future", trait)), set(QUEUE_METHODS))
+
+    def test_comments_texts_and_tests_are_no_calls(self):
+        text = code(
+            '// client.purge_queue()\nlet a = "x.purge_queue() {";\nfn f() { c.send_message() }\n'
+            "#[cfg(test)]\nmod tests {\n fn g() { c.purge_queue() } }\n"
+        )
+        self.assertEqual(set(functions(text)), {"f"})
+        self.assertEqual(reached(functions(text), "f"), {"send_message"})
+        self.assertNotIn("purge_queue", text)
+
+    def test_a_builder_on_a_line_of_its_own_is_found(self):
+        bodies = functions("fn f() { self.g() }\nfn g() { client\n    .start_message_move_task()\n  .send() }")
+        self.assertEqual(reached(bodies, "f"), {"start_message_move_task"})
+
+    def test_a_batch_needs_the_action_of_its_single_form(self):
+        self.assertEqual(action("delete_message_batch"), "sqs:DeleteMessage")
+        self.assertEqual(action("start_message_move_task"), "sqs:StartMessageMoveTask")
+
+
+if __name__ == "__main__":
+    unittest.main()

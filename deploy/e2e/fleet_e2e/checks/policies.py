@@ -1,0 +1,133 @@
+"""The NetworkPolicies at work: who reaches whom, tried from pods with each component's labels."""
+import json
+
+from .. import values
+from ..cluster import Cluster, is_ready
+from ..installation import RELEASE, selector
+from ..process import Failure, say
+from ..waiting import NotYet, until
+from .pods import RESTRICTED_CONTAINER, RESTRICTED_POD, start_pod
+
+# Every port of every component.
+PORTS = {
+    "order-api": (8080, 9080), "worker-standard": (8081, 9081), "worker-fifo": (8081, 9081),
+    "dlq-monitor": (8082, 9082), "local-sqs": (9324,), "postgres": (5432,),
+}
+TARGETS = [(component, port) for component, ports in PORTS.items() for port in ports]
+ENTRANCE = ("order-api", 8080)
+SQS, DATABASE = ("local-sqs", 9324), ("postgres", 5432)
+# What pods must reach; whatever is not listed is refused. The first two have no labels of the fleet's.
+NEIGHBOUR, STRANGER = "a pod without labels", "a pod of another namespace"
+REACHES = {
+    NEIGHBOUR: [ENTRANCE],
+    STRANGER: [ENTRANCE],
+    "order-api": [SQS, DATABASE, ("worker-standard", 8081), ("worker-fifo", 8081)],
+    "worker-standard": [SQS, DATABASE],
+    "worker-fifo": [SQS, DATABASE],
+    "dlq-monitor": [SQS],
+    "test": [SQS, ENTRANCE, ("dlq-monitor", 9082)],
+    "local-sqs": [],
+    "postgres": [],
+}
+# Tries each address until it is as wanted: rules take a moment to know a new pod.
+SCRIPT = """
+try() {
+  for ((i = 0; i < 20; i++)); do
+    if timeout 2 bash -c "exec 3<>/dev/tcp/$1/$2" 2>/dev/null; then seen=reached; else seen=refused; fi
+    [ "$seen" = "$3" ] && break
+    sleep 1
+  done
+  echo "$1 $2 $seen"
+}
+while [ $# -gt 0 ]; do
+  try "$1" "$2" "$3" &
+  shift 3
+done
+wait
+"""
+
+
+def check(run, report):
+    fleet = run.installation
+    fleet.ensure(values.PLAIN)
+    addresses = {component: address(fleet, component) for component in PORTS}
+    other = Cluster(run.cluster.namespace + "-other")
+    tried, wrong = 0, []
+    try:
+        other.create_namespace()
+        image = fleet.cluster.pods(selector("postgres"))[0]["spec"]["containers"][0]["image"]
+        for source in REACHES:
+            start(other if source == STRANGER else run.cluster, source, image, addresses)
+        for source, reaches in REACHES.items():
+            cluster = other if source == STRANGER else run.cluster
+            seen = finished(cluster, source)
+            for target in TARGETS:
+                wanted = "reached" if target in reaches else "refused"
+                found = seen.get((addresses[target[0]], target[1]), "not tried")
+                tried += 1
+                if found != wanted:
+                    wrong.append("%s -> %s:%d is %s" % (source, *target, found))
+            say("%s reaches %s" % (source, ", ".join("%s:%d" % target for target in reaches) or "nothing"))
+    finally:
+        remove(run.cluster, [source for source in REACHES if source != STRANGER])
+        other.delete_namespace()
+        other.close()
+    report.figure("connections tried", tried)
+    report.figure("not as they should be", len(wrong))
+    for text in wrong:
+        report.expect(False, text)
+
+
+def address(fleet, component):
+    """The address of one of a component's pods: names would need DNS, which is a policy of its own."""
+    ready = [pod for pod in fleet.cluster.pods(selector(component)) if is_ready(pod)]
+    if not ready:
+        raise Failure("no pod of %s is ready" % component)
+    return ready[0]["status"]["podIP"]
+
+
+def pod_name(source):
+    return "e2e-probe-" + {NEIGHBOUR: "neighbour", STRANGER: "stranger"}.get(source, source)
+
+
+def labels(source):
+    if source in (NEIGHBOUR, STRANGER):
+        return {}
+    return {
+        "app.kubernetes.io/name": "fleet", "app.kubernetes.io/instance": RELEASE, "app.kubernetes.io/component": source,
+    }
+
+
+def start(cluster, source, image, addresses):
+    """Starts a pod that tries every target. It is never ready, so that no Service sends it anything."""
+    arguments = []
+    for target in TARGETS:
+        wanted = "reached" if target in REACHES[source] else "refused"
+        arguments += [addresses[target[0]], str(target[1]), wanted]
+    container = dict(
+        RESTRICTED_CONTAINER, name="probe", image=image, command=["bash", "-c", SCRIPT, "probe", *arguments],
+        readinessProbe={"exec": {"command": ["false"]}},
+    )
+    spec = {"restartPolicy": "Never", "containers": [container], **RESTRICTED_POD}
+    start_pod(cluster, pod_name(source), spec, labels(source))
+
+
+def finished(cluster, source):
+    """What a probe has seen, by address and port."""
+    def done():
+        pod = cluster.get("pods", pod_name(source))
+        if pod["status"]["phase"] != "Succeeded":
+            raise NotYet("the probe is %s: %s" % (pod["status"]["phase"], json.dumps(pod["status"].get("containerStatuses", []))[:300]))
+        return True
+
+    until("the probe of %s" % source, done, seconds=120, every=1)
+    seen = {}
+    for line in cluster.kubectl("logs", pod_name(source)).splitlines():
+        ip, port, found = line.split()
+        seen[(ip, int(port))] = found
+    return seen
+
+
+def remove(cluster, sources):
+    names = [pod_name(source) for source in sources]
+    cluster.kubectl("delete", "pod", *names, "--ignore-not-found", "--force", "--grace-period=0")

@@ -1,0 +1,58 @@
+"""Wrong values, refused on the cluster before anything is installed.
+
+Which values contradict each other is written in the chart's own tests, which render them; here an API
+server is there, as for a user, and what the chart asks of it is tried too.
+"""
+import importlib
+import os
+import sys
+
+from ..helm import AWS_DATABASE, CHART, ON_AWS
+
+RELEASE = "fleet-refused"
+# Pretends what a cluster serves; only `helm template` takes it.
+PRETENDED = "--api-versions"
+# Of the schema's rules one of each kind; the chart's tests have them all.
+SCHEMA = {
+    "a misspelt name": (("--set", "workres.concurrency=8"), ["workres"]),
+    "a misspelt name further down": (("--set", "workers.standard.replica=2"), ["/workers/standard", "replica"]),
+    "a number that is a text": (("--set-string", "orderApi.replicas=two"), ["/orderApi/replicas", "integer"]),
+    "a duration without a unit": (("--set-string", "workers.handlerTimeout=20"), ["/workers/handlerTimeout"]),
+    "a setting that no service has": (("--set", "orderApi.env.PUBLISH_LINGERR=1ms"), ["PUBLISH_LINGERR"]),
+}
+LEAST_CASES = 20
+
+
+def check(run, report):
+    refused = 0
+    cases = {**SCHEMA, **contradictions()}
+    for name, (arguments, words) in cases.items():
+        refused += is_refused(run, report, name, arguments, words)
+    refused += is_refused(run, report, "a database Secret that is not there", ON_AWS, [
+        "database.existingSecret is " + AWS_DATABASE,
+        "kubectl -n %s create secret generic %s" % (run.cluster.namespace, AWS_DATABASE),
+    ])
+    with run.cluster.secret(AWS_DATABASE, OTHER="x"):
+        refused += is_refused(run, report, "a database Secret without the key", ON_AWS, ["no key DATABASE_URL", "OTHER"])
+    report.figure("wrong values refused", "%d of %d" % (refused, len(cases) + 2))
+    report.expect(refused >= LEAST_CASES, "only %d wrong values were tried and refused" % refused)
+    left = run.installation.helm("status", RELEASE, check=False)
+    report.expect(left.returncode != 0, "a refused release is there all the same:\n" + left.stdout)
+
+
+def contradictions():
+    """The chart's cases: by name, helm's arguments, and the words that the refusal must have."""
+    tests = os.path.join(CHART, "tests")
+    if tests not in sys.path:
+        sys.path.append(tests)
+    found = importlib.import_module("test_refusals").CASES
+    return {name: case for name, case in found.items() if PRETENDED not in case[0]}
+
+
+def is_refused(run, report, name, arguments, words):
+    """Notes a failure unless helm refuses the values with these words."""
+    done = run.installation.helm.dry_run(RELEASE, *arguments, check=False)
+    if not report.expect(done.returncode != 0, "%s is accepted" % name):
+        return False
+    missing = [word for word in words if word not in done.stderr]
+    return report.expect(not missing, "%s: the message lacks %s:\n%s" % (name, ", ".join(map(repr, missing)), done.stderr))

@@ -1,0 +1,71 @@
+"""What the checks set in the chart. Everything else stays as the chart has it.
+
+Each profile is a whole: an installation is brought from one to another by `helm upgrade`."""
+
+# KEDA's polling interval in all of them, seconds: what is watched for takes several of these.
+POLL_SECONDS = 5
+# The standard workers' bounds under KEDA where pods are counted.
+MIN_WORKERS, MAX_WORKERS = 1, 10
+# The simulated carrier's time for an order on the standard queue where a backlog is to last.
+CARRIER_SECONDS = 5
+
+
+def merged(*layers):
+    """Values on top of each other: of two maps the later one's entries win."""
+    result = {}
+    for layer in layers:
+        for key, value in layer.items():
+            both = isinstance(value, dict) and isinstance(result.get(key), dict)
+            result[key] = merged(result[key], value) if both else value
+    return result
+
+
+def of_workers(value):
+    return {"workers": {"standard": value, "fifo": value}}
+
+
+# Small, since all pods may share two cores; quick to notice, since that is waited for.
+BASE = merged(
+    {"keda": {"pollingInterval": POLL_SECONDS}, "dlqMonitor": {"interval": "5s"}},
+    of_workers({"resources": {"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"memory": "256Mi"}}}),
+)
+
+# A newcomer's installation, as in the README.
+PLAIN = BASE
+
+# The test order does not fail any more.
+REPAIRED = merged(PLAIN, {"workers": {"failTestProducts": False}})
+
+# Workers that take their time, so that a backlog lasts; failing orders that come back long after the
+# check; and little patience before scaling in, since that is waited for.
+LOADED = merged(BASE, {
+    "keda": {
+        "standard": {
+            "minReplicas": MIN_WORKERS, "maxReplicas": MAX_WORKERS,
+            "meanProcessingTime": "%ds" % CARRIER_SECONDS, "acceptableWait": "%ds" % CARRIER_SECONDS,
+            # Longer than the last of a backlog takes: pods that still have work are not taken away.
+            "scaleDown": {"stabilizationSeconds": 30, "percent": 50, "periodSeconds": 15},
+        },
+    },
+    "workers": {
+        "carrier": {"simulatedTime": "%ds" % CARRIER_SECONDS},
+        "env": {"RETRY_BACKOFF": "20m", "RETRY_BACKOFF_MAX": "20m"},
+    },
+})
+
+# One order after another in each of a few groups takes long enough as it is.
+FIFO = merged(BASE, {
+    "keda": {"fifo": {"meanProcessingTime": "1s", "scaleDown": {"stabilizationSeconds": 30}}},
+    "workers": {"carrier": {"simulatedTime": "100ms"}},
+})
+
+# Nothing autoscaled: pods come and go by the rollout alone.
+STEADY = merged(BASE, {
+    "keda": {"enabled": False}, "orderApi": {"autoscaling": {"enabled": False}, "replicas": 2},
+}, of_workers({"replicas": 2}))
+
+
+def rolled(profile, revision):
+    """The same, with pods that are new to Kubernetes."""
+    note = {"podAnnotations": {"fleet-e2e/revision": str(revision)}}
+    return merged(profile, {"orderApi": note, "dlqMonitor": note}, of_workers(note))

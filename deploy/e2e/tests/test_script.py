@@ -1,0 +1,137 @@
+import contextlib
+import io
+import json
+import subprocess
+import unittest
+
+from fleet_e2e import checks, cli, values
+from fleet_e2e.checks.images import ended, is_image
+from fleet_e2e.commands import blocks
+from fleet_e2e.forward import READY
+from fleet_e2e.process import ROOT, Failure, run
+from fleet_e2e.report import Report, summary
+
+UP = ROOT + "/deploy/up"
+
+
+class Arguments(unittest.TestCase):
+    def refused(self, *given):
+        errors = io.StringIO()
+        with contextlib.redirect_stderr(errors), self.assertRaises(SystemExit) as raised:
+            cli.arguments(given)
+        self.assertEqual(raised.exception.code, 2)
+        return errors.getvalue()
+
+    def test_a_check_that_does_not_exist_is_refused_with_those_that_do(self):
+        text = self.refused("--only", "flood", "flod")
+        self.assertIn("there is no check flod; there are values", text)
+
+    def test_a_namespace_that_is_none_is_refused(self):
+        self.assertIn("lower-case", self.refused("--namespace", "Fleet_e2e"))
+
+    def test_an_empty_load_command_is_refused(self):
+        self.assertIn("--load is empty", self.refused("--load", " "))
+
+    def test_the_checks_are_listed_without_a_cluster(self):
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
+            self.assertEqual(cli.main(["--list"]), 0)
+        names = [line.split()[0] for line in output.getvalue().splitlines()]
+        self.assertEqual(names, [check.name for check in checks.ALL])
+        self.assertEqual(len(set(names)), len(names))
+
+
+class Up(unittest.TestCase):
+    def refused(self, *given, **environment):
+        done = run([UP, *given], check=False, env=environment or None)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        return done.stderr
+
+    def test_what_cannot_be_meant_is_refused_with_what_is_allowed(self):
+        self.assertIn("kind, minikube, or a command", self.refused())
+        self.assertIn("there is no option --kedda", self.refused("kind", "--kedda"))
+        self.assertIn("one argument too many", self.refused("kind", "load"))
+        self.assertIn("exclude each other", self.refused("kind", "--only-images", "--only-chart"))
+        self.assertIn("do not go with it", self.refused("kind", "--only-images", "--keda"))
+        self.assertIn("--tag needs a value", self.refused("kind", "--tag"))
+
+    def test_a_tool_that_is_missing_is_named_before_anything_is_done(self):
+        done = run([UP, "true", "--only-images"], check=False, env={"BUILD": "no-such-builder build"})
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("no-such-builder is not on PATH; it is needed to build images", done.stderr)
+
+    def test_its_help_names_every_option(self):
+        text = run([UP, "--help"]).stdout
+        for option in ("--keda", "--observe", "--only-images", "--only-chart", "--namespace", "--tag", "BUILD", "docker.io/library/NAME:TAG"):
+            self.assertIn(option, text)
+
+
+class Reports(unittest.TestCase):
+    def test_a_report_passes_until_something_does_not_hold(self):
+        with contextlib.redirect_stdout(io.StringIO()):
+            report = Report("flood", clock=iter([0, 61.4]).__next__)
+            report.figure("lost", 0)
+            self.assertTrue(report.expect(True, "fine"))
+            self.assertTrue(report.passed)
+            self.assertFalse(report.expect(False, "3 pods\nand more"))
+            report.ended()
+        self.assertFalse(report.passed)
+        text = summary([report])
+        self.assertIn("flood  FAIL  61 s  lost 0", text)
+        self.assertIn("3 pods", text)
+        self.assertNotIn("and more", text)
+
+
+class Values(unittest.TestCase):
+    def test_later_values_win_and_leave_the_others(self):
+        first = {"a": {"b": 1, "c": {"d": 1}}, "e": [1]}
+        second = {"a": {"c": {"f": 2}, "b": 3}, "e": [2]}
+        self.assertEqual(values.merged(first, second), {"a": {"b": 3, "c": {"d": 1, "f": 2}}, "e": [2]})
+        self.assertEqual(first, {"a": {"b": 1, "c": {"d": 1}}, "e": [1]})
+
+    def test_a_roll_changes_every_service_and_nothing_else(self):
+        plain, rolled = json.dumps(values.STEADY), values.rolled(values.STEADY, 1)
+        self.assertEqual(json.dumps(values.STEADY), plain)
+        for each in (rolled["orderApi"], rolled["dlqMonitor"], rolled["workers"]["standard"], rolled["workers"]["fifo"]):
+            self.assertEqual(each.pop("podAnnotations"), {"fleet-e2e/revision": "1"})
+        self.assertEqual(json.dumps(rolled), plain)
+
+
+class Images(unittest.TestCase):
+    def test_an_image_is_known_whatever_stands_before_its_name(self):
+        for reference in ("order-api:1", "docker.io/library/order-api:1", "localhost/order-api:1", "r.example:5000/t/order-api:1"):
+            self.assertTrue(is_image(reference, "order-api", "1"), reference)
+        for reference in ("order-api:2", "my-order-api:1", "order-api@sha256:1", "docker.io/library/order-api"):
+            self.assertFalse(is_image(reference, "order-api", "1"), reference)
+
+    def test_a_container_that_cannot_be_started_has_ended(self):
+        self.assertTrue(ended({"terminated": {"reason": "StartError"}}))
+        self.assertTrue(ended({"waiting": {"reason": "CreateContainerError"}}))
+        self.assertFalse(ended({"waiting": {"reason": "ContainerCreating"}}))
+        self.assertFalse(ended({"running": {}}))
+
+
+class Texts(unittest.TestCase):
+    def test_the_port_of_a_port_forward_is_read(self):
+        self.assertEqual(READY.search("Forwarding from 127.0.0.1:41235 -> 8080\n")[1], "41235")
+
+    def test_the_experiments_are_blocks_that_bash_can_read(self):
+        with open(ROOT + "/docs/experiments.md", encoding="utf-8") as file:
+            found = blocks(file.read())
+        self.assertGreaterEqual(len(found), checks.experiments.LEAST_BLOCKS)
+        for block in found:
+            done = subprocess.run(["bash", "-n"], input=block.text, capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stderr), (0, ""), block.text)
+
+    def test_the_appversion_is_found(self):
+        self.assertRegex(cli.app_version(), r"^\d+\.\d+\.\d+")
+
+    def test_a_command_that_fails_shows_what_it_said(self):
+        with self.assertRaisesRegex(Failure, "(?s)ended with 3:.*bad luck"):
+            run(["sh", "-c", "echo bad luck >&2; exit 3"])
+        with self.assertRaisesRegex(Failure, "cannot be run"):
+            run(["no-such-command"])
+
+
+if __name__ == "__main__":
+    unittest.main()
