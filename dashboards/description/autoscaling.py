@@ -1,12 +1,15 @@
 """Autoscaling: what there is to do, how many workers that needs, and how many there are."""
 
-from .common import ANNOTATIONS, AUTOSCALING, FLEET, NAMESPACE, OWN, counts, job
+from .common import ANNOTATIONS, AUTOSCALING, FLEET, NAMESPACE, OWN, counts, job, queue
 from .grafana import BLUE, GREEN, RED, YELLOW, dashboard, number_variable, query, row, stat, steps, table, timeseries
 
 # The autoscalers that KEDA makes, and its ScaledObjects, end in these names.
 WORKERS = ".*worker-(standard|fifo)"
 # Where kube-state-metrics and KEDA are scraped without honorLabels, the workers' namespace is exported_namespace.
 OF_FLEET = 'label_replace(%s, "namespace", "$1", "exported_namespace", "(.+)")'
+
+# A trigger of a ScaledObject, and how it is called in legends.
+TRIGGER, OF_TRIGGER = "namespace, scaledObject, scaler, triggerIndex", "{{scaledObject}} {{triggerIndex}} {{scaler}}"
 
 STANDARD, FIFO = 'queue!~".+[.]fifo"', 'queue=~".+[.]fifo"'
 
@@ -28,6 +31,11 @@ def hpa(metric):
 def keda(metric, by="namespace, scaledObject"):
     """A figure of KEDA's operator."""
     return in_namespace('%s{scaledObject=~"%s"}' % (metric, WORKERS), by)
+
+
+def errors(window):
+    """Failed reads of KEDA's, by trigger."""
+    return in_namespace('increase(keda_scaler_detail_errors_total{scaledObject=~"%s"}[%s])' % (WORKERS, window), TRIGGER)
 
 
 def load(queue):
@@ -89,7 +97,7 @@ NOW = row(
         "Errors of KEDA, 10 min",
         "Failed reads of what KEDA scales the workers by.",
         "short",
-        [query("sum(%s)" % in_namespace('increase(keda_scaler_detail_errors_total{scaledObject=~"%s"}[10m])' % WORKERS, "namespace, scaledObject, scaler, triggerIndex"))],
+        [query("sum(%s)" % errors("10m"))],
         steps(GREEN, (0.5, RED)),
         decimals=0,
         no_value="no KEDA",
@@ -180,7 +188,7 @@ KEDA = row(
         "What KEDA reads",
         "The value of each trigger, as KEDA's operator last read it.",
         "short",
-        [query(keda("keda_scaler_metrics_value", "namespace, scaledObject, scaler, triggerIndex"), "{{scaledObject}} {{triggerIndex}} {{scaler}}")],
+        [query(keda("keda_scaler_metrics_value", TRIGGER), OF_TRIGGER)],
     ),
     timeseries(
         "Errors",
@@ -188,8 +196,8 @@ KEDA = row(
         "short",
         [
             query(
-                in_namespace('increase(keda_scaler_detail_errors_total{scaledObject=~"%s"}[$__rate_interval])' % WORKERS, "namespace, scaledObject, scaler, triggerIndex"),
-                "{{scaledObject}} {{triggerIndex}} {{scaler}}",
+                errors("$__rate_interval"),
+                OF_TRIGGER,
             )
         ],
         bars=True,
@@ -199,7 +207,7 @@ KEDA = row(
         "Time of a read",
         "How long KEDA's operator takes to read each trigger.",
         "s",
-        [query(keda("keda_scaler_metrics_latency_seconds", "namespace, scaledObject, scaler, triggerIndex"), "{{scaledObject}} {{triggerIndex}} {{scaler}}")],
+        [query(keda("keda_scaler_metrics_latency_seconds", TRIGGER), OF_TRIGGER)],
     ),
     table(
         "ScaledObjects",

@@ -67,6 +67,27 @@ ANNOTATIONS = [
 ]
 
 
+def rate(metric, selector, *by):
+    """Events of a counter each second, summed; `by` are the labels that stay."""
+    return summed("rate", metric, selector, by)
+
+
+def increase(metric, selector, *by):
+    """Events of a counter in each interval, summed; `by` are the labels that stay."""
+    return summed("increase", metric, selector, by)
+
+
+def summed(function, metric, selector, by):
+    """A function of a counter's interval, summed over everything but the labels that stay."""
+    kept = " by (%s) " % ", ".join(by) if by else ""
+    return "sum%s(%s(%s{%s}[$__rate_interval]))" % (kept, function, metric, selector)
+
+
+def share(part, whole):
+    """A part of a whole, where there is a whole; no part is none."""
+    return "(%s or vector(0)) / (%s > 0)" % (part, whole)
+
+
 def quantile(q, metric, selector, by):
     """A quantile of a histogram; `by` are the labels that stay."""
     return "histogram_quantile(%s, sum by (%s) (rate(%s_bucket{%s}[$__rate_interval])))" % (
@@ -80,3 +101,8 @@ def quantile(q, metric, selector, by):
 def counts(role, state, selector=FLEET):
     """Messages by queue as the monitor counts them; two monitors, during an upgrade, count the same ones."""
     return 'max by (queue) (sqs_queue_messages{role="%s", state="%s", %s})' % (role, state, selector)
+
+
+def dead(selector):
+    """Messages in the dead-letter queues, by queue."""
+    return 'sum by (queue) (max by (queue, state) (sqs_queue_messages{role="dlq", state=~"visible|in_flight", %s}))' % selector

@@ -1,6 +1,19 @@
 """The delivery workers: rate, durations, saturation, receives, leases and ends."""
 
-from .common import ANNOTATIONS, NAMESPACE, OWN, OWN_DESTINATION, OWN_QUEUE, WORKERS, job, quantile, queue
+from .common import (
+    ANNOTATIONS,
+    NAMESPACE,
+    OWN,
+    OWN_DESTINATION,
+    OWN_QUEUE,
+    WORKERS,
+    increase,
+    job,
+    quantile,
+    queue,
+    rate,
+    share,
+)
 from .grafana import GREEN, ORANGE, RED, YELLOW, dashboard, heatmap, query, row, stat, steps, timeseries
 
 PROCESS = "messaging_process_duration_seconds"
@@ -17,7 +30,7 @@ NOW = row(
         "Delivered",
         "Orders delivered each second.",
         "reqps",
-        [query('sum(rate(delivery_attempts_total{%s, outcome="delivered"}[$__rate_interval]))' % OWN_QUEUE)],
+        [query(rate("delivery_attempts_total", OWN_QUEUE + ', outcome="delivered"'))],
         steps(GREEN),
         decimals=1,
     ),
@@ -27,9 +40,7 @@ NOW = row(
         "percentunit",
         [
             query(
-                """(sum(rate(%(metric)s_count{%(failed)s}[$__rate_interval])) or vector(0))
-                / (sum(rate(%(metric)s_count{%(all)s}[$__rate_interval])) > 0)"""
-                % {"metric": PROCESS, "failed": FAILED, "all": OWN_DESTINATION}
+                share(rate(PROCESS + "_count", FAILED), rate(PROCESS + "_count", OWN_DESTINATION))
             )
         ],
         steps(GREEN, (0.05, YELLOW), (0.5, RED)),
@@ -77,19 +88,19 @@ RATE = row(
         "Messages received",
         "Receives by queue; a message that is received again counts again.",
         "mps",
-        [query("sum by (messaging_destination_name) (rate(messaging_client_consumed_messages_total{%s}[$__rate_interval]))" % OWN_DESTINATION, "{{messaging_destination_name}}")],
+        [query(rate("messaging_client_consumed_messages_total", OWN_DESTINATION, "messaging_destination_name"), "{{messaging_destination_name}}")],
     ),
     timeseries(
         "Attempts by outcome",
         "delivered; failed, to be tried again until the attempts are used up; rejected for good.",
         "reqps",
-        [query("sum by (queue, outcome) (rate(delivery_attempts_total{%s}[$__rate_interval]))" % OWN_QUEUE, "{{queue}} {{outcome}}")],
+        [query(rate("delivery_attempts_total", OWN_QUEUE, "queue", "outcome"), "{{queue}} {{outcome}}")],
     ),
     timeseries(
         "Attempts that fail, by reason",
         "unavailable is the store's; not_yet, another attempt at the same order that is under way, is left out.",
         "reqps",
-        [query("sum by (error_type) (rate(%s_count{%s}[$__rate_interval]))" % (PROCESS, FAILED), "{{error_type}}")],
+        [query(rate(PROCESS + "_count", FAILED, "error_type"), "{{error_type}}")],
         stacked=True,
     ),
     timeseries(
@@ -97,7 +108,7 @@ RATE = row(
         "Messages that a worker itself sent to the dead-letter queue. Those of a standard queue that have used up their receives "
         "are moved by SQS: the dashboard of dead letters counts them.",
         "mps",
-        [query("sum by (queue, reason) (rate(delivery_dead_lettered_total{%s}[$__rate_interval]))" % OWN_QUEUE, "{{queue}} {{reason}}")],
+        [query(rate("delivery_dead_lettered_total", OWN_QUEUE, "queue", "reason"), "{{queue}} {{reason}}")],
         stacked=True,
     ),
 )
@@ -114,7 +125,7 @@ DURATIONS = row(
         "Times of attempts",
         "The same times, as they are spread.",
         "s",
-        "sum by (le) (increase(%s_bucket{%s}[$__rate_interval]))" % (PROCESS, OWN_DESTINATION),
+        increase(PROCESS + "_bucket", OWN_DESTINATION, "le"),
     ),
     timeseries(
         "Wait in the queue",
@@ -127,7 +138,7 @@ DURATIONS = row(
         "Waits in the queue",
         "The same waits, as they are spread.",
         "s",
-        "sum by (le) (increase(delivery_queue_wait_seconds_bucket{%s}[$__rate_interval]))" % OWN_QUEUE,
+        increase("delivery_queue_wait_seconds_bucket", OWN_QUEUE, "le"),
     ),
 )
 
@@ -160,7 +171,7 @@ SATURATION = row(
         "Requests to SQS",
         "By operation, retries included: AWS bills them. An idle queue costs three receives a minute.",
         "reqps",
-        [query("sum by (operation) (rate(sqs_api_requests_total{%s}[$__rate_interval]))" % OWN, "{{operation}}")],
+        [query(rate("sqs_api_requests_total", OWN, "operation"), "{{operation}}")],
         stacked=True,
     ),
 )
@@ -173,8 +184,11 @@ RECEIVES = row(
         "percentunit",
         [
             query(
-                """sum by (queue) (rate(delivery_receive_count_bucket{%(own)s, le=~"1|1[.]0"}[$__rate_interval]))
-                / sum by (queue) (rate(delivery_receive_count_count{%(own)s}[$__rate_interval]))""" % {"own": OWN_QUEUE},
+                "%s / %s"
+                % (
+                    rate("delivery_receive_count_bucket", OWN_QUEUE + ', le=~"1|1[.]0"', "queue"),
+                    rate("delivery_receive_count_count", OWN_QUEUE, "queue"),
+                ),
                 "{{queue}}",
             )
         ],
@@ -185,20 +199,20 @@ RECEIVES = row(
         "How often messages had been received when they were received, this time included. After three receives a message is "
         "dead-lettered.",
         "short",
-        "sum by (le) (increase(delivery_receive_count_bucket{%s}[$__rate_interval]))" % OWN_QUEUE,
+        increase("delivery_receive_count_bucket", OWN_QUEUE, "le"),
     ),
     timeseries(
         "Extensions of leases",
         "ok; lost: SQS said that the lease was over; failed: no answer, tried again.",
         "ops",
-        [query("sum by (queue, outcome) (rate(delivery_visibility_extensions_total{%s}[$__rate_interval]))" % OWN_QUEUE, "{{queue}} {{outcome}}")],
+        [query(rate("delivery_visibility_extensions_total", OWN_QUEUE, "queue", "outcome"), "{{queue}} {{outcome}}")],
         width=8,
     ),
     timeseries(
         "Leases lost",
         "Messages whose visibility timeout ended while they were held, in each interval.",
         "short",
-        [query("sum by (queue) (increase(delivery_leases_lost_total{%s}[$__rate_interval]))" % OWN_QUEUE, "{{queue}}")],
+        [query(increase("delivery_leases_lost_total", OWN_QUEUE, "queue"), "{{queue}}")],
         width=8,
         bars=True,
         thresholds=steps(GREEN, (0.5, RED)),
@@ -207,7 +221,7 @@ RECEIVES = row(
         "Repetitions without effect",
         "Messages whose order had been delivered before: deleted, and nothing else.",
         "mps",
-        [query("sum by (queue) (rate(delivery_duplicates_suppressed_total{%s}[$__rate_interval]))" % OWN_QUEUE, "{{queue}}")],
+        [query(rate("delivery_duplicates_suppressed_total", OWN_QUEUE, "queue"), "{{queue}}")],
         width=8,
     ),
 )
@@ -218,14 +232,14 @@ ENDS = row(
         "Given back by stopping workers",
         "Messages given back unfinished, in each interval. A worker counts them in its last moments, so a scrape may miss some.",
         "short",
-        [query("sum by (queue) (increase(delivery_shutdown_released_total{%s}[$__rate_interval]))" % OWN_QUEUE, "{{queue}}")],
+        [query(increase("delivery_shutdown_released_total", OWN_QUEUE, "queue"), "{{queue}}")],
         bars=True,
     ),
     timeseries(
         "Stranded by stopping workers",
         "Messages left leased, in each interval. It must stay 0. A scrape may miss it: the worker's log says it as well.",
         "short",
-        [query("sum by (queue) (increase(delivery_shutdown_stranded_total{%s}[$__rate_interval]))" % OWN_QUEUE, "{{queue}}")],
+        [query(increase("delivery_shutdown_stranded_total", OWN_QUEUE, "queue"), "{{queue}}")],
         bars=True,
         thresholds=steps(GREEN, (0.5, RED)),
     ),
@@ -237,7 +251,7 @@ API = row(
         "Requests by route",
         "Questions about deliveries, most of them from the order API.",
         "reqps",
-        [query("sum by (http_route, http_response_status_code) (rate(http_server_request_duration_seconds_count{%s}[$__rate_interval]))" % OWN, "{{http_route}} {{http_response_status_code}}")],
+        [query(rate("http_server_request_duration_seconds_count", OWN, "http_route", "http_response_status_code"), "{{http_route}} {{http_response_status_code}}")],
         stacked=True,
     ),
     timeseries(

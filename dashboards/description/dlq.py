@@ -1,9 +1,23 @@
 """Dead letters: how many, why, how old, what was done about them, and whether the monitor sees them."""
 
-from .common import ANNOTATIONS, DLQ, FLEET, NAMESPACE, OWN, OWN_QUEUE, counts, job, quantile, queue
+from .common import (
+    ANNOTATIONS,
+    DLQ,
+    FLEET,
+    NAMESPACE,
+    OWN,
+    OWN_QUEUE,
+    counts,
+    dead,
+    increase,
+    job,
+    quantile,
+    queue,
+    rate,
+)
 from .grafana import GREEN, ORANGE, RED, YELLOW, dashboard, query, row, stat, steps, table, timeseries
 
-DEAD = 'sum by (queue) (max by (queue, state) (sqs_queue_messages{role="dlq", state=~"visible|in_flight", %s}))' % OWN_QUEUE
+DEAD = dead(OWN_QUEUE)
 AGE = "time() - min by (queue) (sqs_queue_oldest_message_timestamp_seconds{%s})" % OWN_QUEUE
 TO_EXPIRY = "min by (queue) (sqs_queue_next_expiry_timestamp_seconds{%s}) - time()" % OWN_QUEUE
 
@@ -60,7 +74,7 @@ LETTERS = row(
         "Arrivals by reason",
         "In each interval. unknown are those that SQS's redrive policy moved: the deliveries store knows their attempts.",
         "short",
-        [query("sum by (reason) (increase(dlq_messages_arrived_total{%s}[$__rate_interval]))" % OWN_QUEUE, "{{reason}}")],
+        [query(increase("dlq_messages_arrived_total", OWN_QUEUE, "reason"), "{{reason}}")],
         bars=True,
         stacked=True,
     ),
@@ -69,10 +83,10 @@ LETTERS = row(
         "In each interval: whether dead letters are dealt with as fast as they come.",
         "short",
         [
-            query("sum(increase(dlq_messages_arrived_total{%s}[$__rate_interval]))" % OWN, "arrived"),
-            query("sum by (outcome) (increase(dlq_redriven_messages_total{%s}[$__rate_interval]))" % OWN, "redriven: {{outcome}}"),
-            query("sum(increase(dlq_discarded_messages_total{%s}[$__rate_interval]))" % OWN, "discarded"),
-            query("sum(increase(dlq_redelivered_failed_again_total{%s}[$__rate_interval]))" % OWN, "failed again"),
+            query(increase("dlq_messages_arrived_total", OWN), "arrived"),
+            query(increase("dlq_redriven_messages_total", OWN, "outcome"), "redriven: {{outcome}}"),
+            query(increase("dlq_discarded_messages_total", OWN), "discarded"),
+            query(increase("dlq_redelivered_failed_again_total", OWN), "failed again"),
         ],
         bars=True,
     ),
@@ -103,14 +117,14 @@ SOURCES = row(
         "Dead-lettered by workers",
         "Messages that workers themselves sent to the dead-letter queues, by reason.",
         "mps",
-        [query("sum by (queue, reason) (rate(delivery_dead_lettered_total{%s}[$__rate_interval]))" % FLEET, "{{queue}} {{reason}}")],
+        [query(rate("delivery_dead_lettered_total", FLEET, "queue", "reason"), "{{queue}} {{reason}}")],
         stacked=True,
     ),
     timeseries(
         "Attempts that fail",
         "Attempts that will be repeated, and those that will not, by queue.",
         "reqps",
-        [query('sum by (queue, outcome) (rate(delivery_attempts_total{%s, outcome!="delivered"}[$__rate_interval]))' % FLEET, "{{queue}} {{outcome}}")],
+        [query(rate("delivery_attempts_total", FLEET + ', outcome!="delivered"', "queue", "outcome"), "{{queue}} {{outcome}}")],
         stacked=True,
     ),
 )
@@ -138,7 +152,7 @@ MONITOR = row(
         "Messages not released at once",
         "Messages that a scan could not make visible again, in each interval. They become so by themselves.",
         "short",
-        [query("sum by (queue) (increase(dlq_scan_release_failures_total{%s}[$__rate_interval]))" % OWN_QUEUE, "{{queue}}")],
+        [query(increase("dlq_scan_release_failures_total", OWN_QUEUE, "queue"), "{{queue}}")],
         width=8,
         bars=True,
     ),
@@ -154,7 +168,7 @@ MONITOR = row(
         "Requests to SQS",
         "By operation, and by error where there was one.",
         "reqps",
-        [query("sum by (operation, error_type) (rate(sqs_api_requests_total{%s}[$__rate_interval]))" % OWN, "{{operation}} {{error_type}}")],
+        [query(rate("sqs_api_requests_total", OWN, "operation", "error_type"), "{{operation}} {{error_type}}")],
         width=8,
         stacked=True,
     ),

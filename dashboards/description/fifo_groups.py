@@ -1,6 +1,6 @@
 """FIFO groups: how many run, wait and are blocked, and what bounds the throughput of the FIFO queue."""
 
-from .common import ANNOTATIONS, FIFO_GROUPS, FLEET, NAMESPACE, OWN, job, quantile
+from .common import ANNOTATIONS, FIFO_GROUPS, FLEET, NAMESPACE, OWN, increase, job, quantile, rate
 from .grafana import BLUE, GREEN, ORANGE, RED, YELLOW, dashboard, heatmap, query, row, stat, steps, timeseries
 
 FIFO = OWN + ', queue=~".+[.]fifo"'
@@ -33,7 +33,7 @@ NOW = row(
         "Delivered",
         "Orders of the FIFO queue delivered each second.",
         "reqps",
-        [query('sum(rate(delivery_attempts_total{%s, outcome="delivered"}[$__rate_interval]))' % FIFO)],
+        [query(rate("delivery_attempts_total", FIFO + ', outcome="delivered"'))],
         steps(GREEN),
         decimals=1,
     ),
@@ -94,7 +94,7 @@ PACE = row(
         "Orders",
         "Attempts at orders of the FIFO queue, by outcome.",
         "reqps",
-        [query("sum by (outcome) (rate(delivery_attempts_total{%s}[$__rate_interval]))" % FIFO, "{{outcome}}")],
+        [query(rate("delivery_attempts_total", FIFO, "outcome"), "{{outcome}}")],
     ),
     timeseries(
         "Time of an attempt",
@@ -113,7 +113,7 @@ PACE = row(
         "From order to delivery",
         "Times from the acceptance of an order to the commit of its delivery: the wait behind others of its group is in it.",
         "s",
-        "sum by (le) (increase(delivery_end_to_end_seconds_bucket{%s}[$__rate_interval]))" % FIFO,
+        increase("delivery_end_to_end_seconds_bucket", FIFO, "le"),
     ),
 )
 
@@ -123,7 +123,7 @@ TROUBLE = row(
         "Dead-lettered by reason",
         "Heads of groups that were given up: those behind them then go on.",
         "mps",
-        [query("sum by (reason) (rate(delivery_dead_lettered_total{%s}[$__rate_interval]))" % FIFO, "{{reason}}")],
+        [query(rate("delivery_dead_lettered_total", FIFO, "reason"), "{{reason}}")],
         width=8,
         stacked=True,
     ),
@@ -131,14 +131,14 @@ TROUBLE = row(
         "Extensions of leases",
         "A blocked group's messages stay leased: ok; lost: SQS said that the lease was over; failed: no answer, tried again.",
         "ops",
-        [query("sum by (outcome) (rate(delivery_visibility_extensions_total{%s}[$__rate_interval]))" % FIFO, "{{outcome}}")],
+        [query(rate("delivery_visibility_extensions_total", FIFO, "outcome"), "{{outcome}}")],
         width=8,
     ),
     timeseries(
         "Leases lost",
         "Messages whose visibility timeout ended while they were held, in each interval. Their lane closes, and others go on.",
         "short",
-        [query("sum(increase(delivery_leases_lost_total{%s}[$__rate_interval]))" % FIFO, "lost")],
+        [query(increase("delivery_leases_lost_total", FIFO), "lost")],
         width=8,
         bars=True,
         thresholds=steps(GREEN, (0.5, RED)),

@@ -1,10 +1,12 @@
 """The order API: rate, errors, durations; then what it does with orders, and its calls to SQS."""
 
-from .common import ANNOTATIONS, NAMESPACE, ORDER_API, OWN, job, quantile
+from .common import ANNOTATIONS, NAMESPACE, ORDER_API, OWN, increase, job, quantile, rate, share
 from .grafana import GREEN, RED, YELLOW, dashboard, heatmap, query, row, stat, steps, timeseries
 
 PLACING = OWN + ', http_route="/api/orders", http_request_method="POST"'
 REQUESTS = "http_server_request_duration_seconds"
+ANSWERS = REQUESTS + "_count"
+CALLS = "messaging_client_operation_duration_seconds"
 
 NOW = row(
     "Placing orders",
@@ -12,7 +14,7 @@ NOW = row(
         "Orders placed",
         "Requests that place an order, each second, whatever the answer.",
         "reqps",
-        [query("sum(rate(%s_count{%s}[$__rate_interval]))" % (REQUESTS, PLACING))],
+        [query(rate(ANSWERS, PLACING))],
         steps(GREEN),
         decimals=1,
     ),
@@ -22,9 +24,7 @@ NOW = row(
         "percentunit",
         [
             query(
-                """(sum(rate(%(metric)s_count{%(placing)s, http_response_status_code=~"5.."}[$__rate_interval])) or vector(0))
-                / (sum(rate(%(metric)s_count{%(placing)s}[$__rate_interval])) > 0)"""
-                % {"metric": REQUESTS, "placing": PLACING}
+                share(rate(ANSWERS, PLACING + ', http_response_status_code=~"5.."'), rate(ANSWERS, PLACING))
             )
         ],
         steps(GREEN, (0.01, YELLOW), (0.1, RED)),
@@ -37,9 +37,7 @@ NOW = row(
         "percentunit",
         [
             query(
-                """(sum(rate(%(metric)s_count{%(placing)s, http_response_status_code=~"4.."}[$__rate_interval])) or vector(0))
-                / (sum(rate(%(metric)s_count{%(placing)s}[$__rate_interval])) > 0)"""
-                % {"metric": REQUESTS, "placing": PLACING}
+                share(rate(ANSWERS, PLACING + ', http_response_status_code=~"4.."'), rate(ANSWERS, PLACING))
             )
         ],
         steps(GREEN, (0.1, YELLOW)),
@@ -78,7 +76,7 @@ RED_METHOD = row(
         "Requests by status",
         "All requests to the API, by the status of the answer.",
         "reqps",
-        [query("sum by (http_response_status_code) (rate(%s_count{%s}[$__rate_interval]))" % (REQUESTS, OWN), "{{http_response_status_code}}")],
+        [query(rate(ANSWERS, OWN, "http_response_status_code"), "{{http_response_status_code}}")],
         stacked=True,
     ),
     timeseries(
@@ -87,7 +85,7 @@ RED_METHOD = row(
         "reqps",
         [
             query(
-                "sum by (http_route, http_request_method) (rate(%s_count{%s}[$__rate_interval]))" % (REQUESTS, OWN),
+                rate(ANSWERS, OWN, "http_route", "http_request_method"),
                 "{{http_request_method}} {{http_route}}",
             )
         ],
@@ -100,9 +98,11 @@ RED_METHOD = row(
         "percentunit",
         [
             query(
-                """sum by (http_route) (rate(%(metric)s_count{%(own)s, http_response_status_code=~"5.."}[$__rate_interval]))
-                / sum by (http_route) (rate(%(metric)s_count{%(own)s}[$__rate_interval]))"""
-                % {"metric": REQUESTS, "own": OWN},
+                "%s / %s"
+                % (
+                    rate(ANSWERS, OWN + ', http_response_status_code=~"5.."', "http_route"),
+                    rate(ANSWERS, OWN, "http_route"),
+                ),
                 "{{http_route}}",
             )
         ],
@@ -119,7 +119,7 @@ RED_METHOD = row(
         "Times to place an order",
         "The same times, as they are spread.",
         "s",
-        "sum by (le) (increase(%s_bucket{%s}[$__rate_interval]))" % (REQUESTS, PLACING),
+        increase(REQUESTS + "_bucket", PLACING, "le"),
     ),
     timeseries(
         "Time by route",
@@ -135,7 +135,7 @@ ORDERS = row(
         "Accepted by queue",
         "Orders that SQS has confirmed.",
         "reqps",
-        [query("sum by (queue_type) (rate(orders_accepted_total{%s}[$__rate_interval]))" % OWN, "{{queue_type}}")],
+        [query(rate("orders_accepted_total", OWN, "queue_type"), "{{queue_type}}")],
         width=8,
         stacked=True,
     ),
@@ -144,7 +144,7 @@ ORDERS = row(
         "Orders that were answered with a problem. overloaded, queue-unavailable and idempotency-keys-unavailable are 503; the "
         "other ones are the client's.",
         "reqps",
-        [query("sum by (reason) (rate(orders_rejected_total{%s}[$__rate_interval])) > 0" % OWN, "{{reason}}")],
+        [query(rate("orders_rejected_total", OWN, "reason") + " > 0", "{{reason}}")],
         width=8,
         stacked=True,
     ),
@@ -154,8 +154,8 @@ ORDERS = row(
         "of keys does not answer. And orders whose client went away before the answer.",
         "reqps",
         [
-            query("sum by (outcome) (rate(orders_keyed_total{%s}[$__rate_interval]))" % OWN, "{{outcome}}"),
-            query("sum(rate(orders_abandoned_total{%s}[$__rate_interval]))" % OWN, "client gone"),
+            query(rate("orders_keyed_total", OWN, "outcome"), "{{outcome}}"),
+            query(rate("orders_abandoned_total", OWN), "client gone"),
         ],
         width=8,
     ),
@@ -169,8 +169,7 @@ SENDING = row(
         "mps",
         [
             query(
-                """sum by (messaging_destination_name, error_type)
-                (rate(messaging_client_sent_messages_total{%s}[$__rate_interval]))""" % OWN,
+                rate("messaging_client_sent_messages_total", OWN, "messaging_destination_name", "error_type"),
                 "{{messaging_destination_name}} {{error_type}}",
             )
         ],
@@ -182,8 +181,8 @@ SENDING = row(
         "A send to SQS, the SDK's own retries included.",
         "s",
         [
-            query(quantile(0.5, "messaging_client_operation_duration_seconds", OWN, ["messaging_destination_name"]), "{{messaging_destination_name}} p50"),
-            query(quantile(0.99, "messaging_client_operation_duration_seconds", OWN, ["messaging_destination_name"]), "{{messaging_destination_name}} p99"),
+            query(quantile(q, CALLS, OWN, ["messaging_destination_name"]), "{{messaging_destination_name}} p%d" % (100 * q))
+            for q in (0.5, 0.99)
         ],
         width=8,
     ),
@@ -193,9 +192,11 @@ SENDING = row(
         "short",
         [
             query(
-                """sum by (messaging_destination_name) (rate(order_publish_batch_size_sum{%(own)s}[$__rate_interval]))
-                / sum by (messaging_destination_name) (rate(order_publish_batch_size_count{%(own)s}[$__rate_interval]))"""
-                % {"own": OWN},
+                "%s / %s"
+                % (
+                    rate("order_publish_batch_size_sum", OWN, "messaging_destination_name"),
+                    rate("order_publish_batch_size_count", OWN, "messaging_destination_name"),
+                ),
                 "{{messaging_destination_name}}",
             )
         ],
@@ -215,7 +216,7 @@ SENDING = row(
         "reqps",
         [
             query(
-                'sum by (operation, error_type) (rate(sqs_api_requests_total{%s, error_type!=""}[$__rate_interval]))' % OWN,
+                rate("sqs_api_requests_total", OWN + ', error_type!=""', "operation", "error_type"),
                 "{{operation}} {{error_type}}",
             )
         ],

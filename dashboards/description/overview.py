@@ -13,10 +13,22 @@ from .common import (
     WITHIN_OBJECTIVE,
     WORKERS,
     counts,
+    dead,
     job,
     quantile,
+    rate,
+    share,
 )
 from .grafana import GREEN, ORANGE, RED, YELLOW, dashboard, link, query, row, stat, steps, table, timeseries
+
+PLACING = OWN + ', http_route="/api/orders", http_request_method="POST"'
+ANSWERS = "http_server_request_duration_seconds_count"
+
+
+def burn(window):
+    """How many times faster than allowed the budget of 1 % is used, over a window that the rules record."""
+    return 'max by (queue) (queue:delivery_queue_wait_slow:ratio_rate%s{namespace=~"$namespace"}) / 0.01' % window
+
 
 OBJECTIVE = row(
     "Objective",
@@ -43,7 +55,7 @@ OBJECTIVE = row(
         "How many times faster than allowed the error budget is used, by the queue that is worst. At 1 it lasts just 30 days; "
         "6 is a warning, 14.4 wakes somebody.",
         "none",
-        [query('max(queue:delivery_queue_wait_slow:ratio_rate1h{namespace=~"$namespace"}) / 0.01')],
+        [query("max(%s)" % burn("1h"))],
         steps(GREEN, (1, YELLOW), (6, ORANGE), (14.4, RED)),
         decimals=1,
         no_value="no traffic",
@@ -73,11 +85,7 @@ OBJECTIVE = row(
         "percentunit",
         [
             query(
-                """(sum(rate(http_server_request_duration_seconds_count{%(own)s, http_route="/api/orders",
-                http_request_method="POST", http_response_status_code=~"5.."}[$__rate_interval])) or vector(0))
-                / (sum(rate(http_server_request_duration_seconds_count{%(own)s, http_route="/api/orders",
-                http_request_method="POST"}[$__rate_interval])) > 0)"""
-                % {"own": OWN}
+                share(rate(ANSWERS, PLACING + ', http_response_status_code=~"5.."'), rate(ANSWERS, PLACING))
             )
         ],
         steps(GREEN, (0.01, YELLOW), (0.1, RED)),
@@ -106,9 +114,9 @@ FLOW = row(
         "Orders that SQS has confirmed, orders delivered, and messages that arrived in the dead-letter queues, each second.",
         "reqps",
         [
-            query("sum(rate(orders_accepted_total{%s}[$__rate_interval]))" % OWN, "accepted"),
-            query('sum(rate(delivery_attempts_total{%s, outcome="delivered"}[$__rate_interval]))' % OWN, "delivered"),
-            query("sum(rate(dlq_messages_arrived_total{%s}[$__rate_interval]))" % OWN, "dead"),
+            query(rate("orders_accepted_total", OWN), "accepted"),
+            query(rate("delivery_attempts_total", OWN + ', outcome="delivered"'), "delivered"),
+            query(rate("dlq_messages_arrived_total", OWN), "dead"),
         ],
         links=[link("Order API", ORDER_API), link("Delivery workers", WORKERS)],
     ),
@@ -146,9 +154,9 @@ FLOW = row(
         "them at once: 14.4 over 1 h and 5 min, or 6 over 6 h and 30 min.",
         "none",
         [
-            query('max by (queue) (queue:delivery_queue_wait_slow:ratio_rate5m{namespace=~"$namespace"}) / 0.01', "{{queue}} 5 min"),
-            query('max by (queue) (queue:delivery_queue_wait_slow:ratio_rate1h{namespace=~"$namespace"}) / 0.01', "{{queue}} 1 h"),
-            query('max by (queue) (queue:delivery_queue_wait_slow:ratio_rate6h{namespace=~"$namespace"}) / 0.01', "{{queue}} 6 h"),
+            query(burn("5m"), "{{queue}} 5 min"),
+            query(burn("1h"), "{{queue}} 1 h"),
+            query(burn("6h"), "{{queue}} 6 h"),
         ],
         thresholds=steps(GREEN, (6, ORANGE), (14.4, RED)),
     ),
@@ -156,7 +164,7 @@ FLOW = row(
         "Dead letters by queue",
         "Messages in the dead-letter queues, visible or being looked at.",
         "short",
-        [query('sum by (queue) (max by (queue, state) (sqs_queue_messages{role="dlq", state=~"visible|in_flight", %s}))' % OWN, "{{queue}}")],
+        [query(dead(OWN), "{{queue}}")],
         thresholds=steps(GREEN, (1, RED)),
         links=[link("Dead letters", DLQ)],
     ),
@@ -200,7 +208,7 @@ HEALTH = row(
         "Requests to SQS",
         "Every request that was sent, retries included, by operation: AWS bills them.",
         "reqps",
-        [query("sum by (operation) (rate(sqs_api_requests_total{%s}[$__rate_interval]))" % OWN, "{{operation}}")],
+        [query(rate("sqs_api_requests_total", OWN, "operation"), "{{operation}}")],
         width=6,
         stacked=True,
     ),
