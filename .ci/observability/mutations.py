@@ -24,7 +24,8 @@ SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 def mutants(rule):
     """Every one of a rule: of its expression, and of how long and how loud it is."""
     for what, expr in expressions(rule.expr):
-        yield Mutant(rule, dataclasses.replace(rule, expr=expr), what)
+        if expr != rule.expr:
+            yield Mutant(rule, dataclasses.replace(rule, expr=expr), what)
     if not rule.alert:
         return
     for seconds in [0, rule.for_ * 2] if rule.for_ else [300]:
@@ -39,11 +40,12 @@ def expressions(expr):
     """(what was changed, the changed expression)."""
     yield "always", "vector(1)"
     yield "never", "vector(1) > 1"
-    tokens = promql.tokens(expr)
+    before, tokens = "", promql.tokens(expr)
     for position, (kind, text) in enumerate(tokens):
+        after = "".join(later for _, later in tokens[position + 1 :])
         for change in changes(kind, text):
-            changed = "".join(before for _, before in tokens[:position]) + change + "".join(after for _, after in tokens[position + 1 :])
-            yield "%s at %d: %s" % (text, len("".join(before for _, before in tokens[:position])), change or "left out"), changed
+            yield "%s at %d: %s" % (text, len(before), change or "left out"), before + change + after
+        before += text
 
 
 def changes(kind, text):
