@@ -1,6 +1,7 @@
 """What the chart shares with the rest of the repository: images, versions, rules, dashboards, notes."""
 import os
 import re
+import subprocess
 import unittest
 
 import chart
@@ -57,22 +58,18 @@ class Image(unittest.TestCase):
 
 
 class Monitoring(unittest.TestCase):
-    def linked(self, folder, ending):
+    def copied(self, folder, ending):
         path = os.path.join(chart.CHART, "files", folder)
-        return sorted(name for name in os.listdir(path) if name.endswith(ending)) if os.path.isdir(path) else []
+        return sorted(name for name in os.listdir(path) if name.endswith(ending))
 
     def test_the_rules_and_dashboards_of_the_repository_are_in_the_chart(self):
-        if os.path.exists(os.path.join(chart.ROOT, "deploy/alerts/rules.yaml")):
-            self.assertTrue(self.linked("rules", ".yaml"), "deploy/helm/link-files puts them there")
-            shown = chart.source("deploy/helm/files/rules/fleet.yaml")
-            self.assertEqual(shown, chart.source("deploy/alerts/rules.yaml"))
-        dashboards = os.path.join(chart.ROOT, "dashboards")
-        if os.path.isdir(dashboards):
-            written = sorted(name for name in os.listdir(dashboards) if name.endswith(".json"))
-            self.assertEqual(self.linked("dashboards", ".json"), written, "deploy/helm/link-files puts them there")
+        checked = subprocess.run([os.path.join(chart.ROOT, "deploy/sync"), "--check"], capture_output=True, text=True)
+        self.assertEqual((checked.returncode, checked.stderr), (0, ""))
+        self.assertTrue(self.copied("rules", ".yaml"))
+        self.assertTrue(self.copied("dashboards", ".json"))
 
     def test_each_file_becomes_an_object_of_the_operator_or_a_config_map(self):
-        rules, dashboards = self.linked("rules", ".yaml"), self.linked("dashboards", ".json")
+        rules, dashboards = self.copied("rules", ".yaml"), self.copied("dashboards", ".json")
         with_operator = chart.render("--api-versions", chart.OPERATOR)
         without = chart.render()
         self.assertEqual(len(chart.of_kind(with_operator, "PrometheusRule")), len(rules))

@@ -1,0 +1,68 @@
+"""Every name that rules, dashboards and pages may use, and where it comes from."""
+
+import re
+
+import promql
+import rust_metrics
+import support
+
+# Of the redrive and of discards, which rules and dashboards are ready for. A name leaves this list with the commit that
+# exports it: the tests refuse one that is exported already.
+AWAITED = {
+    "dlq_redriven_messages_total": ("outcome",),
+    "dlq_discarded_messages_total": (),
+    "dlq_redelivered_failed_again_total": ("queue",),
+}
+
+KEDA = ("namespace", "exported_namespace", "scaledObject", "scaler", "triggerIndex", "metric", "type")
+AUTOSCALER = ("namespace", "exported_namespace", "horizontalpodautoscaler")
+
+# Of Prometheus itself, kube-state-metrics and KEDA's operator.
+FOREIGN = {
+    "up": (),
+    "ALERTS": ("alertname", "alertstate", "severity", "component"),
+    "kube_horizontalpodautoscaler_status_desired_replicas": AUTOSCALER,
+    "kube_horizontalpodautoscaler_spec_max_replicas": AUTOSCALER,
+    "kube_deployment_status_replicas_ready": ("namespace", "exported_namespace", "deployment"),
+    "keda_scaler_detail_errors_total": KEDA,
+    "keda_scaler_metrics_value": KEDA,
+    "keda_scaler_metrics_latency_seconds": KEDA,
+    "keda_scaled_object_paused": KEDA,
+}
+
+# What a scrape adds to every series.
+OF_TARGETS = {"namespace", "job", "instance"}
+
+
+def series():
+    """{series: labels}: of the code, awaited, recorded, and of others."""
+    known = {}
+    for metric in rust_metrics.exported().values():
+        for name in metric.series():
+            known[name] = {*metric.labels, *(["le"] if name.endswith("_bucket") else [])}
+    for names in (AWAITED, FOREIGN):
+        known.update({name: set(labels) for name, labels in names.items()})
+    for rule in support.recorded():
+        known[rule.name] = {"namespace", "queue" if rule.name.startswith("queue:") else "queue_type"}
+    return known
+
+
+def wrong(where, expr, known):
+    """What an expression asks for that nothing has."""
+    found = []
+    for name, labels in promql.series(expr):
+        if name not in known:
+            found.append("%s: nothing exports %s" % (where, name))
+            continue
+        for label in labels:
+            if label not in known[name] | OF_TARGETS:
+                found.append("%s: %s has no label %s" % (where, name, label))
+    return found
+
+
+def mentioned(text):
+    """The words of a page that look like names of metrics: those that begin as one does."""
+    families = {re.match(r"[a-z]+_", name)[0] for name in [*rust_metrics.exported(), *AWAITED, *FOREIGN] if "_" in name}
+    begins = "|".join(sorted(families | {"queue:", "queue_type:"}))
+    words = set(re.findall(r"(?<![\w./:-])(?:%s)[a-z0-9_:]+(?![\w-]*=)" % begins, text))
+    return {word.rstrip("_:") for word in words}

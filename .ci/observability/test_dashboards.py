@@ -1,0 +1,170 @@
+"""The dashboards: made by their description, whole, and asking what Prometheus understands."""
+
+import json
+import re
+import tempfile
+import unittest
+import urllib.parse
+
+import support
+
+PANELS = {"stat", "timeseries", "heatmap", "table"}
+UNITS = {"none", "short", "s", "percentunit", "reqps", "mps", "ops"}
+DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
+FILES = ["overview", "order-api", "delivery-workers", "autoscaling", "dlq", "fifo-groups"]
+
+
+def everything(value):
+    """Every object within a JSON value."""
+    if isinstance(value, dict):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from everything(inner)
+
+
+class Dashboards(unittest.TestCase):
+    def each_panel(self):
+        for name, dashboard in support.dashboards().items():
+            for panel in support.panels(dashboard):
+                with self.subTest("%s: %s" % (name, panel["title"])):
+                    yield dashboard, panel
+
+    def test_the_files_are_what_the_description_makes(self):
+        support.run("python3", support.DASHBOARDS / "generate", "--check")
+
+    def test_there_are_six(self):
+        self.assertEqual(sorted(support.dashboards()), sorted(name + ".json" for name in FILES))
+
+    def test_every_dashboard_says_what_it_is(self):
+        seen = set()
+        for name, dashboard in support.dashboards().items():
+            with self.subTest(name):
+                self.assertEqual(dashboard["uid"], "fleet-" + name.removesuffix(".json"))
+                self.assertTrue(dashboard["title"].startswith("Fleet: ") and dashboard["description"].endswith("."))
+                self.assertNotIn(dashboard["title"], seen)
+                seen.add(dashboard["title"])
+                self.assertNotIn("id", dashboard)
+                self.assertNotIn("__inputs", dashboard)
+                self.assertNotIn("__requires", dashboard)
+
+    def test_data_source_namespace_and_job_are_variables(self):
+        for name, dashboard in support.dashboards().items():
+            with self.subTest(name):
+                variables = [variable["name"] for variable in dashboard["templating"]["list"]]
+                self.assertEqual(variables[:3], ["datasource", "namespace", "job"])
+                text = json.dumps(dashboard)
+                for variable in variables[1:]:
+                    self.assertRegex(text, r'=~\\"\$%s\\"|\$%s\b' % (variable, variable))
+
+    def test_no_data_source_is_named(self):
+        for name, dashboard in support.dashboards().items():
+            for one in everything(dashboard):
+                source = one.get("datasource")
+                if isinstance(source, dict) and source.get("uid") != "-- Grafana --":
+                    self.assertEqual(source, DATASOURCE, name)
+                self.assertNotIsInstance(source, str, name)
+
+    def test_every_panel_is_explained_and_has_a_unit(self):
+        for _, panel in self.each_panel():
+            self.assertIn(panel["type"], PANELS)
+            self.assertTrue(panel["title"])
+            self.assertTrue(panel["description"].endswith("."), panel["description"])
+            unit = panel["options"]["yAxis"]["unit"] if panel["type"] == "heatmap" else panel["fieldConfig"]["defaults"]["unit"]
+            self.assertIn(unit, UNITS)
+            self.assertEqual(panel["datasource"], DATASOURCE)
+
+    def test_numbers_have_thresholds_in_order(self):
+        for _, panel in self.each_panel():
+            if panel["type"] == "heatmap":
+                continue
+            steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+            self.assertIsNone(steps[0]["value"])
+            values = [step["value"] for step in steps[1:]]
+            self.assertEqual(values, sorted(values))
+
+    def test_every_panel_looks_at_the_chosen_namespace(self):
+        for _, panel in self.each_panel():
+            for target in panel["targets"]:
+                self.assertIn('namespace=~"$namespace"', target["expr"])
+
+    def test_rates_are_taken_in_grafanas_interval(self):
+        """But for figures that are of a time by their name, or of the whole that is shown."""
+        for _, panel in self.each_panel():
+            for target in panel["targets"]:
+                windows = set(re.findall(r"\[([^\]]+)\]", target["expr"]))
+                named = re.search(r", (\d+) (h|min)$", panel["title"])
+                allowed = {named[1] + named[2][0]} if named else {"$__rate_interval", "$__range"}
+                self.assertLessEqual(windows, allowed)
+
+    def test_lines_have_legends(self):
+        for _, panel in self.each_panel():
+            if panel["type"] == "timeseries":
+                for target in panel["targets"]:
+                    self.assertNotEqual(target["legendFormat"], "__auto")
+
+    def test_legends_use_labels_that_the_query_keeps(self):
+        for _, panel in self.each_panel():
+            for target in panel["targets"]:
+                for label in re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]):
+                    self.assertRegex(target["expr"], r"by \([^)]*\b%s\b" % label)
+
+    def test_panels_do_not_overlap(self):
+        for name, dashboard in support.dashboards().items():
+            taken = {}
+            for panel in dashboard["panels"]:
+                place = panel["gridPos"]
+                self.assertLessEqual(place["x"] + place["w"], 24)
+                for x in range(place["x"], place["x"] + place["w"]):
+                    for y in range(place["y"], place["y"] + place["h"]):
+                        self.assertNotIn((x, y), taken, "%s: %s" % (name, panel["title"]))
+                        taken[x, y] = panel["title"]
+            ids = [panel["id"] for panel in dashboard["panels"]]
+            self.assertEqual(len(ids), len(set(ids)), name)
+
+    def test_links_lead_to_dashboards(self):
+        uids = {dashboard["uid"] for dashboard in support.dashboards().values()}
+        linked = set()
+        for name, dashboard in support.dashboards().items():
+            self.assertEqual([link["tags"] for link in dashboard["links"]], [["fleet"]], name)
+            self.assertIn("fleet", dashboard["tags"])
+            for panel in support.panels(dashboard):
+                for link in panel["links"]:
+                    linked.add(re.match(r"/d/([\w-]+)\?", link["url"])[1])
+        self.assertLessEqual(linked, uids)
+        self.assertEqual(uids - linked, {"fleet-overview"}, "the overview leads to every other")
+
+    def test_deployments_and_redrives_are_marked(self):
+        for name, dashboard in support.dashboards().items():
+            marks = [annotation["name"] for annotation in dashboard["annotations"]["list"]]
+            self.assertEqual(marks[1:], ["Deployments", "Redrives", "Discards"], name)
+
+    def test_prometheus_understands_every_query(self):
+        wrong = []
+        with support.prometheus() as url:
+            for where, expr in support.expressions():
+                query = "%s/api/v1/query?%s" % (url, urllib.parse.urlencode({"query": expr}))
+                try:
+                    support.get(query)
+                except support.urllib.error.HTTPError as error:
+                    wrong.append("%s: %s\n    %s" % (where, error.read().decode(), expr))
+        self.assertEqual(wrong, [])
+
+
+class Generator(unittest.TestCase):
+    def test_a_file_that_was_edited_by_hand_is_noticed(self):
+        with tempfile.TemporaryDirectory() as folder:
+            support.run("cp", "-r", support.DASHBOARDS, folder)
+            copy = support.pathlib.Path(folder) / "dashboards"
+            dlq = copy / "dlq.json"
+            dlq.write_text(dlq.read_text(encoding="utf-8").replace("Dead letters", "Letters", 1), encoding="utf-8")
+            (copy / "old.json").write_text("{}\n", encoding="utf-8")
+            checked = support.run("python3", copy / "generate", "--check", check=False)
+            self.assertEqual(checked.returncode, 1)
+            self.assertIn("dlq.json, old.json", checked.stdout)
+            support.run("python3", copy / "generate")
+            support.run("python3", copy / "generate", "--check")
+            self.assertFalse((copy / "old.json").exists())
+
+
+if __name__ == "__main__":
+    unittest.main()

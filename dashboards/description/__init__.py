@@ -1,0 +1,12 @@
+"""What the dashboards show; `../generate` makes Grafana's JSON of it."""
+
+from . import autoscaling, delivery_workers, dlq, fifo_groups, order_api, overview
+
+DASHBOARDS = [
+    overview.DASHBOARD,
+    order_api.DASHBOARD,
+    delivery_workers.DASHBOARD,
+    autoscaling.DASHBOARD,
+    dlq.DASHBOARD,
+    fifo_groups.DASHBOARD,
+]
