@@ -6,7 +6,7 @@ Names, labels, images and addresses.
 {{- define "fleet.fullname" -}}
 {{- $name := .Release.Name -}}
 {{- if not (contains "fleet" $name) }}{{ $name = printf "%s-fleet" $name }}{{ end -}}
-{{- $name | trunc 40 | trimSuffix "-" -}}
+{{- $name | trunc 36 | trimSuffix "-" -}}
 {{- end -}}
 
 {{/* The components that these values ask for, as a JSON list. */}}
