@@ -60,9 +60,15 @@ def wrong(where, expr, known):
     return found
 
 
+# Words of the pages that begin like a metric and are none, besides labels.
+OTHER_WORDS = {"order_id", "order_api", "sqs_consumer"}
+
+
 def mentioned(text):
-    """The words of a page that look like names of metrics: those that begin as one does."""
-    families = {re.match(r"[a-z]+_", name)[0] for name in [*rust_metrics.exported(), *AWAITED, *FOREIGN] if "_" in name}
-    begins = "|".join(sorted(families | {"queue:", "queue_type:"}))
-    words = set(re.findall(r"(?<![\w./:-])(?:%s)[a-z0-9_:]+(?![\w-]*=)" % begins, text))
-    return {word.rstrip("_:") for word in words}
+    """The words of a page that look like names of metrics: those that begin as one does, and recorded ones."""
+    metrics = [*rust_metrics.exported(), *AWAITED, *FOREIGN]
+    begins = "|".join(sorted({re.match(r"[a-z]+_", name)[0] for name in metrics if "_" in name}))
+    words = set(re.findall(r"(?<![\w./:-])(?:%s)[a-z0-9_]+" % begins, text))
+    words |= set(re.findall(r"\b(?:queue|queue_type):\w+:\w+", text))
+    labels = {label for of in series().values() for label in of}
+    return words - labels - OTHER_WORDS

@@ -30,7 +30,8 @@ ALWAYS = {"Watchdog"}
 
 def tool(name):
     """A program on PATH. A missing one is a failure, not something to skip."""
-    found = shutil.which(name)
+    # Debian calls its server so.
+    found = shutil.which(name) or shutil.which("prometheus-" + name)
     if not found:
         raise AssertionError("%s is not installed: .ci/bootstrap installs it" % name)
     return found

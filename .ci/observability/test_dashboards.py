@@ -1,11 +1,14 @@
 """The dashboards: made by their description, whole, and asking what Prometheus understands."""
 
 import json
+import pathlib
 import re
 import tempfile
 import unittest
+import urllib.error
 import urllib.parse
 
+import promql
 import support
 
 PANELS = {"stat", "timeseries", "heatmap", "table"}
@@ -23,11 +26,16 @@ def everything(value):
 
 
 class Dashboards(unittest.TestCase):
-    def each_panel(self):
+    def each_panel(self, holds):
+        """`holds` is asked about every panel of every dashboard."""
         for name, dashboard in support.dashboards().items():
             for panel in support.panels(dashboard):
                 with self.subTest("%s: %s" % (name, panel["title"])):
-                    yield dashboard, panel
+                    holds(panel)
+
+    def each_target(self, holds):
+        """`holds` is asked about every query of every panel."""
+        self.each_panel(lambda panel: [holds(panel, target) for target in panel["targets"]])
 
     def test_the_files_are_what_the_description_makes(self):
         support.run("python3", support.DASHBOARDS / "generate", "--check")
@@ -65,48 +73,54 @@ class Dashboards(unittest.TestCase):
                 self.assertNotIsInstance(source, str, name)
 
     def test_every_panel_is_explained_and_has_a_unit(self):
-        for _, panel in self.each_panel():
+        def holds(panel):
             self.assertIn(panel["type"], PANELS)
             self.assertTrue(panel["title"])
             self.assertTrue(panel["description"].endswith("."), panel["description"])
-            unit = panel["options"]["yAxis"]["unit"] if panel["type"] == "heatmap" else panel["fieldConfig"]["defaults"]["unit"]
-            self.assertIn(unit, UNITS)
             self.assertEqual(panel["datasource"], DATASOURCE)
+            shown = panel["options"]["yAxis"] if panel["type"] == "heatmap" else panel["fieldConfig"]["defaults"]
+            self.assertIn(shown["unit"], UNITS)
 
-    def test_numbers_have_thresholds_in_order(self):
-        for _, panel in self.each_panel():
+        self.each_panel(holds)
+
+    def test_thresholds_are_in_order(self):
+        def holds(panel):
             if panel["type"] == "heatmap":
-                continue
+                return
             steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
             self.assertIsNone(steps[0]["value"])
             values = [step["value"] for step in steps[1:]]
             self.assertEqual(values, sorted(values))
 
-    def test_every_panel_looks_at_the_chosen_namespace(self):
-        for _, panel in self.each_panel():
-            for target in panel["targets"]:
-                self.assertIn('namespace=~"$namespace"', target["expr"])
+        self.each_panel(holds)
+
+    def test_every_query_looks_at_the_chosen_namespace(self):
+        self.each_target(lambda panel, target: self.assertIn('namespace=~"$namespace"', target["expr"]))
 
     def test_rates_are_taken_in_grafanas_interval(self):
         """But for figures that are of a time by their name, or of the whole that is shown."""
-        for _, panel in self.each_panel():
-            for target in panel["targets"]:
-                windows = set(re.findall(r"\[([^\]]+)\]", target["expr"]))
-                named = re.search(r", (\d+) (h|min)$", panel["title"])
-                allowed = {named[1] + named[2][0]} if named else {"$__rate_interval", "$__range"}
-                self.assertLessEqual(windows, allowed)
+
+        def holds(panel, target):
+            windows = set(re.findall(r"\[([^\]]+)\]", re.sub(promql.STRING, "", target["expr"])))
+            named = re.search(r", (\d+) (h|min)$", panel["title"])
+            allowed = {named[1] + named[2][0]} if named else {"$__rate_interval", "$__range"}
+            self.assertLessEqual(windows, allowed)
+
+        self.each_target(holds)
 
     def test_lines_have_legends(self):
-        for _, panel in self.each_panel():
+        def holds(panel, target):
             if panel["type"] == "timeseries":
-                for target in panel["targets"]:
-                    self.assertNotEqual(target["legendFormat"], "__auto")
+                self.assertNotEqual(target["legendFormat"], "__auto")
+
+        self.each_target(holds)
 
     def test_legends_use_labels_that_the_query_keeps(self):
-        for _, panel in self.each_panel():
-            for target in panel["targets"]:
-                for label in re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]):
-                    self.assertRegex(target["expr"], r"by \([^)]*\b%s\b" % label)
+        def holds(_panel, target):
+            for label in re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]):
+                self.assertRegex(target["expr"], r"by \([^)]*\b%s\b" % label)
+
+        self.each_target(holds)
 
     def test_panels_do_not_overlap(self):
         for name, dashboard in support.dashboards().items():
@@ -145,7 +159,7 @@ class Dashboards(unittest.TestCase):
                 query = "%s/api/v1/query?%s" % (url, urllib.parse.urlencode({"query": expr}))
                 try:
                     support.get(query)
-                except support.urllib.error.HTTPError as error:
+                except urllib.error.HTTPError as error:
                     wrong.append("%s: %s\n    %s" % (where, error.read().decode(), expr))
         self.assertEqual(wrong, [])
 
@@ -154,7 +168,7 @@ class Generator(unittest.TestCase):
     def test_a_file_that_was_edited_by_hand_is_noticed(self):
         with tempfile.TemporaryDirectory() as folder:
             support.run("cp", "-r", support.DASHBOARDS, folder)
-            copy = support.pathlib.Path(folder) / "dashboards"
+            copy = pathlib.Path(folder) / "dashboards"
             dlq = copy / "dlq.json"
             dlq.write_text(dlq.read_text(encoding="utf-8").replace("Dead letters", "Letters", 1), encoding="utf-8")
             (copy / "old.json").write_text("{}\n", encoding="utf-8")
