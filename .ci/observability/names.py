@@ -61,7 +61,7 @@ def wrong(where, expr, known):
 
 
 # Words of the pages that begin like a metric and are none, besides labels.
-OTHER_WORDS = {"order_id", "order_api", "sqs_consumer"}
+OTHER_WORDS = {"order_id", "order_api", "sqs_consumer", "http_code"}
 
 
 def mentioned(text):
