@@ -208,6 +208,15 @@ class Values(unittest.TestCase):
                 self.assertIn(where, said)
                 self.assertRegex(said, allowed)
 
+    def test_a_value_that_is_taken_away_is_missed(self):
+        paths = [path for path, _, _ in table.rows(table.read(table.VALUES))]
+        # One of each object, and the objects themselves.
+        first = {path.rpartition(".")[0]: path for path in reversed(paths)}
+        for path in {*first.values(), *(parent for parent in first if parent)}:
+            with self.subTest(path):
+                said = chart.refusal("--set", path + "=null")
+                self.assertIn("missing property '%s'" % path.split(".")[-1], said)
+
     def test_every_rule_of_the_schema_has_a_wrong_value(self):
         tried = {where.strip("'") for _, where, _ in WRONG}
         shared = {json.dumps(schema, sort_keys=True) for path, schema in places(SCHEMA) if path in tried}
