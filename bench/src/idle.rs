@@ -18,7 +18,7 @@ use anyhow::Context as _;
 
 use crate::{
     api::{Generator, orders},
-    process::{Process, build, free_address, wait_until_ready},
+    process::{Process, build, free_address},
     results::Section,
     server::Server,
 };
@@ -75,8 +75,9 @@ async fn at_load(binaries: &Path, scratch: &Path) -> anyhow::Result<Vec<u64>> {
         let admin = free_address()?;
         let env = environment(sqs.addr, admin, &database)?;
         api = api.or(env["LISTEN_ADDR"].parse().ok());
-        services.push(Process::start(&binaries.join(name), &env)?);
-        wait_until_ready(admin, "/readyz")?;
+        let mut service = Process::start(&binaries.join(name), &env)?;
+        service.wait_until_ready(admin, "/readyz")?;
+        services.push(service);
     }
     let api = api.context("the first of them is the API")?;
     let mut orders = orders(&["standard", "fifo"]);
@@ -91,8 +92,8 @@ async fn at_load(binaries: &Path, scratch: &Path) -> anyhow::Result<Vec<u64>> {
 fn measure(binaries: &Path, scratch: &Path) -> anyhow::Result<Vec<(&'static str, u64, Duration)>> {
     let sqs = free_address()?;
     let server = BTreeMap::from([("LOCAL_SQS_ADDR", sqs.to_string())]);
-    let _server = Process::start(&binaries.join("local-sqs"), &server)?;
-    wait_until_ready(sqs, "/health")?;
+    let mut server = Process::start(&binaries.join("local-sqs"), &server)?;
+    server.wait_until_ready(sqs, "/health")?;
     let mut medians = Vec::new();
     for name in SERVICES {
         let (mut memory, mut times) = (Vec::new(), Vec::new());
@@ -101,8 +102,8 @@ fn measure(binaries: &Path, scratch: &Path) -> anyhow::Result<Vec<(&'static str,
             let database = scratch.join(format!("{name}-{round}.db"));
             let env = environment(sqs, admin, &database)?;
             let started = Instant::now();
-            let service = Process::start(&binaries.join(name), &env)?;
-            wait_until_ready(admin, "/readyz")?;
+            let mut service = Process::start(&binaries.join(name), &env)?;
+            service.wait_until_ready(admin, "/readyz")?;
             times.push(started.elapsed());
             std::thread::sleep(SETTLE);
             memory.push(service.resident_kib()?);

@@ -8,14 +8,17 @@
 
 use std::{
     collections::BTreeMap,
+    fs::File,
     io::{Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 
 /// All that is measured. Each selection of packages has features of its own, and so would have all their
 /// dependencies compiled anew: there is one.
@@ -46,13 +49,30 @@ pub(crate) fn build() -> anyhow::Result<PathBuf> {
     Ok(own.parent().context("a binary lies in a folder")?.to_owned())
 }
 
-/// An address that was free a moment ago.
+/// An address that is free, and stays so until it is listened on: its host is a loopback address of this
+/// program's own, where no connection of anyone's begins, and no port of it is given out twice.
 pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+    static NEXT: AtomicU16 = AtomicU16::new(10_000);
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    // 127.64.0.0/10, by the process's number, which has 22 bits.
+    let host = Ipv4Addr::new(127, 0x40 | high, middle, low);
+    loop {
+        let port = NEXT.fetch_add(1, Ordering::Relaxed);
+        ensure!(port >= 10_000, "{host} has no free port");
+        match TcpListener::bind((host, port)) {
+            Ok(listener) => return Ok(listener.local_addr()?),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
+            Err(error) => bail!("cannot listen on {host}:{port}: {error}"),
+        }
+    }
 }
 
 /// A process that is stopped when it goes out of scope.
-pub(crate) struct Process(pub(crate) Child);
+pub(crate) struct Process {
+    pub(crate) child: Child,
+    /// What it says on standard error.
+    log: Option<File>,
+}
 
 /// The processor that measured processes have to themselves: the last one.
 pub(crate) fn measured_core() -> anyhow::Result<usize> {
@@ -82,7 +102,10 @@ pub(crate) fn cores() -> anyhow::Result<usize> {
 
 impl Process {
     pub(crate) fn start(binary: &Path, env: &BTreeMap<&str, String>) -> anyhow::Result<Self> {
-        Self::start_with_log(binary, env, Stdio::null())
+        let log = tempfile::tempfile()?;
+        let mut process = Self::start_with_log(binary, env, log.try_clone()?)?;
+        process.log = Some(log);
+        Ok(process)
     }
 
     /// Starts with the log, which a service writes to standard error, going somewhere.
@@ -98,7 +121,7 @@ impl Process {
             .stderr(log)
             .spawn()
             .with_context(|| format!("cannot start {}", binary.display()))?;
-        Ok(Self(child))
+        Ok(Self { child, log: None })
     }
 
     /// Starts a binary alone on the measured core.
@@ -106,16 +129,17 @@ impl Process {
         binary: &Path,
         env: &BTreeMap<&str, String>,
     ) -> anyhow::Result<Self> {
+        let log = tempfile::tempfile()?;
         let child = Command::new("taskset")
             .args(["--cpu-list", &measured_core()?.to_string()])
             .arg(binary)
             .env_clear()
             .envs(env.iter().map(|(name, value)| (*name, value)))
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(log.try_clone()?)
             .spawn()
             .context("taskset, of util-linux, is needed")?;
-        Ok(Self(child))
+        Ok(Self { child, log: Some(log) })
     }
 
     /// Starts this very program in another role, alone on the measured core, with a conversation over its
@@ -130,11 +154,11 @@ impl Process {
             .stdout(Stdio::piped())
             .spawn()
             .context("taskset, of util-linux, is needed")?;
-        Ok(Self(child))
+        Ok(Self { child, log: None })
     }
 
     pub(crate) fn id(&self) -> u32 {
-        self.0.id()
+        self.child.id()
     }
 
     /// Sends a signal by its name, such as `TERM`, to a process that has not been waited for.
@@ -146,7 +170,7 @@ impl Process {
 
     /// How the process ended; nothing while it runs.
     pub(crate) fn exited(&mut self) -> anyhow::Result<Option<ExitStatus>> {
-        Ok(self.0.try_wait()?)
+        Ok(self.child.try_wait()?)
     }
 
     /// Resident memory in KiB, as Linux counts it.
@@ -160,7 +184,7 @@ impl Process {
     }
 
     fn status_kib(&self, name: &str) -> anyhow::Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix(name));
         let number = line.and_then(|line| line.split_whitespace().next());
         Ok(number.with_context(|| format!("{name} is in /proc/PID/status"))?.parse()?)
@@ -170,7 +194,7 @@ impl Process {
 impl Process {
     /// Processor time used so far, user and system, in the kernel's ticks of 10 ms.
     pub(crate) fn cpu_time(&self) -> anyhow::Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id()))?;
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         // The name, in parentheses, may contain spaces; utime and stime are the 12th and 13th after it.
         let fields = stat.rsplit_once(')').context("/proc/PID/stat has a name")?.1;
         let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
@@ -184,7 +208,7 @@ impl Process {
     /// suits a process whose threads live as long as it does.
     pub(crate) fn exact_cpu_time(&self) -> anyhow::Result<Duration> {
         let mut nanos = 0;
-        for thread in std::fs::read_dir(format!("/proc/{}/task", self.0.id()))? {
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
             let Ok(stat) = std::fs::read_to_string(thread?.path().join("schedstat")) else {
                 continue;
             };
@@ -197,9 +221,9 @@ impl Process {
     /// Asks the process to end, as Kubernetes does, and says how long that took.
     pub(crate) fn terminate(&mut self) -> anyhow::Result<Duration> {
         let asked = Instant::now();
-        let status = Command::new("kill").args(["-TERM", &self.0.id().to_string()]).status()?;
+        let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
         ensure!(status.success(), "the process is gone already");
-        let status = self.0.wait()?;
+        let status = self.child.wait()?;
         ensure!(status.success(), "the process ended with {status}");
         Ok(asked.elapsed())
     }
@@ -207,18 +231,41 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        _ = self.0.kill();
-        _ = self.0.wait();
+        _ = self.child.kill();
+        _ = self.child.wait();
     }
 }
 
-pub(crate) fn wait_until_ready(addr: SocketAddr, path: &str) -> anyhow::Result<()> {
-    let started = Instant::now();
-    while status(addr, path) != Some(200) {
-        ensure!(started.elapsed() < Duration::from_secs(20), "{addr}{path} does not become ready");
-        std::thread::sleep(Duration::from_millis(1));
+impl Process {
+    /// Waits until it answers `GET path` with 200.
+    pub(crate) fn wait_until_ready(&mut self, addr: SocketAddr, path: &str) -> anyhow::Result<()> {
+        let started = Instant::now();
+        loop {
+            let answer = status(addr, path);
+            if answer == Some(200) {
+                return Ok(());
+            }
+            if let Some(ended) = self.exited()? {
+                bail!("what was to answer {addr}{path} ended with {ended}{}", self.last_words()?);
+            }
+            ensure!(
+                started.elapsed() < Duration::from_secs(20),
+                "{addr}{path} does not become ready; its last answer: {answer:?}{}",
+                self.last_words()?
+            );
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
-    Ok(())
+
+    /// The end of its log, for a person to read.
+    fn last_words(&self) -> anyhow::Result<String> {
+        const MOST: u64 = 4096;
+        let Some(log) = &self.log else { return Ok(String::new()) };
+        let length = log.metadata()?.len();
+        let mut end = vec![0; length.min(MOST) as usize];
+        log.read_exact_at(&mut end, length.saturating_sub(MOST))?;
+        Ok(format!("; its log ends with\n{}", String::from_utf8_lossy(&end)))
+    }
 }
 
 /// The status of `GET path`, nothing while nobody answers.

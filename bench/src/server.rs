@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    process::{Process, free_address, wait_until_ready},
+    process::{Process, free_address},
     sqs::Connection,
 };
 
@@ -22,8 +22,8 @@ impl Server {
         let addr = free_address()?;
         let env = BTreeMap::from([("LOCAL_SQS_ADDR", addr.to_string())]);
         let binary: PathBuf = binaries.join("local-sqs");
-        let process = Process::start(&binary, &env)?;
-        wait_until_ready(addr, "/health")?;
+        let mut process = Process::start(&binary, &env)?;
+        process.wait_until_ready(addr, "/health")?;
         Ok(Self { process, addr })
     }
 

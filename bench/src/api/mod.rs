@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::Path, time::Duration};
 pub(crate) use self::generator::Generator;
 use self::generator::Requests;
 use crate::{
-    process::{Process, free_address, wait_until_ready},
+    process::{Process, free_address},
     server::Server,
 };
 
@@ -69,8 +69,8 @@ impl Api {
             ("PUBLISH_BATCH", most_per_call.to_string()),
         ]);
         env.extend(options.with.map(|(name, value)| (name, value.to_owned())));
-        let process = Process::start_on_measured_core(&binaries.join("order-api"), &env)?;
-        wait_until_ready(admin, "/readyz")?;
+        let mut process = Process::start_on_measured_core(&binaries.join("order-api"), &env)?;
+        process.wait_until_ready(admin, "/readyz")?;
         Ok(Self { process, addr })
     }
 }

@@ -14,7 +14,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::process::{Process, free_address, wait_until_ready};
+use crate::process::{Process, free_address};
 
 pub(super) const STANDARD: &str = "order-queue-standard";
 pub(super) const FIFO: &str = "order-queue.fifo";
@@ -107,8 +107,8 @@ impl Fleet {
             ("LOCAL_SQS_QUEUES", queues.display().to_string()),
         ]);
         let log = File::create(scratch.join("local-sqs.log"))?;
-        let sqs = Process::start_with_log(&binaries.join("local-sqs"), &env, log)?;
-        wait_until_ready(addresses.sqs, "/health")?;
+        let mut sqs = Process::start_with_log(&binaries.join("local-sqs"), &env, log)?;
+        sqs.wait_until_ready(addresses.sqs, "/health")?;
         let mut fleet = Self {
             binaries: binaries.to_owned(),
             addresses,
@@ -120,9 +120,9 @@ impl Fleet {
             seed,
         };
         for n in 0..APIS {
-            let api = fleet.start_api(n)?;
+            let mut api = fleet.start_api(n)?;
+            api.wait_until_ready(fleet.addresses.apis[n], "/api/orders/health")?;
             fleet.apis.push(api);
-            wait_until_ready(fleet.addresses.apis[n], "/api/orders/health")?;
         }
         Ok(fleet)
     }

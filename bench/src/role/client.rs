@@ -21,14 +21,14 @@ impl Client {
     /// Starts it; it waits for [`Client::go`].
     pub(crate) fn start(spec: &Spec) -> anyhow::Result<Self> {
         let mut process = Process::start_measured(&["role", &serde_json::to_string(spec)?])?;
-        let answers = process.0.stdout.take().context("the role's output is piped")?;
+        let answers = process.child.stdout.take().context("the role's output is piped")?;
         let mut client = Self { process, answers: Some(BufReader::new(answers)) };
         let _: String = client.line()?;
         Ok(client)
     }
 
     pub(crate) fn go(&mut self) -> anyhow::Result<()> {
-        let input = self.process.0.stdin.as_mut().context("the role's input is piped")?;
+        let input = self.process.child.stdin.as_mut().context("the role's input is piped")?;
         Ok(writeln!(input)?)
     }
 
