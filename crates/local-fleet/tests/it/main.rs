@@ -7,6 +7,7 @@ mod in_process;
 mod outages;
 mod processes;
 mod promise;
+mod redriven;
 mod rig;
 mod separate;
 mod traces;
