@@ -130,7 +130,10 @@ impl Service {
         let admin = self.admin.serve(self.registry, self.readiness.clone(), listeners);
         let admin = tokio::spawn(admin);
         let mut followers = JoinSet::new();
-        followers.spawn(follow_store(self.store.health(), self.store_latch));
+        followers.spawn(self.store_latch.follow(self.store.health(), |health| match health {
+            store::Health::Serving => None,
+            store::Health::Failing(reason) => Some(reason.clone()),
+        }));
         let mut chores = JoinSet::new();
         chores.spawn(count_when_asked(self.counting, self.store.clone()));
         if let Some((worker, keep)) = self.retention {
@@ -274,20 +277,6 @@ async fn follow_consumer(mut health: watch::Receiver<Health>, latch: Latch) {
             }
         }
         if health.changed().await.is_err() {
-            return;
-        }
-    }
-}
-
-async fn follow_store(mut health: watch::Receiver<store::Health>, latch: Latch) {
-    loop {
-        let now = health.borrow_and_update().clone();
-        match now {
-            store::Health::Serving => latch.ready(),
-            store::Health::Failing(reason) => latch.unready(reason),
-        };
-        if health.changed().await.is_err() {
-            latch.unready("the store is closed");
             return;
         }
     }

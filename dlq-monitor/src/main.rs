@@ -2,14 +2,18 @@
 
 use std::process::ExitCode;
 
-use dlq_monitor::{Service, Settings};
+use dlq_monitor::{Service, Settings, cli};
 use service_kit::Program;
 
 fn main() -> ExitCode {
+    if let Some(code) = cli::run(std::env::args_os().skip(1)) {
+        return code;
+    }
     service_kit::run(Program {
         name: "dlq-monitor",
         version: env!("CARGO_PKG_VERSION"),
-        about: "watches the order queues and their dead letters",
+        about: "watches the order queues and their dead letters, and brings these back; \
+                `dlq-monitor dlq --help` shows its command line",
         table: Settings::table,
         flags: &[],
         read: Settings::read,

@@ -1,6 +1,8 @@
 //! What the monitor measures.
 
-use prometheus::{Gauge, GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry, core::Collector};
+use prometheus::{
+    Gauge, GaugeVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, core::Collector,
+};
 
 use crate::letter::REASONS;
 
@@ -15,6 +17,32 @@ pub(crate) struct Metrics {
     scan_complete: IntGaugeVec,
     not_released: IntCounterVec,
     last_success: Gauge,
+    redriven: IntCounterVec,
+    discarded: IntCounter,
+    failed_again: IntCounter,
+}
+
+/// What a redrive came to at a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Redriven {
+    /// It is back in its source queue.
+    Done,
+    /// It stays dead, by a rule of order.
+    Refused,
+    /// It stays dead, since SQS does not take it.
+    Failed,
+}
+
+impl Redriven {
+    const ALL: [Self; 3] = [Self::Done, Self::Refused, Self::Failed];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "redriven",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
 }
 
 /// Approximate numbers of messages, as SQS counts them.
@@ -49,7 +77,25 @@ impl Metrics {
         let counter = |name: &str, help: &str, labels: &[&str]| {
             add(registry, IntCounterVec::new(Opts::new(name, help), labels))
         };
+        let redriven = counter(
+            "dlq_redriven_messages_total",
+            "Messages that jobs redrove, by outcome.",
+            &["outcome"],
+        );
+        for outcome in Redriven::ALL {
+            redriven.with_label_values(&[outcome.as_str()]);
+        }
+        let count = |name: &str, help: &str| add(registry, IntCounter::new(name, help));
         Self {
+            redriven,
+            discarded: count(
+                "dlq_discarded_messages_total",
+                "Messages that jobs discarded; each is in the archive.",
+            ),
+            failed_again: count(
+                "dlq_redelivered_failed_again_total",
+                "Dead letters that were dead before, and had been redriven or taken back since.",
+            ),
             messages: int_gauge(
                 "sqs_queue_messages",
                 "Approximate number of messages in the queue, by state.",
@@ -72,7 +118,7 @@ impl Metrics {
             ),
             arrived: counter(
                 "dlq_messages_arrived_total",
-                "Dead letters, each counted when this process first saw it, by reason.",
+                "Dead letters, each counted once, when it was first seen, by reason.",
                 &["queue", "reason"],
             ),
             scan_complete: int_gauge(
@@ -144,6 +190,18 @@ impl Metrics {
             .zip(retention_seconds)
             .map(|(sent_at_ms, retention)| seconds(sent_at_ms) + retention as f64);
         set_or_remove(&self.next_expiry, queue, expiry);
+    }
+
+    pub(crate) fn redriven(&self, outcome: Redriven, messages: u64) {
+        self.redriven.with_label_values(&[outcome.as_str()]).inc_by(messages);
+    }
+
+    pub(crate) fn discarded(&self, messages: u64) {
+        self.discarded.inc_by(messages);
+    }
+
+    pub(crate) fn failed_again(&self) {
+        self.failed_again.inc();
     }
 
     pub(crate) fn succeeded(&self, now_ms: i64) {

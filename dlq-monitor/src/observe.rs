@@ -8,21 +8,26 @@ use jiff::Timestamp;
 use rand::{RngExt, rngs::StdRng};
 use service_kit::{Latch, Shutdown};
 use sqs_consumer::{
-    Queue, QueueError,
+    Queue as _, QueueError,
     aws::{AwsQueue, Connection, classify},
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tracing::{debug, info, warn};
 
 use crate::{
-    letter,
+    keeper::{Keeper, NOTED_EVERY, before},
     metrics::{Counts, Metrics},
-    scan::{Scanned, scan},
-    seen::Seen,
+    queues::DeadLetterQueue,
+    scan::{ScanError, Scanned, scan},
 };
 
 /// Pause after a first failed round; doubles up to the interval, at least this long.
 const BACKOFF: Duration = Duration::from_secs(1);
+/// Scans take at most this share of the time: after one the next is put off for as many times its
+/// duration, once everything was seen.
+const SCANS: u32 = 4;
+/// As long as not everything is seen.
+const FIRST_SCANS: u32 = 1;
 
 /// What a queue is to the fleet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,15 +63,29 @@ pub(crate) struct Look {
 pub(crate) struct Found {
     pub(crate) at: Timestamp,
     pub(crate) counts: Counts,
-    /// Of a dead-letter queue: whether the scan saw every message.
-    pub(crate) scan_complete: Option<bool>,
+    pub(crate) retention_seconds: Option<u64>,
+    /// Of a dead-letter queue: how far the last scan came.
+    pub(crate) coverage: Option<Coverage>,
+}
+
+/// How much of a dead-letter queue the last scan saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Coverage {
+    /// Whether it saw every message that SQS counts.
+    pub(crate) complete: bool,
+    /// How many it saw.
+    pub(crate) seen: u64,
+    /// When the oldest message known was sent, in milliseconds since the epoch.
+    pub(crate) oldest_ms: Option<u64>,
+    /// When it ended.
+    pub(crate) at: Timestamp,
 }
 
 /// Watches the queues.
 pub(crate) struct Observer {
     connection: Connection,
     queues: Vec<Watched>,
-    metrics: Metrics,
+    keeper: Keeper,
     interval: Duration,
     looks: watch::Sender<Arc<[Look]>>,
     random: StdRng,
@@ -75,27 +94,34 @@ pub(crate) struct Observer {
 struct Watched {
     queue: AwsQueue,
     role: Role,
-    seen: Seen,
-    scans: u64,
+    /// Of a dead-letter queue: its place in the list of those.
+    dead_letters: Option<(Arc<[DeadLetterQueue]>, usize)>,
     /// As they were last read.
     attributes: Attributes,
     look: Look,
+    /// When the last scan began, if it was complete.
+    complete_since: Option<Timestamp>,
+    /// When the queue is next scanned.
+    next_scan: Instant,
 }
 
 impl Observer {
     pub(crate) fn new(
         connection: Connection,
         urls: &[(Role, String)],
-        metrics: Metrics,
+        dead_letters: &Arc<[DeadLetterQueue]>,
+        keeper: Keeper,
         interval: Duration,
     ) -> Self {
-        let queues: Vec<_> =
-            urls.iter().map(|(role, url)| Watched::new(&connection, *role, url)).collect();
+        let queues: Vec<_> = urls
+            .iter()
+            .map(|(role, url)| Watched::new(&connection, *role, url, dead_letters))
+            .collect();
         for watched in queues.iter().filter(|watched| watched.role == Role::Dlq) {
-            metrics.expect_dead_letters(watched.queue.name());
+            keeper.metrics.expect_dead_letters(watched.queue.name());
         }
         let looks = watch::Sender::new(queues.iter().map(|watched| watched.look.clone()).collect());
-        Self { connection, queues, metrics, interval, looks, random: rand::make_rng() }
+        Self { connection, queues, keeper, interval, looks, random: rand::make_rng() }
     }
 
     /// Follows what the rounds find.
@@ -119,7 +145,7 @@ impl Observer {
             match result {
                 Ok(()) => {
                     failures = 0;
-                    self.metrics.succeeded(Timestamp::now().as_millisecond());
+                    self.keeper.metrics.succeeded(Timestamp::now().as_millisecond());
                     if latch.ready() {
                         info!(queues = self.queues.len(), "every queue is watched again");
                     }
@@ -150,18 +176,21 @@ impl Observer {
 
     /// Reads every queue's attributes, side by side. The error tells of the first queue that failed.
     async fn measure(&mut self) -> Result<(), String> {
-        let (connection, metrics) = (&self.connection, &self.metrics);
+        let (connection, metrics) = (&self.connection, &self.keeper.metrics);
         let measuring = self.queues.iter_mut().map(|watched| watched.measure(connection, metrics));
         let results = join_all(measuring).await;
         self.publish();
         results.into_iter().collect()
     }
 
-    /// Scans every dead-letter queue, side by side. The error tells of the first one that failed.
+    /// Scans every dead-letter queue that is due, side by side. The error tells of the first one that
+    /// failed.
     async fn peek(&mut self, shutdown: &Shutdown) -> Result<(), String> {
-        let metrics = &self.metrics;
-        let dead = self.queues.iter_mut().filter(|watched| watched.role == Role::Dlq);
-        let results = join_all(dead.map(|watched| watched.peek(metrics, shutdown))).await;
+        let keeper = &self.keeper;
+        let now = Instant::now();
+        let due = |watched: &&mut Watched| watched.role == Role::Dlq && watched.next_scan <= now;
+        let dead = self.queues.iter_mut().filter(due);
+        let results = join_all(dead.map(|watched| watched.peek(keeper, shutdown))).await;
         self.publish();
         results.into_iter().collect()
     }
@@ -172,11 +201,26 @@ impl Observer {
 }
 
 impl Watched {
-    fn new(connection: &Connection, role: Role, url: &str) -> Self {
+    fn new(
+        connection: &Connection,
+        role: Role,
+        url: &str,
+        dead_letters: &Arc<[DeadLetterQueue]>,
+    ) -> Self {
         let queue = connection.queue(url, None);
         let look = Look { queue: queue.name().to_owned(), role, found: None, error: None };
-        let attributes = Attributes::default();
-        Self { queue, role, seen: Seen::default(), scans: 0, attributes, look }
+        let place = dead_letters.iter().position(|dead| dead.queue.url() == url);
+        Self {
+            queue,
+            role,
+            dead_letters: place
+                .filter(|_| role == Role::Dlq)
+                .map(|place| (Arc::clone(dead_letters), place)),
+            attributes: Attributes::default(),
+            look,
+            complete_since: None,
+            next_scan: Instant::now(),
+        }
     }
 
     async fn measure(&mut self, connection: &Connection, metrics: &Metrics) -> Result<(), String> {
@@ -190,74 +234,90 @@ impl Watched {
         if let Some(seconds) = attributes.retention_seconds {
             metrics.retention(name, role, seconds);
         }
-        let scan_complete = self.look.found.as_ref().and_then(|found| found.scan_complete);
-        self.look.found = Some(Found { at, counts, scan_complete });
+        let coverage = self.look.found.as_ref().and_then(|found| found.coverage);
+        let retention_seconds = attributes.retention_seconds;
+        self.look.found = Some(Found { at, counts, retention_seconds, coverage });
         self.look.error = None;
         self.attributes = attributes;
         Ok(())
     }
 
-    async fn peek(&mut self, metrics: &Metrics, shutdown: &Shutdown) -> Result<(), String> {
-        let complete = match self.try_peek(metrics, shutdown).await {
-            Ok(complete) => complete,
-            Err(error) => return Err(self.failed(metrics, &error)),
+    async fn peek(&mut self, keeper: &Keeper, shutdown: &Shutdown) -> Result<(), String> {
+        let began = Instant::now();
+        let coverage = match self.try_peek(keeper, shutdown).await {
+            Ok(coverage) => coverage,
+            Err(error) => return Err(self.failed(&keeper.metrics, &error)),
         };
-        metrics.scanned(self.queue.name(), complete);
+        let times = if coverage.complete { SCANS } else { FIRST_SCANS };
+        // What is done within a moment may be done again at once.
+        let took = began.elapsed().saturating_sub(Duration::from_secs(5));
+        self.next_scan = Instant::now() + took * times;
+        keeper.metrics.scanned(self.queue.name(), coverage.complete);
         if let Some(found) = &mut self.look.found {
-            found.scan_complete = Some(complete);
+            found.coverage = Some(coverage);
         }
         Ok(())
     }
 
-    fn failed(&mut self, metrics: &Metrics, error: &QueueError) -> String {
+    fn failed(&mut self, metrics: &Metrics, error: &dyn std::fmt::Display) -> String {
         let queue = self.queue.name();
         warn!(queue, %error, "the queue cannot be watched");
         if self.role == Role::Dlq {
             metrics.scanned(queue, false);
         }
+        self.complete_since = None;
         self.look.error = Some(error.to_string());
         format!("{queue}: {error}")
     }
 
-    /// Scans a dead-letter queue; whether every message was seen.
+    /// Scans a dead-letter queue; how much of it was seen.
     async fn try_peek(
         &mut self,
-        metrics: &Metrics,
+        keeper: &Keeper,
         shutdown: &Shutdown,
-    ) -> Result<bool, QueueError> {
-        let Self { queue, seen, scans, attributes, .. } = self;
+    ) -> Result<Coverage, ScanError> {
+        let before_scan = self.look.found.as_ref().and_then(|found| found.coverage);
+        let nothing = Coverage { complete: false, seen: 0, oldest_ms: None, at: Timestamp::now() };
+        let Some((queues, place)) = self.dead_letters.clone() else { return Ok(nothing) };
+        let (queue, counted) = (&queues[place], self.attributes.counts.total());
         let name = queue.name();
-        if attributes.has_redrive_policy {
+        if self.attributes.has_redrive_policy {
             // Receives count: peeking would move the messages on.
             warn!(
                 queue = name,
                 "a dead-letter queue has a redrive policy of its own and is not peeked at"
             );
-            return Ok(false);
+            return Ok(nothing);
         }
-        *scans += 1;
-        let number = *scans;
-        let scanned = scan(queue, shutdown, |message| {
-            if seen.meet(&message.message_id, message.sent_at_ms, number) {
-                metrics.arrived(name, letter::reason(&message));
-                letter::announce(name, &message);
-            }
-        })
-        .await;
-        let Scanned { exhausted, not_released } = scanned?;
-        metrics.not_released(name, not_released);
-        let (shown, counted) = (seen.shown_in(number), attributes.counts.total());
+        let turn = queue.turn_to_look().await;
+        let began = Timestamp::now();
+        let scanned = scan(queue, keeper, counted, shutdown).await;
+        drop(turn);
+        let Scanned { exhausted, shown, oldest_ms, not_released } = scanned?;
+        keeper.metrics.not_released(name, not_released);
         let complete = exhausted && shown >= counted;
-        let retention_ms = attributes.retention_seconds.map(|seconds| seconds.saturating_mul(1000));
-        let now_ms = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or_default();
-        seen.forget(
-            number,
-            complete,
-            retention_ms.map(|retention| now_ms.saturating_sub(retention)),
-        );
-        metrics.oldest(name, seen.oldest_ms(), attributes.retention_seconds);
-        debug!(queue = name, shown, counted, exhausted, complete, "scanned");
-        Ok(complete)
+        let now = Timestamp::now();
+        let settled = match self.complete_since.take().filter(|_| complete) {
+            // Two complete scans in a row: SQS's counts, by which a scan is called complete, lag behind
+            // at times.
+            Some(since) => {
+                let unseen_since = before(since, NOTED_EVERY);
+                keeper.store.settle_unseen_dead_letters(name, unseen_since, now).await?
+            }
+            None => 0,
+        };
+        self.complete_since = complete.then_some(began);
+        // What a scan did not see may still be there, until it expires.
+        let retention_ms =
+            self.attributes.retention_seconds.unwrap_or(u64::MAX).saturating_mul(1000);
+        let now_ms = now.as_millisecond().cast_unsigned();
+        let known = before_scan
+            .and_then(|coverage| coverage.oldest_ms)
+            .filter(|sent_at_ms| !complete && sent_at_ms.saturating_add(retention_ms) > now_ms);
+        let oldest_ms = oldest_ms.into_iter().chain(known).min();
+        keeper.metrics.oldest(name, oldest_ms, self.attributes.retention_seconds);
+        debug!(queue = name, shown, counted, exhausted, complete, settled, "scanned");
+        Ok(Coverage { complete, seen: shown, oldest_ms, at: now })
     }
 }
 

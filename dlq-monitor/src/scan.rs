@@ -1,84 +1,160 @@
 //! Looking at the messages of a dead-letter queue without taking them out.
 
-use std::time::Duration;
+use std::{collections::HashSet, pin::pin, time::Duration};
 
+use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
+use order_store::StoreError;
 use service_kit::Shutdown;
 use sqs_consumer::{MAX_BATCH, Message, Queue, QueueError, ReceiptHandle, ReceiveRequest};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
+use crate::{jobs::plan::cut_group, keeper::Keeper, queues::DeadLetterQueue};
+
 /// Bounds of a scan.
 struct Limits {
     /// How long a message stays invisible if it cannot be made visible again. Longer than a scan,
-    /// so that no message is shown twice in one.
+    /// so that no message is shown twice in one; it grows with the queue.
     visibility: Duration,
+    /// The longest that it grows to.
+    visibility_max: Duration,
     /// Long polls ask every one of SQS's servers; a receive that does not wait may miss messages.
     wait: Duration,
-    /// Receiving ends after this time.
-    time: Duration,
-    /// Receiving ends after this many messages.
+    /// Receiving ends after this many messages: a handle of each is kept.
     messages: usize,
+    /// While a job waits for the queue receiving ends after this time.
+    while_wanted: Duration,
+    /// Messages that are noted together, and their bytes.
+    noted: usize,
+    noted_bytes: usize,
+    /// Calls that make messages visible again, at once.
+    releases: usize,
 }
 
 const LIMITS: Limits = Limits {
     visibility: Duration::from_secs(30),
+    visibility_max: Duration::from_mins(10),
     wait: Duration::from_secs(1),
-    time: Duration::from_secs(15),
-    messages: 5_000,
+    messages: 100_000,
+    while_wanted: Duration::from_secs(2),
+    noted: 100,
+    noted_bytes: 2 << 20,
+    releases: 16,
 };
 
 /// How a scan went.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Scanned {
     /// Whether it ended because nothing more came.
     pub(crate) exhausted: bool,
+    /// Messages that it has seen.
+    pub(crate) shown: u64,
+    /// When the oldest of them was sent, in milliseconds since the epoch.
+    pub(crate) oldest_ms: Option<u64>,
     /// Messages that could not be made visible again at once.
     pub(crate) not_released: u64,
 }
 
-/// Receives what there is, shows each message to `look`, and makes all of them visible again.
+/// Why a scan was broken off.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ScanError {
+    #[error("{0}")]
+    Queue(#[from] QueueError),
+    #[error("{0}")]
+    Store(#[from] StoreError),
+}
+
+/// Receives what there is of a queue of about this size, notes each message, and makes all of them
+/// visible again.
 ///
 /// On an error, and when the shutdown is requested, what has been received is still released.
-pub(crate) async fn scan<Q: Queue>(
-    queue: &Q,
+pub(crate) async fn scan(
+    dead_letters: &DeadLetterQueue,
+    keeper: &Keeper,
+    counted: u64,
     shutdown: &Shutdown,
-    mut look: impl FnMut(Message) + Send,
-) -> Result<Scanned, QueueError> {
+) -> Result<Scanned, ScanError> {
+    let queue = &dead_letters.queue;
+    let growth = Duration::from_millis(counted.saturating_mul(10));
+    let visibility = (LIMITS.visibility + growth).min(LIMITS.visibility_max);
+    let request = ReceiveRequest { max_messages: MAX_BATCH, wait: LIMITS.wait, visibility };
     let began = Instant::now();
-    let request = ReceiveRequest {
-        max_messages: MAX_BATCH,
-        wait: LIMITS.wait,
-        visibility: LIMITS.visibility,
-    };
-    let mut held = Vec::new();
-    let ended = loop {
-        let bounded = held.len() >= LIMITS.messages || began.elapsed() >= LIMITS.time;
-        if bounded || shutdown.is_requested() {
+    let (mut held, mut scanned, mut unnoted) = (Vec::new(), Scanned::default(), Vec::new());
+    // Noted, and made visible again at once.
+    let mut shown = HashSet::new();
+    let ended: Result<bool, ScanError> = loop {
+        let took = began.elapsed();
+        let wanted = dead_letters.is_wanted() && took >= LIMITS.while_wanted;
+        let bounded = held.len() >= LIMITS.messages || took >= visibility / 2;
+        if bounded || wanted || shutdown.is_requested() {
             break Ok(false);
         }
         match queue.receive(request).await {
             Ok(messages) if messages.is_empty() => break Ok(true),
             Ok(messages) => {
+                let groups = messages.iter().map(|message| message.group_id.as_deref());
+                let cut = cut_group(groups).filter(|_| dead_letters.fifo).map(str::to_owned);
+                let mut again = Vec::new();
                 for message in messages {
-                    held.push(message.receipt_handle.clone());
-                    look(message);
+                    let is_new = !shown.remove(&message.message_id);
+                    if cut.is_some() && message.group_id == cut {
+                        again.push(message.receipt_handle.clone());
+                        shown.insert(message.message_id.clone());
+                    } else {
+                        held.push(message.receipt_handle.clone());
+                    }
+                    if is_new {
+                        scanned.saw(&message);
+                        unnoted.push(message);
+                    }
                 }
+                scanned.not_released += release(queue, again).await;
             }
-            Err(error) => break Err(error),
+            Err(error) => break Err(error.into()),
+        }
+        let bytes: usize = unnoted.iter().map(Message::bytes).sum();
+        if unnoted.len() >= LIMITS.noted || bytes >= LIMITS.noted_bytes {
+            let messages = std::mem::take(&mut unnoted);
+            if let Err(error) = keeper.note(queue.name(), &messages, Timestamp::now()).await {
+                break Err(error.into());
+            }
         }
     };
-    let not_released = release(queue, held).await;
-    Ok(Scanned { exhausted: ended?, not_released })
+    let noted = match &ended {
+        Ok(_) => keeper.note(queue.name(), &unnoted, Timestamp::now()).await.map(drop),
+        Err(_) => Ok(()),
+    };
+    drop(unnoted);
+    scanned.not_released += release(queue, held).await;
+    scanned.exhausted = ended?;
+    noted?;
+    Ok(scanned)
 }
 
-/// Makes messages visible again, in the order in which they came: the head of a FIFO group first.
+impl Scanned {
+    fn saw(&mut self, message: &Message) {
+        self.shown += 1;
+        self.oldest_ms = self.oldest_ms.into_iter().chain(message.sent_at_ms).min();
+    }
+}
+
+/// Makes messages visible again, begun in the order in which they came: the head of a FIFO group first.
 async fn release<Q: Queue>(queue: &Q, handles: Vec<ReceiptHandle>) -> u64 {
     let total = handles.len();
+    if total == 0 {
+        return 0;
+    }
+    let entry = |handle| (handle, Duration::ZERO);
+    let calls = stream::iter(handles)
+        .chunks(MAX_BATCH)
+        .map(|batch| queue.change_visibility(batch.into_iter().map(entry).collect()))
+        .buffered(LIMITS.releases);
+    let mut calls = pin!(calls);
     let mut failed = 0;
     let mut last_error = None;
-    for batch in handles.chunks(MAX_BATCH) {
-        let entries = batch.iter().map(|handle| (handle.clone(), Duration::ZERO)).collect();
-        for result in queue.change_visibility(entries).await {
+    while let Some(results) = calls.next().await {
+        for result in results {
             match result {
                 // It is visible already, or somebody discarded it.
                 Ok(()) | Err(QueueError::LeaseOver(_)) => {}

@@ -11,6 +11,7 @@ use axum::{
     http::{HeaderMap, Request, header},
 };
 use http_body_util::BodyExt;
+use service_kit::is_json;
 use std::time::Duration;
 
 /// The largest message that SQS takes, bytes (AWS SQS quotas), and hence the largest order.
@@ -88,20 +89,6 @@ impl From<ReadError> for Refusal {
             ReadError::Broken(_) => Self::BodyBroken,
         }
     }
-}
-
-/// `application/json` or a `+json` type, whatever its parameters. Two types are none.
-fn is_json(headers: &HeaderMap) -> bool {
-    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
-    let (Some(value), None) = (types.next(), types.next()) else {
-        return false;
-    };
-    let Ok(value) = value.to_str() else {
-        return false;
-    };
-    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json"
-        || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
 /// Whether the body is another representation of itself, such as gzip's, which nobody undoes here.

@@ -5,17 +5,18 @@ use crate::{
     keys::Keys,
     metrics::Metrics,
     openapi::operations,
-    pages::{self, Site},
+    pages,
+    problem::kinds,
     publisher::Publisher,
     room::Room,
     routes,
 };
 use axum::{
     Router,
-    routing::{MethodRouter, get, post},
+    routing::{get, post},
 };
+use service_kit::docs::{self, Endpoint, Site, operations as documented};
 use std::sync::{Arc, LazyLock};
-use utoipa::openapi::{HttpMethod, path::OperationBuilder};
 
 /// What the routes need.
 #[derive(Debug)]
@@ -33,48 +34,35 @@ pub(crate) struct Api {
     pub(crate) site: LazyLock<Site>,
 }
 
-/// A route.
-pub(crate) struct Endpoint {
-    /// As both axum and OpenAPI write it.
-    pub(crate) path: &'static str,
-    /// The method; a GET answers HEAD too.
-    pub(crate) method: HttpMethod,
-    handler: fn() -> MethodRouter<Arc<Api>>,
-    /// What the document says.
-    pub(crate) operation: fn() -> OperationBuilder,
-}
-
 /// All of them, in the order in which people want to read of them.
-pub(crate) const ENDPOINTS: [Endpoint; 8] = [
-    post_to("/api/orders", || post(routes::accept), operations::place_order),
-    get_from("/api/orders/{orderId}", || get(deliveries::order), operations::get_order),
-    get_from("/api/orders/health", || get(routes::health), operations::get_health),
-    get_from("/openapi.json", || get(pages::document), operations::get_document),
-    get_from("/docs", || get(pages::docs), operations::get_docs),
-    get_from("/problems", || get(pages::problems), operations::list_problems),
-    get_from("/problems/{slug}", || get(pages::problem), operations::get_problem),
-    get_from("/", || get(pages::root), operations::get_root),
+pub(crate) const ENDPOINTS: [Endpoint<Arc<Api>>; 8] = [
+    Endpoint::post("/api/orders", || post(routes::accept), operations::place_order),
+    Endpoint::get("/api/orders/{orderId}", || get(deliveries::order), operations::get_order),
+    Endpoint::get(
+        "/api/orders/health",
+        || get(routes::health),
+        || documented::get_health("order-api", kinds::OF_ALL),
+    ),
+    Endpoint::get(
+        "/openapi.json",
+        || get(pages::document),
+        || documented::get_document(kinds::OF_ALL),
+    ),
+    Endpoint::get("/docs", || get(pages::docs), || documented::get_docs(kinds::OF_ALL)),
+    Endpoint::get(
+        "/problems",
+        || get(pages::problems),
+        || documented::list_problems(kinds::OF_ALL),
+    ),
+    Endpoint::get(
+        "/problems/{slug}",
+        || get(pages::problem),
+        || documented::get_problem(&kinds::ALL, kinds::OF_ALL, kinds::OF_PAGES),
+    ),
+    Endpoint::get("/", || get(pages::root), || documented::get_root(kinds::OF_ALL)),
 ];
-
-const fn post_to(
-    path: &'static str,
-    handler: fn() -> MethodRouter<Arc<Api>>,
-    operation: fn() -> OperationBuilder,
-) -> Endpoint {
-    Endpoint { path, method: HttpMethod::Post, handler, operation }
-}
-
-const fn get_from(
-    path: &'static str,
-    handler: fn() -> MethodRouter<Arc<Api>>,
-    operation: fn() -> OperationBuilder,
-) -> Endpoint {
-    Endpoint { path, method: HttpMethod::Get, handler, operation }
-}
 
 /// The routes of the API.
 pub(crate) fn router(api: Api) -> Router {
-    let add =
-        |router: Router<_>, endpoint: &Endpoint| router.route(endpoint.path, (endpoint.handler)());
-    ENDPOINTS.iter().fold(Router::new(), add).with_state(Arc::new(api))
+    docs::router(&ENDPOINTS).with_state(Arc::new(api))
 }

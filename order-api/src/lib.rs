@@ -2,7 +2,7 @@
 //!
 //! `POST /api/orders` goes through three steps, each in a module of its own:
 //!
-//! 1. The request is read and every invalid part of it is found (`body`, `order`, `invalid`).
+//! 1. The request is read and every invalid part of it is found (`body`, `order`).
 //! 2. The order becomes an [`order_events::OrderEvent`] with its id (`routes`); one with an
 //!    `Idempotency-Key` the same as before (`keys`).
 //! 3. The `publisher` sends it. Only when SQS has confirmed this very message is the request
@@ -23,7 +23,6 @@ mod cross_origin;
 mod deliveries;
 mod endpoints;
 mod held;
-mod invalid;
 mod keys;
 mod metrics;
 mod openapi;

@@ -1,9 +1,9 @@
 //! What a client may order. Every invalid part is found, not only the first.
 
-use crate::invalid::{FieldError, FieldErrors};
 use order_events::{Decimal, DecimalError, Object, OrderItem, parse_decimal};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use service_kit::{FieldError, FieldErrors};
 use std::borrow::Cow;
 
 /// The bounds of an order.
@@ -25,7 +25,7 @@ pub mod limits {
     /// The longest `Idempotency-Key`, in bytes.
     pub const KEY_LENGTH: usize = 255;
     /// The most invalid parts of a request that its answer lists one by one.
-    pub const ERRORS: usize = 100;
+    pub const ERRORS: usize = service_kit::FieldErrors::LISTED;
 }
 
 /// A valid order, as the client gave it.

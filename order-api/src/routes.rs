@@ -4,7 +4,6 @@ use crate::{
     body::{self, LARGEST},
     endpoints::Api,
     held::Held,
-    invalid::{FieldError, FieldErrors},
     order::{Order, limits},
     problem::Refusal,
     publisher::{Place, PreparedOrder, PublishError, QueueType},
@@ -17,7 +16,7 @@ use axum::{
 };
 use jiff::{Timestamp, Unit};
 use order_events::{OrderEvent, message_group_id};
-use service_kit::Problem;
+use service_kit::{FieldError, FieldErrors, Problem};
 use std::sync::Arc;
 use uuid::Uuid;
 

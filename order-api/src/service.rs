@@ -6,7 +6,7 @@ use crate::{
     endpoints::{self, Api},
     keys::Keys,
     metrics::Metrics,
-    pages::Site,
+    pages,
     publisher::{self, Publisher},
     room::Room,
     settings::Settings,
@@ -131,7 +131,7 @@ impl Service {
             metrics: self.metrics,
             room: self.room,
             deliveries: self.deliveries,
-            site: LazyLock::new(Site::new),
+            site: LazyLock::new(pages::site),
         };
         let mut router = service_kit::routes(endpoints::router(api), &self.registry);
         if self.compression {

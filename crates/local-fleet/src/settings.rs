@@ -53,6 +53,8 @@ const DECIDED: &[&str] = &[
     "DATABASE_URL",
     "DELIVERY_API_URL",
     "DELIVERY_BASE_URL",
+    // For the monitor's command line.
+    "MONITOR_URL",
 ];
 
 const ADDRESS: &str = "ip:port; port 0 lets the system choose";

@@ -55,6 +55,9 @@ pub(crate) trait Connection: Send + 'static {
     /// Deletes some of what is old, in a transaction of its own; none: another has the turn.
     fn sweep<'a>(&'a mut self, sweep: &'a Sweep) -> BoxFuture<'a, Result<Option<u64>, StoreError>>;
 
+    /// Runs a change in a transaction of its own, and gives the rows that each statement returned.
+    fn change<'a>(&'a mut self, change: &'a Change) -> BoxFuture<'a, Result<Changed, StoreError>>;
+
     /// Closes the connection.
     fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
 }
@@ -72,6 +75,20 @@ impl Batch<'_> {
     }
 }
 
+/// A statement and its parameters `$1`, `$2`, ...
+pub(crate) type Statement = (String, Vec<Value>);
+
+/// Statements that are run together, in their order, or not at all.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Change {
+    /// Whether the first statement must return a row: otherwise nothing is changed.
+    pub(crate) guarded: bool,
+    pub(crate) statements: Vec<Statement>,
+}
+
+/// The rows that each statement of a change returned; none: its guard returned none.
+pub(crate) type Changed = Option<Vec<Vec<Row>>>;
+
 /// Where the databases' SQL differs.
 #[derive(Debug)]
 pub(crate) struct Dialect {
@@ -86,11 +103,53 @@ pub(crate) struct Dialect {
     pub(crate) skip_locked: &'static str,
 }
 
-/// A parameter.
+/// A parameter. What is absent has a type all the same: PostgreSQL goes by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Value {
     Text(String),
+    NoText,
     Number(i64),
+    NoNumber,
+    Bytes(Vec<u8>),
+}
+
+impl From<Option<String>> for Value {
+    fn from(text: Option<String>) -> Self {
+        text.map_or(Self::NoText, Self::Text)
+    }
+}
+
+impl From<Option<i64>> for Value {
+    fn from(number: Option<i64>) -> Self {
+        number.map_or(Self::NoNumber, Self::Number)
+    }
+}
+
+/// Parameters as they are added to a statement's text.
+#[derive(Debug, Default)]
+pub(crate) struct Parameters(pub(crate) Vec<Value>);
+
+impl Parameters {
+    /// Adds a parameter; its place in the text.
+    pub(crate) fn bind(&mut self, value: Value) -> String {
+        self.0.push(value);
+        format!("${}", self.0.len())
+    }
+
+    /// Adds a text of at most 1 KiB without NUL.
+    pub(crate) fn text(&mut self, text: &str) -> String {
+        self.bind(Value::Text(crate::record::bounded(text)))
+    }
+
+    /// Adds a number.
+    pub(crate) fn number(&mut self, number: i64) -> String {
+        self.bind(Value::Number(number))
+    }
+
+    /// Adds texts; their places in the text, as a list.
+    pub(crate) fn texts<'a>(&mut self, texts: impl IntoIterator<Item = &'a str>) -> String {
+        texts.into_iter().map(|text| self.text(text)).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// A row that was read.
@@ -100,4 +159,6 @@ pub(crate) type Row = Box<dyn Columns + Send>;
 pub(crate) trait Columns {
     fn text(&self, column: &str) -> Result<Option<String>, StoreError>;
     fn number(&self, column: &str) -> Result<i64, StoreError>;
+    fn optional_number(&self, column: &str) -> Result<Option<i64>, StoreError>;
+    fn bytes(&self, column: &str) -> Result<Vec<u8>, StoreError>;
 }

@@ -17,9 +17,14 @@
 //! Beside deliveries the store keeps which request of a customer was the first with its idempotency
 //! key ([`Store::remember_request`]), written in the same transactions.
 //!
+//! For monitors it keeps what they meet in dead-letter queues ([`Store::keep_dead_letters`]), what is
+//! redriven and discarded and how far that is ([`Store::create_job`]), and who asked for it.
+//!
 //! `backend` is the seam: [`DatabaseUrl`] chooses SQLite, for one machine, or PostgreSQL.
 
 mod backend;
+mod dead_letters;
+mod jobs;
 mod listing;
 mod migrations;
 mod postgres;
@@ -43,6 +48,14 @@ use tokio::{
 };
 use uuid::Uuid;
 
+pub use dead_letters::{
+    DeadLetter, DeadLetterContent, DeadLetterCount, DeadLetterFilter, DeadLetterPage,
+    DeadLetterState, JobMark, LetterPosition, NewDeadLetter, UNKNOWN_REASON,
+};
+pub use jobs::{
+    Archived, AuditEntry, CanaryCount, Checkpoint, Job, JobAction, JobKind, JobMethod, JobPosition,
+    JobState, Mark, Marked, NewJob, Progress,
+};
 pub use listing::{DeliveryFilter, Position};
 pub use reason::Reason;
 pub use record::{Attempt, Attempts, Counts, Delivery, DeliveryChange, Outcome, Record};

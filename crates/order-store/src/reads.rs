@@ -93,7 +93,7 @@ pub(crate) async fn attempts_without_order(
     rows.iter().map(|row| read_attempt(&**row)).collect()
 }
 
-fn attempt_columns(Dialect { as_text, .. }: &Dialect) -> String {
+pub(crate) fn attempt_columns(Dialect { as_text, .. }: &Dialect) -> String {
     format!(
         "message_id, order_id{as_text} AS order_id, queue, message_group, attempt, outcome, reason,
             error, worker, started_at_ms, finished_at_ms"
@@ -132,7 +132,7 @@ fn read_delivery(row: &dyn Columns) -> Result<Delivery, StoreError> {
     })
 }
 
-fn read_attempt(row: &dyn Columns) -> Result<Attempt, StoreError> {
+pub(crate) fn read_attempt(row: &dyn Columns) -> Result<Attempt, StoreError> {
     let order_id = row.text("order_id")?.map(|text| read_uuid("order_id", &text)).transpose()?;
     let outcome = needed(row, "outcome")?;
     let reason = row.text("reason")?;
@@ -154,20 +154,20 @@ fn read_attempt(row: &dyn Columns) -> Result<Attempt, StoreError> {
     })
 }
 
-fn needed(row: &dyn Columns, column: &str) -> Result<String, StoreError> {
+pub(crate) fn needed(row: &dyn Columns, column: &str) -> Result<String, StoreError> {
     row.text(column)?.ok_or_else(|| odd(column, "nothing"))
 }
 
-fn read_uuid(column: &str, text: &str) -> Result<Uuid, StoreError> {
+pub(crate) fn read_uuid(column: &str, text: &str) -> Result<Uuid, StoreError> {
     text.parse().map_err(|_| odd(column, text))
 }
 
-fn read_time(row: &dyn Columns, column: &str) -> Result<Timestamp, StoreError> {
+pub(crate) fn read_time(row: &dyn Columns, column: &str) -> Result<Timestamp, StoreError> {
     let millis = row.number(column)?;
     Timestamp::from_millisecond(millis).map_err(|_| odd(column, &millis.to_string()))
 }
 
 /// A value that this version does not know: another version may have written it.
-fn odd(column: &str, value: &str) -> StoreError {
+pub(crate) fn odd(column: &str, value: &str) -> StoreError {
     StoreError::Unavailable(format!("column {column} holds {value:?}"))
 }

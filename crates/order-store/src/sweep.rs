@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::backend::{Dialect, Value};
+use crate::backend::{Dialect, Statement, Value};
 
 /// Who does a chore that one worker at a time does for all. The turn is kept in the database: whoever
 /// has it may go on, others may take it once it is over.
@@ -45,9 +45,6 @@ pub(crate) struct Sweep {
     /// Whose turn it must be.
     pub(crate) turn: Option<Turn>,
 }
-
-/// A statement and its parameters.
-pub(crate) type Statement = (String, Vec<Value>);
 
 impl Sweep {
     /// Takes or keeps the turn: changes one row when that succeeds.

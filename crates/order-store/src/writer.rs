@@ -9,7 +9,7 @@ use tokio::{
 
 use crate::{
     Health, KeyedRequest, LIMITS, Record, Remembered, StoreError,
-    backend::{Backend, Batch, Connection},
+    backend::{Backend, Batch, Change, Changed, Connection},
     sweep::Sweep,
 };
 
@@ -25,6 +25,8 @@ pub(crate) enum Job {
     Remember(KeyedRequest, Caller<Remembered>),
     /// Delete some of what is old, then answer.
     Sweep(Sweep, oneshot::Sender<Result<Option<u64>, StoreError>>),
+    /// Run the change, then answer.
+    Change(Change, oneshot::Sender<Result<Changed, StoreError>>),
     /// Take no more jobs, finish those that wait, and end.
     Close,
 }
@@ -80,6 +82,10 @@ pub(crate) async fn run(
                 Job::Sweep(sweep, asker) => {
                     let swept = writer.sweep(&sweep).await;
                     let _ = asker.send(swept);
+                }
+                Job::Change(change, asker) => {
+                    let changed = writer.change(&change).await;
+                    let _ = asker.send(changed);
                 }
                 Job::Close => jobs.close(),
             }
@@ -210,6 +216,15 @@ impl Writer {
         result
     }
 
+    async fn change(&mut self, change: &Change) -> Result<Changed, StoreError> {
+        let result = match self.connection().await {
+            Ok(connection) => connection.change(change).await,
+            Err(error) => Err(error),
+        };
+        self.judge(&result);
+        result
+    }
+
     async fn connection(&mut self) -> Result<&mut Box<dyn Connection>, StoreError> {
         match &mut self.connection {
             Some(connection) => Ok(connection),
@@ -267,6 +282,10 @@ mod tests {
         }
 
         fn sweep<'a>(&'a mut self, _: &'a Sweep) -> BoxFuture<'a, Result<Option<u64>, StoreError>> {
+            async { Ok(None) }.boxed()
+        }
+
+        fn change<'a>(&'a mut self, _: &'a Change) -> BoxFuture<'a, Result<Changed, StoreError>> {
             async { Ok(None) }.boxed()
         }
 

@@ -12,7 +12,8 @@
 //! A running service tells the outside how it is on its [`AdminServer`]: metrics of the
 //! [`prometheus::Registry`] that was handed in, liveness, and [`Readiness`], a set of latches that
 //! each part of the service raises and drops. Its own routes are finished by [`routes()`] and served
-//! by [`serve()`]; every error answer is a [`Problem`]. What it asks others over HTTP, it asks by an
+//! by [`serve()`]; every error answer is a [`Problem`], which lists [`FieldErrors`] where parts of the
+//! request are invalid. With the feature `docs` an API is described once, for machines and for people. What it asks others over HTTP, it asks by an
 //! [`HttpClient`], within bounds.
 //!
 //! Nothing here is a process global but the tracing subscriber and the limit of open files, which
@@ -22,7 +23,10 @@
 mod admin;
 mod bind;
 mod client;
+#[cfg(feature = "docs")]
+pub mod docs;
 mod http;
+mod invalid;
 mod open_files;
 mod problem;
 mod program;
@@ -34,8 +38,11 @@ pub mod telemetry;
 pub use admin::{AdminServer, build_info};
 pub use bind::{BindError, bind};
 pub use client::{HttpClient, HttpClientError, HttpClientLimits};
-pub use http::{BAD_REQUEST, GivesWay, METHOD_NOT_ALLOWED, NOT_FOUND, ServeLimits, routes, serve};
+pub use http::{
+    BAD_REQUEST, GivesWay, METHOD_NOT_ALLOWED, NOT_FOUND, ServeLimits, is_json, routes, serve,
+};
+pub use invalid::{FieldError, FieldErrors, read_query};
 pub use problem::{Problem, ProblemKind};
-pub use program::{Program, run};
+pub use program::{Program, read_settings, run};
 pub use readiness::{Latch, Readiness};
 pub use shutdown::{Shutdown, ShutdownTrigger};

@@ -10,7 +10,7 @@ use std::{
     ffi::OsString,
     fmt::Write as _,
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -114,15 +114,29 @@ where
 type Read<Settings> = Result<(Settings, crate::settings::TelemetrySettings), Problems>;
 
 fn read<Settings, Run>(program: &Program<Settings, Run>, arguments: &Arguments) -> Read<Settings> {
+    let (file, flags) = (arguments.file.as_deref(), arguments.settings.clone());
+    read_settings((program.table)(), file, flags, |reader| {
+        let telemetry = reader.telemetry();
+        ((program.read)(reader), telemetry)
+    })
+}
+
+/// Reads the settings of a table from a file, the environment, and what the command line says, the later
+/// ones over the earlier.
+pub fn read_settings<Settings>(
+    table: Vec<Setting>,
+    file: Option<&Path>,
+    flags: impl IntoIterator<Item = (String, String)>,
+    read: impl FnOnce(&mut Reader) -> Settings,
+) -> Result<Settings, Problems> {
     let lossy = |text: OsString| text.to_string_lossy().into_owned();
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     let mut env: BTreeMap<String, String> =
         std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value))).collect();
-    env.extend(arguments.settings.clone());
-    let mut reader = Reader::load((program.table)(), arguments.file.as_deref(), env);
-    let telemetry = reader.telemetry();
-    let settings = (program.read)(&mut reader);
-    reader.finish((settings, telemetry))
+    env.extend(flags);
+    let mut reader = Reader::load(table, file, env);
+    let settings = read(&mut reader);
+    reader.finish(settings)
 }
 
 fn failed(name: &str, error: &anyhow::Error) -> ExitCode {

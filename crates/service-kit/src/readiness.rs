@@ -1,6 +1,7 @@
 //! Readiness: a service is ready while all of its latches are.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
 
 /// The latches of one service. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -59,6 +60,26 @@ impl Latch {
     /// The condition holds. Returns whether it did not before, for whoever logs the change.
     pub fn ready(&self) -> bool {
         self.readiness.entries()[self.index].reason.take().is_some()
+    }
+
+    /// Follows what a part says of itself, until its sender is gone, which is not ready either. `why`
+    /// gives the reason when it is not ready.
+    pub async fn follow<T>(
+        self,
+        mut health: watch::Receiver<T>,
+        why: impl Fn(&T) -> Option<String>,
+    ) {
+        loop {
+            let reason = why(&*health.borrow_and_update());
+            match reason {
+                None => self.ready(),
+                Some(reason) => self.unready(reason),
+            };
+            if health.changed().await.is_err() {
+                self.unready("it has ended");
+                return;
+            }
+        }
     }
 
     /// The condition does not hold; the reason is shown at `/readyz`. Returns whether it did before.

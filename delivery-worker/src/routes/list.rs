@@ -1,13 +1,11 @@
 //! The list of deliveries: filters, pages and cursors.
 
-use std::{borrow::Cow, collections::HashSet};
-
 use axum::{Json, extract::State, http::Uri};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use order_events::DeliveryStatus;
 use serde::Serialize;
-use service_kit::Problem;
+use service_kit::{FieldErrors, Problem, read_query};
 use uuid::Uuid;
 
 use super::{DeliveryView, Shown, problems::INVALID_QUERY, store_failed};
@@ -16,9 +14,6 @@ use crate::store::{Delivery, DeliveryFilter, Position};
 /// Deliveries of a page, at most, and when nothing is said.
 const LONGEST_PAGE: u32 = 200;
 const PAGE: u32 = 50;
-/// Mistakes of a query that an answer lists, at most. Beyond that they are counted: two bytes of a
-/// query can be a mistake, and an answer is not to be thirty times its request.
-const MISTAKES: usize = 100;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -51,23 +46,17 @@ struct Asked {
 impl Asked {
     fn read(query: &str) -> Result<Self, Problem> {
         let mut asked = Self { filter: DeliveryFilter::default(), limit: PAGE, after: None };
-        let (mut mistakes, mut seen) = (Mistakes::default(), HashSet::<Cow<'_, str>>::new());
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            if seen.contains(&name) {
-                mistakes.note(&name, "must be given once".to_owned());
-                continue;
-            }
-            if let Err(detail) = asked.take(&name, &value) {
-                mistakes.note(&name, detail);
-            }
-            seen.insert(name);
-        }
+        let mut errors: FieldErrors = read_query(query, |name, value| asked.take(name, value));
         if let (Some(from), Some(to)) = (asked.filter.from, asked.filter.to)
             && from >= to
         {
-            mistakes.note("to", "must be later than from".to_owned());
+            errors.note("?to", "must be later than from");
         }
-        if mistakes.listed.is_empty() { Ok(asked) } else { Err(mistakes.into()) }
+        if errors.is_empty() {
+            Ok(asked)
+        } else {
+            Err(errors.listed_in(Problem::of(INVALID_QUERY)))
+        }
     }
 
     fn take(&mut self, name: &str, value: &str) -> Result<(), String> {
@@ -89,40 +78,6 @@ impl Asked {
         }
         Ok(())
     }
-}
-
-/// What is wrong with a query.
-#[derive(Debug, Default)]
-struct Mistakes {
-    /// The parameters, and what is wrong with each.
-    listed: Vec<(String, String)>,
-    /// How many more there are.
-    more: usize,
-}
-
-impl Mistakes {
-    fn note(&mut self, name: &str, detail: String) {
-        if self.listed.len() < MISTAKES {
-            self.listed.push((format!("?{}", shortened(name)), detail));
-        } else {
-            self.more += 1;
-        }
-    }
-}
-
-impl From<Mistakes> for Problem {
-    fn from(Mistakes { listed, more }: Mistakes) -> Self {
-        let problem = Self::of(INVALID_QUERY);
-        let rest = (more > 0)
-            .then(|| ("#".to_owned(), format!("invalid parts that are not listed: {more}")));
-        let listed = listed.into_iter().chain(rest);
-        listed.fold(problem, |problem, (pointer, detail)| problem.field_error(pointer, detail))
-    }
-}
-
-/// What is repeated of a name that anyone may have chosen.
-fn shortened(name: &str) -> &str {
-    &name[..name.floor_char_boundary(64)]
 }
 
 fn status(value: &str) -> Result<DeliveryStatus, String> {
@@ -226,10 +181,11 @@ mod tests {
             assert!(problem.len() < 64 * 1024, "{}", problem.len());
             let problem: serde_json::Value = serde_json::from_str(&problem).unwrap();
             let errors = problem["errors"].as_array().unwrap();
-            assert_eq!(errors.len(), MISTAKES + 1);
-            let rest = format!("invalid parts that are not listed: {}", count - MISTAKES);
+            assert_eq!(errors.len(), FieldErrors::LISTED + 1);
+            let rest =
+                format!("invalid parts that are not listed: {}", count - FieldErrors::LISTED);
             assert_eq!(
-                (&errors[MISTAKES]["pointer"], &errors[MISTAKES]["detail"]),
+                (&errors[FieldErrors::LISTED]["pointer"], &errors[FieldErrors::LISTED]["detail"]),
                 (&"#".into(), &rest.into())
             );
         }

@@ -1,5 +1,12 @@
 //! Tests of the monitor through its public surface.
 
+mod access;
+mod commands;
+mod document;
+mod http;
+mod kills;
 mod observing;
+mod redriving;
 mod settings;
+mod simulation;
 mod support;

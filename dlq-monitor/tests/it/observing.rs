@@ -2,8 +2,15 @@
 
 use std::net::SocketAddr;
 
-use crate::support::{
-    FIFO, FIFO_DLQ, Logs, Monitor, STANDARD, STANDARD_DLQ, Sqs, bytes, eventually, get, order, text,
+use jiff::Timestamp;
+use order_events::DeliveryStatus;
+
+use crate::{
+    http::get,
+    support::{
+        Database, FIFO, FIFO_DLQ, Logs, Monitor, STANDARD, STANDARD_DLQ, Sqs, attempted, bytes,
+        eventually, order, text,
+    },
 };
 
 fn arrived(queue: &str, reason: &str) -> String {
@@ -40,9 +47,7 @@ async fn every_queue_is_counted_by_state() {
     })
     .await;
     assert!(monitor.readiness.is_ready());
-    let (status, overview) = get(monitor.api, "/").await;
-    assert_eq!(status, 200);
-    let overview: serde_json::Value = serde_json::from_str(&overview).unwrap();
+    let overview = monitor.json("/api/dlq/queues").await;
     assert_eq!(overview["queues"][0]["queue"], STANDARD);
     assert_eq!(overview["queues"][0]["visible"], 3);
     assert_eq!(overview["queues"][1]["role"], "dlq");
@@ -188,8 +193,8 @@ async fn a_monitor_starts_without_sqs_and_becomes_ready_when_it_appears() {
     drop(reserved);
     let monitor = Monitor::start(addr).await;
     eventually("the failure is told", || async {
-        let (_, overview) = get(monitor.api, "/").await;
-        overview.contains("\"error\":").then_some(())
+        let overview = monitor.json("/api/dlq/queues").await;
+        overview["queues"][0]["error"].is_string().then_some(())
     })
     .await;
     assert_eq!(get(monitor.admin, "/livez").await.0, 200);
@@ -208,5 +213,76 @@ async fn a_monitor_without_queues_is_alive_but_not_ready() {
     let (status, why) = get(monitor.admin, "/readyz").await;
     assert_eq!(status, 503);
     assert!(why.contains("SQS_QUEUE_URL_"), "{why}");
+    monitor.stop().await;
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_counted_and_logged_once_across_restarts_and_by_one_of_two_monitors() {
+    let logs = Logs::capture();
+    let (sqs, database) = (Sqs::anywhere().await, Database::create());
+    for _ in 0..3 {
+        sqs.send(STANDARD_DLQ, &order().to_json(), &[]).await;
+    }
+    let first = Monitor::on(sqs.addr, &database, &[]).await;
+    first.letters(STANDARD_DLQ, 3).await;
+    first.stop().await;
+    let (second, third) =
+        (Monitor::on(sqs.addr, &database, &[]).await, Monitor::on(sqs.addr, &database, &[]).await);
+    sqs.send(STANDARD_DLQ, &order().to_json(), &[]).await;
+    second.letters(STANDARD_DLQ, 4).await;
+    second.scans(3).await;
+    third.scans(3).await;
+    let series = arrived(STANDARD_DLQ, "unknown");
+    let counted = [second.metric(&series).await, third.metric(&series).await];
+    assert_eq!(counted.into_iter().flatten().sum::<f64>(), 1.0, "{counted:?}");
+    assert_eq!(logs.dead_letters().len(), 4);
+    second.stop().await;
+    third.stop().await;
+}
+
+#[tokio::test]
+async fn the_reason_and_the_attempts_come_from_the_deliveries_store() {
+    let (sqs, database) = (Sqs::anywhere().await, Database::create());
+    let (store, dead) = (database.open().await, order());
+    let attempt = attempted(&dead, STANDARD, DeliveryStatus::Failed, Timestamp::now());
+    store.write(attempt).await.expect("it is written");
+    // Its own words are of an earlier death.
+    let stale = [
+        ("dead-letter-reason", text("forced")),
+        ("traceparent", text("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")),
+    ];
+    sqs.send(STANDARD_DLQ, &dead.to_json(), &stale).await;
+    let trace = [("MONITOR_TRACE_URL", "http://jaeger.example/trace/{traceId}")];
+    let monitor = Monitor::on(sqs.addr, &database, &trace).await;
+    let letter = monitor.letters(STANDARD_DLQ, 1).await.remove(0);
+    assert_eq!(letter["reason"], "carrier_unavailable");
+    assert_eq!(
+        (&letter["detail"], &letter["attempts"]),
+        (&"the carrier is closed".into(), &3.into())
+    );
+    let id = letter["messageId"].as_str().expect("an id");
+    let whole = monitor.json(&format!("/api/dlq/messages/{STANDARD_DLQ}/{id}")).await;
+    assert_eq!(whole["body"], dead.to_json());
+    assert_eq!(whole["deliveryStatus"], "FAILED");
+    assert_eq!(whole["deliveryAttempts"][0]["error"], "the carrier is closed");
+    assert_eq!(whole["attributes"]["dead-letter-reason"]["value"], "forced");
+    let url = "http://jaeger.example/trace/4bf92f3577b34da6a3ce929d0e0e4736";
+    assert_eq!(whole["traceUrl"], url);
+    monitor.stop().await;
+}
+
+#[tokio::test]
+async fn the_monitors_own_metrics_are_there_before_anything_has_happened() {
+    let sqs = Sqs::anywhere().await;
+    let monitor = Monitor::start(sqs.addr).await;
+    for series in [
+        "dlq_redriven_messages_total{outcome=\"redriven\"}",
+        "dlq_redriven_messages_total{outcome=\"refused\"}",
+        "dlq_redriven_messages_total{outcome=\"failed\"}",
+        "dlq_discarded_messages_total",
+        "dlq_redelivered_failed_again_total",
+    ] {
+        assert_eq!(monitor.metric(series).await, Some(0.0), "{series}");
+    }
     monitor.stop().await;
 }

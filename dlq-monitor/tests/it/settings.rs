@@ -17,6 +17,16 @@ fn the_defaults_are_those_of_the_table() {
     let settings = read(&[]).unwrap();
     assert_eq!((settings.listen.port(), settings.admin.port()), (8082, 9082));
     assert_eq!(settings.interval, Duration::from_secs(30));
+    assert_eq!(settings.database, "sqlite://deliveries.db".parse().unwrap());
+    assert_eq!(settings.retention, Duration::from_hours(30 * 24));
+    assert!(settings.token.is_none() && settings.trace_url.is_none());
+}
+
+#[test]
+fn a_database_that_is_none_is_refused_without_being_shown() {
+    let problems = read(&[("DATABASE_URL", "mysql://user:s3cret@db/deliveries")]).unwrap_err();
+    assert_eq!(problems.0[0].name, "DATABASE_URL");
+    assert!(!problems.to_string().contains("s3cret"));
 }
 
 #[test]

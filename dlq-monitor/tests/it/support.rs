@@ -12,16 +12,16 @@ use aws_sdk_sqs::types::MessageAttributeValue;
 use dlq_monitor::{Service, Settings};
 use jiff::Timestamp;
 use local_sqs::{Handle, Server, ServerSettings};
-use order_events::{Decimal, OrderEvent, OrderItem};
+use order_events::{Decimal, DeliveryStatus, OrderEvent, OrderItem};
+use order_store::{Attempt, DeliveryChange, Outcome, Reason, Record, Store};
 use prometheus::Registry;
 use service_kit::{Readiness, Shutdown, ShutdownTrigger, settings::Reader};
 use sqs_consumer::aws::{CallMetrics, Connection, Options};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    task::JoinHandle,
-};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
 use uuid::Uuid;
+
+use crate::http::{Answer, call, get};
 
 pub(crate) const STANDARD: &str = "order-queue-standard";
 pub(crate) const STANDARD_DLQ: &str = "order-queue-standard-dlq";
@@ -46,13 +46,17 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
 }
 
 pub(crate) fn order() -> OrderEvent {
+    order_of("고객 1")
+}
+
+pub(crate) fn order_of(customer: &str) -> OrderEvent {
     let item = OrderItem {
         product_id: "p1".to_owned(),
         product_name: "실패테스트".to_owned(),
         quantity: 2,
         price: Decimal::from(10_000),
     };
-    OrderEvent::new(Uuid::new_v4(), "고객 1".to_owned(), vec![item], Timestamp::now())
+    OrderEvent::new(Uuid::new_v4(), customer.to_owned(), vec![item], Timestamp::now())
         .expect("a small total")
 }
 
@@ -93,6 +97,17 @@ impl Sqs {
         body: &str,
         attributes: &[(&str, MessageAttributeValue)],
     ) {
+        self.send_in_group(queue, "group", body, attributes).await;
+    }
+
+    /// The message's id.
+    pub(crate) async fn send_in_group(
+        &self,
+        queue: &str,
+        group: &str,
+        body: &str,
+        attributes: &[(&str, MessageAttributeValue)],
+    ) -> String {
         let fifo = queue == FIFO || queue == FIFO_DLQ;
         let mut call = self
             .connection
@@ -100,12 +115,24 @@ impl Sqs {
             .send_message()
             .queue_url(queue_url(self.addr, queue))
             .message_body(body)
-            .set_message_group_id(fifo.then(|| "group".to_owned()))
+            .set_message_group_id(fifo.then(|| group.to_owned()))
             .set_message_deduplication_id(fifo.then(|| Uuid::new_v4().to_string()));
         for (name, value) in attributes {
             call = call.message_attributes(*name, value.clone());
         }
-        call.send().await.expect("it is sent");
+        let sent = call.send().await.expect("it is sent");
+        sent.message_id.expect("it has an id")
+    }
+
+    /// How many messages there are, received or not.
+    pub(crate) fn count(&self, queue: &str) -> usize {
+        let counts = self.handle.queue_counts(queue).expect("the queue exists");
+        counts.visible + counts.in_flight + counts.delayed
+    }
+
+    /// The bodies of a queue's messages, in their order.
+    pub(crate) fn bodies(&self, queue: &str) -> Vec<String> {
+        self.handle.snapshot().messages(queue).map(|message| message.body).collect()
     }
 
     /// Receives up to ten messages for good and gives their bodies.
@@ -135,29 +162,96 @@ pub(crate) struct Monitor {
     pub(crate) readiness: Readiness,
     stop: ShutdownTrigger,
     ended: JoinHandle<anyhow::Result<()>>,
+    _directory: Option<TempDir>,
+}
+
+/// The settings of a monitor of these queues.
+pub(crate) fn environment(sqs: SocketAddr) -> Vec<(String, String)> {
+    let queues = [
+        ("SQS_QUEUE_URL_STANDARD", STANDARD),
+        ("SQS_QUEUE_URL_STANDARD_DLQ", STANDARD_DLQ),
+        ("SQS_QUEUE_URL_FIFO", FIFO),
+        ("SQS_QUEUE_URL_FIFO_DLQ", FIFO_DLQ),
+    ];
+    let mut env: Vec<_> =
+        queues.map(|(name, queue)| (name.to_owned(), queue_url(sqs, queue))).into();
+    env.push(("AWS_SQS_ENDPOINT".to_owned(), format!("http://{sqs}")));
+    env
+}
+
+/// A SQLite file of its own.
+pub(crate) struct Database(TempDir);
+
+impl Database {
+    pub(crate) fn create() -> Self {
+        Self(tempfile::tempdir().expect("a directory"))
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("sqlite://{}", self.0.path().join("deliveries.db").display())
+    }
+
+    /// As a worker has it open.
+    pub(crate) async fn open(&self) -> Store {
+        let url = self.url().parse().expect("a URL");
+        Store::open(&url).await.expect("the store opens")
+    }
+}
+
+/// What a worker records of an attempt at an order, begun and ended at this time.
+pub(crate) fn attempted(
+    order: &OrderEvent,
+    queue: &str,
+    status: DeliveryStatus,
+    at: Timestamp,
+) -> Record {
+    let delivered = status == DeliveryStatus::Delivered;
+    Record {
+        attempt: Attempt {
+            message_id: "in the source".to_owned(),
+            order_id: Some(order.order_id),
+            queue: queue.to_owned(),
+            group: None,
+            number: 3,
+            outcome: if delivered { Outcome::Delivered } else { Outcome::Failed },
+            reason: (!delivered).then_some(Reason::CarrierUnavailable),
+            error: (!delivered).then(|| "the carrier is closed".to_owned()),
+            worker: "worker-1".to_owned(),
+            started_at: at,
+            finished_at: at,
+        },
+        delivery: Some(DeliveryChange::new(order, status)),
+    }
 }
 
 impl Monitor {
     pub(crate) async fn start(sqs: SocketAddr) -> Self {
-        let queues = [
-            ("SQS_QUEUE_URL_STANDARD", STANDARD),
-            ("SQS_QUEUE_URL_STANDARD_DLQ", STANDARD_DLQ),
-            ("SQS_QUEUE_URL_FIFO", FIFO),
-            ("SQS_QUEUE_URL_FIFO_DLQ", FIFO_DLQ),
-        ];
-        let mut env: Vec<_> =
-            queues.map(|(name, queue)| (name.to_owned(), queue_url(sqs, queue))).into();
-        env.push(("AWS_SQS_ENDPOINT".to_owned(), format!("http://{sqs}")));
+        Self::with(environment(sqs)).await
+    }
+
+    /// With this database, and what else is set.
+    pub(crate) async fn on(sqs: SocketAddr, database: &Database, more: &[(&str, &str)]) -> Self {
+        let mut env = environment(sqs);
+        env.push(("DATABASE_URL".to_owned(), database.url()));
+        env.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         Self::with(env).await
     }
 
     pub(crate) async fn with(mut env: Vec<(String, String)>) -> Self {
+        let mut directory = None;
+        if !env.iter().any(|(name, _)| name == "DATABASE_URL") {
+            let database = Database::create();
+            env.push(("DATABASE_URL".to_owned(), database.url()));
+            directory = Some(database.0);
+        }
         for (name, value) in [
             ("LISTEN_ADDR", "127.0.0.1:0"),
             ("ADMIN_ADDR", "127.0.0.1:0"),
             ("MONITOR_INTERVAL", "100ms"),
         ] {
-            env.push((name.to_owned(), value.to_owned()));
+            if !env.iter().any(|(known, _)| known == name) {
+                env.push((name.to_owned(), value.to_owned()));
+            }
         }
         let mut reader = Reader::load(Settings::table(), None, env);
         let settings = Settings::read(&mut reader);
@@ -170,7 +264,49 @@ impl Monitor {
             readiness: service.readiness(),
             stop,
             ended: tokio::spawn(service.run(shutdown)),
+            _directory: directory,
         }
+    }
+
+    /// Posts JSON.
+    pub(crate) async fn post(&self, path: &str, body: serde_json::Value) -> Answer {
+        let headers = [("content-type", "application/json")];
+        call(self.api, &format!("POST {path}"), &headers, body.to_string().as_bytes()).await
+    }
+
+    /// The JSON that a GET is answered with.
+    pub(crate) async fn json(&self, path: &str) -> serde_json::Value {
+        let answer = call(self.api, &format!("GET {path}"), &[], b"").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    }
+
+    /// The dead letters that are known of a queue, once there are so many.
+    pub(crate) async fn letters(&self, queue: &str, count: usize) -> Vec<serde_json::Value> {
+        let path = format!("/api/dlq/messages?limit=200&queue={queue}");
+        eventually("the dead letters are known", || async {
+            let page = self.json(&path).await;
+            let items = page["items"].as_array().cloned().unwrap_or_default();
+            (items.len() == count).then_some(items)
+        })
+        .await
+    }
+
+    /// Begins a job, which must be accepted; its id.
+    pub(crate) async fn begin(&self, what: &str, body: serde_json::Value) -> String {
+        let answer = self.post(&format!("/api/dlq/{what}"), body).await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+        answer.json()["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// The job, once it has ended.
+    pub(crate) async fn ended(&self, id: &str) -> serde_json::Value {
+        let path = format!("/api/dlq/jobs/{id}");
+        eventually("the job ends", || async {
+            let job = self.json(&path).await;
+            (!job["finishedAt"].is_null()).then_some(job)
+        })
+        .await
     }
 
     /// The value of a series.
@@ -201,18 +337,6 @@ impl Monitor {
         let ended = tokio::time::timeout(Duration::from_secs(30), self.ended).await;
         ended.expect("it ends").expect("it does not panic").expect("it ends well");
     }
-}
-
-/// Status and body of a GET.
-pub(crate) async fn get(addr: SocketAddr, path: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(addr).await.expect("it listens");
-    let request = format!("GET {path} HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.expect("it reads");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.expect("it answers");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a header");
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-    (status.expect("a status"), body.to_owned())
 }
 
 /// What is logged on this thread while this exists; a test's tasks run on one thread.

@@ -2,18 +2,17 @@
 //! [`crate::limits`], the kinds of `problem::kinds`. Nothing in it is written a second time by hand.
 
 pub(crate) mod operations;
-mod responses;
 mod schemas;
 
 use crate::endpoints::ENDPOINTS;
-use utoipa::openapi::{
-    Info, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, PathItem, PathsBuilder, Server, Tag,
+use service_kit::docs::{
+    self,
+    operations::{DOCUMENTATION, SERVICE},
 };
+use utoipa::openapi::{Info, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Server, Tag};
 
-/// The tags, with what they gather.
+/// The tag of what orders are placed and asked for by.
 pub(crate) const ORDERS: &str = "Orders";
-pub(crate) const SERVICE: &str = "Service";
-pub(crate) const DOCUMENTATION: &str = "Documentation";
 
 /// The document, as `GET /openapi.json` answers it.
 pub fn openapi_json() -> serde_json::Value {
@@ -21,10 +20,6 @@ pub fn openapi_json() -> serde_json::Value {
 }
 
 fn document() -> OpenApi {
-    let paths = ENDPOINTS.iter().fold(PathsBuilder::new(), |paths, endpoint| {
-        let operation = (endpoint.operation)().build();
-        paths.path(endpoint.path, PathItem::new(endpoint.method.clone(), operation))
-    });
     let tag = |name: &str, about: &str| {
         let mut tag = Tag::new(name);
         tag.description = Some(about.to_owned());
@@ -33,7 +28,7 @@ fn document() -> OpenApi {
     OpenApiBuilder::new()
         .info(info())
         .servers(Some([Server::new("/")]))
-        .paths(paths)
+        .paths(docs::paths(&ENDPOINTS))
         .components(Some(schemas::components()))
         .tags(Some([
             tag(ORDERS, "Placing orders, and what became of them."),

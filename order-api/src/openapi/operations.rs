@@ -1,17 +1,22 @@
 //! What the document says of each route.
 
 use super::{
-    DOCUMENTATION, ORDERS, SERVICE,
-    responses::{in_json, location, page, problems},
+    ORDERS,
     schemas::{
-        DELIVERY, HEALTH, ORDER_EVENT, ORDER_REQUEST, delivery_example, event_example, named,
-        order_example, order_id, text,
+        DELIVERY, ORDER_EVENT, ORDER_REQUEST, delivery_example, event_example, order_example,
+        order_id,
     },
 };
 use crate::{limits, problem::kinds, publisher::QueueType};
 use serde_json::json;
+use service_kit::docs::{
+    in_json, location,
+    operations::{operation, parameter, string},
+    problems,
+    schemas::named,
+};
 use utoipa::openapi::{
-    ContentBuilder, ObjectBuilder, Required, ResponseBuilder, Type,
+    ContentBuilder, Required, ResponseBuilder,
     link::LinkBuilder,
     path::{OperationBuilder, ParameterBuilder, ParameterIn},
     request_body::RequestBodyBuilder,
@@ -19,33 +24,6 @@ use utoipa::openapi::{
 
 /// Printable ASCII without a space at either end, where HTTP would drop it.
 const KEY_PATTERN: &str = "^[!-~]([ -~]*[!-~])?$";
-
-fn operation(id: &str, tag: &str, summary: &str, about: &str) -> OperationBuilder {
-    OperationBuilder::new()
-        .operation_id(Some(id))
-        .tag(tag)
-        .summary(Some(summary))
-        .description(Some(about))
-}
-
-fn parameter(
-    name: &str,
-    place: ParameterIn,
-    about: &str,
-    schema: ObjectBuilder,
-) -> ParameterBuilder {
-    let required = if place == ParameterIn::Path { Required::True } else { Required::False };
-    ParameterBuilder::new()
-        .name(name)
-        .parameter_in(place)
-        .required(required)
-        .description(Some(about))
-        .schema(Some(schema))
-}
-
-fn string() -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::String)
-}
 
 fn traceparent() -> ParameterBuilder {
     parameter(
@@ -107,7 +85,7 @@ pub(crate) fn place_order() -> OperationBuilder {
     .parameter(traceparent())
     .request_body(Some(body))
     .response("202", accepted);
-    problems(operation, kinds::OF_ORDERS)
+    problems(operation, kinds::OF_ALL, kinds::OF_ORDERS)
 }
 
 pub(crate) fn get_order() -> OperationBuilder {
@@ -130,71 +108,5 @@ pub(crate) fn get_order() -> OperationBuilder {
     .parameter(traceparent())
     .response("200", known)
     .response("307", elsewhere);
-    problems(operation, kinds::OF_STATUS)
-}
-
-pub(crate) fn get_health() -> OperationBuilder {
-    let up = in_json("It is.", HEALTH, json!({ "status": "UP", "service": "order-api" }));
-    let operation = operation(
-        "getHealth",
-        SERVICE,
-        "Whether the service is alive",
-        "Depends on nothing outside. Readiness, which does, is at `/readyz` of the admin listener.",
-    )
-    .response("200", up);
-    problems(operation, &[])
-}
-
-pub(crate) fn get_document() -> OperationBuilder {
-    let schema = ObjectBuilder::new().schema_type(Type::Object);
-    let content = ContentBuilder::new().schema(Some(schema)).build();
-    let document =
-        ResponseBuilder::new().description("The document.").content("application/json", content);
-    let about = "OpenAPI 3.1, in JSON.";
-    let operation =
-        operation("getDocument", DOCUMENTATION, "This document", about).response("200", document);
-    problems(operation, &[])
-}
-
-pub(crate) fn get_docs() -> OperationBuilder {
-    let about = "One page, without scripts.";
-    let operation = operation("getDocs", DOCUMENTATION, "This document, for people", about)
-        .response("200", page("The page."));
-    problems(operation, &[])
-}
-
-pub(crate) fn list_problems() -> OperationBuilder {
-    let about = "A page for people.";
-    let operation = operation("listProblems", DOCUMENTATION, "Every kind of problem", about)
-        .response("200", page("The page."));
-    problems(operation, &[])
-}
-
-pub(crate) fn get_problem() -> OperationBuilder {
-    let slugs = kinds::ALL.map(super::super::problem::kinds::Kind::slug);
-    let slug = parameter(
-        "slug",
-        ParameterIn::Path,
-        "The last part of the problem's `type`.",
-        text("A kind of problem.").enum_values(Some(slugs)),
-    );
-    let operation = operation(
-        "getProblem",
-        DOCUMENTATION,
-        "What a kind of problem means",
-        "A page for people, to which a problem's `type` leads: what it means, what to do, an example.",
-    )
-    .parameter(slug)
-    .response("200", page("The page."));
-    problems(operation, kinds::OF_PAGES)
-}
-
-pub(crate) fn get_root() -> OperationBuilder {
-    let there = ResponseBuilder::new()
-        .description("To the documentation.")
-        .header("Location", location("The page for people."));
-    let about = "For whoever looks into a browser.";
-    let operation =
-        operation("getRoot", DOCUMENTATION, "To the documentation", about).response("307", there);
-    problems(operation, &[])
+    problems(operation, kinds::OF_ALL, kinds::OF_STATUS)
 }

@@ -3,9 +3,9 @@
 use crate::{limits, problem::kinds};
 use order_events::{Decimal, DeliveryStatus, OrderEvent, OrderItem};
 use serde_json::{Value, json};
+use service_kit::docs::schemas::{formatted, named, object, shared, text};
 use utoipa::openapi::{
-    ArrayBuilder, Components, ComponentsBuilder, ObjectBuilder, Ref, SchemaFormat, Type,
-    schema::SchemaType,
+    ArrayBuilder, Components, ComponentsBuilder, ObjectBuilder, Type, schema::SchemaType,
 };
 use uuid::uuid;
 
@@ -13,11 +13,8 @@ use uuid::uuid;
 pub(super) const ORDER_REQUEST: &str = "OrderRequest";
 pub(super) const ORDER_EVENT: &str = "OrderEvent";
 pub(super) const DELIVERY: &str = "Delivery";
-pub(super) const HEALTH: &str = "Health";
-pub(super) const PROBLEM: &str = "Problem";
 const ORDER_ITEM: &str = "OrderItem";
 const ATTEMPT: &str = "DeliveryAttempt";
-const FIELD_ERROR: &str = "FieldError";
 
 /// A character that is not white space is somewhere in the text. ECMAScript's `\s` lacks U+0085, which
 /// is white space in Unicode.
@@ -26,42 +23,13 @@ const NOT_BLANK: &str = r"[^\s\u0085]";
 const NOT_BLANK_WITHOUT_NUL: &str = r"^[^\u0000]*[^\s\u0085\u0000][^\u0000]*$";
 
 pub(super) fn components() -> Components {
-    ComponentsBuilder::new()
+    let components = ComponentsBuilder::new()
         .schema(ORDER_REQUEST, order_request())
         .schema(ORDER_ITEM, order_item())
         .schema(ORDER_EVENT, order_event())
         .schema(DELIVERY, delivery())
-        .schema(ATTEMPT, attempt())
-        .schema(HEALTH, health())
-        .schema(PROBLEM, problem())
-        .schema(FIELD_ERROR, field_error())
-        .build()
-}
-
-/// A reference to one of them.
-pub(super) fn named(name: &str) -> Ref {
-    Ref::from_schema_name(name)
-}
-
-/// A string.
-pub(super) fn text(about: &str) -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::String).description(Some(about))
-}
-
-/// A string of a format.
-pub(super) fn formatted(format: &str, about: &str) -> ObjectBuilder {
-    text(about).format(Some(SchemaFormat::Custom(format.to_owned())))
-}
-
-/// An object of which all of these properties are required.
-fn object<P: Into<utoipa::openapi::RefOr<utoipa::openapi::Schema>>>(
-    about: &str,
-    properties: impl IntoIterator<Item = (&'static str, P)>,
-) -> ObjectBuilder {
-    let object = ObjectBuilder::new().schema_type(Type::Object).description(Some(about));
-    properties
-        .into_iter()
-        .fold(object, |object, (name, schema)| object.property(name, schema).required(name))
+        .schema(ATTEMPT, attempt());
+    shared(components, "order-api", &kinds::ALL, &kinds::INVALID).build()
 }
 
 fn bounded(longest: usize, about: &str) -> ObjectBuilder {
@@ -200,70 +168,6 @@ fn attempt() -> ObjectBuilder {
         ],
     )
     .examples([delivery_example()["attempts"][0].clone()])
-}
-
-fn health() -> ObjectBuilder {
-    let word = |value: &str, about: &str| text(about).enum_values(Some([value]));
-    object(
-        "That the service is alive.",
-        [
-            ("status", word("UP", "Always the same.")),
-            ("service", word("order-api", "Which service it is.")),
-        ],
-    )
-    .examples([json!({ "status": "UP", "service": "order-api" })])
-}
-
-fn problem() -> ObjectBuilder {
-    let kinds = kinds::ALL.map(|kind| kind.base.uri());
-    let status = ObjectBuilder::new()
-        .schema_type(Type::Integer)
-        .minimum(Some(400))
-        .maximum(Some(599))
-        .description(Some("The answer's status."));
-    let errors = ArrayBuilder::new()
-        .items(named(FIELD_ERROR))
-        .min_items(Some(1))
-        .max_items(Some(limits::ERRORS + 1))
-        .description(Some(format!(
-            "The invalid parts of the request: the first {}, and where there are more, one last \
-             entry that says how many are not listed.",
-            limits::ERRORS
-        )));
-    object("Why a request is not answered as it wished (RFC 9457).", [
-        (
-            "type",
-            formatted(
-                "uri-reference",
-                "The kind of problem, from a closed list. It leads to a page about it, relative to \
-                 the request's URL.",
-            )
-            .enum_values(Some(kinds)),
-        ),
-        ("title", text("The kind's name, for people.")),
-        ("status", status),
-        ("detail", text("What is wrong in this very case, for people.")),
-    ])
-    .property("errors", errors)
-    .examples([serde_json::from_str::<Value>(&(kinds::INVALID.example)().to_json())
-        .unwrap_or_default()])
-}
-
-fn field_error() -> ObjectBuilder {
-    object(
-        "One invalid part of a request.",
-        [
-            (
-                "pointer",
-                text(
-                    "A JSON pointer into the body (RFC 6901) as a URI fragment such as \
-                 `#/items/0/price`, or the name of a parameter (`?queueType`) or header.",
-                ),
-            ),
-            ("detail", text("What is wrong with it.")),
-        ],
-    )
-    .examples([json!({ "pointer": "#/items/0/price", "detail": "must not be negative" })])
 }
 
 fn whole(decimal: Decimal) -> usize {

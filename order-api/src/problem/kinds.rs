@@ -3,38 +3,15 @@
 
 use super::{Refusal, Unanswered};
 use crate::{
-    invalid::{FieldError, FieldErrors},
     order::{Order, OrderError},
     publisher::{PublishError, QueueType},
 };
 use axum::http::StatusCode;
-use service_kit::{BAD_REQUEST, METHOD_NOT_ALLOWED, NOT_FOUND, Problem, ProblemKind};
+use service_kit::{
+    BAD_REQUEST, FieldError, FieldErrors, METHOD_NOT_ALLOWED, NOT_FOUND, Problem, ProblemKind,
+    docs::Kind,
+};
 use uuid::uuid;
-
-/// A kind of problem, documented.
-#[derive(Debug)]
-pub(crate) struct Kind {
-    /// What is answered.
-    pub(crate) base: ProblemKind,
-    /// What has happened, for people.
-    pub(crate) means: &'static str,
-    /// What the client, or whoever runs the API, can do about it.
-    pub(crate) remedy: &'static str,
-    /// Such an answer, made as the API makes it.
-    pub(crate) example: fn() -> Problem,
-}
-
-impl Kind {
-    /// The last part of its `type`.
-    pub(crate) fn slug(&self) -> &'static str {
-        self.base.slug
-    }
-
-    /// A problem of this kind.
-    pub(super) fn problem(&self) -> Problem {
-        Problem::of(self.base)
-    }
-}
 
 /// Every kind, by status.
 pub(crate) const ALL: [&Kind; 20] = [

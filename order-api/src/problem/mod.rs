@@ -4,12 +4,10 @@
 pub(crate) mod kinds;
 
 use crate::{
-    invalid::FieldErrors,
     order::OrderError,
     publisher::{PublishError, QueueType},
 };
-use kinds::Kind;
-use service_kit::Problem;
+use service_kit::{FieldErrors, Problem, docs::Kind};
 use sqs_consumer::QueueError;
 use std::time::Duration;
 use uuid::Uuid;
@@ -73,16 +71,12 @@ impl From<Refusal> for Problem {
             Refusal::BodyBroken => {
                 kinds::BODY_BROKEN.problem().detail("the body ended before its announced end")
             }
-            Refusal::Malformed(errors) => listed(
+            Refusal::Malformed(errors) => errors.listed_in(
                 kinds::MALFORMED.problem().detail("the body must be one JSON object in UTF-8"),
-                errors,
             ),
             Refusal::Invalid(errors) => {
-                let detail = match errors.count() {
-                    1 => "one field is invalid".to_owned(),
-                    n => format!("{n} fields are invalid"),
-                };
-                listed(kinds::INVALID.problem().detail(detail), errors)
+                let detail = errors.summary();
+                errors.listed_in(kinds::INVALID.problem().detail(detail))
             }
             Refusal::KeyReused => kinds::KEY_REUSED
                 .problem()
@@ -142,12 +136,6 @@ impl From<Unanswered> for Problem {
                 .retry_after(SOON),
         }
     }
-}
-
-fn listed(problem: Problem, errors: FieldErrors) -> Problem {
-    errors
-        .into_listed()
-        .fold(problem, |problem, error| problem.field_error(error.pointer, error.detail))
 }
 
 fn unpublished(error: &PublishError) -> Problem {

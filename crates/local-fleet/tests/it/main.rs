@@ -8,6 +8,7 @@ mod in_process;
 mod outages;
 mod processes;
 mod promise;
+mod redriven;
 mod rig;
 mod separate;
 mod traces;

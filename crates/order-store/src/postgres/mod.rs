@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, future::BoxFuture};
 use sqlx::{
-    ConnectOptions, Connection as _, PgConnection, Row as _,
-    postgres::{PgConnectOptions, PgRow},
+    Arguments as _, ConnectOptions, Connection as _, PgConnection, Row as _,
+    postgres::{PgArguments, PgConnectOptions, PgRow},
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -72,11 +72,14 @@ const TUNING: Tuning = Tuning {
 /// Of all that use advisory locks in a database, who migrates these tables.
 const MIGRATION_LOCK: i64 = 0x6f72_6465_7273;
 
-const STEPS: &[Step] = &[(
-    1,
-    "deliveries, attempts and requests",
-    include_str!("../../migrations/postgres/0001_deliveries_attempts_and_requests.sql"),
-)];
+const STEPS: &[Step] = &[
+    (
+        1,
+        "deliveries, attempts and requests",
+        include_str!("../../migrations/postgres/0001_deliveries_attempts_and_requests.sql"),
+    ),
+    (2, "dead letters", include_str!("../../migrations/postgres/0002_dead_letters.sql")),
+];
 
 const DIALECT: Dialect = Dialect {
     as_uuid: "::uuid",
@@ -191,6 +194,22 @@ fn silent(after: Duration) -> sqlx::Error {
     sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, text))
 }
 
+/// Values are parameters, never part of the text.
+fn arguments(values: &[Value]) -> Result<PgArguments, sqlx::Error> {
+    let mut arguments = PgArguments::default();
+    for value in values {
+        let added = match value {
+            Value::Text(text) => arguments.add(text),
+            Value::NoText => arguments.add(None::<String>),
+            Value::Number(number) => arguments.add(number),
+            Value::NoNumber => arguments.add(None::<i64>),
+            Value::Bytes(bytes) => arguments.add(bytes),
+        };
+        added.map_err(sqlx::Error::Encode)?;
+    }
+    Ok(arguments)
+}
+
 /// On a connection of its own, which ends with the call. The server, which would not notice that,
 /// has the time limit of a count as well.
 async fn scan(options: &PgConnectOptions, sql: &'static str) -> Result<Vec<PgRow>, sqlx::Error> {
@@ -262,6 +281,14 @@ impl Columns for PgRow {
     }
 
     fn number(&self, column: &str) -> Result<i64, StoreError> {
+        self.try_get(column).map_err(|error| classify(&error))
+    }
+
+    fn optional_number(&self, column: &str) -> Result<Option<i64>, StoreError> {
+        self.try_get(column).map_err(|error| classify(&error))
+    }
+
+    fn bytes(&self, column: &str) -> Result<Vec<u8>, StoreError> {
         self.try_get(column).map_err(|error| classify(&error))
     }
 }

@@ -14,7 +14,7 @@ use sqlx::{
 };
 use tokio::{runtime::Handle, time::timeout};
 
-use super::{TUNING, errors::is_connection_lost};
+use super::{TUNING, arguments, errors::is_connection_lost};
 use crate::backend::Value;
 
 /// Less than a read is waited for: one that is too slow should not cost its connection.
@@ -59,14 +59,7 @@ impl Readers {
 
     async fn read_once(&self, sql: &str, values: &[Value]) -> Result<Vec<PgRow>, sqlx::Error> {
         let mut lent = Lent(self.pool.acquire().await?);
-        // Values are parameters, never part of the text.
-        let mut query = sqlx::query(AssertSqlSafe(sql.to_owned()));
-        for value in values {
-            query = match value {
-                Value::Text(text) => query.bind(text),
-                Value::Number(number) => query.bind(number),
-            };
-        }
+        let query = sqlx::query_with(AssertSqlSafe(sql.to_owned()), arguments(values)?);
         query.fetch_all(&mut *lent.0).await
     }
 

@@ -7,24 +7,21 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
-use sqlx::{
-    AssertSqlSafe, Connection as _, PgConnection, Row as _,
-    postgres::{PgArguments, PgConnectOptions},
-};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, postgres::PgConnectOptions};
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{
-    DIALECT, TUNING,
+    DIALECT, TUNING, arguments,
     errors::{classify, is_connection_lost, is_given_up},
     silent,
 };
 use crate::{
     DeliveryChange, KeyedRequest, Reason, Record, Remembered, StoreError,
-    backend::{Batch, Connection, Value},
+    backend::{Batch, Change, Changed, Connection, Row, Statement},
     record::bounded,
     request::Kept,
-    sweep::{Statement, Sweep},
+    sweep::Sweep,
 };
 
 /// Waiting for another's rows ends before the caller has given up; and a transaction whose process
@@ -151,6 +148,26 @@ impl Writer {
         }
     }
 
+    /// As [`Self::save`]: what has not come to its commit may be tried again.
+    async fn run(&mut self, change: &Change) -> Result<Changed, sqlx::Error> {
+        let mut tries = 1;
+        loop {
+            if self.connection.is_none() {
+                *self = Self::connect(&self.options).await?;
+            }
+            let begin = self.begin;
+            match run(self.connection()?, begin, change).await {
+                Ok(changed) => return Ok(changed),
+                Err(Failure::Before(error)) if tries < TUNING.tries && is_given_up(&error) => {}
+                Err(Failure::Before(error)) if tries == 1 && is_connection_lost(&error) => {
+                    self.connection = None;
+                }
+                Err(Failure::Before(error) | Failure::Committing(error)) => return Err(error),
+            }
+            tries += 1;
+        }
+    }
+
     async fn delete(&mut self, sweep: &Sweep) -> Result<Option<u64>, sqlx::Error> {
         match self.delete_once(sweep).await {
             // What is deleted is not deleted again, whether that was committed or not.
@@ -174,6 +191,26 @@ impl Writer {
         transaction.commit().await?;
         Ok(Some(deleted))
     }
+}
+
+async fn run(
+    connection: &mut PgConnection,
+    begin: &'static str,
+    change: &Change,
+) -> Result<Changed, Failure> {
+    let mut transaction = connection.begin_with(begin).await.map_err(Failure::Before)?;
+    let mut changed = Vec::with_capacity(change.statements.len());
+    for (sql, values) in &change.statements {
+        let arguments = arguments(values).map_err(Failure::Before)?;
+        let query = sqlx::query_with(AssertSqlSafe(sql.clone()), arguments);
+        let rows = query.fetch_all(&mut *transaction).await.map_err(Failure::Before)?;
+        if change.guarded && changed.is_empty() && rows.is_empty() {
+            return Ok(None);
+        }
+        changed.push(rows.into_iter().map(|row| Box::new(row) as Row).collect());
+    }
+    transaction.commit().await.map_err(Failure::Committing)?;
+    Ok(Some(changed))
 }
 
 async fn save(
@@ -351,16 +388,8 @@ async fn execute(
     connection: &mut PgConnection,
     (sql, values): Statement,
 ) -> Result<u64, sqlx::Error> {
-    use sqlx::Arguments as _;
-    let mut arguments = PgArguments::default();
-    for value in values {
-        let added = match value {
-            Value::Text(text) => arguments.add(text),
-            Value::Number(number) => arguments.add(number),
-        };
-        added.map_err(sqlx::Error::Encode)?;
-    }
-    let done = sqlx::query_with(AssertSqlSafe(sql), arguments).execute(connection).await?;
+    let query = sqlx::query_with(AssertSqlSafe(sql), arguments(&values)?);
+    let done = query.execute(connection).await?;
     Ok(done.rows_affected())
 }
 
@@ -380,6 +409,10 @@ impl Connection for Writer {
 
     fn sweep<'a>(&'a mut self, sweep: &'a Sweep) -> BoxFuture<'a, Result<Option<u64>, StoreError>> {
         in_time(self.delete(sweep)).boxed()
+    }
+
+    fn change<'a>(&'a mut self, change: &'a Change) -> BoxFuture<'a, Result<Changed, StoreError>> {
+        in_time(self.run(change)).boxed()
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {

@@ -40,6 +40,7 @@ const STEPS: &[Step] = &[
         "listing and retention",
         include_str!("../../migrations/sqlite/0003_listing_and_retention.sql"),
     ),
+    (4, "dead letters", include_str!("../../migrations/sqlite/0004_dead_letters.sql")),
 ];
 
 const DIALECT: Dialect = Dialect { as_uuid: "", as_text: "", names_index: true, skip_locked: "" };
@@ -218,7 +219,10 @@ fn arguments(values: Vec<Value>) -> Result<SqliteArguments, sqlx::Error> {
     for value in values {
         let added = match value {
             Value::Text(text) => arguments.add(text),
+            Value::NoText => arguments.add(None::<String>),
             Value::Number(number) => arguments.add(number),
+            Value::NoNumber => arguments.add(None::<i64>),
+            Value::Bytes(bytes) => arguments.add(bytes),
         };
         added.map_err(sqlx::Error::Encode)?;
     }
@@ -312,6 +316,14 @@ impl Columns for SqliteRow {
     }
 
     fn number(&self, column: &str) -> Result<i64, StoreError> {
+        self.try_get(column).map_err(|error| classify(&error))
+    }
+
+    fn optional_number(&self, column: &str) -> Result<Option<i64>, StoreError> {
+        self.try_get(column).map_err(|error| classify(&error))
+    }
+
+    fn bytes(&self, column: &str) -> Result<Vec<u8>, StoreError> {
         self.try_get(column).map_err(|error| classify(&error))
     }
 }

@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use super::{DIALECT, Sqlite};
 use crate::{
-    DeliveryFilter, Position, Turn,
+    DeadLetterFilter, DeadLetterState, DeliveryFilter, LetterPosition, Position, Turn,
     backend::{Backend, Pool, Value},
-    listing, reads,
+    dead_letters, listing, reads,
     sweep::{Dust, Sweep},
 };
 
@@ -54,6 +54,39 @@ async fn every_list_is_ranges_of_an_index_in_its_order() {
         let sorted = plan.windows(2).filter(|steps| steps[1].contains("TEMP B-TREE"));
         for steps in sorted {
             assert!(!has(0) && !steps[0].contains("deliveries"), "{filter:?}: {plan:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_list_of_dead_letters_is_a_range_of_an_index_for_each_queue() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (database, _writer) = Sqlite::open(&directory.path().join("d.db")).await.expect("it opens");
+    let time = |second| Timestamp::from_second(second).expect("a time");
+    for which in 0..32_u32 {
+        let has = |bit: u32| which & (1 << bit) != 0;
+        let filter = DeadLetterFilter {
+            reason: has(0).then(|| "forced".to_owned()),
+            customer_id: has(1).then(|| "customer".to_owned()),
+            from: has(2).then(|| time(1)),
+            to: has(3).then(|| time(9)),
+            ..DeadLetterFilter::default()
+        };
+        let after = has(4).then(|| LetterPosition { seen_at: time(5), id: 7 });
+        let (queues, dead) = (["a", "b"], DeadLetterState::Dead);
+        let (sql, values) = dead_letters::list::page(&queues, dead, &filter, after, 50, &DIALECT);
+        let plan = plan(&database, &sql, values).await;
+        let index = match (has(0), has(1)) {
+            (_, true) => "dead_letters_by_customer (queue=? AND state=? AND customer_id=?",
+            (true, false) => "dead_letters_by_reason (queue=? AND state=? AND reason=?",
+            (false, false) => "dead_letters_by_time (queue=? AND state=?",
+        };
+        let reads: Vec<_> = plan.iter().filter(|step| step.contains("dead_letters")).collect();
+        assert_eq!(reads.len(), 2, "{filter:?}: {plan:?}");
+        for read in reads {
+            let expected = format!("SEARCH dead_letters USING INDEX {index}");
+            assert!(read.starts_with(&expected), "{filter:?}: {read}");
+            assert_eq!(read.contains("seen_at_ms"), has(2) || has(3) || has(4), "{read}");
         }
     }
 }

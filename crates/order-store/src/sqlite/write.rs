@@ -10,10 +10,10 @@ use sqlx::{AssertSqlSafe, Connection as _, Row as _, Sqlite, SqliteConnection, T
 use super::{DIALECT, arguments, classify};
 use crate::{
     KeyedRequest, Reason, Record, Remembered, StoreError,
-    backend::{Batch, Connection},
+    backend::{Batch, Change, Changed, Connection, Row, Statement},
     record::bounded,
     request::Kept,
-    sweep::{Statement, Sweep},
+    sweep::Sweep,
 };
 
 /// Rows that one statement writes: as many as there are, from the largest of these numbers down. Few
@@ -91,6 +91,21 @@ impl Writer {
         let deleted = execute(&mut transaction, sweep.delete(&DIALECT)).await?;
         transaction.commit().await?;
         Ok(Some(deleted))
+    }
+
+    async fn run(&mut self, change: &Change) -> Result<Changed, sqlx::Error> {
+        let mut transaction = self.begin().await?;
+        let mut changed = Vec::with_capacity(change.statements.len());
+        for (sql, values) in &change.statements {
+            let query = sqlx::query_with(AssertSqlSafe(sql.clone()), arguments(values.clone())?);
+            let rows = query.fetch_all(&mut *transaction).await?;
+            if change.guarded && changed.is_empty() && rows.is_empty() {
+                return Ok(None);
+            }
+            changed.push(rows.into_iter().map(|row| Box::new(row) as Row).collect());
+        }
+        transaction.commit().await?;
+        Ok(Some(changed))
     }
 
     /// Not deferred: a transaction that begins by reading cannot always become a writing one.
@@ -215,6 +230,10 @@ impl Connection for Writer {
 
     fn sweep<'a>(&'a mut self, sweep: &'a Sweep) -> BoxFuture<'a, Result<Option<u64>, StoreError>> {
         async { self.delete(sweep).await.map_err(|error| classify(&error)) }.boxed()
+    }
+
+    fn change<'a>(&'a mut self, change: &'a Change) -> BoxFuture<'a, Result<Changed, StoreError>> {
+        async { self.run(change).await.map_err(|error| classify(&error)) }.boxed()
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {

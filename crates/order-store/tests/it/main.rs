@@ -1,6 +1,8 @@
 //! Tests of the deliveries store through its public surface.
 
 mod conformance;
+mod dead_letters;
+mod dlq_jobs;
 mod listing;
 mod postgres;
 mod proxy;

@@ -330,6 +330,20 @@ async fn a_database_of_a_newer_program_is_refused_with_both_versions() {
 
 #[tokio::test]
 #[ignore = "needs PostgreSQL"]
+async fn the_audit_log_cannot_be_changed_by_anybody() {
+    let database = PostgresDatabase::create();
+    let store = open(&database).await;
+    let mut other = database.another_process().await;
+    run(&mut other, crate::support::AN_AUDIT_ENTRY).await;
+    for sql in crate::support::CHANGES_OF_THE_AUDIT {
+        let error = sqlx::query(sql).execute(&mut other).await.expect_err(sql).to_string();
+        assert!(error.contains("the audit log is only added to"), "{error}");
+    }
+    assert_eq!(store.audit_page(None, 10).await.map(|page| page.len()), Ok(1));
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
 async fn a_store_without_a_server_is_opened_when_it_is_up() {
     let database = PostgresDatabase::with_a_server_of_its_own();
     database.server().stop(true).expect("it stops");

@@ -132,6 +132,18 @@ async fn a_file_of_a_newer_program_is_refused_with_both_versions() {
 }
 
 #[tokio::test]
+async fn the_audit_log_cannot_be_changed_by_anybody() {
+    let temp = TempStore::open().await;
+    let mut other = temp.another_process().await;
+    run(&mut other, crate::support::AN_AUDIT_ENTRY).await;
+    for sql in crate::support::CHANGES_OF_THE_AUDIT {
+        let error = sqlx::query(sql).execute(&mut other).await.expect_err(sql).to_string();
+        assert!(error.contains("the audit log is only added to"), "{error}");
+    }
+    assert_eq!(temp.store.audit_page(None, 10).await.map(|page| page.len()), Ok(1));
+}
+
+#[tokio::test]
 async fn the_file_is_whole_after_a_close() {
     let temp = TempStore::open().await;
     temp.store.write(record(Uuid::new_v4(), 1, Delivered)).await.unwrap();

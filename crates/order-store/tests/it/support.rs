@@ -138,6 +138,13 @@ pub(crate) const A_NEWER_PROGRAM: &str = "INSERT INTO _sqlx_migrations
     (version, description, success, checksum, execution_time)
     SELECT 99, 'of the future', success, checksum, 0 FROM _sqlx_migrations WHERE version = 1";
 
+/// A line of the audit log, and what must not be done to it.
+pub(crate) const AN_AUDIT_ENTRY: &str = "INSERT INTO dlq_audit
+    (at_ms, requested_by, action, queue, job_id, why, request)
+    VALUES (1, 'somebody', 'discard', 'dlq', '00000000-0000-0000-0000-000000000001', 'why', '{}')";
+pub(crate) const CHANGES_OF_THE_AUDIT: [&str; 2] =
+    ["UPDATE dlq_audit SET requested_by = 'nobody'", "DELETE FROM dlq_audit"];
+
 /// Makes two tests of each function, one for each kind of database.
 macro_rules! on_both {
     ($($name:ident),+ $(,)?) => {

@@ -1,6 +1,7 @@
 //! A service's own HTTP listener: how its routes are finished and served.
 
 mod connections;
+mod content;
 mod exchange;
 mod gives_way;
 mod head;
@@ -8,6 +9,7 @@ mod observe;
 mod serve;
 mod wire;
 
+pub use content::is_json;
 pub use gives_way::GivesWay;
 pub use serve::{ServeLimits, serve};
 

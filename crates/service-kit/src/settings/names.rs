@@ -39,7 +39,7 @@ pub const FLEET_NAMES: &[&str] = &[
     "DELIVERY_BASE_URL",
     "HTTP_COMPRESSION",
     "CORS_ALLOWED_ORIGINS",
-    // delivery-worker; the first one of order-api too
+    // delivery-worker; the first one of the others too
     "DATABASE_URL",
     "ATTEMPTS_RETENTION",
     "WORKER_CONCURRENCY",
@@ -56,6 +56,9 @@ pub const FLEET_NAMES: &[&str] = &[
     // dlq-monitor
     "MONITOR_INTERVAL",
     "MONITOR_TOKEN",
+    "MONITOR_RETENTION",
+    "MONITOR_TRACE_URL",
+    "MONITOR_URL",
     // local-sqs
     "LOCAL_SQS_ADDR",
     "LOCAL_SQS_ACCOUNT",

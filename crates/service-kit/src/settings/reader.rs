@@ -112,13 +112,19 @@ impl Reader {
 
     /// An `http` or `https` URL with a host, nothing when it is not set.
     pub fn url(&mut self, name: &'static str) -> Option<String> {
+        self.url_with(name, "")
+    }
+
+    /// The same with this in it, which stands for what is put in its place.
+    pub fn url_with(&mut self, name: &'static str, place: &str) -> Option<String> {
         let text = self.optional(name)?;
-        let uri = text.parse::<axum::http::Uri>().ok();
+        let filled = if place.is_empty() { text.clone() } else { text.replace(place, "0") };
+        let uri = filled.parse::<axum::http::Uri>().ok();
         let valid = uri.is_some_and(|uri| {
             matches!(uri.scheme_str(), Some("http" | "https"))
                 && uri.host().is_some_and(|host| !host.is_empty())
         });
-        if valid {
+        if valid && text.contains(place) {
             return Some(text);
         }
         self.wrong(name, Some(text));

@@ -10,6 +10,7 @@ mod convert;
 mod dead_letter;
 mod error;
 mod queue;
+mod send;
 
 pub use calls::CallMetrics;
 pub use connection::{Connection, Options, StaticCredentials};
@@ -18,3 +19,4 @@ pub use dead_letter::{
 };
 pub use error::{classify, classify_entry};
 pub use queue::AwsQueue;
+pub use send::Outgoing;

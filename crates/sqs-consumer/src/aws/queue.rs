@@ -64,6 +64,10 @@ impl AwsQueue {
         &self.url
     }
 
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     fn dead_letter_url(&self) -> Option<Arc<str>> {
         self.configured_dead_letter_url.clone().or_else(|| self.policys_dead_letter_url())
     }
@@ -274,7 +278,7 @@ impl AwsQueue {
 
 /// Each entry's fate by position. An entry that the answer does not mention is not known to have
 /// succeeded.
-fn fates<'a>(
+pub(super) fn fates<'a>(
     count: usize,
     successful: impl Iterator<Item = &'a str>,
     failed: &[BatchResultErrorEntry],

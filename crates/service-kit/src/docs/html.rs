@@ -1,4 +1,4 @@
-//! Writing HTML.
+//! Writing HTML for pages that run no script.
 
 use axum::http::HeaderValue;
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -9,7 +9,7 @@ const STYLE: &str = include_str!("style.css");
 
 /// What the pages may do: be shown with their own style, and nothing else. The style is named by its
 /// hash (CSP level 3, section 2.3.1).
-pub(super) fn policy() -> HeaderValue {
+pub fn policy() -> HeaderValue {
     let style = BASE64_STANDARD.encode(Sha256::digest(STYLE));
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'; \
@@ -19,7 +19,7 @@ pub(super) fn policy() -> HeaderValue {
 }
 
 /// A whole page. `navigation` and `content` are HTML.
-pub(super) fn page(title: &str, navigation: &str, content: &str) -> String {
+pub fn page(title: &str, navigation: &str, content: &str) -> String {
     let title = escape(title);
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -33,7 +33,7 @@ pub(super) fn page(title: &str, navigation: &str, content: &str) -> String {
 }
 
 /// A text, as HTML shows it.
-pub(super) fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for char in text.chars() {
         match char {
@@ -49,7 +49,7 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 /// A description of the document within a line: of CommonMark it uses code between backticks alone.
-pub(super) fn inline(text: &str) -> String {
+pub fn inline(text: &str) -> String {
     let mut html = String::new();
     for (index, part) in text.split('`').enumerate() {
         let part = escape(part);
@@ -63,7 +63,7 @@ pub(super) fn inline(text: &str) -> String {
 }
 
 /// The same with paragraphs.
-pub(super) fn paragraphs(text: &str) -> String {
+pub fn paragraphs(text: &str) -> String {
     text.split("\n\n").fold(String::new(), |mut html, paragraph| {
         _ = writeln!(html, "<p>{}</p>", inline(paragraph));
         html
@@ -72,7 +72,7 @@ pub(super) fn paragraphs(text: &str) -> String {
 
 /// Something to read or copy, which may be wider than the page: it can be focused, so that it can be
 /// scrolled by keyboard.
-pub(super) fn code(label: &str, text: &str) -> String {
+pub fn code(label: &str, text: &str) -> String {
     let (label, text) = (escape(label), escape(text));
     format!(
         "<pre tabindex=\"0\" role=\"region\" aria-label=\"{label}\"><code>{text}</code></pre>\n"
@@ -80,7 +80,7 @@ pub(super) fn code(label: &str, text: &str) -> String {
 }
 
 /// A table; its cells are HTML.
-pub(super) fn table<const N: usize>(
+pub fn table<const N: usize>(
     caption: &str,
     heads: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,

@@ -1,10 +1,10 @@
 //! The document as a page.
 
 use super::{
+    About, Kind,
     html::{code, escape, inline, page, paragraphs, table},
     schema::{pretty, section, summary},
 };
-use crate::endpoints::ENDPOINTS;
 use serde_json::Value;
 use std::fmt::Write;
 
@@ -13,11 +13,12 @@ struct Operation<'a> {
     path: &'a str,
     method: &'a str,
     says: &'a Value,
+    about: &'a About,
 }
 
-/// `GET /docs`.
-pub(super) fn page_of(document: &Value) -> String {
-    let operations = operations(document);
+/// The whole page.
+pub(super) fn of(document: &Value, about: &About) -> String {
+    let operations = operations(document, about);
     let info = &document["info"];
     let title = info["title"].as_str().unwrap_or_default();
     let mut content = format!(
@@ -27,7 +28,7 @@ pub(super) fn page_of(document: &Value) -> String {
         escape(info["version"].as_str().unwrap_or_default()),
         paragraphs(info["description"].as_str().unwrap_or_default()),
     );
-    content.push_str(&first_steps(&operations));
+    content.push_str(&first_steps(&operations, about));
     for (tag, about) in tags(document) {
         _ = writeln!(content, "<h2>{}</h2>\n{}", escape(tag), paragraphs(about));
         for operation in operations.iter().filter(|operation| operation.has(tag)) {
@@ -41,10 +42,10 @@ pub(super) fn page_of(document: &Value) -> String {
     page(title, &navigation(document, title, &operations), &content)
 }
 
-fn operations(document: &Value) -> Vec<Operation<'_>> {
-    let paths = ENDPOINTS.iter().flat_map(|endpoint| {
-        let item = document["paths"][endpoint.path].as_object().into_iter().flatten();
-        item.map(|(method, says)| Operation { path: endpoint.path, method, says })
+fn operations<'a>(document: &'a Value, about: &'a About) -> Vec<Operation<'a>> {
+    let paths = about.paths.iter().flat_map(|&path| {
+        let item = document["paths"][path].as_object().into_iter().flatten();
+        item.map(move |(method, says)| Operation { path, method, says, about })
     });
     paths.collect()
 }
@@ -79,20 +80,14 @@ fn navigation(document: &Value, title: &str, operations: &[Operation<'_>]) -> St
     html
 }
 
-/// An order, and what became of it.
-fn first_steps(operations: &[Operation<'_>]) -> String {
-    let by_id = |id: &str| operations.iter().find(|operation| operation.text("operationId") == id);
-    let place = by_id("placeOrder").map(Operation::curl).unwrap_or_default();
+/// What to try first.
+fn first_steps(operations: &[Operation<'_>], about: &About) -> String {
+    let (text, id) = about.first_steps;
+    let request = operations.iter().find(|operation| operation.text("operationId") == id);
+    let request = request.map(Operation::curl).unwrap_or_default();
     format!(
         "<h2 id=\"first-steps\">First steps</h2>\n<p>In a shell, with the address of this page:</p>\n{}",
-        code(
-            "First steps in a shell",
-            &format!(
-                "API=http://127.0.0.1:8080\n\n# An order is placed. The answer's Location leads to its \
-                 delivery.\n{place}\n\n# What became of it, with the orderId of the answer.\ncurl -s \
-                 \"$API/api/orders/ORDER_ID\"\n"
-            )
-        )
+        code("First steps in a shell", &text.replace("{}", &request))
     )
 }
 
@@ -176,7 +171,8 @@ impl Operation<'_> {
                     format!("<code>{}</code>: {}", escape(name), inline(about))
                 })
                 .collect();
-            let about = linked(answer["description"].as_str().unwrap_or_default());
+            let about =
+                linked(answer["description"].as_str().unwrap_or_default(), self.about.kinds);
             let contents =
                 if contents.is_empty() { "none".to_owned() } else { contents.join("; ") };
             [escape(status), format!("{about} {}", headers.join(" ")), contents]
@@ -187,7 +183,10 @@ impl Operation<'_> {
     /// The request with the document's example, for a shell in which `API` is the API's address.
     fn curl(&self) -> String {
         let mut command = "curl -i".to_owned();
-        let path = self.path.replace("{orderId}", "ORDER_ID").replace("{slug}", "invalid-order");
+        let samples = self.about.samples.iter();
+        let path = samples.fold(self.path.to_owned(), |path, (parameter, sample)| {
+            path.replace(&format!("{{{parameter}}}"), sample)
+        });
         _ = write!(command, " \"$API{path}\"");
         let body = &self.says["requestBody"]["content"]["application/json"]["example"];
         if !body.is_null() {
@@ -200,8 +199,8 @@ impl Operation<'_> {
 }
 
 /// A description whose code is a kind of problem leads to its page.
-fn linked(text: &str) -> String {
-    crate::problem::kinds::ALL.iter().fold(inline(text), |html, kind| {
+fn linked(text: &str, kinds: &[&Kind]) -> String {
+    kinds.iter().fold(inline(text), |html, kind| {
         let shown = format!("<code>{}</code>", kind.slug());
         html.replace(&shown, &format!("<a href=\"/problems/{}\">{shown}</a>", kind.slug()))
     })

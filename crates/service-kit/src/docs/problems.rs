@@ -1,12 +1,14 @@
 //! A page for each kind of problem, and one that lists them.
 
-use super::html::{code, inline, page, paragraphs, table};
-use crate::problem::kinds::{self, Kind};
+use super::{
+    Kind,
+    html::{code, escape, inline, page, paragraphs, table},
+};
 use std::fmt::Write;
 
-/// `GET /problems`.
-pub(super) fn index() -> String {
-    let rows = kinds::ALL.map(|kind| {
+/// `GET /problems` of the API with this title.
+pub(super) fn index(kinds: &[&Kind], title: &str) -> String {
+    let rows = kinds.iter().map(|kind| {
         let (slug, status) = (kind.slug(), kind.base.status.as_u16());
         [
             format!("<a href=\"/problems/{slug}\"><code>{slug}</code></a>"),
@@ -22,15 +24,15 @@ pub(super) fn index() -> String {
         ),
         table("Kinds of problems, by status", ["Kind", "Status", "Title"], rows),
     );
-    page("Problems · Order API", &navigation(None), &content)
+    page(&format!("Problems · {title}"), &navigation(kinds, title, None), &content)
 }
 
 /// `GET /problems/{slug}`, for each slug.
-pub(super) fn pages() -> Vec<(&'static str, String)> {
-    kinds::ALL.map(|kind| (kind.slug(), of(kind))).into()
+pub(super) fn pages(kinds: &[&Kind], title: &str) -> Vec<(&'static str, String)> {
+    kinds.iter().map(|kind| (kind.slug(), of(kind, kinds, title))).collect()
 }
 
-fn of(kind: &Kind) -> String {
+fn of(kind: &Kind, kinds: &[&Kind], title: &str) -> String {
     let (slug, base) = (kind.slug(), &kind.base);
     let example = (kind.example)();
     let json = serde_json::from_str::<serde_json::Value>(&example.to_json())
@@ -50,17 +52,19 @@ fn of(kind: &Kind) -> String {
         paragraphs(kind.remedy),
         code("Example of the answer", &json),
     );
-    page(&format!("{} · Order API", base.title), &navigation(Some(slug)), &content)
+    let navigation = navigation(kinds, title, Some(slug));
+    page(&format!("{} · {title}", base.title), &navigation, &content)
 }
 
-fn navigation(current: Option<&str>) -> String {
+fn navigation(kinds: &[&Kind], title: &str, current: Option<&str>) -> String {
     let here = |is: bool| if is { " aria-current=\"page\"" } else { "" };
     let mut html = format!(
-        "<p class=\"name\"><a href=\"/docs\">Order API</a></p>\n\
+        "<p class=\"name\"><a href=\"/docs\">{}</a></p>\n\
          <p><a href=\"/problems\"{}>Kinds of problems</a></p>\n<ul>\n",
+        escape(title),
         here(current.is_none())
     );
-    for kind in kinds::ALL {
+    for kind in kinds {
         let slug = kind.slug();
         let here = here(current == Some(slug));
         _ = writeln!(html, "<li><a href=\"/problems/{slug}\"{here}>{slug}</a></li>");

@@ -1,7 +1,9 @@
 //! Answers: those that operations share, and the problems of each.
 
-use super::schemas::{PROBLEM, formatted, named};
-use crate::problem::kinds::{self, Kind};
+use super::{
+    Kind,
+    schemas::{PROBLEM, formatted, named},
+};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use utoipa::openapi::{
@@ -10,32 +12,33 @@ use utoipa::openapi::{
 };
 
 /// An answer in JSON.
-pub(super) fn in_json(about: &str, schema: &str, example: Value) -> ResponseBuilder {
+pub fn in_json(about: &str, schema: &str, example: Value) -> ResponseBuilder {
     let content = ContentBuilder::new().schema(Some(named(schema))).example(Some(example));
     ResponseBuilder::new().description(about).content("application/json", content.build())
 }
 
 /// A page for people.
-pub(super) fn page(about: &str) -> ResponseBuilder {
+pub fn page(about: &str) -> ResponseBuilder {
     let html = ObjectBuilder::new().schema_type(Type::String);
     let content = ContentBuilder::new().schema(Some(html)).build();
     ResponseBuilder::new().description(about).content("text/html", content)
 }
 
 /// The header `Location`.
-pub(super) fn location(about: &str) -> Header {
+pub fn location(about: &str) -> Header {
     header(formatted("uri-reference", about), about)
 }
 
-fn header(schema: impl Into<RefOr<Schema>>, about: &str) -> Header {
+/// A header.
+pub fn header(schema: impl Into<RefOr<Schema>>, about: &str) -> Header {
     HeaderBuilder::new().schema(Some(schema)).description(Some(about)).build()
 }
 
-/// Adds what the operation answers with one of these kinds, or of those that any request can meet:
-/// an answer for each status.
-pub(super) fn problems(operation: OperationBuilder, own: &[&Kind]) -> OperationBuilder {
+/// Adds what the operation answers with one of its own kinds, or of those that any request can meet: an
+/// answer for each status.
+pub fn problems(operation: OperationBuilder, of_all: &[&Kind], own: &[&Kind]) -> OperationBuilder {
     let mut by_status: BTreeMap<u16, Vec<&Kind>> = BTreeMap::new();
-    for kind in kinds::OF_ALL.iter().chain(own) {
+    for kind in of_all.iter().chain(own) {
         by_status.entry(kind.base.status.as_u16()).or_default().push(kind);
     }
     by_status.into_iter().fold(operation, |operation, (status, kinds)| {

@@ -1,0 +1,176 @@
+//! Logins: a cookie that says until when, signed with a key that is made of the token.
+//!
+//! Nothing of a login is kept: it holds on all replicas and across restarts, and ends with its time or
+//! with the token.
+
+use std::time::Duration;
+
+use axum::http::{HeaderMap, header};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
+use rand::RngExt;
+use sha2::{Digest, Sha256};
+
+use super::is_same;
+
+const COOKIE: &str = "dlq_monitor_session";
+/// How long a login holds.
+const LASTS: Duration = Duration::from_hours(8);
+/// When it ends, in seconds since the epoch, and some bytes of its own.
+const HEAD: usize = 8 + 16;
+/// SHA-256's.
+const BLOCK: usize = 64;
+
+/// Makes and checks logins.
+#[derive(Clone)]
+pub(super) struct Sessions {
+    key: [u8; 32],
+}
+
+/// A login.
+pub(super) struct Session {
+    /// The whole `Set-Cookie`.
+    pub(super) cookie: String,
+    /// Goes with each request to act.
+    pub(super) csrf: String,
+}
+
+impl Sessions {
+    pub(super) fn new(token: &str) -> Self {
+        Self { key: hmac(token.as_bytes(), &[b"dlq-monitor sessions"]) }
+    }
+
+    /// A login that begins at this time. `secure`: the browser speaks TLS.
+    pub(super) fn begin(&self, now_seconds: u64, secure: bool) -> Session {
+        let ends = now_seconds + LASTS.as_secs();
+        let own: [u8; 16] = rand::rng().random();
+        let mut value = ends.to_be_bytes().to_vec();
+        value.extend(own);
+        let csrf = self.csrf(&value);
+        let signature = self.signature(&value);
+        value.extend(signature);
+        let secure = if secure { "; Secure" } else { "" };
+        let cookie = format!(
+            "{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}{secure}",
+            BASE64.encode(value),
+            LASTS.as_secs()
+        );
+        Session { cookie, csrf }
+    }
+
+    /// The cookie that ends a login.
+    pub(super) fn end() -> String {
+        format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0")
+    }
+
+    /// The token against forged requests of the login that a request's cookie is of.
+    pub(super) fn csrf_of(&self, headers: &HeaderMap) -> Option<String> {
+        let now = jiff::Timestamp::now().as_second().cast_unsigned();
+        let cookies =
+            headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let mut pairs = cookies.flat_map(|cookies| cookies.split(';'));
+        pairs.find_map(|pair| self.check(pair.trim().strip_prefix(COOKIE)?.strip_prefix('=')?, now))
+    }
+
+    fn check(&self, value: &str, now_seconds: u64) -> Option<String> {
+        let value = BASE64.decode(value).ok()?;
+        let (head, signature) = value.split_at_checked(HEAD)?;
+        if !is_same(signature, &self.signature(head)) {
+            return None;
+        }
+        let ends = u64::from_be_bytes(head[..8].try_into().ok()?);
+        (now_seconds < ends).then(|| self.csrf(head))
+    }
+
+    fn signature(&self, head: &[u8]) -> [u8; 32] {
+        hmac(&self.key, &[b"session", head])
+    }
+
+    fn csrf(&self, head: &[u8]) -> String {
+        BASE64.encode(hmac(&self.key, &[b"csrf", head]))
+    }
+}
+
+/// HMAC-SHA-256 (RFC 2104) of the parts, one behind the other.
+fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    let mut block = [0; BLOCK];
+    if key.len() > BLOCK {
+        block[..32].copy_from_slice(&Sha256::digest(key));
+    } else {
+        block[..key.len()].copy_from_slice(key);
+    }
+    let mut inner = Sha256::new_with_prefix(block.map(|byte| byte ^ 0x36));
+    for part in parts {
+        inner.update(part);
+    }
+    let mut outer = Sha256::new_with_prefix(block.map(|byte| byte ^ 0x5c));
+    outer.update(inner.finalize());
+    outer.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use super::*;
+
+    fn value(session: &Session) -> &str {
+        let (pair, _) = session.cookie.split_once(';').expect("a cookie");
+        pair.split_once('=').expect("a value").1
+    }
+
+    #[test]
+    fn a_login_holds_for_its_time_and_with_its_token_only() {
+        let sessions = Sessions::new("token");
+        let session = sessions.begin(1_000, true);
+        let ends = 1_000 + LASTS.as_secs();
+        assert_eq!(sessions.check(value(&session), ends - 1), Some(session.csrf.clone()));
+        assert_eq!(sessions.check(value(&session), ends), None);
+        assert_eq!(Sessions::new("another").check(value(&session), 1_000), None);
+        let other = sessions.begin(1_000, true);
+        assert_ne!(value(&session), value(&other));
+        assert_ne!(session.csrf, other.csrf, "one login's does not do for another");
+        for part in ["HttpOnly", "SameSite=Strict", "Path=/", "Secure"] {
+            assert!(session.cookie.contains(part), "{}", session.cookie);
+        }
+    }
+
+    #[test]
+    fn a_cookie_that_was_tampered_with_is_none() {
+        let sessions = Sessions::new("token");
+        let session = sessions.begin(1_000, false);
+        let bytes = BASE64.decode(value(&session)).expect("base64");
+        for position in 0..bytes.len() {
+            let mut forged = bytes.clone();
+            forged[position] ^= 1;
+            assert_eq!(sessions.check(&BASE64.encode(forged), 1_000), None, "{position}");
+        }
+        for odd in ["", "!", "AAAA", &BASE64.encode(&bytes[..HEAD])] {
+            assert_eq!(sessions.check(odd, 1_000), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn the_signature_is_that_of_rfc_4231() {
+        // Test cases 2 and 6.
+        for (key, data, expected) in [
+            (
+                b"Jefe".to_vec(),
+                "what do ya want for nothing?",
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            ),
+            (
+                vec![0xaa; 131],
+                "Test Using Larger Than Block-Size Key - Hash Key First",
+                "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+            ),
+        ] {
+            let (first, second) = data.split_at(7);
+            let made = hmac(&key, &[first.as_bytes(), second.as_bytes()]);
+            let hex = made.iter().fold(String::new(), |mut hex, byte| {
+                _ = write!(hex, "{byte:02x}");
+                hex
+            });
+            assert_eq!(hex, expected);
+        }
+    }
+}

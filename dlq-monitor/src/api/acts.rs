@@ -1,0 +1,224 @@
+//! Redriving and discarding: what is asked for becomes a job, or is only thought through.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{
+    Extension, Json,
+    extract::{Request, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use jiff::Timestamp;
+use order_store::{
+    DeadLetter, DeadLetterFilter, DeadLetterState, JobKind, JobMethod, NewJob, StoreError,
+};
+use serde::Serialize;
+use service_kit::Problem;
+use tracing::info;
+use uuid::Uuid;
+
+use super::{
+    Api,
+    asked::{Asked, Method},
+    body, kinds, store_failed,
+    views::{JobView, LetterView},
+};
+use crate::{access::Caller, queues::DeadLetterQueue};
+
+/// Letters that a dry run looks at one by one, and those of them that it shows.
+const LOOKED_AT: u32 = 1_000;
+const SHOWN: usize = 20;
+/// Ids that one question is about.
+const ASKED_AT_ONCE: usize = 200;
+
+/// `POST /api/dlq/redrive`.
+pub(super) async fn redrive(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Response, Problem> {
+    act(&api, JobKind::Redrive, &caller, request).await
+}
+
+/// `POST /api/dlq/discard`.
+pub(super) async fn discard(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Response, Problem> {
+    act(&api, JobKind::Discard, &caller, request).await
+}
+
+/// Who acts, for the audit log: as they say, and as the monitor knows them.
+pub(super) fn requested_by(who: Option<&str>, caller: &Caller) -> String {
+    match who {
+        Some(who) => format!("{who} ({})", caller.as_str()),
+        None => caller.as_str().to_owned(),
+    }
+}
+
+async fn act(
+    api: &Api,
+    kind: JobKind,
+    caller: &Caller,
+    request: Request,
+) -> Result<Response, Problem> {
+    let asked = Asked::read(kind, body::object(request).await?)?;
+    let queue = api.queue(&asked.request.queue)?;
+    if kind == JobKind::Redrive && queue.source.is_none() {
+        let detail = format!("{} is not set", queue.source_setting);
+        return Err(kinds::SOURCE_NOT_SET_UP.problem().detail(detail));
+    }
+    let method = method(kind, queue, &asked)?;
+    if let Some(ids) = &asked.request.ids {
+        are_dead(api, queue, ids).await?;
+    }
+    let filter = asked.request.filter();
+    let count = api.store.count_dead_letters(queue.name(), &filter, None, None).await;
+    let count = count.map_err(|error| store_failed(&error))?;
+    if asked.dry_run {
+        let dry_run = dry_run(api, kind, method, queue, &asked, count.letters).await;
+        let dry_run = dry_run.map_err(|error| store_failed(&error))?;
+        return Ok(Json(dry_run).into_response());
+    }
+    let expected = asked.expected.unwrap_or(count.letters);
+    if count.letters == 0 || count.letters != expected {
+        let detail = match count.letters {
+            0 => "no dead letter is meant".to_owned(),
+            letters => format!("{letters} messages are meant, and {expected} were expected"),
+        };
+        return Err(kinds::COUNT_DIFFERS.problem().detail(detail));
+    }
+    let job = NewJob {
+        id: Uuid::now_v7(),
+        kind,
+        method,
+        queue: queue.name().to_owned(),
+        request: asked.request.to_json(),
+        through: count.through,
+        requested_by: requested_by(asked.who.as_deref(), caller),
+        why: asked.why,
+        selected: count.letters,
+        at: Timestamp::now(),
+    };
+    let kept = api.store.create_job(&job).await.map_err(|error| store_failed(&error))?;
+    let (id, by, kind) = (kept.id, &job.requested_by, kind.as_str());
+    info!(job = %id, kind, queue = queue.name(), by, why = job.why, selected = job.selected, "asked for");
+    queue.news.notify_one();
+    let location = [(header::LOCATION, format!("/api/dlq/jobs/{id}"))];
+    Ok((StatusCode::ACCEPTED, location, Json(JobView::from(kept))).into_response())
+}
+
+/// How a job is done: SQS itself moves a whole standard queue that nothing else is said of.
+fn method(kind: JobKind, queue: &DeadLetterQueue, asked: &Asked) -> Result<JobMethod, Problem> {
+    let fits = kind == JobKind::Redrive
+        && !queue.fifo
+        && asked.request.is_everything()
+        && asked.request.canary.is_none();
+    match asked.method {
+        Method::Auto | Method::MoveTask if fits => Ok(JobMethod::MoveTask),
+        Method::Auto | Method::Messages => Ok(JobMethod::Messages),
+        Method::MoveTask => {
+            let problem = kinds::INVALID_REQUEST.problem().detail("one field is invalid");
+            let detail = "a move task would not keep the order of a FIFO queue's groups";
+            Err(problem.field_error("#/method", detail))
+        }
+    }
+}
+
+/// Whether each of these is a dead letter of the queue now.
+async fn are_dead(api: &Api, queue: &DeadLetterQueue, ids: &[String]) -> Result<(), Problem> {
+    let mut dead = std::collections::HashSet::new();
+    for ids in ids.chunks(ASKED_AT_ONCE) {
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let found = api.store.dead_letters_of(queue.name(), &ids).await;
+        let found = found.map_err(|error| store_failed(&error))?;
+        let found = found.into_iter().filter(|letter| letter.state == DeadLetterState::Dead);
+        dead.extend(found.map(|letter| letter.message_id));
+    }
+    let mut errors = service_kit::FieldErrors::default();
+    for (position, id) in ids.iter().enumerate() {
+        if !dead.contains(id) {
+            errors.note(format!("#/ids/{position}"), "is no dead letter of this queue now");
+        }
+    }
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let detail = format!("{} of the ids are no dead letters of this queue now", errors.count());
+    Err(errors.listed_in(kinds::COUNT_DIFFERS.problem().detail(detail)))
+}
+
+/// What a job would do.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DryRun {
+    kind: &'static str,
+    method: &'static str,
+    queue: String,
+    source: Option<String>,
+    selected: u64,
+    /// Of those that were looked at.
+    by_reason: BTreeMap<String, u64>,
+    looked_at: u64,
+    /// Of these, how many a rule of order would leave where they are.
+    would_refuse: u64,
+    /// The first of them.
+    messages: Vec<LetterView>,
+    /// At the rate that was asked for.
+    seconds_at_least: Option<u64>,
+}
+
+async fn dry_run(
+    api: &Api,
+    kind: JobKind,
+    method: JobMethod,
+    queue: &DeadLetterQueue,
+    asked: &Asked,
+    selected: u64,
+) -> Result<DryRun, StoreError> {
+    let letters = first_letters(api, queue, &asked.request.filter()).await?;
+    let orders = kind == JobKind::Redrive && queue.fifo && !asked.request.allow_reorder;
+    let (mut by_reason, mut would_refuse) = (BTreeMap::new(), 0);
+    for letter in &letters {
+        *by_reason.entry(letter.reason.clone()).or_default() += 1;
+        if orders && is_overtaken(api, queue, letter).await? {
+            would_refuse += 1;
+        }
+    }
+    Ok(DryRun {
+        kind: kind.as_str(),
+        method: method.as_str(),
+        queue: queue.name().to_owned(),
+        source: queue.source_name().filter(|_| kind == JobKind::Redrive).map(str::to_owned),
+        selected,
+        by_reason,
+        looked_at: letters.len() as u64,
+        would_refuse,
+        messages: letters.into_iter().take(SHOWN).map(|letter| api.view(letter)).collect(),
+        seconds_at_least: asked.request.rate.map(|rate| selected.div_ceil(u64::from(rate))),
+    })
+}
+
+/// The newest of the letters that are meant.
+async fn first_letters(
+    api: &Api,
+    queue: &DeadLetterQueue,
+    filter: &DeadLetterFilter,
+) -> Result<Vec<DeadLetter>, StoreError> {
+    let dead = DeadLetterState::Dead;
+    let page = api.store.dead_letter_page(&[queue.name()], dead, filter, None, LOOKED_AT).await?;
+    Ok(page.letters)
+}
+
+async fn is_overtaken(
+    api: &Api,
+    queue: &DeadLetterQueue,
+    letter: &DeadLetter,
+) -> Result<bool, StoreError> {
+    let (Some(source), Some(customer)) = (queue.source_name(), &letter.customer_id) else {
+        return Ok(false);
+    };
+    let otherwise = letter.sent_at.unwrap_or(letter.seen_at);
+    api.store.is_overtaken(customer, source, letter.order_id, otherwise).await
+}

@@ -1,0 +1,159 @@
+//! The HTTP API: dead letters, redriving and discarding them, and who did that.
+//!
+//! Every route is in one list, of which the router, the OpenAPI document and the pages are made.
+
+mod acts;
+mod asked;
+mod audit;
+pub(crate) mod body;
+mod examples;
+mod jobs;
+pub(crate) mod kinds;
+mod messages;
+mod openapi;
+mod operations;
+mod pages;
+mod query;
+mod queues;
+mod schemas;
+mod views;
+
+use std::sync::{Arc, LazyLock};
+
+use axum::{
+    Json, Router,
+    middleware::{from_fn, from_fn_with_state},
+    routing::{get, post},
+};
+use order_store::{Store, StoreError};
+use serde::Serialize;
+use service_kit::{
+    Problem,
+    docs::{self, Endpoint, Site, operations as documented},
+};
+use tokio::sync::watch;
+
+pub use openapi::openapi_json;
+pub(crate) use pages::site;
+
+use crate::{
+    access::{self, Access},
+    observe::Look,
+    queues::DeadLetterQueue,
+};
+
+/// What the routes need.
+pub(crate) struct Api {
+    pub(crate) store: Store,
+    pub(crate) looks: watch::Receiver<Arc<[Look]>>,
+    pub(crate) queues: Arc<[DeadLetterQueue]>,
+    pub(crate) access: Arc<Access>,
+    /// Leads to a trace, with `{traceId}` in it.
+    pub(crate) trace_url: Option<String>,
+    /// The document and the pages, made when they are first asked for.
+    pub(crate) site: LazyLock<Site>,
+}
+
+type Route = Endpoint<Arc<Api>>;
+
+/// What everybody may ask.
+const OPEN: [Route; 7] = [
+    Endpoint::get(
+        "/api/dlq/health",
+        || get(health),
+        || documented::get_health("dlq-monitor", kinds::OF_ALL),
+    ),
+    Endpoint::post("/login", || post(access::login), operations::log_in),
+    Endpoint::get(
+        "/openapi.json",
+        || get(pages::document),
+        || documented::get_document(kinds::OF_ALL),
+    ),
+    Endpoint::get("/docs", || get(pages::docs), || documented::get_docs(kinds::OF_ALL)),
+    Endpoint::get(
+        "/problems",
+        || get(pages::problems),
+        || documented::list_problems(kinds::OF_ALL),
+    ),
+    Endpoint::get(
+        "/problems/{slug}",
+        || get(pages::problem),
+        || documented::get_problem(&kinds::ALL, kinds::OF_ALL, kinds::OF_PAGES),
+    ),
+    Endpoint::get("/", || get(pages::root), || documented::get_root(kinds::OF_ALL)),
+];
+
+/// What the token is needed for, where one is set.
+const GUARDED: [Route; 12] = [
+    Endpoint::get("/api/dlq/queues", || get(queues::queues), operations::list_queues),
+    Endpoint::get("/api/dlq/messages", || get(messages::list), operations::list_messages),
+    Endpoint::get(
+        "/api/dlq/messages/{queue}/{messageId}",
+        || get(messages::show),
+        operations::get_message,
+    ),
+    Endpoint::post("/api/dlq/redrive", || post(acts::redrive), operations::redrive),
+    Endpoint::post("/api/dlq/discard", || post(acts::discard), operations::discard),
+    Endpoint::get("/api/dlq/jobs", || get(jobs::list), operations::list_jobs),
+    Endpoint::get("/api/dlq/jobs/{jobId}", || get(jobs::show), operations::get_job),
+    Endpoint::get(
+        "/api/dlq/jobs/{jobId}/messages",
+        || get(jobs::messages),
+        operations::list_job_messages,
+    ),
+    Endpoint::post("/api/dlq/jobs/{jobId}/cancel", || post(jobs::cancel), operations::cancel_job),
+    Endpoint::get("/api/dlq/audit", || get(audit::list), operations::list_audit),
+    Endpoint::get("/api/dlq/session", || get(access::session), operations::get_session),
+    Endpoint::post("/logout", || post(access::logout), operations::log_out),
+];
+
+/// Every route, in the order in which people want to read of them.
+fn endpoints() -> impl Iterator<Item = &'static Route> {
+    static ROUTES: LazyLock<(Vec<Route>, Vec<Route>)> =
+        LazyLock::new(|| (GUARDED.into(), OPEN.into()));
+    ROUTES.0.iter().chain(&ROUTES.1)
+}
+
+/// The routes of the API.
+pub(crate) fn router(api: Api) -> Router {
+    let guard = from_fn_with_state(Arc::clone(&api.access), access::guard);
+    docs::router(&GUARDED)
+        .route_layer(guard)
+        .merge(docs::router(&OPEN))
+        .layer(from_fn(access::secure))
+        .with_state(Arc::new(api))
+}
+
+impl Api {
+    /// The dead-letter queue of this name.
+    fn queue(&self, name: &str) -> Result<&DeadLetterQueue, Problem> {
+        self.queues.iter().find(|queue| queue.name() == name).ok_or_else(|| {
+            let known: Vec<&str> = self.queues.iter().map(DeadLetterQueue::name).collect();
+            let known = known.join(", ");
+            let detail = format!("there is no such dead-letter queue here; there are: {known}");
+            kinds::UNKNOWN_QUEUE.problem().detail(detail)
+        })
+    }
+
+    fn queue_names(&self) -> Vec<&str> {
+        self.queues.iter().map(DeadLetterQueue::name).collect()
+    }
+}
+
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+    service: &'static str,
+}
+
+async fn health() -> Json<Health> {
+    Json(Health { status: "UP", service: "dlq-monitor" })
+}
+
+fn store_failed(error: &StoreError) -> Problem {
+    tracing::warn!(%error, "a question is not answered");
+    kinds::STORE_UNAVAILABLE
+        .problem()
+        .detail("the store does not answer in time; nothing was done")
+        .retry_after(std::time::Duration::from_secs(5))
+}

@@ -1,0 +1,108 @@
+//! What the queues are like.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{Json, extract::State};
+use futures_util::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::Api;
+use crate::observe::{Coverage, Look, Role};
+
+#[derive(Debug, Serialize)]
+pub(super) struct Queues {
+    queues: Vec<QueueView>,
+}
+
+/// One queue; its numbers are null until it has been read.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct QueueView {
+    queue: String,
+    role: &'static str,
+    observed_at: Option<Timestamp>,
+    visible: Option<u64>,
+    in_flight: Option<u64>,
+    delayed: Option<u64>,
+    retention_seconds: Option<u64>,
+    /// Of a dead-letter queue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dead_letters: Option<DeadLettersView>,
+    /// Why the queue cannot be read now.
+    error: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DeadLettersView {
+    /// How many are known, by reason; null: the store does not answer.
+    by_reason: Option<BTreeMap<String, u64>>,
+    known: Option<u64>,
+    /// Where they go back to; null: that is not set up.
+    source: Option<String>,
+    /// How far the last scan came; null: there was none yet.
+    scan: Option<ScanView>,
+    /// When SQS took the oldest message that was seen.
+    oldest_sent_at: Option<Timestamp>,
+    /// When SQS deletes it.
+    next_expiry_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ScanView {
+    at: Timestamp,
+    /// Whether it saw every message that SQS counts.
+    complete: bool,
+    seen: u64,
+}
+
+/// `GET /api/dlq/queues`.
+pub(super) async fn queues(State(api): State<Arc<Api>>) -> Json<Queues> {
+    let looks = Arc::clone(&api.looks.borrow());
+    let queues = looks.iter().map(|look| view(&api, look));
+    Json(Queues { queues: join_all(queues).await })
+}
+
+async fn view(api: &Api, look: &Look) -> QueueView {
+    let found = look.found.as_ref();
+    let dead_letters = match look.role {
+        Role::Dlq => Some(dead_letters(api, look).await),
+        Role::Source => None,
+    };
+    QueueView {
+        queue: look.queue.clone(),
+        role: look.role.as_str(),
+        observed_at: found.map(|found| found.at),
+        visible: found.map(|found| found.counts.visible),
+        in_flight: found.map(|found| found.counts.in_flight),
+        delayed: found.map(|found| found.counts.delayed),
+        retention_seconds: found.and_then(|found| found.retention_seconds),
+        dead_letters,
+        error: look.error.clone(),
+    }
+}
+
+async fn dead_letters(api: &Api, look: &Look) -> DeadLettersView {
+    let by_reason = api.store.dead_letter_reasons(&look.queue).await.ok();
+    let found = look.found.as_ref();
+    let coverage = found.and_then(|found| found.coverage);
+    let oldest = coverage
+        .and_then(|coverage| coverage.oldest_ms)
+        .and_then(|ms| Timestamp::from_millisecond(i64::try_from(ms).ok()?).ok());
+    let retention = found.and_then(|found| found.retention_seconds);
+    let expiry = oldest.zip(retention).and_then(|(oldest, seconds)| {
+        oldest.checked_add(SignedDuration::from_secs(i64::try_from(seconds).ok()?)).ok()
+    });
+    let queue = api.queues.iter().find(|queue| queue.name() == look.queue);
+    let scan = |Coverage { at, complete, seen, .. }| ScanView { at, complete, seen };
+    DeadLettersView {
+        known: by_reason.as_ref().map(|reasons| reasons.values().sum()),
+        by_reason,
+        source: queue.and_then(|queue| queue.source_name()).map(str::to_owned),
+        scan: coverage.map(scan),
+        oldest_sent_at: oldest,
+        next_expiry_at: expiry,
+    }
+}

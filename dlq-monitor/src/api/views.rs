@@ -1,0 +1,233 @@
+//! What is answered, in JSON.
+
+use jiff::{SignedDuration, Timestamp};
+use order_events::DeliveryStatus;
+use order_store::{Attempt, AuditEntry, DeadLetter, Job};
+use serde::Serialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+/// A dead letter, as lists have it.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LetterView {
+    message_id: String,
+    queue: String,
+    state: &'static str,
+    group_id: Option<String>,
+    order_id: Option<Uuid>,
+    customer_id: Option<String>,
+    reason: String,
+    detail: Option<String>,
+    /// Null: unknown.
+    attempts: Option<u32>,
+    /// When SQS took it.
+    sent_at: Option<Timestamp>,
+    /// When SQS deletes it.
+    expires_at: Option<Timestamp>,
+    /// When it was first met.
+    seen_at: Timestamp,
+    /// When it came to this state; null while it is dead.
+    settled_at: Option<Timestamp>,
+    /// The last job that dealt with it.
+    job: Option<MarkView>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MarkView {
+    id: Uuid,
+    outcome: String,
+    detail: Option<String>,
+}
+
+impl LetterView {
+    /// `retention_seconds`: how long its queue keeps it.
+    pub(super) fn new(letter: DeadLetter, retention_seconds: Option<u64>) -> Self {
+        let expires_at = letter.sent_at.zip(retention_seconds).and_then(|(sent_at, seconds)| {
+            let kept = SignedDuration::from_secs(i64::try_from(seconds).ok()?);
+            sent_at.checked_add(kept).ok()
+        });
+        Self {
+            message_id: letter.message_id,
+            queue: letter.queue,
+            state: letter.state.as_str(),
+            group_id: letter.group,
+            order_id: letter.order_id,
+            customer_id: letter.customer_id,
+            reason: letter.reason,
+            detail: letter.detail,
+            attempts: letter.attempts,
+            sent_at: letter.sent_at,
+            expires_at: expires_at.filter(|_| letter.settled_at.is_none()),
+            seen_at: letter.seen_at,
+            settled_at: letter.settled_at,
+            job: letter.job.map(|mark| MarkView {
+                id: mark.job_id,
+                outcome: mark.outcome,
+                detail: mark.detail,
+            }),
+        }
+    }
+}
+
+/// A dead letter with everything that is known of it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct WholeLetterView {
+    #[serde(flatten)]
+    pub(super) letter: LetterView,
+    pub(super) body: String,
+    pub(super) body_bytes: usize,
+    /// By name, each with its type and its value, bytes as base64.
+    pub(super) attributes: Value,
+    /// What the deliveries store has of its order; null: nothing.
+    pub(super) delivery_status: Option<DeliveryStatus>,
+    /// How many attempts are kept, told or not.
+    pub(super) attempt_count: u64,
+    /// The newest, in their order.
+    pub(super) delivery_attempts: Vec<AttemptView>,
+    pub(super) trace_id: Option<String>,
+    pub(super) trace_url: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AttemptView {
+    attempt: u32,
+    message_id: String,
+    queue: String,
+    outcome: &'static str,
+    reason: Option<&'static str>,
+    error: Option<String>,
+    worker: String,
+    started_at: Timestamp,
+    finished_at: Timestamp,
+}
+
+impl From<Attempt> for AttemptView {
+    fn from(attempt: Attempt) -> Self {
+        Self {
+            attempt: attempt.number,
+            message_id: attempt.message_id,
+            queue: attempt.queue,
+            outcome: attempt.outcome.as_str(),
+            reason: attempt.reason.map(order_store::Reason::as_str),
+            error: attempt.error,
+            worker: attempt.worker,
+            started_at: attempt.started_at,
+            finished_at: attempt.finished_at,
+        }
+    }
+}
+
+/// A job.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct JobView {
+    pub(super) id: Uuid,
+    kind: &'static str,
+    method: &'static str,
+    queue: String,
+    state: &'static str,
+    /// What exactly was asked for.
+    request: Value,
+    requested_by: String,
+    why: String,
+    cancelled_by: Option<String>,
+    selected: u64,
+    done: u64,
+    refused: u64,
+    failed: u64,
+    not_found: u64,
+    canary_passed: bool,
+    /// What holds it up, or why it ended as it did.
+    note: Option<String>,
+    created_at: Timestamp,
+    started_at: Option<Timestamp>,
+    updated_at: Timestamp,
+    finished_at: Option<Timestamp>,
+}
+
+impl From<Job> for JobView {
+    fn from(job: Job) -> Self {
+        Self {
+            id: job.id,
+            kind: job.kind.as_str(),
+            method: job.method.as_str(),
+            queue: job.queue,
+            state: job.state.as_str(),
+            request: parsed(&job.request),
+            requested_by: job.requested_by,
+            why: job.why,
+            cancelled_by: job.cancelled_by,
+            selected: job.selected,
+            done: job.progress.done,
+            refused: job.progress.refused,
+            failed: job.progress.failed,
+            not_found: job.progress.not_found,
+            canary_passed: job.canary_passed,
+            note: job.note,
+            created_at: job.created_at,
+            started_at: job.started_at,
+            updated_at: job.updated_at,
+            finished_at: job.finished_at,
+        }
+    }
+}
+
+/// A line of the audit log.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AuditView {
+    at: Timestamp,
+    requested_by: String,
+    action: &'static str,
+    queue: String,
+    job_id: Uuid,
+    why: String,
+    request: Value,
+}
+
+impl From<AuditEntry> for AuditView {
+    fn from(entry: AuditEntry) -> Self {
+        Self {
+            at: entry.at,
+            requested_by: entry.requested_by,
+            action: entry.action.as_str(),
+            queue: entry.queue,
+            job_id: entry.job_id,
+            why: entry.why,
+            request: parsed(&entry.request),
+        }
+    }
+}
+
+/// A part of a list.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Page<T> {
+    pub(super) items: Vec<T>,
+    /// Brings the next page; null: this is the last.
+    pub(super) next_cursor: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// The first of these, of which there is one more than asked for where there are more.
+    pub(super) fn cut<S>(
+        mut found: Vec<S>,
+        limit: u32,
+        cursor: impl FnOnce(&S) -> String,
+        view: impl FnMut(S) -> T,
+    ) -> Self {
+        let more = found.len() > limit as usize;
+        found.truncate(limit as usize);
+        let next_cursor = found.last().filter(|_| more).map(cursor);
+        Self { items: found.into_iter().map(view).collect(), next_cursor }
+    }
+}
+
+/// JSON that was kept as a text.
+pub(super) fn parsed(json: &str) -> Value {
+    serde_json::from_str(json).unwrap_or_default()
+}
