@@ -122,21 +122,23 @@ impl ClientSettings {
 
 #[cfg(test)]
 mod tests {
+    use service_kit::settings::Problems;
+
     use super::*;
 
-    fn trace_url(value: &str) -> Option<Option<String>> {
+    fn trace_url(value: &str) -> Result<Option<String>, Problems> {
         let env = [("MONITOR_TRACE_URL".to_owned(), value.to_owned())];
         let mut reader = Reader::load(Settings::table(), None, env);
         let settings = Settings::read(&mut reader);
-        reader.finish(settings).ok().map(|settings| settings.trace_url)
+        reader.finish(settings).map(|settings| settings.trace_url)
     }
 
     #[test]
     fn a_trace_url_has_a_place_for_the_trace() {
         let url = "http://jaeger.example/trace/{traceId}";
-        assert_eq!(trace_url(url), Some(Some(url.to_owned())));
+        assert_eq!(trace_url(url).expect("is valid"), Some(url.to_owned()));
         for wrong in ["http://jaeger.example/trace/", "jaeger/{traceId}", "ftp://a/{traceId}"] {
-            assert_eq!(trace_url(wrong), None, "{wrong}");
+            assert!(trace_url(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -50,7 +50,7 @@ pub(crate) async fn call(
     let host = ("host", &*addr.to_string());
     let named = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host"));
     for (name, value) in headers.iter().chain((!named).then_some(&host)) {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        head.extend([name, ": ", value, "\r\n"]);
     }
     head.push_str("\r\n");
     let mut stream = TcpStream::connect(addr).await.expect("it listens");

@@ -234,7 +234,8 @@ async fn a_dead_letter_is_counted_and_logged_once_across_restarts_and_by_one_of_
     third.scans(3).await;
     let series = arrived(STANDARD_DLQ, "unknown");
     let counted = [second.metric(&series).await, third.metric(&series).await];
-    assert_eq!(counted.into_iter().flatten().sum::<f64>(), 1.0, "{counted:?}");
+    let counted: Vec<u64> = counted.into_iter().flatten().map(|count| count as u64).collect();
+    assert_eq!(counted.iter().sum::<u64>(), 1, "{counted:?}");
     assert_eq!(logs.dead_letters().len(), 4);
     second.stop().await;
     third.stop().await;

@@ -49,7 +49,7 @@ pub(super) struct Sent {
 #[derive(Default)]
 pub(super) struct Events {
     heap: BinaryHeap<Reverse<(u64, u64)>>,
-    events: std::collections::HashMap<u64, Event>,
+    by_order: std::collections::HashMap<u64, Event>,
     order: u64,
 }
 
@@ -57,12 +57,12 @@ impl Events {
     pub(super) fn push(&mut self, at: u64, event: Event) {
         self.order += 1;
         self.heap.push(Reverse((at, self.order)));
-        self.events.insert(self.order, event);
+        self.by_order.insert(self.order, event);
     }
 
     pub(super) fn pop(&mut self) -> Option<(u64, Event)> {
         let Reverse((at, order)) = self.heap.pop()?;
-        let event = self.events.remove(&order).expect("each is taken once");
+        let event = self.by_order.remove(&order).expect("each is taken once");
         Some((at, event))
     }
 }

@@ -68,7 +68,7 @@ fn every_broken_plan_is_caught_by_the_check_that_is_about_its_rule() {
         });
         match caught.find(|(_, _, violation)| violation.check == symptom(rule)) {
             Some((seed, fifo, violation)) => {
-                say(&format!("{rule:?}: seed {seed}, fifo {fifo}: {violation}"))
+                say(&format!("{rule:?}: seed {seed}, fifo {fifo}: {violation}"));
             }
             None => missed.push(rule),
         }

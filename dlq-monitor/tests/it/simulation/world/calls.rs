@@ -52,13 +52,13 @@ impl World<'_> {
     }
 
     /// A call reaches its server.
-    pub(super) fn arrives(&mut self, sent: Sent) -> Checked {
+    pub(super) fn arrives(&mut self, sent: &Sent) -> Checked {
         let told = if is_about_store(&sent.action) {
-            self.arrives_at_store(&sent)
+            self.arrives_at_store(sent)
         } else if self.now < self.sqs_down_until {
             failed(&sent.action)
         } else {
-            self.arrives_at_sqs(&sent)?
+            self.arrives_at_sqs(sent)?
         };
         let gives_up_at = sent.at + TIMING.call.as_millis() as u64;
         let (way, lost) = self.way(&sent.action);

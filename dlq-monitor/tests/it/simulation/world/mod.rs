@@ -107,24 +107,20 @@ impl<'a> World<'a> {
 
     fn happens(&mut self, event: Event) -> Checked {
         match event {
-            Event::Request(sent) => self.arrives(*sent),
+            Event::Request(sent) => self.arrives(&sent)?,
             Event::Answer { runner, call, told } => match self.runners[runner].life {
-                Life::Up => self.answered(runner, call, told),
-                Life::Paused => {
-                    self.runners[runner].mailbox.push((call, told));
-                    Ok(())
-                }
-                Life::Gone => Ok(()),
+                Life::Up => self.answered(runner, call, told)?,
+                Life::Paused => self.runners[runner].mailbox.push((call, told)),
+                Life::Gone => {}
             },
             Event::Wake { runner, call } => {
-                self.happens(Event::Answer { runner, call, told: Told::Woke })
+                self.happens(Event::Answer { runner, call, told: Told::Woke })?;
             }
             Event::Asked(index) => {
                 let mut asked = self.scenario.jobs[index].clone();
                 asked.terms.fifo = self.scenario.fifo;
                 self.store.create(&asked);
                 self.asked += 1;
-                Ok(())
             }
             Event::Cancelled(index) => {
                 // Jobs are kept in the order in which they are asked for.
@@ -135,7 +131,6 @@ impl<'a> World<'a> {
                 {
                     job.cancelled = true;
                 }
-                Ok(())
             }
             Event::Trouble(index) => self.trouble(self.scenario.troubles[index].1),
             Event::Join => self.join(),
@@ -144,10 +139,10 @@ impl<'a> World<'a> {
                 for (call, told) in std::mem::take(&mut self.runners[runner].mailbox) {
                     self.answered(runner, call, told)?;
                 }
-                Ok(())
             }
             Event::Work => self.work(),
         }
+        Ok(())
     }
 
     fn dies(&mut self, group: u32) {
@@ -157,8 +152,8 @@ impl<'a> World<'a> {
     }
 
     /// Delivers what is in the source queue; some of it dies again.
-    fn work(&mut self) -> Checked {
-        let visibility = std::time::Duration::from_secs(60);
+    fn work(&mut self) {
+        let visibility = std::time::Duration::from_mins(1);
         let source = self.queues.source;
         for message in self.queues.receive(self.now, source, 10, visibility) {
             let number = number(&message.body);
@@ -171,10 +166,9 @@ impl<'a> World<'a> {
             self.queues.delete(self.now, source, &message.receipt_handle);
         }
         self.events.push(self.now + WORK, Event::Work);
-        Ok(())
     }
 
-    fn trouble(&mut self, trouble: Trouble) -> Checked {
+    fn trouble(&mut self, trouble: Trouble) {
         let up: Vec<usize> = (0..self.runners.len())
             .filter(|&runner| self.runners[runner].life == Life::Up)
             .collect();
@@ -196,7 +190,7 @@ impl<'a> World<'a> {
                     None => self.runners[runner].life = Life::Gone,
                 }
             }
-            (Trouble::Join, _) => self.join()?,
+            (Trouble::Join, _) => self.join(),
             (Trouble::SqsDown { long }, _) => self.sqs_down_until = self.now + long,
             (Trouble::StoreDown { long }, _) => self.store_down_until = self.now + long,
             (Trouble::Peek { messages, long }, _) => {
@@ -209,14 +203,12 @@ impl<'a> World<'a> {
             }
             _ => {}
         }
-        Ok(())
     }
 
-    fn join(&mut self) -> Checked {
+    fn join(&mut self) {
         let runner = self.runners.len();
         self.runners.push(Runner::new(runner as u64));
         self.look(runner);
-        Ok(())
     }
 
     /// Looks for a job after a while.
