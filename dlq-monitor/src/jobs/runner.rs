@@ -99,7 +99,11 @@ impl Jobs {
         } else {
             let otherwise = match (method, &queue.source) {
                 (JobMethod::MoveTask, Some(source)) => {
-                    self.follow(&mut shell, &read, source, clock, cancelled, shutdown).await
+                    shell.takes_turn().await;
+                    let otherwise =
+                        self.follow(&mut shell, &read, source, clock, cancelled, shutdown).await;
+                    shell.makes_room();
+                    otherwise
                 }
                 _ => true,
             };
@@ -168,7 +172,8 @@ impl Jobs {
         shutdown: &Shutdown,
     ) -> bool {
         let asked_at_ms = shell.job.task.as_deref().and_then(|task| task.parse().ok());
-        let mut moving = Moving::new(self.timing, asked_at_ms, shell.job.progress.done, Time::ZERO);
+        let (selected, moved) = (shell.job.selected, shell.job.progress.done);
+        let mut moving = Moving::new(self.timing, selected, asked_at_ms, moved, Time::ZERO);
         if cancelled {
             moving.cancel();
         }

@@ -25,6 +25,8 @@ pub struct Moving {
     /// When starting was written down.
     asked_at_ms: Option<i64>,
     moved: u64,
+    /// Messages that were to be moved, as far as they were known.
+    selected: u64,
     written: u64,
     cancel: bool,
     stop: bool,
@@ -52,9 +54,15 @@ enum Phase {
 }
 
 impl Moving {
-    /// The job, whose lease was asked for at this time. `asked_at_ms`: when starting was written down by
-    /// who had the job before.
-    pub fn new(timing: Timing, asked_at_ms: Option<i64>, moved: u64, leased_at: Time) -> Self {
+    /// The job on so many messages, whose lease was asked for at this time. `asked_at_ms`: when starting
+    /// was written down by who had the job before, and `moved`: how many were moved by then.
+    pub fn new(
+        timing: Timing,
+        selected: u64,
+        asked_at_ms: Option<i64>,
+        moved: u64,
+        leased_at: Time,
+    ) -> Self {
         let phase = if asked_at_ms.is_some() { Phase::LookingForOwn } else { Phase::LookingAround };
         Self {
             timing,
@@ -62,6 +70,7 @@ impl Moving {
             renewed_at: leased_at,
             asked_at_ms,
             moved,
+            selected,
             written: moved,
             cancel: false,
             stop: false,
@@ -205,7 +214,16 @@ impl Moving {
         self.phase = match (&task.status, &task.handle) {
             (MoveStatus::Running, Some(handle)) if self.cancel => Phase::Cancelling(handle.clone()),
             (MoveStatus::Running, _) => Phase::Following { at: now + self.timing.canary_ask },
-            (MoveStatus::Completed, _) => Phase::Ending(JobState::Completed, None),
+            (MoveStatus::Completed, _) => {
+                let (moved, selected) = (task.moved, self.selected);
+                let note = (moved < selected).then(|| {
+                    format!(
+                        "SQS moved {moved} of {selected} messages: the others were received by somebody at that time, \
+                         or are gone"
+                    )
+                });
+                Phase::Ending(JobState::Completed, note)
+            }
             (MoveStatus::Cancelled, _) => {
                 let note = "SQS had moved a part of the messages by then".to_owned();
                 Phase::Ending(JobState::Cancelled, Some(note))
@@ -257,7 +275,7 @@ mod tests {
 
     /// A job whose task is started.
     fn following() -> Moving {
-        let mut job = Moving::new(Timing::DEFAULT, None, 0, at(0));
+        let mut job = Moving::new(Timing::DEFAULT, 5, None, 0, at(0));
         assert_eq!(job.next(at(0)), MoveAction::List);
         job.done(at(0), at(0), listed(&[task(MoveStatus::Completed, 7)]));
         assert!(matches!(job.next(at(0)), MoveAction::Write { asking: true, keep: true, .. }));
@@ -292,12 +310,22 @@ mod tests {
     }
 
     #[test]
+    fn a_task_that_has_not_moved_all_there_was_says_so() {
+        let mut job = following();
+        job.next(at(0));
+        job.done(at(0), at(0), listed(&[task(MoveStatus::Completed, 3)]));
+        let (state, note) = ends(&mut job, 0);
+        assert_eq!(state, JobState::Completed);
+        assert!(note.expect("it is told").starts_with("SQS moved 3 of 5 messages"));
+    }
+
+    #[test]
     fn who_takes_the_job_over_finds_the_task_or_starts_it() {
-        let mut job = Moving::new(Timing::DEFAULT, Some(AT + 500), 0, at(0));
+        let mut job = Moving::new(Timing::DEFAULT, 5, Some(AT + 500), 0, at(0));
         assert_eq!(job.next(at(0)), MoveAction::List);
         job.done(at(0), at(0), listed(&[task(MoveStatus::Completed, 5)]));
         assert_eq!(ends(&mut job, 0), (JobState::Completed, None));
-        let mut job = Moving::new(Timing::DEFAULT, Some(AT + 60_000), 0, at(0));
+        let mut job = Moving::new(Timing::DEFAULT, 5, Some(AT + 60_000), 0, at(0));
         job.next(at(0));
         job.done(at(0), at(0), listed(&[task(MoveStatus::Completed, 5)]));
         assert_eq!(job.next(at(0)), MoveAction::Start, "that one was before");
@@ -320,18 +348,18 @@ mod tests {
         job.done(at(2), at(2), listed(&[task(MoveStatus::Cancelled, 0)]));
         assert_eq!(ends(&mut job, 2).0, JobState::Cancelled);
         // One that is not begun is only ended.
-        let mut job = Moving::new(Timing::DEFAULT, None, 0, at(0));
+        let mut job = Moving::new(Timing::DEFAULT, 5, None, 0, at(0));
         job.cancel();
         assert_eq!(ends(&mut job, 0).0, JobState::Cancelled);
     }
 
     #[test]
     fn what_sqs_does_not_move_is_done_otherwise_and_another_task_is_not_taken_for_ones_own() {
-        let mut job = Moving::new(Timing::DEFAULT, None, 0, at(0));
+        let mut job = Moving::new(Timing::DEFAULT, 5, None, 0, at(0));
         job.next(at(0));
         job.done(at(0), at(0), listed(&[task(MoveStatus::Running, 1)]));
         assert_eq!(ends(&mut job, 0).0, JobState::Failed);
-        let mut job = Moving::new(Timing::DEFAULT, Some(AT), 0, at(0));
+        let mut job = Moving::new(Timing::DEFAULT, 5, Some(AT), 0, at(0));
         job.next(at(0));
         job.done(at(0), at(0), listed(&[]));
         assert_eq!(job.next(at(0)), MoveAction::Start);
