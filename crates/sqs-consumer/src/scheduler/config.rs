@@ -33,13 +33,6 @@ pub struct Config {
     pub timing: Timing,
 }
 
-impl Config {
-    /// How often SQS gives out a message again that it has given out so often, before it dead-letters it.
-    pub(super) fn receives_left(&self, receive_count: u32) -> u32 {
-        self.max_receive_count.map_or(u32::MAX, |max| max.saturating_sub(receive_count))
-    }
-}
-
 /// The scheduler's constants.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {

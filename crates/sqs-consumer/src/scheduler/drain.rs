@@ -175,7 +175,7 @@ impl Scheduler {
 
     /// Whether a drain keeps this message as long as it can, since giving it back would be its end.
     pub(super) fn keeps(&self, held: &Held) -> bool {
-        let last = self.config.receives_left(held.receive_count) == 0;
+        let last = self.config.max_receive_count.is_some_and(|max| held.receive_count >= max);
         last && !self.drain.has_stopped_handlers() && !self.breaks(Broken::LastReceiveGoesBack)
     }
 

@@ -214,7 +214,7 @@ impl<H: Hasher> Identity<'_, H> {
         ready.len().hash(self.state);
         for (rank, id) in ready {
             // Of its place only that matters which later ones can come before.
-            (rank.receives_left, turns - rank.before).hash(self.state);
+            (turns - rank.before).hash(self.state);
             slab[id.0].group.hash(self.state);
         }
         closing.len().hash(self.state);
@@ -225,23 +225,19 @@ impl<H: Hasher> Identity<'_, H> {
     }
 
     fn turns(&mut self, turns: &Turns) {
-        let Turns { by_group, groups: slab, orders, waiting: _, startable: _ } = turns;
+        let Turns { by_group, groups: slab, order, waiting: _, startable: _ } = turns;
         let mut groups: Vec<(&Arc<str>, &TurnId)> = by_group.iter().collect();
         groups.sort_unstable_by_key(|&(group, _)| group);
         groups.len().hash(self.state);
         for (group, id) in groups {
-            let Turn { group: _, members: _, queues, waiting: _, running: _, limit: _, queued: _ } =
+            let Turn { group: _, members: _, queue, waiting: _, running: _, limit: _, queued: _ } =
                 &slab[id.0];
             group.hash(self.state);
-            for queue in queues {
-                self.tickets(queue.iter());
-            }
+            self.tickets(queue.iter());
         }
-        for order in orders {
-            order.len().hash(self.state);
-            for id in order {
-                slab[id.0].group.hash(self.state);
-            }
+        order.len().hash(self.state);
+        for id in order {
+            slab[id.0].group.hash(self.state);
         }
     }
 

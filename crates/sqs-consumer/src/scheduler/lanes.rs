@@ -23,15 +23,12 @@ use crate::{queue::MAX_BATCH, time::Time};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct LaneId(pub(super) usize);
 
-/// A ready lane's place in line. Whose head has fewer receives left before SQS dead-letters it goes
-/// first: workers have died with it, and the sooner it is done the less can this one. Among equals
-/// it is first come first served, but one with more behind its head goes before those that came up to so
-/// many rounds earlier, as its messages will need so many rounds. A round is as many starts as there
-/// are handlers. No group waits for ever, and the longest ones, which decide when all is done, wait
-/// least.
+/// A ready lane's place in line: first come first served, but one with more behind its head goes before
+/// those that came up to so many rounds earlier, as its messages will need so many rounds. A round is
+/// as many starts as there are handlers. No group waits for ever, and the longest ones, which decide
+/// when all is done, wait least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Rank {
-    pub(super) receives_left: u32,
     pub(super) before: u64,
     pub(super) turn: u64,
 }
@@ -234,9 +231,7 @@ impl Scheduler {
             let turn = lanes.turns;
             lanes.turns += 1;
             let before = turn.saturating_sub((behind * self.config.concurrency) as u64);
-            let receives_left =
-                head.map_or(u32::MAX, |head| self.config.receives_left(head.receive_count));
-            lanes.ready.insert(Rank { receives_left, before, turn }, id);
+            lanes.ready.insert(Rank { before, turn }, id);
         }
         if lane.closed {
             lanes.list(id);

@@ -57,7 +57,7 @@ use self::{
     leases::LeaseTimers,
     polling::Polling,
     settling::Settling,
-    turns::{Rank, Turns},
+    turns::Turns,
 };
 use crate::{queue::MAX_BATCH, time::Time};
 
@@ -286,20 +286,8 @@ impl Scheduler {
         self.settling.copies.moved(ticket, before, after);
         match place {
             Place::Lane { lane, .. } => self.lane_changed(lane),
-            Place::Turn(turn) => {
-                let waits = after.is_some_and(Phase::is_waiting);
-                let rank = if waits && self.is_here_for_the_last_time(ticket) {
-                    Rank::LastReceive
-                } else {
-                    Rank::Ordinary
-                };
-                self.turns.moved(turn, ticket, rank, (before, after));
-            }
+            Place::Turn(turn) => self.turns.moved(turn, ticket, (before, after)),
         }
-    }
-
-    fn is_here_for_the_last_time(&self, ticket: Ticket) -> bool {
-        self.config.receives_left(self.held[&ticket].receive_count) == 0
     }
 
     /// When the lease of a held message ends; none where a call is to find out whether it has not.

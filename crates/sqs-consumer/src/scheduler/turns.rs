@@ -2,8 +2,7 @@
 //!
 //! A message group of a standard queue has no order, but a group with many messages must not keep
 //! the others waiting: groups take turns, and none has more handlers than its share. Messages
-//! without a group are one group. What is here on its last receive goes before all else: should this
-//! worker die with it, nobody would attempt it any more.
+//! without a group are one group.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -16,24 +15,13 @@ use super::{Scheduler, Ticket, held::Phase};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct TurnId(pub(super) usize);
 
-/// In which order a message starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rank {
-    LastReceive,
-    Ordinary,
-}
-
-impl Rank {
-    const ALL: [Self; 2] = [Self::LastReceive, Self::Ordinary];
-}
-
 /// The groups with a message held, and whose turn it is.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Turns {
     pub(super) by_group: HashMap<Arc<str>, TurnId>,
     pub(super) groups: Slab<Turn>,
-    /// By rank, groups with a message that can start, first come first served.
-    pub(super) orders: [VecDeque<TurnId>; 2],
+    /// Groups with a message that can start, first come first served.
+    pub(super) order: VecDeque<TurnId>,
     pub(super) waiting: usize,
     pub(super) startable: usize,
 }
@@ -42,14 +30,14 @@ pub(super) struct Turns {
 pub(super) struct Turn {
     pub(super) group: Arc<str>,
     pub(super) members: usize,
-    /// By rank, in order of arrival; those that wait no longer are skipped when their turn comes.
-    pub(super) queues: [VecDeque<Ticket>; 2],
+    /// In order of arrival; those that wait no longer are skipped when their turn comes.
+    pub(super) queue: VecDeque<Ticket>,
     pub(super) waiting: usize,
     pub(super) running: usize,
     /// Handlers at once; messages without a group have no limit of their own.
     pub(super) limit: usize,
-    /// In [`Turns::orders`].
-    pub(super) queued: [bool; 2],
+    /// In [`Turns::order`].
+    pub(super) queued: bool,
 }
 
 impl Turn {
@@ -80,9 +68,9 @@ impl Turns {
     fn add(&mut self, group: Option<&Arc<str>>, limit: usize) -> TurnId {
         let limit = if group.is_some() { limit } else { usize::MAX };
         let group = group.cloned().unwrap_or_else(|| Arc::from(""));
-        let (members, waiting, running) = (0, 0, 0);
-        let (queues, queued) = Default::default();
-        let turn = Turn { group: group.clone(), members, queues, waiting, running, limit, queued };
+        let (members, waiting, running, queued) = (0, 0, 0, false);
+        let queue = VecDeque::new();
+        let turn = Turn { group: group.clone(), members, queue, waiting, running, limit, queued };
         let id = TurnId(self.groups.insert(turn));
         self.by_group.insert(group, id);
         id
@@ -97,7 +85,7 @@ impl Turns {
 
     fn remove_if_unused(&mut self, id: TurnId) {
         let turn = &self.groups[id.0];
-        if turn.members == 0 && turn.queued == [false; 2] {
+        if turn.members == 0 && !turn.queued {
             let turn = self.groups.remove(id.0);
             self.by_group.remove(&turn.group);
         }
@@ -108,7 +96,6 @@ impl Turns {
         &mut self,
         id: TurnId,
         ticket: Ticket,
-        rank: Rank,
         (from, to): (Option<Phase>, Option<Phase>),
     ) {
         let is = |phase: Option<Phase>, which: fn(Phase) -> bool| phase.is_some_and(which);
@@ -119,7 +106,7 @@ impl Turns {
         if waits && !was_waiting {
             turn.waiting += 1;
             self.waiting += 1;
-            turn.queues[rank as usize].push_back(ticket);
+            turn.queue.push_back(ticket);
         } else if was_waiting && !waits {
             turn.waiting -= 1;
             self.waiting -= 1;
@@ -128,40 +115,40 @@ impl Turns {
         turn.running -= usize::from(was_running);
         let after = turn.startable();
         self.startable = self.startable + after - before;
-        for rank in Rank::ALL.map(|rank| rank as usize) {
-            if after > 0 && !turn.queued[rank] && !turn.queues[rank].is_empty() {
-                turn.queued[rank] = true;
-                self.orders[rank].push_back(id);
-            }
+        if after > 0 && !turn.queued {
+            turn.queued = true;
+            self.order.push_back(id);
         }
     }
 
-    /// The message that starts next, of those that still wait. Its group's turn comes again when the next
-    /// one is known to be startable.
-    fn next(&mut self, still_waits: impl Fn(Ticket) -> bool) -> Option<Ticket> {
-        for rank in Rank::ALL.map(|rank| rank as usize) {
-            while let Some(id) = self.orders[rank].pop_front() {
-                let turn = &mut self.groups[id.0];
-                turn.queued[rank] = false;
-                if turn.startable() > 0 {
-                    while let Some(ticket) = turn.queues[rank].pop_front() {
-                        if still_waits(ticket) {
-                            return Some(ticket);
-                        }
-                    }
-                }
-                self.remove_if_unused(id);
+    /// The group whose turn it is. It comes again when its next message is known to be startable.
+    fn next(&mut self) -> Option<TurnId> {
+        loop {
+            let id = self.order.pop_front()?;
+            let turn = &mut self.groups[id.0];
+            turn.queued = false;
+            if turn.startable() > 0 {
+                return Some(id);
             }
+            self.remove_if_unused(id);
         }
-        None
     }
 }
 
 impl Scheduler {
     /// The message that starts next. It must be started: its place in the order is given up.
     pub(super) fn next_turn(&mut self) -> Option<Ticket> {
-        let held = &self.held;
-        self.turns.next(|ticket| held.get(&ticket).is_some_and(|held| held.phase.is_waiting()))
+        let id = self.turns.next()?;
+        self.first_waiting(id)
+    }
+
+    fn first_waiting(&mut self, id: TurnId) -> Option<Ticket> {
+        loop {
+            let ticket = self.turns.groups[id.0].queue.pop_front()?;
+            if self.held.get(&ticket).is_some_and(|held| held.phase.is_waiting()) {
+                return Some(ticket);
+            }
+        }
     }
 }
 
@@ -177,13 +164,12 @@ mod tests {
             for number in 0..100 {
                 let group = Arc::from(number.to_string());
                 let id = turns.join(Some(&group), 1);
-                let rank = Rank::ALL[number as usize % 2];
-                turns.moved(id, Ticket(number), rank, (None, waiting));
-                assert!(!had_its_turn || turns.next(|_| true) == Some(Ticket(number)));
-                turns.moved(id, Ticket(number), rank, (waiting, None));
+                turns.moved(id, Ticket(number), (None, waiting));
+                assert!(!had_its_turn || turns.next() == Some(id));
+                turns.moved(id, Ticket(number), (waiting, None));
                 turns.leave(id);
             }
-            assert_eq!(turns.next(|_| false), None);
+            assert_eq!(turns.next(), None);
             assert_eq!((turns.groups.len(), turns.by_group.len(), turns.waiting), (0, 0, 0));
         }
     }

@@ -8,7 +8,6 @@ mod failures;
 mod fifo;
 mod fixture;
 mod handlers;
-mod last_receives;
 mod leases;
 mod modelled;
 mod polling;
