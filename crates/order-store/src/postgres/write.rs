@@ -205,6 +205,8 @@ async fn run(
         let query = sqlx::query_with(AssertSqlSafe(sql.clone()), arguments);
         let rows = query.fetch_all(&mut *transaction).await.map_err(Failure::Before)?;
         if change.guarded && changed.is_empty() && rows.is_empty() {
+            // Dropped, it would keep its locks until the connection is used again.
+            transaction.rollback().await.map_err(Failure::Before)?;
             return Ok(None);
         }
         changed.push(rows.into_iter().map(|row| Box::new(row) as Row).collect());

@@ -100,6 +100,8 @@ impl Writer {
             let query = sqlx::query_with(AssertSqlSafe(sql.clone()), arguments(values.clone())?);
             let rows = query.fetch_all(&mut *transaction).await?;
             if change.guarded && changed.is_empty() && rows.is_empty() {
+                // Dropped, it would keep its locks until the connection is used again.
+                transaction.rollback().await?;
                 return Ok(None);
             }
             changed.push(rows.into_iter().map(|row| Box::new(row) as Row).collect());
