@@ -245,7 +245,8 @@ impl Watched {
     async fn peek(&mut self, keeper: &Keeper, shutdown: &Shutdown) -> Result<(), String> {
         let began = Instant::now();
         let coverage = match self.try_peek(keeper, shutdown).await {
-            Ok(coverage) => coverage,
+            Ok(Some(coverage)) => coverage,
+            Ok(None) => return Ok(()),
             Err(error) => return Err(self.failed(&keeper.metrics, &error)),
         };
         let times = if coverage.complete { SCANS } else { FIRST_SCANS };
@@ -270,15 +271,16 @@ impl Watched {
         format!("{queue}: {error}")
     }
 
-    /// Scans a dead-letter queue; how much of it was seen.
+    /// Scans a dead-letter queue; how much of it was seen. None while SQS moves its messages: what was
+    /// seen before still stands.
     async fn try_peek(
         &mut self,
         keeper: &Keeper,
         shutdown: &Shutdown,
-    ) -> Result<Coverage, ScanError> {
+    ) -> Result<Option<Coverage>, ScanError> {
         let before_scan = self.look.found.as_ref().and_then(|found| found.coverage);
         let nothing = Coverage { complete: false, seen: 0, oldest_ms: None, at: Timestamp::now() };
-        let Some((queues, place)) = self.dead_letters.clone() else { return Ok(nothing) };
+        let Some((queues, place)) = self.dead_letters.clone() else { return Ok(Some(nothing)) };
         let (queue, counted) = (&queues[place], self.attributes.counts.total());
         let name = queue.name();
         if self.attributes.has_redrive_policy {
@@ -287,9 +289,9 @@ impl Watched {
                 queue = name,
                 "a dead-letter queue has a redrive policy of its own and is not peeked at"
             );
-            return Ok(nothing);
+            return Ok(Some(nothing));
         }
-        let turn = queue.turn_to_look().await;
+        let Some(turn) = queue.turn_to_look().await else { return Ok(None) };
         let began = Timestamp::now();
         let scanned = scan(queue, keeper, counted, shutdown).await;
         drop(turn);
@@ -317,7 +319,7 @@ impl Watched {
         let oldest_ms = oldest_ms.into_iter().chain(known).min();
         keeper.metrics.oldest(name, oldest_ms, self.attributes.retention_seconds);
         debug!(queue = name, shown, counted, exhausted, complete, settled, "scanned");
-        Ok(Coverage { complete, seen: shown, oldest_ms, at: now })
+        Ok(Some(Coverage { complete, seen: shown, oldest_ms, at: now }))
     }
 }
 

@@ -10,7 +10,7 @@ use sqs_consumer::{
     Queue,
     aws::{AwsQueue, Connection},
 };
-use tokio::sync::{Mutex, MutexGuard, Notify};
+use tokio::sync::{Mutex, MutexGuard, Notify, watch};
 
 /// A dead-letter queue, and where its messages go back to.
 pub(crate) struct DeadLetterQueue {
@@ -24,6 +24,8 @@ pub(crate) struct DeadLetterQueue {
     turn: Mutex<()>,
     /// Jobs that wait for the turn.
     waiting: AtomicUsize,
+    /// Whether SQS is about to move, or moves, its messages: that can take hours.
+    moves: watch::Sender<bool>,
     /// A job was asked for, or is to be ended.
     pub(crate) news: Notify,
 }
@@ -43,6 +45,7 @@ impl DeadLetterQueue {
                 fifo,
                 turn: Mutex::default(),
                 waiting: AtomicUsize::default(),
+                moves: watch::Sender::default(),
                 news: Notify::default(),
             })
         });
@@ -58,9 +61,14 @@ impl DeadLetterQueue {
         self.source.as_ref().map(Queue::name)
     }
 
-    /// Waits for the turn to look at the queue.
-    pub(crate) async fn turn_to_look(&self) -> MutexGuard<'_, ()> {
-        self.turn.lock().await
+    /// Waits for the turn to look at the queue; there is none while SQS moves its messages.
+    pub(crate) async fn turn_to_look(&self) -> Option<MutexGuard<'_, ()>> {
+        let mut moves = self.moves.subscribe();
+        tokio::select! {
+            biased;
+            _ = moves.wait_for(|moves| *moves) => None,
+            turn = self.turn.lock() => Some(turn),
+        }
     }
 
     /// Waits for the turn to work on the queue; who only looks at it makes room.
@@ -70,9 +78,28 @@ impl DeadLetterQueue {
         self.turn.lock().await
     }
 
+    /// Waits for the turn to have SQS move the messages: what somebody has received it leaves behind.
+    pub(crate) async fn turn_to_move(&self) -> impl Drop + '_ {
+        let turn = self.turn_to_work().await;
+        self.moves.send_replace(true);
+        Moves { _turn: turn, moves: &self.moves }
+    }
+
     /// Whether a job waits for the turn.
     pub(crate) fn is_wanted(&self) -> bool {
         self.waiting.load(Relaxed) > 0
+    }
+}
+
+/// Until it is dropped SQS moves messages.
+struct Moves<'a> {
+    _turn: MutexGuard<'a, ()>,
+    moves: &'a watch::Sender<bool>,
+}
+
+impl Drop for Moves<'_> {
+    fn drop(&mut self) {
+        self.moves.send_replace(false);
     }
 }
 

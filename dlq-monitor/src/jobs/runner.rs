@@ -99,11 +99,8 @@ impl Jobs {
         } else {
             let otherwise = match (method, &queue.source) {
                 (JobMethod::MoveTask, Some(source)) => {
-                    shell.takes_turn().await;
-                    let otherwise =
-                        self.follow(&mut shell, &read, source, clock, cancelled, shutdown).await;
-                    shell.makes_room();
-                    otherwise
+                    let _moves = queue.turn_to_move().await;
+                    self.follow(&mut shell, &read, source, clock, cancelled, shutdown).await
                 }
                 _ => true,
             };
@@ -232,7 +229,8 @@ impl Jobs {
         let mut checkpoint = shell.checkpoint(state, keep);
         let before = checkpoint.progress.done;
         checkpoint.progress.done = moved;
-        checkpoint.all_moved = state == JobState::Completed;
+        // Of a part it is not known which: that is left to the next looks.
+        checkpoint.all_moved = state == JobState::Completed && moved >= shell.job.selected;
         checkpoint.note = note;
         let asked_at_ms = asking.then(|| checkpoint.now.as_millisecond());
         if let Some(at) = asked_at_ms {

@@ -91,12 +91,6 @@ impl<'a> Shell<'a> {
         }
     }
 
-    /// Keeps others from looking at the queue: what they have received SQS does not move.
-    pub(super) async fn takes_turn(&mut self) {
-        self.turn = None;
-        self.turn = Some(self.queue.turn_to_work().await);
-    }
-
     /// Lets others look at the queue.
     pub(super) fn makes_room(&mut self) {
         self.turn = None;
@@ -105,7 +99,8 @@ impl<'a> Shell<'a> {
     async fn receive(&mut self, most: usize, visibility: Duration) -> Result<Vec<Found>, String> {
         self.batch.clear();
         // Who looks at the queue has it between two receives.
-        self.takes_turn().await;
+        self.turn = None;
+        self.turn = Some(self.queue.turn_to_work().await);
         let request = ReceiveRequest { max_messages: most, wait: RECEIVE_WAIT, visibility };
         let received = self.queue.queue.receive(request).await;
         self.batch = received.map_err(|error| error.to_string())?;

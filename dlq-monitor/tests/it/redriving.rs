@@ -242,6 +242,41 @@ async fn a_job_that_is_slow_is_followed_and_ended_early() {
 }
 
 #[tokio::test]
+async fn while_sqs_moves_a_queue_the_others_are_watched_and_nothing_of_it_is_hidden() {
+    let (sqs, _database, monitor) = started().await;
+    for i in 0..60 {
+        sqs.send(STANDARD_DLQ, &format!("{i}"), &[]).await;
+    }
+    monitor.letters(STANDARD_DLQ, 60).await;
+    let body = json!({ "queue": STANDARD_DLQ, "all": true, "rate": 1, "reason": "mended" });
+    let id = monitor.begin("redrive", body).await;
+    let path = format!("/api/dlq/jobs/{id}");
+    eventually("it has begun", || async {
+        let job = monitor.json(&path).await;
+        job["done"].as_u64().is_some_and(|done| done > 0).then_some(())
+    })
+    .await;
+    sqs.send(FIFO_DLQ, "another", &[]).await;
+    monitor.letters(FIFO_DLQ, 1).await;
+    let in_flight =
+        format!("sqs_queue_messages{{queue=\"{STANDARD_DLQ}\",role=\"dlq\",state=\"in_flight\"}}");
+    assert_eq!(monitor.metric(&in_flight).await.map(|count| count as u64), Some(0));
+    let job = monitor.json(&path).await;
+    assert_eq!((&job["state"], &job["method"]), (&"running".into(), &"move_task".into()), "{job}");
+    let answer = monitor.post(&format!("{path}/cancel"), json!({ "reason": "too slow" })).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(monitor.ended(&id).await["state"], "cancelled");
+    // It is looked at again.
+    sqs.send(STANDARD_DLQ, "newly dead", &[]).await;
+    eventually("what died meanwhile is known", || async {
+        let page = monitor.json(&format!("/api/dlq/messages?queue={STANDARD_DLQ}&text=newly")).await;
+        page["items"].as_array().is_some_and(|items| items.len() == 1).then_some(())
+    })
+    .await;
+    monitor.stop().await;
+}
+
+#[tokio::test]
 async fn two_operators_who_want_the_same_messages_move_each_once() {
     let (sqs, database, first) = started().await;
     let second = Monitor::on(sqs.addr, &database, &[]).await;
