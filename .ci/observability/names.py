@@ -6,14 +6,6 @@ import promql
 import rust_metrics
 import support
 
-# Of the redrive and of discards, which rules and dashboards are ready for. A name leaves this list with the commit that
-# exports it: the tests refuse one that is exported already.
-AWAITED = {
-    "dlq_redriven_messages_total": ("outcome",),
-    "dlq_discarded_messages_total": (),
-    "dlq_redelivered_failed_again_total": ("queue",),
-}
-
 KEDA = ("namespace", "exported_namespace", "scaledObject", "scaler", "triggerIndex", "metric", "type")
 AUTOSCALER = ("namespace", "exported_namespace", "horizontalpodautoscaler")
 
@@ -35,13 +27,12 @@ OF_TARGETS = {"namespace", "job", "instance"}
 
 
 def series():
-    """{series: labels}: of the code, awaited, recorded, and of others."""
+    """{series: labels}: of the code, recorded, and of others."""
     known = {}
     for metric in rust_metrics.exported().values():
         for name in metric.series():
             known[name] = {*metric.labels, *(["le"] if name.endswith("_bucket") else [])}
-    for names in (AWAITED, FOREIGN):
-        known.update({name: set(labels) for name, labels in names.items()})
+    known.update({name: set(labels) for name, labels in FOREIGN.items()})
     for rule in support.recorded():
         known[rule.name] = {"namespace", "queue" if rule.name.startswith("queue:") else "queue_type"}
     return known
@@ -61,12 +52,12 @@ def wrong(where, expr, known):
 
 
 # Words of the pages that begin like a metric and are none, besides labels.
-OTHER_WORDS = {"order_id", "order_api", "sqs_consumer", "http_code"}
+OTHER_WORDS = {"order_id", "order_api", "dlq_monitor", "sqs_consumer", "http_code"}
 
 
 def mentioned(text):
     """The words of a page that look like names of metrics: those that begin as one does, and recorded ones."""
-    metrics = [*rust_metrics.exported(), *AWAITED, *FOREIGN]
+    metrics = [*rust_metrics.exported(), *FOREIGN]
     begins = "|".join(sorted({re.match(r"[a-z]+_", name)[0] for name in metrics if "_" in name}))
     words = set(re.findall(r"(?<![\w./:-])(?:%s)[a-z0-9_]+" % begins, text))
     words |= set(re.findall(r"\b(?:queue|queue_type):\w+:\w+", text))

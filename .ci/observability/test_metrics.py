@@ -42,10 +42,6 @@ class Metrics(unittest.TestCase):
         code = {metric.name: metric.buckets for metric in rust_metrics.exported().values() if metric.kind == "histogram"}
         self.assertEqual(documented_buckets(), code)
 
-    def test_what_is_awaited_is_not_there_yet(self):
-        there = names.AWAITED.keys() & rust_metrics.exported().keys()
-        self.assertEqual(there, set(), "exported now: take it off AWAITED, and put it on the page")
-
     def test_rules_name_only_metrics_and_labels_that_exist(self):
         known = names.series()
         wrong = [line for rule in support.rules() for line in names.wrong(rule.name, rule.expr, known)]
@@ -66,10 +62,10 @@ class Metrics(unittest.TestCase):
         services = [metric for metric in rust_metrics.exported().values() if not metric.name.startswith("local_sqs_")]
         self.assertEqual([metric.name for metric in services if not drawn & set(metric.series())], [])
 
-    def test_every_foreign_and_awaited_name_is_used(self):
+    def test_every_foreign_name_is_used(self):
         used = {name for rule in support.rules() for name, _ in promql.series(rule.expr)}
         used |= {name for _, expr in support.expressions() for name, _ in promql.series(expr)}
-        self.assertEqual((names.FOREIGN.keys() | names.AWAITED.keys()) - used, set())
+        self.assertEqual(names.FOREIGN.keys() - used, set())
 
     def test_every_recorded_series_is_used(self):
         used = {name for rule in support.alerts() for name, _ in promql.series(rule.expr)}

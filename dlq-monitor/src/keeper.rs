@@ -112,7 +112,7 @@ impl Keeper {
             let failed_again = again.contains(&kept.identity);
             self.metrics.arrived(queue, letter.reason());
             if failed_again {
-                self.metrics.failed_again();
+                self.metrics.failed_again(queue);
             }
             letter.announce(queue, failed_again);
         }

@@ -19,7 +19,7 @@ pub(crate) struct Metrics {
     last_success: Gauge,
     redriven: IntCounterVec,
     discarded: IntCounter,
-    failed_again: IntCounter,
+    failed_again: IntCounterVec,
 }
 
 /// What a redrive came to at a message.
@@ -85,16 +85,19 @@ impl Metrics {
         for outcome in Redriven::ALL {
             redriven.with_label_values(&[outcome.as_str()]);
         }
-        let count = |name: &str, help: &str| add(registry, IntCounter::new(name, help));
         Self {
             redriven,
-            discarded: count(
-                "dlq_discarded_messages_total",
-                "Messages that jobs discarded; each is in the archive.",
+            discarded: add(
+                registry,
+                IntCounter::new(
+                    "dlq_discarded_messages_total",
+                    "Messages that jobs discarded; each is in the archive.",
+                ),
             ),
-            failed_again: count(
+            failed_again: counter(
                 "dlq_redelivered_failed_again_total",
                 "Dead letters that were dead before, and had been redriven or taken back since.",
+                &["queue"],
             ),
             messages: int_gauge(
                 "sqs_queue_messages",
@@ -146,6 +149,7 @@ impl Metrics {
         for reason in REASONS {
             self.arrived.with_label_values(&[queue, reason]);
         }
+        self.failed_again.with_label_values(&[queue]);
         self.scan_complete.with_label_values(&[queue]);
         self.not_released.with_label_values(&[queue]);
     }
@@ -200,8 +204,8 @@ impl Metrics {
         self.discarded.inc_by(messages);
     }
 
-    pub(crate) fn failed_again(&self) {
-        self.failed_again.inc();
+    pub(crate) fn failed_again(&self, queue: &str) {
+        self.failed_again.with_label_values(&[queue]).inc();
     }
 
     pub(crate) fn succeeded(&self, now_ms: i64) {

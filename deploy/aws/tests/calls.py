@@ -10,8 +10,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 ADAPTER = ROOT / "crates" / "sqs-consumer" / "src" / "aws"
 CONSUMER = ROOT / "crates" / "sqs-consumer" / "src" / "consumer"
-# The methods of the trait `Queue` that speak with SQS.
+# The methods of the trait `Queue` that speak with SQS, and those that the adapter has beside it.
 QUEUE_METHODS = ("attributes", "receive", "delete", "change_visibility", "dead_letter")
+ADAPTER_METHODS = ("send_batch",)
 OPERATIONS = (
     "add_permission", "cancel_message_move_task", "change_message_visibility",
     "change_message_visibility_batch", "create_queue", "delete_message", "delete_message_batch",
@@ -77,7 +78,7 @@ def reached(bodies, start):
 
 
 def methods_used(text):
-    return {name for name in QUEUE_METHODS if re.search(r"\.\s*%s\(" % name, text)}
+    return {name for name in (*QUEUE_METHODS, *ADAPTER_METHODS) if re.search(r"\.\s*%s\(" % name, text)}
 
 
 def operations_of(service, adapter=ADAPTER, consumer=CONSUMER):

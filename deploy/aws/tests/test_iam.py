@@ -4,7 +4,7 @@ import re
 import unittest
 from pathlib import Path
 
-from calls import ADAPTER, QUEUE_METHODS, ROOT, action, code, functions, operations_of, reached, sources
+from calls import ADAPTER, ADAPTER_METHODS, QUEUE_METHODS, ROOT, action, code, functions, operations_of, reached, sources
 
 IAM = Path(__file__).resolve().parents[1] / "iam"
 SERVICES = ("order-api", "delivery-worker", "dlq-monitor")
@@ -56,7 +56,7 @@ class Policies(unittest.TestCase):
                 for resource in statement["Resource"]:
                     self.assertIn(ARN.match(resource).group(1), SOURCES | DEAD_LETTERS, name)
 
-    def test_only_the_api_adds_orders_and_only_workers_take_them_out(self):
+    def test_only_the_api_and_the_monitor_add_orders_and_only_workers_take_them_out(self):
         self.assertEqual(allowed("order-api")["sqs:SendMessage"], SOURCES)
         worker = allowed("delivery-worker")
         self.assertEqual(worker["sqs:SendMessage"], DEAD_LETTERS)
@@ -64,6 +64,8 @@ class Policies(unittest.TestCase):
             self.assertEqual(worker[each], SOURCES, each)
         # Whoever brings dead letters back may not touch orders that wait for their first attempt.
         monitor = allowed("dlq-monitor")
+        self.assertEqual(monitor["sqs:SendMessage"], SOURCES)
+        self.assertEqual(monitor["sqs:DeleteMessage"], DEAD_LETTERS)
         for each in ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"):
             self.assertLessEqual(monitor.get(each, set()), DEAD_LETTERS, each)
 
@@ -71,7 +73,7 @@ class Policies(unittest.TestCase):
 class Search(unittest.TestCase):
     """The search itself: a call that it overlooks would leave a service without its permission."""
 
-    def test_every_method_of_the_queue_trait_leads_to_an_operation(self):
+    def test_every_method_of_the_queue_trait_and_of_its_adapter_leads_to_an_operation(self):
         bodies = functions(sources(ADAPTER))
         expected = {
             "attributes": {"get_queue_attributes"},
@@ -79,8 +81,9 @@ class Search(unittest.TestCase):
             "delete": {"delete_message_batch"},
             "change_visibility": {"change_message_visibility_batch"},
             "dead_letter": {"send_message"},
+            "send_batch": {"send_message_batch"},
         }
-        self.assertEqual(set(expected), set(QUEUE_METHODS))
+        self.assertEqual(set(expected), {*QUEUE_METHODS, *ADAPTER_METHODS})
         for method, operations in expected.items():
             self.assertEqual(reached(bodies, method), operations, method)
 

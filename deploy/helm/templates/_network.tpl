@@ -14,6 +14,7 @@ ingress of the other, so that they agree.
 {{- $flows = append $flows (dict "from" $worker "to" "postgres" "port" 5432) -}}
 {{- $flows = append $flows (dict "from" "order-api" "to" $worker "port" 8081) -}}
 {{- end -}}
+{{- $flows = append $flows (dict "from" "dlq-monitor" "to" "postgres" "port" 5432) -}}
 {{- if .Values.orderApi.idempotencyStore -}}
 {{- $flows = append $flows (dict "from" "order-api" "to" "postgres" "port" 5432) -}}
 {{- end -}}
@@ -94,7 +95,7 @@ is everybody. Arguments: root, component.
 {{- $rules = append $rules (dict "peers" $agent "ports" (list 80)) -}}
 {{- end -}}
 {{- end -}}
-{{- $usesDatabase := has .component (list "worker-standard" "worker-fifo") -}}
+{{- $usesDatabase := has .component (list "worker-standard" "worker-fifo" "dlq-monitor") -}}
 {{- if eq .component "order-api" }}{{ $usesDatabase = $values.orderApi.idempotencyStore }}{{ end -}}
 {{- if and $usesDatabase (not $values.postgres.enabled) $values.database.existingSecret -}}
 {{- $rules = append $rules (dict "peers" $egress.database "ports" (list $values.database.port)) -}}

@@ -59,7 +59,7 @@ WORKERS = ("worker-standard", "worker-fifo")
 NEEDED = (
     {(source, "local-sqs", 9324) for source in ("order-api", "dlq-monitor", "test", *WORKERS)}
     | {("order-api", worker, 8081) for worker in WORKERS}
-    | {(source, "postgres", 5432) for source in ("order-api", *WORKERS)}
+    | {(source, "postgres", 5432) for source in ("order-api", "dlq-monitor", *WORKERS)}
     | {("test", "order-api", 8080), ("test", "dlq-monitor", 9082)}
 )
 DEMO = (
@@ -169,7 +169,7 @@ class Network(unittest.TestCase):
         for component in ("order-api", "dlq-monitor", "test", *WORKERS):
             anywhere = [port["port"] for rule in of.rules(component, "egress") if "to" not in rule for port in rule["ports"]]
             self.assertIn(443, anywhere)
-            self.assertEqual(5432 in anywhere, component in ("order-api", *WORKERS), component)
+            self.assertEqual(5432 in anywhere, component in ("order-api", "dlq-monitor", *WORKERS), component)
         agent = [rule for rule in of.rules("worker-fifo", "egress") if any(peer.get("ipBlock", {}).get("cidr") == "169.254.170.23/32" for peer in rule.get("to", []))]
         self.assertEqual([port["port"] for rule in agent for port in rule["ports"]], [80])
 

@@ -106,7 +106,7 @@ class Rendering(unittest.TestCase):
         self.assertNotEqual(annotations("local-sqs"), annotations("local-sqs", *longer))
         self.assertEqual(annotations("worker-fifo"), annotations("worker-fifo", *longer))
         other = ("--set", "postgres.password=another")
-        for name in ("postgres", "worker-standard", "worker-fifo", "order-api"):
+        for name in ("postgres", "worker-standard", "worker-fifo", "order-api", "dlq-monitor"):
             self.assertNotEqual(annotations(name), annotations(name, *other), name)
 
     def test_autoscaled_deployments_have_no_number_of_pods(self):

@@ -31,6 +31,7 @@ LEFT_OUT = {
     "LOCAL_SQS_FAULTS": "faults are set while it runs, at /_local/faults",
     "LOCAL_SQS_ACCOUNT": "it is in the queues' URLs",
     "LOCAL_SQS_REGION": "the bundled queues are in us-east-1",
+    "MONITOR_URL": "where the command line finds the service",
     "OTEL_EXPORTER_OTLP_PROTOCOL": "there is one",
     "OTEL_SERVICE_NAME": "local-sqs has no traces of its own",
     "OTEL_TRACES_SAMPLER": "local-sqs has no traces of its own",
@@ -142,6 +143,9 @@ class Settings(unittest.TestCase):
         spec = chart.named(objects, "Deployment", "worker-standard")["spec"]["template"]["spec"]
         self.assertEqual(chart.environment(spec)["DATABASE_URL"], "sqlite:///data/deliveries.db")
         self.assertIn({"name": "data", "mountPath": "/data"}, spec["containers"][0]["volumeMounts"])
+        monitor = chart.named(objects, "Deployment", "dlq-monitor")["spec"]["template"]["spec"]
+        self.assertEqual(chart.environment(monitor)["DATABASE_URL"], "sqlite:///data/deliveries.db")
+        self.assertIn({"name": "data", "emptyDir": {}}, monitor["volumes"])
         api = chart.named(objects, "Deployment", "order-api")["spec"]["template"]["spec"]
         self.assertNotIn("DATABASE_URL", chart.environment(api))
 

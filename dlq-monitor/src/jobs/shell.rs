@@ -175,7 +175,7 @@ impl<'a> Shell<'a> {
 
     async fn try_to_send(&self, source: &AwsQueue, entries: &[usize]) -> Vec<Fate> {
         let copies = entries.iter().map(|&entry| copy(&self.batch[entry], self.terms.fifo));
-        let results = source.send(copies.collect()).await;
+        let results = source.send_batch(copies.collect()).await;
         results.into_iter().map(fate).collect()
     }
 

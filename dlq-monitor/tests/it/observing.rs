@@ -281,7 +281,8 @@ async fn the_monitors_own_metrics_are_there_before_anything_has_happened() {
         "dlq_redriven_messages_total{outcome=\"refused\"}",
         "dlq_redriven_messages_total{outcome=\"failed\"}",
         "dlq_discarded_messages_total",
-        "dlq_redelivered_failed_again_total",
+        "dlq_redelivered_failed_again_total{queue=\"order-queue-standard-dlq\"}",
+        "dlq_redelivered_failed_again_total{queue=\"order-queue-dlq.fifo\"}",
     ] {
         assert_eq!(monitor.metric(series).await, Some(0.0), "{series}");
     }

@@ -269,7 +269,8 @@ async fn while_sqs_moves_a_queue_the_others_are_watched_and_nothing_of_it_is_hid
     // It is looked at again.
     sqs.send(STANDARD_DLQ, "newly dead", &[]).await;
     eventually("what died meanwhile is known", || async {
-        let page = monitor.json(&format!("/api/dlq/messages?queue={STANDARD_DLQ}&text=newly")).await;
+        let page =
+            monitor.json(&format!("/api/dlq/messages?queue={STANDARD_DLQ}&text=newly")).await;
         page["items"].as_array().is_some_and(|items| items.len() == 1).then_some(())
     })
     .await;
@@ -309,7 +310,8 @@ async fn a_redriven_message_that_dies_again_is_counted_as_such() {
     monitor.ended(&monitor.begin("redrive", body).await).await;
     assert_eq!(sqs.take(STANDARD).await, [dead.to_json()]);
     sqs.send(STANDARD_DLQ, &dead.to_json(), &[]).await;
-    monitor.metric_becomes("dlq_redelivered_failed_again_total", 1.0).await;
+    let again = format!("dlq_redelivered_failed_again_total{{queue=\"{STANDARD_DLQ}\"}}");
+    monitor.metric_becomes(&again, 1.0).await;
     monitor.letters(STANDARD_DLQ, 1).await;
     monitor.stop().await;
 }

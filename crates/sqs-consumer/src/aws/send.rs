@@ -23,7 +23,7 @@ pub struct Outgoing {
 impl AwsQueue {
     /// Sends messages in one call: at most [`crate::MAX_BATCH`], and together no more than SQS takes in one.
     /// Each has its own fate, by position; an error of the whole call is given to each.
-    pub async fn send(&self, messages: Vec<Outgoing>) -> BatchResult {
+    pub async fn send_batch(&self, messages: Vec<Outgoing>) -> BatchResult {
         let count = messages.len();
         let entries = messages.into_iter().enumerate().map(|(position, message)| {
             SendMessageBatchRequestEntry::builder()

@@ -24,7 +24,7 @@ REACHES = {
     "order-api": [SQS, DATABASE, ("worker-standard", 8081), ("worker-fifo", 8081)],
     "worker-standard": [SQS, DATABASE],
     "worker-fifo": [SQS, DATABASE],
-    "dlq-monitor": [SQS],
+    "dlq-monitor": [SQS, DATABASE],
     "test": [SQS, ENTRANCE, ("dlq-monitor", 9082)],
     "local-sqs": [],
     "postgres": [],
