@@ -247,6 +247,7 @@ fn consumer_settings(settings: &Settings) -> sqs_consumer::Settings {
         group_concurrency: of.group_concurrency,
         handler_timeout: of.handler_timeout,
         drain_timeout: of.drain_timeout,
+        max_attempts: Some(of.max_attempts),
         retry_backoff: of.retry_backoff,
         retry_backoff_max: of.retry_backoff_max,
         timeout_reason: Reason::Timeout.as_str(),

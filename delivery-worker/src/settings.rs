@@ -47,6 +47,8 @@ pub struct ConsumerSettings {
     pub handler_timeout: Duration,
     /// Time for running attempts to end once the worker is told to stop.
     pub drain_timeout: Duration,
+    /// Attempts before an order is given up.
+    pub max_attempts: u32,
     /// Backoff after the first failed attempt; doubles.
     pub retry_backoff: Duration,
     /// Longest backoff.
@@ -122,6 +124,12 @@ impl Settings {
                 "Time for running attempts to end once the worker is told to stop",
             ),
             Setting::new(
+                "MAX_ATTEMPTS",
+                "3",
+                "1 to 1000",
+                "Attempts before an order goes to the dead-letter queue; a receive that ended with its worker counts as one. On the standard queue SQS itself moves it after maxReceiveCount, if that is not more",
+            ),
+            Setting::new(
                 "RETRY_BACKOFF",
                 "1s",
                 "1ms to 1h",
@@ -179,6 +187,7 @@ impl Settings {
                 .then(|| reader.number(GROUP_CONCURRENCY, 1..=10_000)),
             handler_timeout: reader.duration("HANDLER_TIMEOUT", SHORTEST..=LONGEST_HANDLER),
             drain_timeout: reader.duration("DRAIN_TIMEOUT", Duration::ZERO..=LONGEST),
+            max_attempts: reader.number("MAX_ATTEMPTS", 1..=1_000),
             retry_backoff: reader.duration("RETRY_BACKOFF", SHORTEST..=LONGEST_BACKOFF),
             retry_backoff_max: reader.duration("RETRY_BACKOFF_MAX", SHORTEST..=LONGEST_BACKOFF),
         };

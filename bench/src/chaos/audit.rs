@@ -16,7 +16,7 @@ use super::{
         DOUBLE, FAILING_DELIVERED, Findings, INNOCENT, LOST, OUT_OF_ORDER, TWO_AT_ONCE, UNKNOWN,
         WRONG_LETTER,
     },
-    fleet::{FIFO, STANDARD},
+    fleet::{ATTEMPTS, FIFO, MOST_RECEIVES, STANDARD},
     load::garbage_body,
     orders::{Book, customer_name},
     queues::Letter,
@@ -24,9 +24,6 @@ use super::{
 
 /// A record may be committed so long after the attempt's end: a paused worker may hold the store's lock.
 const COMMIT_MS: u64 = 10_000;
-/// The attempts that a message has, the queues' `maxReceiveCount`.
-const ATTEMPTS: u64 = 3;
-
 /// What is audited.
 pub(super) struct Evidence<'a> {
     pub(super) seed: u64,
@@ -285,14 +282,18 @@ impl Audit<'_, '_> {
         }
         let wrong_queue = letter.fifo != order.fifo;
         let wrong_reason = letter.reason.as_deref().is_some_and(|reason| reason != "forced");
-        let wrong_attempts = letter.attempts.is_some_and(|attempts| attempts != ATTEMPTS);
+        // A worker gives an order up at its last attempt; on the FIFO queue it may be past that, if it was
+        // received more often than it was attempted.
+        let most = if order.fifo { MOST_RECEIVES } else { ATTEMPTS };
+        let allowed = ATTEMPTS..=most;
+        let wrong_attempts = letter.attempts.is_some_and(|attempts| !allowed.contains(&attempts));
         // SQS counts receives: those by workers that were killed or paused are no attempts.
         let messages = self.messages.get(&place);
         let latest = messages.and_then(|messages| messages.get(&letter.source_id)).copied();
         if wrong_queue
             || wrong_reason
             || wrong_attempts
-            || u64::from(latest.unwrap_or_default()) > ATTEMPTS
+            || u64::from(latest.unwrap_or_default()) > most
         {
             self.findings
                 .add(WRONG_LETTER, || format!("{id}, latest attempt {latest:?}: {letter:?}"));

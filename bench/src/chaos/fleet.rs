@@ -23,6 +23,11 @@ pub(super) const FIFO_DLQ: &str = "order-queue-dlq.fifo";
 
 /// Short, so that leases end while workers are paused.
 pub(super) const VISIBILITY: Duration = Duration::from_secs(10);
+/// The FIFO queue's `maxReceiveCount`: an order that waits there behind another one loses a receive with
+/// each worker that is killed. Its workers give it up after [`ATTEMPTS`].
+pub(super) const MOST_RECEIVES: u64 = 10;
+/// The attempts that an order has: the workers' default, and the standard queue's `maxReceiveCount`.
+pub(super) const ATTEMPTS: u64 = 3;
 /// So long at most a failed order of the standard queue is kept from everybody: short against what is
 /// left of a lease, so that the one can be told from the other.
 pub(super) const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
@@ -291,7 +296,7 @@ VisibilityTimeout = "{visibility}"
 [[queue]]
 name = "{FIFO}"
 dead_letter_queue = "{FIFO_DLQ}"
-max_receive_count = 3
+max_receive_count = {MOST_RECEIVES}
 [queue.attributes]
 VisibilityTimeout = "{visibility}"
 ContentBasedDeduplication = "true"

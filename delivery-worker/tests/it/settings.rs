@@ -23,6 +23,7 @@ fn the_defaults_are_those_of_the_table() {
     assert_eq!(settings.consumer.group_concurrency, None);
     assert_eq!(settings.consumer.handler_timeout, Duration::from_secs(20));
     assert_eq!(settings.consumer.drain_timeout, Duration::from_secs(25));
+    assert_eq!(settings.consumer.max_attempts, 3);
     assert_eq!(settings.consumer.retry_backoff, Duration::from_secs(1));
     assert_eq!(settings.consumer.retry_backoff_max, Duration::from_mins(1));
     assert_eq!(settings.carrier_timeout, Duration::from_secs(10));

@@ -25,7 +25,7 @@ async fn the_four_default_queues_are_there() {
         (
             FIFO,
             QueueAttributeName::RedrivePolicy,
-            r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:order-queue-dlq.fifo","maxReceiveCount":3}"#,
+            r#"{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:order-queue-dlq.fifo","maxReceiveCount":10}"#,
         ),
     ] {
         let get = server.client.get_queue_attributes().queue_url(server.url(name));

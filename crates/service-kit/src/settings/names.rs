@@ -46,6 +46,7 @@ pub const FLEET_NAMES: &[&str] = &[
     "WORKER_GROUP_CONCURRENCY",
     "HANDLER_TIMEOUT",
     "DRAIN_TIMEOUT",
+    "MAX_ATTEMPTS",
     "RETRY_BACKOFF",
     "RETRY_BACKOFF_MAX",
     "CARRIER",

@@ -45,7 +45,9 @@ pub struct Settings {
     pub retry_backoff: Duration,
     /// Longest backoff. Default 60 s.
     pub retry_backoff_max: Duration,
-    /// Attempts before a message is given up; unset: the queue's `maxReceiveCount`, else 3.
+    /// Attempts before a message is given up; unset: the queue's `maxReceiveCount`, else 3. On a FIFO queue
+    /// with a dead-letter queue it is best set, and `maxReceiveCount` larger, such as 10: SQS counts
+    /// receives, and what waits behind others of its group loses one with each consumer that dies.
     pub max_attempts: Option<u32>,
     /// Whether the queue is expected to be FIFO; another one is not consumed. Unset: any.
     pub expect_fifo: Option<bool>,

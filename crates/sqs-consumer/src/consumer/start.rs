@@ -164,6 +164,12 @@ impl Settings {
         {
             warnings.push(format!("the queue's redrive policy allows {receives} receives and the settings {attempts} attempts: on a standard queue SQS dead-letters first"));
         }
+        if let (Some(attempts), Some(receives)) = (self.max_attempts, queue.max_receive_count)
+            && queue.fifo
+            && receives == attempts
+        {
+            warnings.push(format!("the FIFO queue's maxReceiveCount is {receives}, as many as attempts: it counts receives, and a message that waits behind others of its group loses one with each consumer that dies, so that it may be dead-lettered untried. 10 is better"));
+        }
         if self.drain_timeout < self.handler_timeout {
             let (drain, handler) = (self.drain_timeout, self.handler_timeout);
             warnings.push(format!("a stop waits {drain:?} and a handler may take {handler:?}: handlers that are stopped are tried again"));
@@ -269,6 +275,9 @@ mod tests {
         assert!(warned(Settings::default(), 1).contains("maxReceiveCount is 1"));
         let stubborn = Settings { max_attempts: Some(5), ..Settings::default() };
         assert!(warned(stubborn, 3).contains("3 receives"));
+        let frugal = Settings { max_attempts: Some(3), ..Settings::default() };
+        assert!(warned(frugal.clone(), 3).contains("untried"));
+        assert_eq!(warned(frugal, 10), "");
         let hasty = Settings { drain_timeout: Duration::from_secs(1), ..Settings::default() };
         assert!(warned(hasty, 3).contains("a stop waits 1s"));
     }

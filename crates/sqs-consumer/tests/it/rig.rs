@@ -229,6 +229,7 @@ pub(crate) fn quick() -> Settings {
     Settings {
         retry_backoff: Duration::from_millis(20),
         retry_backoff_max: Duration::from_millis(50),
+        max_attempts: Some(3),
         drain_timeout: Duration::from_secs(10),
         seed: Some(1),
         ..Settings::default()

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use crate::{
     fixture::{AT_ONCE, Call, Fixture, SECOND, fifo, standard},
-    modelled::{Fault, Modelled, Operation, SHAPES, What, steady},
+    modelled::{FIFO, Fault, Modelled, Operation, SHAPES, Shape, What, steady},
     rig::{Diary, Doing, Rig, STANDARD, quick, until},
 };
 
@@ -316,6 +316,30 @@ async fn trap_27_a_killed_workers_messages_are_all_delivered_by_others_and_group
                 assert!(at <= bound, "{what} at {at:?}, killed at {killed_at:?}");
             }
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn trap_27c_workers_that_die_one_after_another_cost_a_waiting_group_no_message() {
+    for (receives, dead) in [(10, 0), (3, 10)] {
+        let queue = Modelled::new(Shape { max_receive_count: Some(receives), ..FIFO });
+        queue.send((1..=10).map(|number| format!("g/{number}")));
+        let settings = Settings { max_attempts: Some(3), ..steady() };
+        for deaths in 1..=5 {
+            let rule = |_: &str, _| Doing::Succeed(10 * SECOND);
+            let killed = queue.work(settings.clone(), rule);
+            let begun = |queue: &Modelled| queue.started().len() == deaths;
+            if deaths <= receives as usize {
+                queue.until("the head is attempted", begun).await;
+            } else {
+                sleep(60 * SECOND).await;
+            }
+            killed.kill();
+        }
+        queue.work(settings, |_, _| Doing::Succeed(10 * SECOND));
+        queue.until_empty().await;
+        assert_eq!((queue.effects().len(), queue.dead().len()), (10 - dead, dead), "{receives}");
+        queue.assert_in_order();
     }
 }
 
