@@ -86,7 +86,7 @@ CASES = {
         ("--set", "keda.standard.acceptableWait=10ms"), ["keda.standard.acceptableWait is 10ms", "Set a longer acceptableWait"],
     ),
     "SQLite with more than one worker pod": (
-        ("--set", "postgres.enabled=false"), ["up to 4 worker pods", "SQLite is for one", "database.existingSecret"],
+        ("--set", "postgres.enabled=false,keda.enabled=false"), ["up to 4 worker pods", "SQLite is for one", "database.existingSecret"],
     ),
     "SQLite with pods that KEDA may add": (
         ("--set", "postgres.enabled=false,workers.fifo.enabled=false,workers.standard.replicas=1", "--api-versions", chart.KEDA),

@@ -137,6 +137,8 @@ class Told(unittest.TestCase):
         spec = scaled("standard", "--set", "keda.standard.minReplicas=0,keda.standard.maxReplicas=7,keda.pollingInterval=5,workers.standard.replicas=3")
         self.assertEqual((spec["minReplicaCount"], spec["maxReplicaCount"]), (0, 7))
         self.assertEqual((spec["pollingInterval"], spec["cooldownPeriod"]), (5, 300))
+        # KEDA warns of one that it does not need: the last pod stays.
+        self.assertNotIn("cooldownPeriod", scaled("fifo"))
         self.assertEqual(spec["fallback"], {"failureThreshold": 3, "replicas": 3, "behavior": "currentReplicasIfHigher"})
 
     def test_keys_are_dummies_for_the_bundled_sqs_and_identities_on_aws(self):

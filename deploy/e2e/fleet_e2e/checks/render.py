@@ -30,12 +30,34 @@ def check(run, report):
 
     # The chart looks for the Secret before it installs anything.
     with run.cluster.secret(AWS_DATABASE, DATABASE_URL="postgres://fleet@db.example/deliveries"):
-        with ThreadPoolExecutor(2) as pool:
-            results = list(pool.map(one, combinations))
+        accounts = service_accounts(run)
+        for account in accounts.values():
+            run.cluster.apply(account)
+        try:
+            with ThreadPoolExecutor(2) as pool:
+                results = list(pool.map(one, combinations))
+        finally:
+            run.cluster.kubectl("delete", "serviceaccount", *accounts)
     report.figure("renderings", len(results))
     report.figure("objects accepted", sum(objects for _, objects, _ in results))
     for (place, keda, monitoring), _, problem in results:
         report.expect(problem is None, "%s, keda.enabled %s, monitoring.enabled %s: %s" % (place, keda, monitoring, problem))
+
+
+def service_accounts(run):
+    """Those of all renderings, by name. The API server takes no bare pod, such as the test's, whose account is not
+    there, and a dry run leaves none."""
+    accounts = {}
+    for arguments in PLACES.values():
+        documents, _ = rendered(run.installation.helm.dry_run(RELEASE, *arguments).stdout)
+        made = run.cluster.kubectl("apply", "--dry-run=client", "-o", "json", "-f", "-", stdin=documents)
+        for each in json.loads(made)["items"]:
+            if each["kind"] == "ServiceAccount":
+                # As if the release had them, since helm takes over nobody else's.
+                each["metadata"].setdefault("annotations", {}).update({
+                    "meta.helm.sh/release-name": RELEASE, "meta.helm.sh/release-namespace": run.cluster.namespace})
+                accounts[each["metadata"]["name"]] = each
+    return accounts
 
 
 def try_one(run, has, place, keda, monitoring):
