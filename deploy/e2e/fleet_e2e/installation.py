@@ -41,6 +41,7 @@ class Installation:
         self.api = self._client("service/" + API, 8080)
         # Both kinds of worker tell of all deliveries; this one is never scaled away in a check that reads.
         self.deliveries = self._client("deployment/" + FIFO_WORKER, 8081)
+        self.monitor = self._client("service/" + MONITOR, 8082)
         self.monitor_admin = self._client("service/" + MONITOR, 9082)
 
     def _client(self, target, port):

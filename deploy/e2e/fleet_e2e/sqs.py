@@ -70,14 +70,3 @@ class Sqs:
     def purge(self, queue):
         """Deletes what is in a queue, also what is in flight."""
         self.call("PurgeQueue", QueueUrl=self.url(queue))
-
-    def redrive(self, dead_letter_queue):
-        """Starts to move everything in a dead-letter queue back to where it came from."""
-        arn = self.attributes(dead_letter_queue, "QueueArn")["QueueArn"]
-        self.call("StartMessageMoveTask", SourceArn=arn)
-        return arn
-
-    def redrive_status(self, arn):
-        """The status of a dead-letter queue's latest move task, and how many messages it has moved."""
-        (task,) = self.call("ListMessageMoveTasks", SourceArn=arn, MaxResults=1)["Results"]
-        return task["Status"], task["ApproximateNumberOfMessagesMoved"]

@@ -33,8 +33,13 @@ BASE = merged(
 # A newcomer's installation, as in the README.
 PLAIN = BASE
 
-# The test order does not fail any more.
-REPAIRED = merged(PLAIN, {"workers": {"failTestProducts": False}})
+# The Secret with the monitor's token where the monitor is to act.
+MONITOR_SECRET = "e2e-monitor-token"
+
+# The test order does not fail any more, and the monitor may bring it back.
+REPAIRED = merged(PLAIN, {
+    "workers": {"failTestProducts": False}, "dlqMonitor": {"tokenSecret": MONITOR_SECRET},
+})
 
 # Workers that take their time, so that a backlog lasts; failing orders that come back long after the
 # check; and little patience before scaling in, since that is waited for.

@@ -1,4 +1,6 @@
 """The three orders of the README, and the way back of the one that fails."""
+import secrets
+
 from .. import load, metrics, sqs, values
 from ..audit import read_history, report as report_audit
 from ..installation import now
@@ -29,12 +31,16 @@ def check(run, report):
     counts = fleet.sqs.counts(sqs.STANDARD_DLQ)
     report.expect(counts.total == 1, "%s has %s" % (sqs.STANDARD_DLQ, counts))
     until("the dead letter in the monitor's metrics", lambda: monitor_sees(fleet, 1), seconds=60)
+    until("the dead letter counted", lambda: has_arrived(fleet, arrived_before), seconds=60)
     report.figure("dead letters that the monitor counted", int(arrived(fleet) - arrived_before))
-    report.expect(arrived(fleet) - arrived_before == 1, "dlq_messages_arrived_total did not go up by one")
+    report.expect(arrived(fleet) - arrived_before == 1, "dlq_messages_arrived_total went up by more than one")
 
-    fleet.ensure(values.REPAIRED, keep_dead_letters=True)
-    arn = fleet.sqs.redrive(sqs.STANDARD_DLQ)
-    until("the end of the redrive", lambda: redriven(fleet, arn), seconds=30)
+    token = secrets.token_urlsafe(24)
+    with run.cluster.secret(values.MONITOR_SECRET, MONITOR_TOKEN=token):
+        fleet.ensure(values.REPAIRED, keep_dead_letters=True)
+        report.expect(fleet.monitor.get("/api/dlq/messages").status == 401, "the monitor answers without its token")
+        job = redrive(fleet, token)
+        until("the end of the redrive", lambda: is_redriven(fleet, token, job), seconds=60)
     until("the redriven order DELIVERED", lambda: with_status(fleet, failing, "DELIVERED"), seconds=60)
     fleet.wait_drained(sqs.STANDARD, seconds=30)
     counts = fleet.sqs.counts(sqs.STANDARD_DLQ)
@@ -69,10 +75,33 @@ def scraped(fleet):
     return metrics.parse(fleet.monitor_admin.get("/metrics").text())
 
 
-def redriven(fleet, arn):
-    status, moved = fleet.sqs.redrive_status(arn)
-    if status in ("FAILED", "CANCELLED"):
-        raise Failure("the redrive has %s after %d messages" % (status, moved))
-    if status != "COMPLETED":
-        raise NotYet("%s, %d moved" % (status, moved))
-    return moved == 1
+def has_arrived(fleet, before):
+    if arrived(fleet) <= before:
+        raise NotYet("dlq_messages_arrived_total is still %d" % before)
+    return True
+
+
+def redrive(fleet, token):
+    """Asks the monitor to send everything back; returns the job's id."""
+    body = {"queue": sqs.STANDARD_DLQ, "all": True, "reason": "the failing rule is off", "by": "e2e"}
+    answer = fleet.monitor.request("POST", "/api/dlq/redrive", body=body, headers=bearer(token))
+    if answer.status != 202:
+        raise Failure("the monitor refuses to redrive: HTTP %d %s" % (answer.status, answer.text()))
+    return answer.json()["id"]
+
+
+def is_redriven(fleet, token, job):
+    answer = fleet.monitor.get("/api/dlq/jobs/" + job, headers=bearer(token))
+    if answer.status != 200:
+        raise Failure("no answer about the job: HTTP %d %s" % (answer.status, answer.text()))
+    job = answer.json()
+    told = "%s, %d of %s done, %s" % (job["state"], job["done"], job["selected"], job["note"])
+    if job["state"] in ("failed", "cancelled") or job["state"] == "completed" and job["done"] != 1:
+        raise Failure("the redrive is " + told)
+    if job["state"] != "completed":
+        raise NotYet(told)
+    return True
+
+
+def bearer(token):
+    return {"authorization": "Bearer " + token}

@@ -113,6 +113,10 @@ impl Simulation<'_> {
                 let slots = &mut self.workers[index].slots;
                 let newer = slots.remove(&newer).expect("it was checked");
                 let slot = slots.get_mut(&held).expect("it was checked");
+                // The handler's end was told after the newer receive: it had gone on under that one.
+                if slot.verdict_of == slot.receive && newer.receive <= slot.verdict_knew {
+                    slot.verdict_of = newer.receive;
+                }
                 (slot.receive, slot.handle) = (newer.receive, newer.handle);
                 (slot.deadline, slot.unconfirmed) = (newer.deadline, newer.unconfirmed);
                 slot.requested_at = newer.requested_at;

@@ -265,7 +265,10 @@ impl Simulation<'_> {
         }
         self.remember_failure(message, at, ended);
         let (now, worker) = (self.now, &mut self.workers[index]);
+        let receives = worker.slots.values().filter(|slot| slot.instance == instance);
+        let newest = receives.map(|slot| slot.receive).max();
         let slot = worker.slots.get_mut(&ticket).expect("it was found");
+        slot.verdict_knew = newest.unwrap_or_default();
         (slot.running, slot.verdict, slot.ended_at) = (None, Some(ended), now);
         slot.verdict_of = slot.receive;
         let took = at - slot.started_at;

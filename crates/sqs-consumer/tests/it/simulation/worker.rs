@@ -103,6 +103,8 @@ pub(super) struct Slot {
     pub(super) verdict: Option<Ended>,
     /// The receive that the verdict was about.
     pub(super) verdict_of: u64,
+    /// The newest receive of the message that the worker had been told of by then.
+    pub(super) verdict_knew: u64,
     pub(super) ended_at: u64,
     /// Retries in place: those that count, and those that may count.
     pub(super) own_failures: u32,
@@ -270,6 +272,7 @@ impl Slot {
             nth: 0,
             verdict: None,
             verdict_of: 0,
+            verdict_knew: 0,
             ended_at: 0,
             own_failures: 0,
             shared_failures: 0,
