@@ -5,6 +5,7 @@ mod checked;
 mod client;
 mod documents;
 mod in_process;
+mod observed;
 mod outages;
 mod processes;
 mod promise;
