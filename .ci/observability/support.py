@@ -192,7 +192,7 @@ def panels(dashboard):
 VARIABLES = {"__rate_interval": "1m", "__range": "3h", "target": "128", "utilisation": "0.6"}
 
 
-def expressions():
+def expressions(variables=VARIABLES):
     """Every query of every dashboard, variables filled in: (where, expression)."""
     found = []
     for name, dashboard in dashboards().items():
@@ -206,13 +206,13 @@ def expressions():
             if variable["type"] == "query":
                 series = re.fullmatch(r"label_values\((.*), \w+\)", variable["definition"]).group(1)
                 found.append(("%s, variable %s" % (name, variable["name"]), series))
-    return [(where, filled_in(expr)) for where, expr in found]
+    return [(where, filled_in(expr, variables)) for where, expr in found]
 
 
-def filled_in(expr):
+def filled_in(expr, variables=VARIABLES):
     """An expression as Grafana sends it; within a selector's quotes a variable is a regular expression."""
     quoted = re.sub(r'"\$\w+"', '".*"', expr)
-    return re.sub(r"\$(\w+)", lambda found: VARIABLES[found.group(1)], quoted)
+    return re.sub(r"\$(\w+)", lambda found: variables[found.group(1)], quoted)
 
 
 def pages():

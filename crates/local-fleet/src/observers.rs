@@ -203,32 +203,30 @@ fn usual_or_free(port: u16) -> anyhow::Result<SocketAddr> {
 }
 
 fn prometheus_config(at: &Addresses, alertmanager: SocketAddr) -> String {
-    let mut config = format!(
+    let job = |name: &str, address: SocketAddr| {
+        let address = reachable(address);
+        format!("  - {{job_name: {name}, static_configs: [{{targets: [\"{address}\"]}}]}}")
+    };
+    let jobs = [
+        job("order-api", at.order_api_admin),
+        job("delivery-worker", at.delivery_worker_admin),
+        job("dlq-monitor", at.dlq_monitor_admin),
+        job("local-sqs", at.sqs),
+    ];
+    format!(
         "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\n\
          rule_files: [rules.yaml]\n\
          alerting: {{alertmanagers: [{{static_configs: [{{targets: [\"{alertmanager}\"]}}]}}]}}\n\
-         scrape_configs:\n"
-    );
-    for (job, address) in [
-        ("order-api", at.order_api_admin),
-        ("delivery-worker", at.delivery_worker_admin),
-        ("dlq-monitor", at.dlq_monitor_admin),
-        ("local-sqs", at.sqs),
-    ] {
-        config += &format!(
-            "  - {{job_name: {job}, static_configs: [{{targets: [\"{}\"]}}]}}\n",
-            reachable(address)
-        );
-    }
-    config
+         scrape_configs:\n{}\n",
+        jobs.join("\n")
+    )
 }
 
 /// The example's routes and inhibitions, and receivers of its names that tell nobody.
 fn alertmanager_config() -> String {
     let (routes, receivers) = EXAMPLE.split_once("\nreceivers:\n").unwrap_or((EXAMPLE, ""));
     let names = receivers.lines().filter(|line| line.starts_with("  - name: "));
-    let names = names.map(|line| format!("{line}\n")).collect::<String>();
-    format!("{routes}\nreceivers:\n{names}")
+    format!("{routes}\nreceivers:\n{}\n", names.collect::<Vec<_>>().join("\n"))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Prometheus and Alertmanager beside the fleet: `local-fleet --observe`.
 
-use std::{net::SocketAddr, process::Stdio};
+use std::{net::SocketAddr, process::Stdio, time::Duration};
 
 use local_fleet::Observers;
 use serde_json::Value;
@@ -8,6 +8,7 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},
     net::TcpStream,
     process::{Child, Command},
+    time::{sleep, timeout},
 };
 
 use crate::{
@@ -68,11 +69,14 @@ async fn what_watches_a_fleet_ends_with_it_even_when_it_is_killed() {
         assert!(TcpStream::connect(address).await.is_ok(), "{address} is not served");
     }
     fleet.kill().await.unwrap();
-    for address in &watching {
-        while TcpStream::connect(address).await.is_ok() {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    let gone = async {
+        for address in &watching {
+            while TcpStream::connect(address).await.is_ok() {
+                sleep(Duration::from_millis(20)).await;
+            }
         }
-    }
+    };
+    timeout(Duration::from_secs(30), gone).await.expect("both end");
 }
 
 #[tokio::test]
