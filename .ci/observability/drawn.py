@@ -9,6 +9,7 @@ import support
 
 NO_KEDA = "there is no KEDA without a cluster"
 NO_KUBE_STATE = "there is no kube-state-metrics without a cluster"
+OF_TRIGGER = "{{scaledObject}} {{triggerIndex}} {{scaler}}"
 # Panels' queries that find no series: {(dashboard, panel, query): why}.
 NOTHING = {
     ("autoscaling", "Errors of KEDA, 10 min", "A"): NO_KEDA,
@@ -18,15 +19,28 @@ NOTHING = {
     ("autoscaling", "FIFO workers", "wanted"): NO_KUBE_STATE,
     ("autoscaling", "FIFO workers", "at most"): NO_KUBE_STATE,
     ("autoscaling", "Ready replicas", "{{deployment}}"): NO_KUBE_STATE,
-    ("autoscaling", "What KEDA reads", "A"): NO_KEDA,
-    ("autoscaling", "Errors", "A"): NO_KEDA,
-    ("autoscaling", "Time of a read", "A"): NO_KEDA,
+    ("autoscaling", "What KEDA reads", OF_TRIGGER): NO_KEDA,
+    ("autoscaling", "Errors", OF_TRIGGER): NO_KEDA,
+    ("autoscaling", "Time of a read", OF_TRIGGER): NO_KEDA,
     ("autoscaling", "ScaledObjects", "A"): NO_KEDA,
 }
 # Those whose series are there, and stay 0.
-ZERO = {}
+STRANDED = "no worker leaves a message leased"
+IN_TIME = "no message waits for longer than the objective"
+ZERO = {
+    ("delivery-workers", "Stranded by stopping workers", "{{queue}}"): STRANDED,
+    ("delivery-workers", "Stranded, 1 h", "A"): STRANDED,
+    ("dlq", "All queues", "{{queue}} delayed"): "the fleet's queues delay nothing",
+    ("dlq", "Messages not released at once", "{{queue}}"): "SQS takes back what a scan has looked at",
+    ("overview", "Burn rate of the error budget", "{{queue}} 5 min"): IN_TIME,
+    ("overview", "Burn rate of the error budget", "{{queue}} 1 h"): IN_TIME,
+    ("overview", "Burn rate of the error budget", "{{queue}} 6 h"): IN_TIME,
+    ("overview", "Burn rate, 1 h", "A"): IN_TIME,
+}
 # Those that are 0 or not by chance, or find a series or not.
-BY_CHANCE = {}
+BY_CHANCE = {
+    ("delivery-workers", "Given back by stopping workers", "{{queue}}"): "a worker counts them in its last moments",
+}
 
 
 @dataclasses.dataclass
@@ -67,18 +81,24 @@ class Source:
         found = self.ask("query_range", query=expr, start=self.began, end=self.ended, step=self.step)["result"]
         return [(one["metric"], [point(value) for value in one["values"]]) for one in found]
 
+    def jobs(self, dashboard):
+        """What all jobs of a dashboard are."""
+        (variable,) = [one for one in dashboard["templating"]["list"] if one["name"] == "job"]
+        series, label = support.listed(variable)
+        found = {labels[label] for labels, _ in self.series(support.filled_in(series, self.variables))}
+        return "(%s)" % "|".join(sorted(found))
+
     def shown(self):
-        """What every query of every panel finds."""
-        todo = [
-            (name.removesuffix(".json"), panel, target)
-            for name, dashboard in support.dashboards().items()
-            for panel in support.panels(dashboard)
-            for target in panel["targets"]
-        ]
+        """What every query of every panel finds, with all of each variable chosen."""
+        todo = []
+        for name, dashboard in support.dashboards().items():
+            variables = {**self.variables, "job": self.jobs(dashboard)}
+            for panel in support.panels(dashboard):
+                todo += [(name.removesuffix(".json"), panel, target, variables) for target in panel["targets"]]
 
         def found(one):
-            dashboard, panel, target = one
-            expr = support.filled_in(target["expr"], self.variables)
+            dashboard, panel, target, variables = one
+            expr = support.filled_in(target["expr"], variables)
             return Shown(dashboard, panel, target, self.series(expr, target["instant"]))
 
         with concurrent.futures.ThreadPoolExecutor(4) as pool:

@@ -104,7 +104,7 @@ class Panel:
 
     def why_not(self):
         """What is said where no query has found anything."""
-        reasons = {drawn.NOTHING.get(one.name()) or drawn.ZERO.get(one.name()) for one in self.shown} - {None}
+        reasons = {drawn.NOTHING.get(one.name()) for one in self.shown} - {None}
         return textwrap.fill("no data" + "".join(": " + reason for reason in sorted(reasons)), 50)
 
     def color(self, value):
@@ -143,7 +143,7 @@ class Panel:
         axes = self.inner((1.0 + 0.42 * min(rows, 8)) / self.lines)
         custom = self.defaults["custom"]
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: text(value, self.unit)))
-        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=self.defaults.get("decimals") == 0))
         if not found:
             axes.set_yticks([])
             self.say(self.why_not(), axes)
@@ -221,8 +221,9 @@ def text(value, unit, decimals=None):
     size, name = next(((size, name) for size, name in steps if abs(value) >= size), (1, "s" if unit == "s" else ""))
     if unit == "none":
         size, name = 1, ""
+    suffix = " " + unit.removeprefix("suffix:") if unit.startswith("suffix:") else SUFFIXES.get(unit, "")
     number = "%.*f" % (decimals, value / size) if decimals is not None else "%.3g" % (value / size)
-    return number + (" " + name if name and unit == "s" else name) + SUFFIXES.get(unit, "")
+    return number + (" " + name if name and unit == "s" else name) + suffix
 
 
 def main(folder):

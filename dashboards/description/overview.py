@@ -19,7 +19,7 @@ from .common import (
     rate,
     share,
 )
-from .grafana import GREEN, ORANGE, RED, YELLOW, dashboard, link, query, row, stat, steps, table, timeseries
+from .grafana import GREEN, ORANGE, ORDERS, RED, YELLOW, dashboard, link, query, row, stat, steps, table, timeseries
 
 PLACING = OWN + ', http_route="/api/orders", http_request_method="POST"'
 ANSWERS = "http_server_request_duration_seconds_count"
@@ -112,7 +112,7 @@ FLOW = row(
     timeseries(
         "Orders",
         "Orders that SQS has confirmed, orders delivered, and messages that arrived in the dead-letter queues, each second.",
-        "reqps",
+        ORDERS,
         [
             query(rate("orders_accepted_total", OWN), "accepted"),
             query(rate("delivery_attempts_total", OWN + ', outcome="delivered"'), "delivered"),
