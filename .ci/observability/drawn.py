@@ -31,7 +31,6 @@ ZERO = {
     ("delivery-workers", "Stranded by stopping workers", "{{queue}}"): STRANDED,
     ("delivery-workers", "Stranded, 1 h", "A"): STRANDED,
     ("dlq", "All queues", "{{queue}} delayed"): "the fleet's queues delay nothing",
-    ("dlq", "Messages not released at once", "{{queue}}"): "SQS takes back what a scan has looked at",
     ("overview", "Burn rate of the error budget", "{{queue}} 5 min"): IN_TIME,
     ("overview", "Burn rate of the error budget", "{{queue}} 1 h"): IN_TIME,
     ("overview", "Burn rate of the error budget", "{{queue}} 6 h"): IN_TIME,

@@ -3,6 +3,7 @@
 mod architecture;
 mod checked;
 mod client;
+mod collector;
 mod documents;
 mod in_process;
 mod observed;
