@@ -1,5 +1,6 @@
 //! The spans of an attempt, named as the OpenTelemetry conventions have it.
 
+use service_kit::telemetry;
 use sqs_consumer::{AttributeValue, Message};
 use tracing::{Span, field, info_span};
 
@@ -15,9 +16,14 @@ pub(crate) fn process(queue: &str, message: &Message, attempt: sqs_consumer::Att
         messaging.message.id = message.message_id,
         attempt = attempt.number,
         order_id = field::Empty,
+        trace_id = field::Empty,
     );
     if let Some(parent) = message.attributes.get("traceparent").and_then(AttributeValue::as_str) {
-        service_kit::telemetry::link_to(&span, parent);
+        telemetry::link_to(&span, parent);
+    }
+    // For the log's lines, which carry what their span has.
+    if let Some(trace_id) = telemetry::trace_id(&span) {
+        span.record("trace_id", trace_id);
     }
     span
 }

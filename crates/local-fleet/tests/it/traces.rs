@@ -108,7 +108,7 @@ async fn an_orders_way_to_its_death_and_back_is_told_to_the_collector_as_one_tre
 
     let (spans, called) = (collector.spans(), carrier.named());
     for ((_, queue, _, client), id) in WAYS.iter().zip(&ids) {
-        holds(&spans, queue, client, id, &called);
+        holds(&spans, queue, client, id, &called, |text| worker.count(text));
     }
     let of_monitor =
         |span: &Exported| span.is("dlq-monitor", "POST /api/dlq/redrive", SpanKind::Server);
@@ -117,7 +117,14 @@ async fn an_orders_way_to_its_death_and_back_is_told_to_the_collector_as_one_tre
 
 /// The spans of one order are a tree: the client's, the API's, the producer's; and linked to that one,
 /// before the death and after the redrive, the attempts with what they asked of others.
-fn holds(spans: &[Exported], queue: &str, client: &str, order: &str, called: &[String]) {
+fn holds(
+    spans: &[Exported],
+    queue: &str,
+    client: &str,
+    order: &str,
+    called: &[String],
+    logged: impl Fn(&str) -> usize,
+) {
     let parts = |of: &str| spans.iter().filter(|span| span.parent() == of).collect::<Vec<_>>();
     let [request] = parts(client)[..] else { panic!("one request is the client's") };
     assert!(request.is("order-api", "POST /api/orders", SpanKind::Server));
@@ -139,6 +146,7 @@ fn holds(spans: &[Exported], queue: &str, client: &str, order: &str, called: &[S
         assert!(asked.iter().all(|span| span.span.kind() == SpanKind::Client));
         assert_eq!(asked[1].attribute("http.response.status_code").as_deref(), Some(status));
         assert!(called.contains(&asked[1].ids()), "the carrier is told of the call to it");
+        assert!(logged(&attempt.ids()[..32]) > 0, "the worker's log names the attempt's trace");
     }
     let receive = format!("receive {queue}");
     let brought = |span: &&Exported| {
