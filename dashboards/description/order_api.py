@@ -133,7 +133,7 @@ ORDERS = row(
     "Orders",
     timeseries(
         "Accepted by queue",
-        "Orders that SQS has confirmed.",
+        "Orders that SQS has confirmed; one that is repeated with its idempotency key counts again.",
         ORDERS,
         [query(rate("orders_accepted_total", OWN, "queue_type"), "{{queue_type}}")],
         width=8,

@@ -111,7 +111,8 @@ FLOW = row(
     "Flow",
     timeseries(
         "Orders",
-        "Orders that SQS has confirmed, orders delivered, and messages that arrived in the dead-letter queues, each second.",
+        "Orders accepted, which SQS has confirmed, those repeated with their idempotency key included; orders delivered, which "
+        "are no repetitions; and messages that arrived in the dead-letter queues.",
         ORDERS,
         [
             query(rate("orders_accepted_total", OWN), "accepted"),
