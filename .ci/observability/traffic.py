@@ -48,14 +48,8 @@ class Asked:
 
     def scraped_since(self, when, targets):
         """Waits until every target has been scraped after a time."""
-
-        def all_of_them():
-            found = support.get(self.url + "/api/v1/targets")["data"]["activeTargets"]
-            # As text: the fraction of a second has as many digits as it needs.
-            after = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(when + 1))
-            return len(found) == targets and all(one["health"] == "up" and one["lastScrape"] > after for one in found)
-
-        support.wait_for(all_of_them, "a scrape of all %d targets" % targets)
+        expr = "count(up == 1 and timestamp(up) > %f)" % when
+        support.wait_for(lambda: self.value(expr) == targets, "a scrape of all %d targets" % targets)
 
 
 class Shoppers:
