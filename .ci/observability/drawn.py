@@ -87,6 +87,18 @@ class Source:
         found = {labels[label] for labels, _ in self.series(support.filled_in(series, self.variables))}
         return "(%s)" % "|".join(sorted(found))
 
+    def marks(self):
+        """{dashboard: [(time, colour)]} of its annotations, each where a series of it begins."""
+        found = {}
+        for name, dashboard in support.dashboards().items():
+            marks = found.setdefault(name.removesuffix(".json"), [])
+            for annotation in dashboard["annotations"]["list"]:
+                for _, points in self.series(support.filled_in(annotation.get("expr", "vector(0) > 0"), self.variables)):
+                    times = [at for at, _ in points]
+                    begins = [at for before, at in zip([0, *times], times) if at > before + self.step]
+                    marks += [(at, annotation["iconColor"]) for at in begins]
+        return found
+
     def shown(self):
         """What every query of every panel finds, with all of each variable chosen."""
         todo = []

@@ -1,5 +1,6 @@
 """One panel of a picture, drawn by matplotlib as Grafana would draw it, about."""
 
+import dataclasses
 import math
 import re
 import textwrap
@@ -15,11 +16,23 @@ SIZES = [(1e9, "B"), (1e6, "M"), (1e3, "K"), (1, "")]
 SUFFIXES = {"reqps": " req/s", "mps": " msg/s", "ops": " ops/s"}
 
 
+@dataclasses.dataclass(frozen=True)
+class Time:
+    """What is shown, in seconds since the epoch, and (time, colour) of what is marked in it."""
+
+    began: float
+    ended: float
+    marks: list
+
+    def seconds(self):
+        return self.ended - self.began
+
+
 class Panel:
     """What a panel shows, in the axes that are its box."""
 
-    def __init__(self, box, panel, shown, began, ended):
-        self.box, self.panel, self.shown, self.began, self.ended = box, panel, shown, began, ended
+    def __init__(self, box, panel, shown, time):
+        self.box, self.panel, self.shown, self.time, self.began = box, panel, shown, time, time.began
         heat = panel["type"] == "heatmap"
         self.defaults = panel["fieldConfig"]["defaults"]
         self.unit = panel["options"]["yAxis"]["unit"] if heat else self.defaults["unit"]
@@ -34,7 +47,7 @@ class Panel:
         axes = self.box.inset_axes([narrow, bottom, 0.985 - narrow, 1 - bottom - 1.15 / self.lines])
         axes.tick_params(labelsize=7, colors=DARK, length=2)
         axes.grid(color="#e9ecef", linewidth=0.6)
-        axes.set_xlim(0, self.ended - self.began)
+        axes.set_xlim(0, self.time.seconds())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda at, _: "%d:%02d" % divmod(at, 60)))
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
@@ -99,6 +112,8 @@ class Panel:
         low, high = axes.get_ylim()
         axes.set_ylim(self.defaults.get("min", low), self.defaults.get("max", high if high > 0 else 1))
         self.thresholds(axes)
+        for at, color in self.time.marks:
+            axes.axvline(at - self.began, color=color, linestyle=":", linewidth=1)
         entries = axes.get_legend_handles_labels()
         self.box.legend(*entries, loc="lower left", ncols=2, fontsize=6.5, frameon=False, borderaxespad=0.3)
 

@@ -26,32 +26,33 @@ def keep(folder, shown, source):
     for old in folder.glob("*.png"):
         old.unlink()
     found = [[one.dashboard, one.panel["id"], one.target["refId"], one.series] for one in shown]
-    kept = {"began": source.began, "ended": source.ended, "found": found}
-    (folder / "shown.json").write_text(json.dumps(kept), encoding="utf-8")
-    draw_all(folder, shown, source.began, source.ended)
+    times = {"began": source.began, "ended": source.ended, "marks": source.marks()}
+    (folder / "shown.json").write_text(json.dumps({"times": times, "found": found}), encoding="utf-8")
+    draw_all(folder, shown, times)
 
 
-def draw_all(folder, shown, began, ended):
+def draw_all(folder, shown, times):
     for file, dashboard in support.dashboards().items():
         name = file.removesuffix(".json")
         of_panel = {}
         for one in shown:
             if one.dashboard == name:
                 of_panel.setdefault(one.panel["id"], []).append(one)
-        draw(folder / (name + ".png"), dashboard, of_panel, began, ended)
+        time = panels.Time(times["began"], times["ended"], times["marks"][name])
+        draw(folder / (name + ".png"), dashboard, of_panel, time)
 
 
-def draw(path, dashboard, of_panel, began, ended):
+def draw(path, dashboard, of_panel, time):
     """One dashboard."""
     lines = 2 + max(one["gridPos"]["y"] + one["gridPos"]["h"] for one in dashboard["panels"])
     figure = plt.figure(figsize=(COLUMNS * COLUMN, lines * LINE), facecolor="#f4f5f5")
     top = 1 - 0.8 / lines
     figure.text(0.01, top, dashboard["title"], fontsize=16, weight="bold", va="center")
-    figure.text(0.99, top, "%d s of a test's traffic" % (ended - began), color=panels.GREY, ha="right", va="center")
+    figure.text(0.99, top, "%d s of a test's traffic" % time.seconds(), color=panels.GREY, ha="right", va="center")
     for panel in dashboard["panels"]:
         box = box_of(figure, panel, lines)
         if panel["type"] != "row":
-            panels.Panel(box, panel, of_panel[panel["id"]], began, ended).draw()
+            panels.Panel(box, panel, of_panel[panel["id"]], time).draw()
     figure.savefig(path, dpi=70)
     plt.close(figure)
 
@@ -85,7 +86,7 @@ def main(folder):
         panel = described[dashboard, number]
         (target,) = [target for target in panel["targets"] if target["refId"] == ref]
         shown.append(drawn.Shown(dashboard, panel, target, series))
-    draw_all(folder, shown, kept["began"], kept["ended"])
+    draw_all(folder, shown, kept["times"])
 
 
 if __name__ == "__main__":
