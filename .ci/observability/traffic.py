@@ -102,6 +102,8 @@ def tell(fleet, carrier, told, prometheus):
         asked.until("sum(delivery_visibility_extensions_total{outcome='ok'})", 60)
         lose(fleet, asked)
         resolve(story, told)
+    # Whatever happened last is in several scrapes.
+    asked.scraped_since(time.time() + 2, len(fleet.targets))
     story.accepted = shoppers.accepted
     story.ended = time.time()
     return story
@@ -221,6 +223,8 @@ def lose(fleet, asked):
     asked.until("sum(increase(dlq_scan_release_failures_total[10s]))")
     asked.until("sum(increase(delivery_leases_lost_total[10s]))")
     recover(fleet)
+    # It comes again, longer after it was sent than the objective allows.
+    asked.until("max(queue:delivery_queue_wait_slow:increase1h) > 0.5")
 
 
 def resolve(story, told):
