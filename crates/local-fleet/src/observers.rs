@@ -13,6 +13,7 @@ use anyhow::{Context, bail};
 use service_kit::{Shutdown, ShutdownTrigger};
 use tempfile::TempDir;
 use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     process::{Child, Command},
     task::JoinHandle,
@@ -43,7 +44,7 @@ kill "$reader" 2>/dev/null
 exit "$status"
 "#;
 
-/// Time for a server to listen, and to end when it is told to.
+/// Time for a server to be ready, and to end when it is told to.
 const START: Duration = Duration::from_secs(30);
 const STOP: Duration = Duration::from_secs(10);
 
@@ -59,7 +60,7 @@ pub struct Observers {
 }
 
 impl Observers {
-    /// Starts both, for a fleet at these addresses, and waits until they listen.
+    /// Starts both, for a fleet at these addresses, and waits until they are ready.
     ///
     /// An error where one of them is not installed, or does not start.
     pub async fn start(at: &Addresses) -> anyhow::Result<Self> {
@@ -94,7 +95,12 @@ impl Observers {
             // One of its kind: nothing to gossip with.
             "--cluster.listen-address=",
         ];
-        let series = ["--config.file=prometheus.yaml", "--storage.tsdb.path=series"];
+        let series = [
+            "--config.file=prometheus.yaml",
+            "--storage.tsdb.path=series",
+            // What fires before it has found Alertmanager is told soon after: by default in a minute.
+            "--rules.alert.resend-delay=5s",
+        ];
         let servers = [
             start(alertmanager, ports.1, &alerts).await?,
             start(prometheus, ports.0, &series).await?,
@@ -121,7 +127,7 @@ struct Observer {
 }
 
 impl Observer {
-    /// Starts a server in this folder, and waits until it listens.
+    /// Starts a server in this folder, and waits until it is ready.
     async fn start(
         name: &'static str,
         address: SocketAddr,
@@ -143,7 +149,7 @@ impl Observer {
             .spawn()
             .with_context(|| format!("cannot start {name}"))?;
         let input = server.stdin.take();
-        let started = timeout(START, listening(&mut server, address)).await;
+        let started = timeout(START, ready(&mut server, address)).await;
         if !matches!(started, Ok(Ok(true))) {
             let said = std::fs::read_to_string(&path).unwrap_or_default();
             bail!("{name} does not start: {}", said.lines().last().unwrap_or("it says nothing"));
@@ -160,15 +166,23 @@ impl Observer {
     }
 }
 
-/// Waits until something listens there; false where the server has ended instead.
-async fn listening(server: &mut Child, address: SocketAddr) -> io::Result<bool> {
-    while TcpStream::connect(address).await.is_err() {
+/// Waits until a server says that it is ready; false where it has ended instead.
+async fn ready(server: &mut Child, address: SocketAddr) -> io::Result<bool> {
+    while !is_ready(address).await.unwrap_or(false) {
         if server.try_wait()?.is_some() {
             return Ok(false);
         }
         sleep(Duration::from_millis(20)).await;
     }
     Ok(true)
+}
+
+async fn is_ready(address: SocketAddr) -> io::Result<bool> {
+    let mut connection = TcpStream::connect(address).await?;
+    connection.write_all(b"GET /-/ready HTTP/1.0\r\n\r\n").await?;
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).await?;
+    Ok(answer.starts_with(b"HTTP/1.0 200"))
 }
 
 /// Holds a server's input until it is to stop. It is said when the server does not live so long.
