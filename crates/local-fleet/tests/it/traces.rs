@@ -49,10 +49,8 @@ impl Carrier {
         let opened = open.clone();
         let url = serve(Router::new().fallback(async move |headers: HeaderMap| {
             call.send(headers).expect("the test waits");
-            match opened.load(Ordering::SeqCst) {
-                true => StatusCode::OK,
-                false => StatusCode::UNPROCESSABLE_ENTITY,
-            }
+            let open = opened.load(Ordering::SeqCst);
+            if open { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY }
         }))
         .await;
         Self { url, open, calls }
