@@ -5,7 +5,6 @@ import dataclasses
 import http.client
 import threading
 import time
-import urllib.error
 import urllib.parse
 
 import support
