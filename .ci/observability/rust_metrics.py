@@ -53,11 +53,7 @@ def exported():
     """Every metric, by its name."""
     found = {}
     for folder in SOURCES:
-        for path in sorted((ROOT / folder).rglob("*.rs")):
-            text = path.read_text(encoding="utf-8")
-            if "prometheus::" not in text:
-                continue
-            code = text.split("#[cfg(test)]")[0]
+        for code in sources(folder):
             for metric in defined(code):
                 known = found.setdefault(metric.name, metric)
                 if known != metric:
@@ -65,6 +61,29 @@ def exported():
     if len(found) < 30:
         raise AssertionError("only %d metrics were found in the sources: are they written otherwise now?" % len(found))
     return found
+
+
+def sources(folder):
+    """The code of a folder's files that speak of metrics, without its tests."""
+    for path in sorted((ROOT / folder).rglob("*.rs")):
+        text = path.read_text(encoding="utf-8")
+        if "prometheus::" in text:
+            yield text.split("#[cfg(test)]")[0]
+
+
+def folder(name):
+    """Where a metric is defined."""
+    return next(one for one in SOURCES for code in sources(one) for metric in defined(code) if metric.name == name)
+
+
+def help_of(name):
+    """What the code says of a metric."""
+    short = re.escape(name.removeprefix(prefix() + "_"))
+    for code in sources(folder(name)):
+        found = re.search(r'"(?:%s|%s)"(?:\)|\.to_owned\(\))?,\s*"((?:[^"\\]|\\.|\\\n)*)"' % (re.escape(name), short), code)
+        if found:
+            return re.sub(r"\\\n\s*", "", found[1])
+    raise AssertionError("no help of %s was found: write its row by hand" % name)
 
 
 def defined(code):

@@ -189,10 +189,15 @@ def panels(dashboard):
     return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
 
 
+def listed(variable):
+    """(series, label) whose values a variable offers."""
+    return re.fullmatch(r"label_values\((.*), (\w+)\)", variable["definition"]).groups()
+
+
 VARIABLES = {"__rate_interval": "1m", "__range": "3h", "target": "128", "utilisation": "0.6"}
 
 
-def expressions():
+def expressions(variables=VARIABLES):
     """Every query of every dashboard, variables filled in: (where, expression)."""
     found = []
     for name, dashboard in dashboards().items():
@@ -204,15 +209,15 @@ def expressions():
                 found.append(("%s, annotation %s" % (name, annotation["name"]), annotation["expr"]))
         for variable in dashboard["templating"]["list"]:
             if variable["type"] == "query":
-                series = re.fullmatch(r"label_values\((.*), \w+\)", variable["definition"]).group(1)
-                found.append(("%s, variable %s" % (name, variable["name"]), series))
-    return [(where, filled_in(expr)) for where, expr in found]
+                found.append(("%s, variable %s" % (name, variable["name"]), listed(variable)[0]))
+    return [(where, filled_in(expr, variables)) for where, expr in found]
 
 
-def filled_in(expr):
-    """An expression as Grafana sends it; within a selector's quotes a variable is a regular expression."""
-    quoted = re.sub(r'"\$\w+"', '".*"', expr)
-    return re.sub(r"\$(\w+)", lambda found: VARIABLES[found.group(1)], quoted)
+def filled_in(expr, variables=VARIABLES):
+    """An expression as Grafana sends it; within a selector's quotes a variable is a regular expression, of anything if unknown."""
+    # $1 is none: it is what label_replace puts in.
+    quoted = re.sub(r'"\$([A-Za-z_]\w*)"', lambda found: '"%s"' % variables.get(found.group(1), ".*"), expr)
+    return re.sub(r"\$([A-Za-z_]\w*)", lambda found: variables[found.group(1)], quoted)
 
 
 def pages():

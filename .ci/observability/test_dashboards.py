@@ -12,7 +12,7 @@ import promql
 import support
 
 PANELS = {"stat", "timeseries", "heatmap", "table"}
-UNITS = {"none", "short", "s", "percentunit", "reqps", "mps", "ops"}
+UNITS = {"none", "short", "s", "percentunit", "reqps", "mps", "ops", "suffix:orders/s", "suffix:attempts/s"}
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 FILES = ["overview", "order-api", "delivery-workers", "autoscaling", "dlq", "fifo-groups"]
 
@@ -63,6 +63,12 @@ class Dashboards(unittest.TestCase):
                 text = json.dumps(dashboard)
                 for variable in variables[1:]:
                     self.assertRegex(text, r'=~\\"\$%s\\"|\$%s\b' % (variable, variable))
+
+    def test_all_jobs_are_those_of_the_dashboards_service(self):
+        """Services have metrics of the same names. All namespaces are also none."""
+        for name, dashboard in support.dashboards().items():
+            of_all = {one["name"]: one["allValue"] for one in dashboard["templating"]["list"] if one["type"] == "query"}
+            self.assertEqual((of_all["namespace"], of_all["job"]), (".*", None), name)
 
     def test_no_data_source_is_named(self):
         for name, dashboard in support.dashboards().items():

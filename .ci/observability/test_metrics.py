@@ -1,6 +1,8 @@
 """docs/metrics.md says what the code exports, and everything else names only that."""
 
+import pathlib
 import re
+import runpy
 import unittest
 
 import names
@@ -9,6 +11,7 @@ import rust_metrics
 import support
 
 PAGE = support.ROOT / "docs" / "metrics.md"
+COMMAND = pathlib.Path(__file__).resolve().parent / "metrics_page"
 
 
 def documented():
@@ -33,6 +36,23 @@ def documented_buckets():
 
 class Metrics(unittest.TestCase):
     maxDiff = None
+
+    def test_the_page_is_what_the_command_makes_of_the_code(self):
+        support.run("python3", COMMAND, "--check")
+
+    def test_the_command_mends_kinds_labels_buckets_and_rows(self):
+        page = PAGE.read_text(encoding="utf-8")
+        gone = "| `orders_gone_total` | counter | `why` | Gone. |\n"
+        row = re.search(r"^\| `orders_accepted_total` .*\n", page, re.M)[0]
+        wrong = page.replace(row, gone).replace("| `dlq_scan_complete` | gauge | `queue` ", "| `dlq_scan_complete` | counter | ")
+        wrong = wrong.replace("0.0001, 0.001, 0.005", "0.2")
+        made = runpy.run_path(str(COMMAND))["made"]
+        mended = made(wrong)
+        self.assertNotEqual(wrong, page)
+        # The new row is the last of its table, and means what the code says.
+        (new,) = re.findall(r"^\| `orders_accepted_total` .*\n", mended, re.M)
+        self.assertEqual(new.rsplit("|", 2)[1].strip(), rust_metrics.help_of("orders_accepted_total"))
+        self.assertEqual(mended.replace(new, ""), page.replace(row, ""))
 
     def test_the_page_has_the_metrics_of_the_code_and_no_other(self):
         code = {metric.name: (metric.kind, metric.labels) for metric in rust_metrics.exported().values()}

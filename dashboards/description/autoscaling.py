@@ -68,7 +68,7 @@ NOW = row(
         decimals=0,
     ),
     stat(
-        "Needed",
+        "Standard workers needed",
         "Standard workers that the backlog needs, by the formula that KEDA is given, with the target above.",
         "short",
         [query(NEEDED_STANDARD)],
@@ -85,7 +85,7 @@ NOW = row(
         decimals=0,
     ),
     stat(
-        "Needed",
+        "FIFO workers needed",
         "FIFO workers that the backlog and the busy lanes need, by the formula that KEDA is given.",
         "short",
         [query(NEEDED_FIFO)],

@@ -26,12 +26,16 @@ NAMESPACE = query_variable(
 
 
 def job(service):
-    """The jobs by which a service is scraped; `service` is a regular expression."""
+    """The jobs by which a service is scraped; `service` is a regular expression.
+
+    All of them are those of this service: other services have metrics of the same names.
+    """
     return query_variable(
         "job",
         "Job",
         "The scrape jobs of the service that this dashboard is about.",
         'label_values(build_info{service=~"%s", namespace=~"$namespace"}, job)' % service,
+        anything=False,
     )
 
 

@@ -14,7 +14,7 @@ from .common import (
     rate,
     share,
 )
-from .grafana import GREEN, ORANGE, RED, YELLOW, dashboard, heatmap, query, row, stat, steps, timeseries
+from .grafana import ATTEMPTS, GREEN, ORANGE, ORDERS, RED, YELLOW, dashboard, heatmap, query, row, stat, steps, timeseries
 
 PROCESS = "messaging_process_duration_seconds"
 # not_yet is no failure: another worker has the same order in hand.
@@ -29,7 +29,7 @@ NOW = row(
     stat(
         "Delivered",
         "Orders delivered each second.",
-        "reqps",
+        ORDERS,
         [query(rate("delivery_attempts_total", OWN_QUEUE + ', outcome="delivered"'))],
         steps(GREEN),
         decimals=1,
@@ -93,13 +93,13 @@ RATE = row(
     timeseries(
         "Attempts by outcome",
         "delivered; failed, to be tried again until the attempts are used up; rejected for good.",
-        "reqps",
+        ATTEMPTS,
         [query(rate("delivery_attempts_total", OWN_QUEUE, "queue", "outcome"), "{{queue}} {{outcome}}")],
     ),
     timeseries(
         "Attempts that fail, by reason",
         "unavailable is the store's; not_yet, another attempt at the same order that is under way, is left out.",
-        "reqps",
+        ATTEMPTS,
         [query(rate(PROCESS + "_count", FAILED, "error_type"), "{{error_type}}")],
         stacked=True,
     ),

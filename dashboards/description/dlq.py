@@ -15,7 +15,7 @@ from .common import (
     queue,
     rate,
 )
-from .grafana import GREEN, ORANGE, RED, YELLOW, dashboard, query, row, stat, steps, table, timeseries
+from .grafana import ATTEMPTS, GREEN, ORANGE, RED, YELLOW, dashboard, query, row, stat, steps, table, timeseries
 
 DEAD = dead(OWN_QUEUE)
 AGE = "time() - min by (queue) (sqs_queue_oldest_message_timestamp_seconds{%s})" % OWN_QUEUE
@@ -123,7 +123,7 @@ SOURCES = row(
     timeseries(
         "Attempts that fail",
         "Attempts that will be repeated, and those that will not, by queue.",
-        "reqps",
+        ATTEMPTS,
         [query(rate("delivery_attempts_total", FLEET + ', outcome!="delivered"', "queue", "outcome"), "{{queue}} {{outcome}}")],
         stacked=True,
     ),
@@ -133,9 +133,9 @@ MONITOR = row(
     "The monitor",
     timeseries(
         "Since the last look",
-        "Since every queue was last read without an error. The dashed line is where an alert begins.",
+        "Since every queue was last read without an error; nothing before the first time. The dashed line is where an alert begins.",
         "s",
-        [query("time() - max by (instance) (dlq_monitor_last_success_timestamp_seconds{%s})" % OWN, "{{instance}}")],
+        [query("time() - (max by (instance) (dlq_monitor_last_success_timestamp_seconds{%s}) > 0)" % OWN, "{{instance}}")],
         width=8,
         thresholds=steps(GREEN, (300, RED)),
     ),

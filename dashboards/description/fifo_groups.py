@@ -1,7 +1,7 @@
 """FIFO groups: how many run, wait and are blocked, and what bounds the throughput of the FIFO queue."""
 
 from .common import ANNOTATIONS, FIFO_GROUPS, FLEET, NAMESPACE, OWN, increase, job, quantile, rate
-from .grafana import BLUE, GREEN, ORANGE, RED, YELLOW, dashboard, heatmap, query, row, stat, steps, timeseries
+from .grafana import ATTEMPTS, BLUE, GREEN, ORANGE, ORDERS, RED, YELLOW, dashboard, heatmap, query, row, stat, steps, timeseries
 
 FIFO = OWN + ', queue=~".+[.]fifo"'
 FIFO_DESTINATION = OWN + ', messaging_destination_name=~".+[.]fifo"'
@@ -32,7 +32,7 @@ NOW = row(
     stat(
         "Delivered",
         "Orders of the FIFO queue delivered each second.",
-        "reqps",
+        ORDERS,
         [query(rate("delivery_attempts_total", FIFO + ', outcome="delivered"'))],
         steps(GREEN),
         decimals=1,
@@ -93,7 +93,7 @@ PACE = row(
     timeseries(
         "Orders",
         "Attempts at orders of the FIFO queue, by outcome.",
-        "reqps",
+        ATTEMPTS,
         [query(rate("delivery_attempts_total", FIFO, "outcome"), "{{outcome}}")],
     ),
     timeseries(

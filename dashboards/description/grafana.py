@@ -9,6 +9,8 @@ SCHEMA_VERSION = 41
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 COLUMNS = 24
 
+# Units that Grafana has no name for: written after the number as they are.
+ORDERS, ATTEMPTS = "suffix:orders/s", "suffix:attempts/s"
 GREEN, YELLOW, ORANGE, RED, BLUE = "green", "yellow", "orange", "red", "blue"
 
 
@@ -200,8 +202,11 @@ def datasource_variable():
     }
 
 
-def query_variable(name, label, description, values):
-    """A variable of what `values`, a label_values(...), finds. All of them also means those without the label."""
+def query_variable(name, label, description, values, anything=True):
+    """A variable of what `values`, a label_values(...), finds.
+
+    All of them means anything, no label at all included; or, without `anything`, only those that were found.
+    """
     return {
         "name": name,
         "label": label,
@@ -210,7 +215,7 @@ def query_variable(name, label, description, values):
         "datasource": dict(DATASOURCE),
         "definition": values,
         "query": {"query": values, "refId": "variable", "qryType": 1},
-        "allValue": ".*",
+        "allValue": ".*" if anything else None,
         "current": {"selected": True, "text": ["All"], "value": ["$__all"]},
         "hide": 0,
         "includeAll": True,

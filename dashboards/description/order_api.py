@@ -1,7 +1,7 @@
 """The order API: rate, errors, durations; then what it does with orders, and its calls to SQS."""
 
 from .common import ANNOTATIONS, NAMESPACE, ORDER_API, OWN, increase, job, quantile, rate, share
-from .grafana import GREEN, RED, YELLOW, dashboard, heatmap, query, row, stat, steps, timeseries
+from .grafana import GREEN, ORDERS, RED, YELLOW, dashboard, heatmap, query, row, stat, steps, timeseries
 
 PLACING = OWN + ', http_route="/api/orders", http_request_method="POST"'
 REQUESTS = "http_server_request_duration_seconds"
@@ -133,8 +133,8 @@ ORDERS = row(
     "Orders",
     timeseries(
         "Accepted by queue",
-        "Orders that SQS has confirmed.",
-        "reqps",
+        "Orders that SQS has confirmed; one that is repeated with its idempotency key counts again.",
+        ORDERS,
         [query(rate("orders_accepted_total", OWN, "queue_type"), "{{queue_type}}")],
         width=8,
         stacked=True,
@@ -143,7 +143,7 @@ ORDERS = row(
         "Rejected by reason",
         "Orders that were answered with a problem. overloaded, queue-unavailable and idempotency-keys-unavailable are 503; the "
         "other ones are the client's.",
-        "reqps",
+        ORDERS,
         [query(rate("orders_rejected_total", OWN, "reason") + " > 0", "{{reason}}")],
         width=8,
         stacked=True,
@@ -152,7 +152,7 @@ ORDERS = row(
         "Idempotency keys",
         "Orders with a key: first seen, the same again, another order under the same key (refused), or unknown since the store "
         "of keys does not answer. And orders whose client went away before the answer.",
-        "reqps",
+        ORDERS,
         [
             query(rate("orders_keyed_total", OWN, "outcome"), "{{outcome}}"),
             query(rate("orders_abandoned_total", OWN), "client gone"),

@@ -19,7 +19,7 @@ from .common import (
     rate,
     share,
 )
-from .grafana import GREEN, ORANGE, RED, YELLOW, dashboard, link, query, row, stat, steps, table, timeseries
+from .grafana import GREEN, ORANGE, ORDERS, RED, YELLOW, dashboard, link, query, row, stat, steps, table, timeseries
 
 PLACING = OWN + ', http_route="/api/orders", http_request_method="POST"'
 ANSWERS = "http_server_request_duration_seconds_count"
@@ -111,8 +111,9 @@ FLOW = row(
     "Flow",
     timeseries(
         "Orders",
-        "Orders that SQS has confirmed, orders delivered, and messages that arrived in the dead-letter queues, each second.",
-        "reqps",
+        "Orders accepted, which SQS has confirmed, those repeated with their idempotency key included; orders delivered, which "
+        "are no repetitions; and messages that arrived in the dead-letter queues.",
+        ORDERS,
         [
             query(rate("orders_accepted_total", OWN), "accepted"),
             query(rate("delivery_attempts_total", OWN + ', outcome="delivered"'), "delivered"),

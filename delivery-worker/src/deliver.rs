@@ -12,9 +12,9 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use order_events::{DeliveryStatus, OrderEvent};
 use serde::Deserialize;
-use sqs_consumer::{AttributeValue, DeadLetter, Handler, Message, Verdict};
+use sqs_consumer::{DeadLetter, Handler, Message, Verdict};
 use tokio::time::{Instant, timeout, timeout_at};
-use tracing::{Instrument, Span, field, info, info_span, warn};
+use tracing::{Instrument, Span, field, info, warn};
 use uuid::Uuid;
 
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
     figures::Rate,
     metrics::QueueMetrics,
     orders_in_hand::{InHand, OrdersInHand},
+    spans,
     store::{Attempt, DeliveryChange, Outcome, Reason, Record, Store, StoreError},
 };
 
@@ -166,7 +167,7 @@ pub struct DeliverFrom {
 
 impl Handler for DeliverFrom {
     async fn handle(&self, message: &Message, attempt: sqs_consumer::Attempt) -> Verdict {
-        let span = self.span(message, attempt);
+        let span = spans::process(&self.queue, message, attempt);
         self.attempt(message, attempt).instrument(span).await
     }
 
@@ -224,7 +225,8 @@ impl DeliverFrom {
             return Verdict::NotYet(why.to_owned());
         };
         let status_until = Instant::now() + time_to_begin / 2;
-        match in_time(status_until, self.deliver.store.status(order_id)).await {
+        let status = in_time(status_until, self.deliver.store.status(order_id));
+        match status.instrument(spans::database("read")).await {
             Ok(Some(DeliveryStatus::Delivered)) => {
                 self.metrics.suppressed();
                 let (queue, message_id) = (&self.queue, &message.message_id);
@@ -253,7 +255,9 @@ impl DeliverFrom {
         record: Record,
         in_hand: Option<InHand>,
     ) -> Result<(), StoreError> {
-        in_time(this.until, self.deliver.store.write_holding(record, in_hand)).await
+        in_time(this.until, self.deliver.store.write_holding(record, in_hand))
+            .instrument(spans::database("write"))
+            .await
     }
 
     async fn delivered(&self, this: &This<'_>, order: &OrderEvent, in_hand: InHand) -> Verdict {
@@ -347,26 +351,6 @@ impl DeliverFrom {
             started_at: this.started_at,
             finished_at,
         }
-    }
-
-    /// The span that the attempt and the carrier's call are part of, linked to the producer's.
-    fn span(&self, message: &Message, attempt: sqs_consumer::Attempt) -> Span {
-        let span = info_span!(
-            "process",
-            otel.name = format_args!("process {}", self.queue),
-            otel.kind = "consumer",
-            messaging.system = "aws_sqs",
-            messaging.operation.name = "process",
-            messaging.destination.name = self.queue,
-            messaging.message.id = message.message_id,
-            attempt = attempt.number,
-            order_id = field::Empty,
-        );
-        if let Some(parent) = message.attributes.get("traceparent").and_then(AttributeValue::as_str)
-        {
-            service_kit::telemetry::link_to(&span, parent);
-        }
-        span
     }
 }
 

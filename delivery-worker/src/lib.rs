@@ -23,6 +23,7 @@ mod retention;
 mod routes;
 mod service;
 mod settings;
+mod spans;
 
 pub use carrier::{
     Carrier, Failure, HttpCarrier, HttpCarrierError, InvalidSimulatedTime, Simulated, SimulatedTime,

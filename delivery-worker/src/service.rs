@@ -230,6 +230,7 @@ fn consumers(
     let consumer = |Source { queue, fifo }: Source| {
         let name = queue.name().to_owned();
         let latch = readiness.latch(if fifo { "fifo queue" } else { "standard queue" });
+        common.expect_dead_letters(&name, Reason::ALL.into_iter().map(Reason::as_str));
         let handler = deliver.for_queue(&name, fifo, own.for_queue(&name));
         let consumer_settings =
             sqs_consumer::Settings { expect_fifo: Some(fifo), ..shared_settings.clone() };

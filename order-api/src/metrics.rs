@@ -29,7 +29,7 @@ impl Metrics {
         let metrics = Self {
             accepted: counter(
                 "orders_accepted_total",
-                "Orders that SQS has confirmed.",
+                "Orders answered with 202, which SQS has confirmed; repetitions with a key included.",
                 &["queue_type"],
             ),
             rejected: counter(

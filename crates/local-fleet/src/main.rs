@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use local_fleet::{Fleet, Settings, welcome};
-use service_kit::Program;
+use local_fleet::{Fleet, Observers, Settings, welcome};
+use service_kit::{Flag, Program};
 
 fn main() -> ExitCode {
     service_kit::run(Program {
@@ -11,13 +11,22 @@ fn main() -> ExitCode {
         version: env!("CARGO_PKG_VERSION"),
         about: "the order fleet and an embedded SQS in one process, without AWS",
         table: Settings::table,
-        flags: &[("--data-dir", "LOCAL_FLEET_DATA_DIR")],
+        flags: &[
+            Flag { option: "--data-dir", setting: "LOCAL_FLEET_DATA_DIR", alone: None },
+            Flag { option: "--observe", setting: "LOCAL_FLEET_OBSERVE", alone: Some("true") },
+        ],
         read: Settings::read,
         run: |settings: Settings, shutdown| async move {
-            let data_dir = settings.data_dir.clone();
+            let (data_dir, observe) = (settings.data_dir.clone(), settings.observe);
             let fleet = Box::pin(Fleet::build(settings)).await?;
-            welcome(&fleet.addresses(), &data_dir);
-            fleet.run(shutdown).await
+            let at = fleet.addresses();
+            let observers = if observe { Some(Observers::start(&at).await?) } else { None };
+            welcome(&at, &data_dir, observers.as_ref());
+            let outcome = fleet.run(shutdown).await;
+            if let Some(observers) = observers {
+                observers.stop().await;
+            }
+            outcome
         },
     })
 }

@@ -9,6 +9,8 @@ use service_kit::settings::{Problems, Reader, Setting};
 pub struct Settings {
     /// Where the deliveries' SQLite file is kept.
     pub data_dir: PathBuf,
+    /// Whether Prometheus and Alertmanager watch the fleet.
+    pub observe: bool,
     /// The embedded SQS.
     pub sqs: SocketAddr,
     /// The order API and its admin listener.
@@ -70,6 +72,12 @@ impl Settings {
                 "a directory, which is created if it does not exist; also --data-dir",
                 "Where the deliveries' SQLite file is kept",
             ),
+            Setting::new(
+                "LOCAL_FLEET_OBSERVE",
+                "false",
+                "true, false; true also by --observe",
+                "Whether Prometheus and Alertmanager, which have to be installed, watch the fleet with the rules and routes of deploy/alerts",
+            ),
             address("LOCAL_SQS_ADDR", "127.0.0.1:9324", "The embedded SQS"),
             address("LOCAL_FLEET_API_ADDR", "127.0.0.1:8080", "The order API"),
             address("LOCAL_FLEET_API_ADMIN_ADDR", "127.0.0.1:9080", "Its metrics and health"),
@@ -110,6 +118,7 @@ impl Settings {
             .collect();
         let settings = Self {
             data_dir: reader.text("LOCAL_FLEET_DATA_DIR").into(),
+            observe: reader.flag("LOCAL_FLEET_OBSERVE"),
             sqs: reader.socket_addr("LOCAL_SQS_ADDR"),
             order_api: listeners(reader, "LOCAL_FLEET_API_ADDR", "LOCAL_FLEET_API_ADMIN_ADDR"),
             delivery_worker: listeners(

@@ -5,15 +5,16 @@ use std::{
     path::Path,
 };
 
-use crate::Addresses;
+use crate::{Addresses, Observers};
 
 /// Prints where things are and what to try, to standard output; the log goes to standard error.
-pub fn welcome(at: &Addresses, data_dir: &Path) {
+pub fn welcome(at: &Addresses, data_dir: &Path, observers: Option<&Observers>) {
     let Addresses { sqs, order_api, delivery_worker, dlq_monitor, .. } = at;
     let (api_admin, worker_admin, monitor_admin) =
         (at.order_api_admin, at.delivery_worker_admin, at.dlq_monitor_admin);
     let data = data_dir.join("deliveries.db");
     let data = data.display();
+    let observers = observers.map(observed).unwrap_or_default();
     let text = format!(
         r#"
 The fleet is running: order API -> SQS -> delivery worker -> deliveries, and dead letters.
@@ -23,7 +24,7 @@ The fleet is running: order API -> SQS -> delivery worker -> deliveries, and dea
   DLQ monitor      http://{dlq_monitor}/                       metrics http://{monitor_admin}/metrics
   embedded SQS     http://{sqs}   (in memory: not durable, not for production)
   deliveries       {data}
-
+{observers}
 Try, in another terminal:
 
   # an order on the standard queue
@@ -44,4 +45,13 @@ Ctrl-C drains and stops; a second Ctrl-C aborts.
     );
     // A closed pipe is no reason to stop.
     _ = io::stdout().lock().write_all(text.as_bytes());
+}
+
+fn observed(observers: &Observers) -> String {
+    let (prometheus, alertmanager) = (observers.prometheus, observers.alertmanager);
+    format!(
+        "  Prometheus       http://{prometheus}/alerts
+  Alertmanager     http://{alertmanager}   (amtool alert --alertmanager.url=http://{alertmanager})
+"
+    )
 }

@@ -43,6 +43,6 @@ pub use http::{
 };
 pub use invalid::{FieldError, FieldErrors, read_query};
 pub use problem::{Problem, ProblemKind};
-pub use program::{Program, read_settings, run};
+pub use program::{Flag, Program, read_settings, run};
 pub use readiness::{Latch, Readiness};
 pub use shutdown::{Shutdown, ShutdownTrigger};

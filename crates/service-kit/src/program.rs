@@ -33,13 +33,23 @@ pub struct Program<Settings, Run> {
     pub about: &'static str,
     /// Its settings; the [`crate::settings::common`] rows are among them.
     pub table: fn() -> Vec<Setting>,
-    /// Command-line options that stand for settings, such as `("--data-dir", "DATA_DIR")`. They win
-    /// over the environment.
-    pub flags: &'static [(&'static str, &'static str)],
+    /// Command-line options that stand for settings. They win over the environment.
+    pub flags: &'static [Flag],
     /// Reads them.
     pub read: fn(&mut Reader) -> Settings,
     /// Builds the service and runs it until the shutdown is requested and the drain is done.
     pub run: Run,
+}
+
+/// A command-line option that stands for a setting.
+#[derive(Clone, Copy, Debug)]
+pub struct Flag {
+    /// As it is written, such as `--data-dir`.
+    pub option: &'static str,
+    /// The setting's name.
+    pub setting: &'static str,
+    /// What the option says where it is given no value; `None` where it needs one.
+    pub alone: Option<&'static str>,
 }
 
 /// The whole of a binary's `main`.
@@ -154,10 +164,17 @@ fn say(to: &mut impl Write, text: &str) {
 fn usage<Settings, Run>(program: &Program<Settings, Run>) -> String {
     let Program { name, version, about, .. } = program;
     let mut own = String::new();
-    for (flag, setting) in program.flags {
-        let flag = format!("{flag} VALUE");
+    for Flag { option, setting, alone } in program.flags {
         // Writing to a string does not fail.
-        let _ = writeln!(own, "  {flag:<15} the same as the setting {setting}");
+        let _ = match alone {
+            None => {
+                let option = format!("{option} VALUE");
+                writeln!(own, "  {option:<15} the same as the setting {setting}")
+            }
+            Some(value) => {
+                writeln!(own, "  {option:<15} the same as {value} for the setting {setting}")
+            }
+        };
     }
     format!(
         "{name} {version}: {about}\n\n\
@@ -190,7 +207,7 @@ enum Wanted {
 impl Arguments {
     fn parse(
         arguments: impl IntoIterator<Item = OsString>,
-        flags: &[(&str, &str)],
+        flags: &[Flag],
     ) -> Result<Self, String> {
         let mut parsed = Self { wanted: Wanted::Run, file: None, settings: Vec::new() };
         let mut arguments = arguments.into_iter();
@@ -218,10 +235,12 @@ impl Arguments {
                         Some((flag, value)) => (flag, Some(OsString::from(value))),
                         None => (text, None),
                     };
-                    let known = flags.iter().find(|(known, _)| *known == flag);
-                    let (_, setting) = known.ok_or_else(unknown)?;
-                    let value = given.or_else(|| arguments.next());
-                    let value = value.ok_or_else(|| format!("{flag} needs a value"))?;
+                    let known = flags.iter().find(|known| known.option == flag);
+                    let Flag { setting, alone, .. } = known.ok_or_else(unknown)?;
+                    let value = given
+                        .or_else(|| alone.map(OsString::from))
+                        .or_else(|| arguments.next())
+                        .ok_or_else(|| format!("{flag} needs a value"))?;
                     let value = value.to_string_lossy().into_owned();
                     parsed.settings.push(((*setting).to_owned(), value));
                 }
@@ -270,8 +289,13 @@ impl Signals {
 mod tests {
     use super::*;
 
+    const FLAGS: [Flag; 2] = [
+        Flag { option: "--data-dir", setting: "DATA_DIR", alone: None },
+        Flag { option: "--observe", setting: "OBSERVE", alone: Some("true") },
+    ];
+
     fn parse(line: &str) -> Result<Arguments, String> {
-        Arguments::parse(line.split_whitespace().map(OsString::from), &[("--data-dir", "DATA_DIR")])
+        Arguments::parse(line.split_whitespace().map(OsString::from), &FLAGS)
     }
 
     #[test]
@@ -294,6 +318,14 @@ mod tests {
             assert_eq!(parsed.settings, [("DATA_DIR".to_owned(), "x".to_owned())]);
         }
         assert_eq!(parse("--data-dir"), Err("--data-dir needs a value".to_owned()));
+    }
+
+    #[test]
+    fn a_flag_that_can_stand_alone_takes_nothing_of_what_follows() {
+        let parsed = parse("--observe --data-dir x").unwrap();
+        let of = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(parsed.settings, [of("OBSERVE", "true"), of("DATA_DIR", "x")]);
+        assert_eq!(parse("--observe=false").unwrap().settings, [of("OBSERVE", "false")]);
     }
 
     #[test]

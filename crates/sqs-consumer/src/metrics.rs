@@ -110,7 +110,20 @@ impl Metrics {
         }
     }
 
-    /// The metrics of one queue's consumer. Every series exists from the start.
+    /// Counts a queue's dead letters of these reasons from zero: where a series only begins with the
+    /// first of them, that one is no increase to Prometheus.
+    pub fn expect_dead_letters(
+        &self,
+        queue: &str,
+        reasons: impl IntoIterator<Item = &'static str>,
+    ) {
+        for reason in reasons {
+            self.dead_lettered.with_label_values(&[queue, reason]);
+        }
+    }
+
+    /// The metrics of one queue's consumer. Every series exists from the start, but for errors and for
+    /// dead letters that nobody expects.
     pub fn for_queue(&self, queue: &str, fifo: bool) -> QueueMetrics {
         let q = &[queue];
         for outcome in ["ok", "lost", "failed"] {
@@ -197,4 +210,20 @@ fn add<C: Collector + Clone + 'static>(registry: &Registry, metric: prometheus::
     let metric = metric.expect("the metric's definition is valid");
     registry.register(Box::new(metric.clone())).expect("a registry belongs to one service");
     metric
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expected_dead_letters_are_there_before_the_first_one() {
+        let registry = Registry::new();
+        Metrics::register(&registry, "work").expect_dead_letters("orders", ["crash", "timeout"]);
+        let families = registry.gather();
+        let family = families.iter().find(|family| family.name() == "work_dead_lettered_total");
+        let series = family.expect("it is there").get_metric();
+        assert_eq!(series.len(), 2);
+        assert!(series.iter().all(|one| one.get_counter().get_value() < 1.0));
+    }
 }

@@ -8,8 +8,10 @@ use order_events::OrderEvent;
 use reqwest::{Client, Response, StatusCode, Url, header, redirect};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use tokio::time::timeout;
+use tracing::{Instrument, Span};
 
 use super::{Carrier, Failure, retry_after};
+use crate::spans;
 
 /// For the status of an answer to come, unless [`HttpCarrier::within`] says otherwise.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -117,6 +119,7 @@ impl HttpCarrier {
         let answer = answer
             .map_err(|error| Failure::Unavailable { detail: chain(&error), retry_after: None })?;
         let status = answer.status();
+        Span::current().record("http.response.status_code", status.as_u16());
         if status.is_success() {
             release(answer);
             return Ok(());
@@ -138,7 +141,7 @@ impl HttpCarrier {
 
 impl Carrier for HttpCarrier {
     fn deliver<'a>(&'a self, order: &'a OrderEvent) -> BoxFuture<'a, Result<(), Failure>> {
-        self.post(order).boxed()
+        self.post(order).instrument(spans::carrier(self.url.host_str())).boxed()
     }
 }
 

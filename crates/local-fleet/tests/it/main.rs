@@ -3,8 +3,10 @@
 mod architecture;
 mod checked;
 mod client;
+mod collector;
 mod documents;
 mod in_process;
+mod observed;
 mod outages;
 mod processes;
 mod promise;

@@ -32,7 +32,7 @@ const OF_THIS_PACKAGE: [&str; 7] = [
 ];
 
 /// The folder of the binaries, built by cargo if they are not there or older than their sources.
-fn binaries() -> PathBuf {
+pub(crate) fn binaries() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let build = || {
         let own = std::env::current_exe().unwrap();

@@ -74,6 +74,7 @@ pub const FLEET_NAMES: &[&str] = &[
     "FLEET_CHECK_TIMEOUT",
     // local-fleet
     "LOCAL_FLEET_DATA_DIR",
+    "LOCAL_FLEET_OBSERVE",
     "LOCAL_FLEET_API_ADDR",
     "LOCAL_FLEET_API_ADMIN_ADDR",
     "LOCAL_FLEET_WORKER_ADDR",

@@ -8,7 +8,7 @@ use tokio::{
     task::AbortHandle,
     time::{Instant, sleep, timeout, timeout_at},
 };
-use tracing::{error, warn};
+use tracing::{Instrument, Span, error, field, info_span, warn};
 
 use super::Settings;
 use crate::{
@@ -63,7 +63,14 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
         let queue = self.queue.clone();
         self.spawn(async move {
             let requested_at = Instant::now();
-            let result = caught(queue.receive(request), Err).await;
+            let span = receive_span(queue.name());
+            let call = async {
+                let result = caught(queue.receive(request), Err).await;
+                let count = result.as_ref().map_or(0, Vec::len);
+                Span::current().record("messaging.batch.message_count", count);
+                result
+            };
+            let result = call.instrument(span).await;
             Fact::Received { poll, requested_at, result }
         });
     }
@@ -192,6 +199,19 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
             _ = facts.send(call.await);
         });
     }
+}
+
+/// A poll, by the OpenTelemetry conventions. Each attempt at what it brings is a trace of its own.
+fn receive_span(queue: &str) -> Span {
+    info_span!(
+        "receive",
+        otel.name = format_args!("receive {queue}"),
+        otel.kind = "client",
+        messaging.system = "aws_sqs",
+        messaging.operation.type = "receive",
+        messaging.destination.name = queue,
+        messaging.batch.message_count = field::Empty,
+    )
 }
 
 /// Lets the handler know that its attempt was interrupted.
