@@ -43,6 +43,8 @@ class Installation:
         self.deliveries = self._client("deployment/" + FIFO_WORKER, 8081)
         self.monitor = self._client("service/" + MONITOR, 8082)
         self.monitor_admin = self._client("service/" + MONITOR, 9082)
+        self.prometheus = self._client("service/fleet-prometheus", 9090)
+        self.alertmanager = self._client("service/fleet-alertmanager", 9093)
 
     def _client(self, target, port):
         forward = Forward(self.cluster, target, port)

@@ -41,6 +41,9 @@ REPAIRED = merged(PLAIN, {
     "workers": {"failTestProducts": False}, "dlqMonitor": {"tokenSecret": MONITOR_SECRET},
 })
 
+# With Prometheus and Alertmanager. Grafana adds nothing to what is checked, and its image is large.
+OBSERVED = merged(PLAIN, {"observability": {"demo": True, "grafana": {"enabled": False}}})
+
 # Workers that take their time, so that a backlog lasts; failing orders that come back long after the
 # check; and little patience before scaling in, since that is waited for.
 LOADED = merged(BASE, {

@@ -1,6 +1,6 @@
 """The checks, in the order in which they run: those that need no installation, then those that share one."""
 from . import (
-    backoff, experiments, fifo, flood, images, install, orders, policies, render, rollout, scale_in, values,
+    backoff, experiments, fifo, flood, images, install, observability, orders, policies, render, rollout, scale_in, values,
 )
 
 
@@ -19,6 +19,7 @@ ALL = [
     Check("images", "each at most 40 MB as the node keeps it, and without a shell", images.check),
     Check("install", "an empty restricted namespace is green in 2 minutes, tested, and empty again", install.check),
     Check("orders", "the README's orders: delivered, dead-lettered, counted, redriven", orders.check),
+    Check("observability", "the demonstration's Prometheus scrapes every pod, and a failing order fires an alert", observability.check),
     Check("flood", "5000 orders: KEDA goes to the maximum and back, nothing lost, no receive burnt", flood.check),
     Check("backoff", "5000 orders that wait for their next attempt add no pod", backoff.check),
     Check("fifo", "3 groups never have more pods than 3 groups need; order holds while pods are killed", fifo.check),

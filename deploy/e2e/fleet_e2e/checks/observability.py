@@ -1,0 +1,79 @@
+"""The demonstration's Prometheus and Alertmanager: what they reach through the NetworkPolicies, and an
+alert that fires."""
+import os
+import re
+import time
+
+from .. import load, values
+from ..cluster import is_ready
+from ..installation import selector
+from ..process import ROOT
+from ..report import seconds
+from ..waiting import NotYet, until
+
+RULES = os.path.join(ROOT, "deploy", "alerts", "rules.yaml")
+# Each pod of these is a target by itself.
+SCRAPED = ("order-api", "worker-standard", "worker-fifo", "dlq-monitor", "local-sqs")
+ALERT = "DlqArrivals"
+ALERT_SECONDS = 90
+
+
+def check(run, report):
+    fleet = run.installation
+    fleet.ensure(values.OBSERVED)
+    targets = until("every pod scraped", lambda: all_up(fleet), seconds=90)
+    report.figure("targets up", len(targets))
+    with open(RULES, encoding="utf-8") as file:
+        written = sorted(re.findall(r"(?m)^\s*- alert: (\S+)", file.read()))
+    loaded = until("the rules evaluated", lambda: evaluated(fleet), seconds=60)
+    report.figure("alerts loaded", "%d of %d" % (len(loaded), len(written)))
+    report.expect(loaded == written, "of deploy/alerts/rules.yaml Prometheus has %s" % loaded)
+    firing = alerts(fleet)
+    report.expect(firing == 0, "%s fires before anything has failed" % ALERT)
+
+    began = time.monotonic()
+    load.place(fleet.api, "customer-001", name=load.FAILING)
+    until("%s at Alertmanager" % ALERT, lambda: has_fired(fleet), seconds=ALERT_SECONDS)
+    report.figure("%s at Alertmanager" % ALERT, seconds(time.monotonic() - began))
+
+
+def answered(client, path):
+    answer = client.get(path)
+    if answer.status != 200:
+        raise NotYet("%s: HTTP %d" % (path, answer.status))
+    return answer.json()
+
+
+def all_up(fleet):
+    """Prometheus's targets, when those are the ready pods and every one of them answers."""
+    targets = answered(fleet.prometheus, "/api/v1/targets?state=active")["data"]["activeTargets"]
+    down = ["%s: %s" % (each["scrapeUrl"], each["lastError"] or each["health"]) for each in targets if each["health"] != "up"]
+    if down:
+        raise NotYet("; ".join(down))
+    for component in SCRAPED:
+        pods = {pod["status"]["podIP"] for pod in fleet.cluster.pods(selector(component)) if is_ready(pod)}
+        found = {each["labels"]["instance"].rsplit(":", 1)[0] for each in targets if each["labels"]["job"] == component}
+        if not pods or pods != found:
+            raise NotYet("of %s's pods %s Prometheus has %s" % (component, sorted(pods), sorted(found)))
+    return targets
+
+
+def evaluated(fleet):
+    """The names of the alerts, once each has been evaluated and is well."""
+    groups = answered(fleet.prometheus, "/api/v1/rules")["data"]["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    unwell = ["%s: %s" % (rule["name"], rule.get("lastError") or rule["health"]) for rule in rules if rule["health"] != "ok"]
+    if unwell or not rules:
+        raise NotYet("; ".join(unwell) or "no rules")
+    return sorted(rule["name"] for rule in rules if rule["type"] == "alerting")
+
+
+def alerts(fleet):
+    path = "/api/v2/alerts?active=true&filter=alertname%%3D%%22%s%%22" % ALERT
+    return len(answered(fleet.alertmanager, path))
+
+
+def has_fired(fleet):
+    if alerts(fleet) == 0:
+        raise NotYet("Alertmanager knows of none")
+    return True
