@@ -6,14 +6,16 @@ import time
 
 from .. import load, values
 from ..cluster import is_ready
-from ..installation import selector
+from ..installation import RELEASE, selector
 from ..process import ROOT
 from ..report import seconds
 from ..waiting import NotYet, until
 
 RULES = os.path.join(ROOT, "deploy", "alerts", "rules.yaml")
 # Each pod of these is a target by itself.
-SCRAPED = ("order-api", "worker-standard", "worker-fifo", "dlq-monitor", "local-sqs")
+MANY = ("order-api", "worker-standard", "worker-fifo")
+# Of these there is one pod, which is scraped at its Service's address.
+SINGLE = ("dlq-monitor", "local-sqs")
 ALERT = "DlqArrivals"
 ALERT_SECONDS = 90
 
@@ -50,12 +52,21 @@ def all_up(fleet):
     down = ["%s: %s" % (each["scrapeUrl"], each["lastError"] or each["health"]) for each in targets if each["health"] != "up"]
     if down:
         raise NotYet("; ".join(down))
-    for component in SCRAPED:
-        pods = {pod["status"]["podIP"] for pod in fleet.cluster.pods(selector(component)) if is_ready(pod)}
+    for component in MANY + SINGLE:
+        wanted = addresses(fleet, component)
         found = {each["labels"]["instance"].rsplit(":", 1)[0] for each in targets if each["labels"]["job"] == component}
-        if not pods or pods != found:
-            raise NotYet("of %s's pods %s Prometheus has %s" % (component, sorted(pods), sorted(found)))
+        if not wanted or wanted != found:
+            raise NotYet("of %s at %s Prometheus has %s" % (component, sorted(wanted), sorted(found)))
     return targets
+
+
+def addresses(fleet, component):
+    """Where a component's pods are to be scraped."""
+    pods = {pod["status"]["podIP"] for pod in fleet.cluster.pods(selector(component)) if is_ready(pod)}
+    if component in MANY:
+        return pods
+    service = fleet.cluster.get("services", "%s-%s" % (RELEASE, component))
+    return {service["spec"]["clusterIP"]} if len(pods) == 1 else set()
 
 
 def evaluated(fleet):
