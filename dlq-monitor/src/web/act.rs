@@ -155,19 +155,21 @@ async fn try_submit(
         );
         request_id = Uuid::now_v7();
     }
-    let count = sent.field("count");
     let mut meant = Meant::find(api, kind, asked).await?;
     let fifo = meant.queue.fifo;
     let dry_run = meant.think(api).await?;
-    if let Some(count) = count
-        && errors.is_empty()
-    {
+    if let Some(count) = sent.field("count").filter(|_| errors.is_empty()) {
         if typed(count) == Some(dry_run.selected) && dry_run.selected > 0 {
             meant.expect(dry_run.selected);
             let job = meant.begin(api, &visit.caller, request_id).await?;
             return Ok(Outcome::Began(job.id));
         }
-        errors.note("count", &confirm::wrong_count(count, dry_run.selected));
+        // The same form may have been sent a moment before, and its job be done by now.
+        if let Some(job) = begun(api, request_id).await? {
+            return Ok(Outcome::Began(job.id));
+        }
+        let field = if dry_run.selected > 0 { "count" } else { "" };
+        errors.note(field, &confirm::wrong_count(count, dry_run.selected));
     }
     let status = if errors.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let shown = Shown {

@@ -195,6 +195,7 @@ fn preview(shown: &Shown<'_>) -> Markup {
             h2 #preview-title { "What would happen" }
             @if selected == 0 {
                 p { "Nothing: none of these messages is dead now. Somebody may have dealt with them." }
+                p .hint { "Asked for: " (meant(shown)) }
             } @else {
                 (facts(&[
                     ("Messages", html! { strong { (number(selected)) } " " (meant(shown)) }),

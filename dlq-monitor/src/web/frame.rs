@@ -8,6 +8,11 @@ use super::{
 };
 use crate::access::Caller;
 
+/// A small picture for the tab of a browser.
+const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E\
+    %3Crect width='16' height='16' rx='5' fill='%234d6bff'/%3E\
+    %3Crect x='5' y='5' width='6' height='6' rx='2' fill='white'/%3E%3C/svg%3E";
+
 /// The parts of the console.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
@@ -36,7 +41,7 @@ pub(super) fn whole(page: &Page, visit: Option<&Visit>) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 title { (page.title) " · DLQ monitor" }
-                link rel="icon" href="data:,";
+                link rel="icon" href=(ICON);
                 link rel="stylesheet" href=(STYLE.path);
                 script src=(SCRIPT.path) defer {}
             }

@@ -226,9 +226,8 @@ async fn a_job_is_ended_early_by_its_form_with_a_reason_and_once() {
     let monitor = Monitor::on(sqs.addr, &database, &[]).await;
     monitor.letters(STANDARD_DLQ, 50).await;
     let browser = Browser::new(monitor.api);
-    let path = format!("/redrive?queue={STANDARD_DLQ}");
-    let page =
-        confirmation(&browser, &path, "redrive-form", &[("rate", "1"), ("canary", "1")]).await;
+    let path = format!("/redrive?queue={STANDARD_DLQ}&reason=unknown");
+    let page = confirmation(&browser, &path, "redrive-form", &[("rate", "1")]).await;
     let job = job_of(&browser.submit(&page, "redrive-form", &[("count", "50")]).await);
     let overview = browser.page("/").await;
     assert!(overview.contains(&format!("/jobs/{job}")), "it is under way");
