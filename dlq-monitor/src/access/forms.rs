@@ -29,19 +29,17 @@ impl Access {
     /// What the forms of a page for this caller carry: a login's own token; without logins one that
     /// goes with a cookie, which a page of others cannot set or read.
     pub(crate) fn form_token(&self, caller: &Caller, headers: &HeaderMap) -> FormToken {
-        let csrf = match caller {
-            Caller::Session { csrf } => csrf.clone(),
+        let known = match caller {
+            Caller::Session { csrf } => Some(csrf.clone()),
             // The header with the token is enough.
-            Caller::Bearer => String::new(),
-            Caller::Anybody => match self.forms.csrf_of(headers) {
-                Some(csrf) => csrf,
-                None => {
-                    let begun = self.forms.begin(now_seconds(), is_secure(headers));
-                    return FormToken { csrf: begun.csrf, cookie: Some(begun.cookie) };
-                }
-            },
+            Caller::Bearer => Some(String::new()),
+            Caller::Anybody => self.forms.csrf_of(headers),
         };
-        FormToken { csrf, cookie: None }
+        if let Some(csrf) = known {
+            return FormToken { csrf, cookie: None };
+        }
+        let begun = self.forms.begin(now_seconds(), is_secure(headers));
+        FormToken { csrf: begun.csrf, cookie: Some(begun.cookie) }
     }
 
     /// Why this caller may not send this form, which carries `csrf`.

@@ -33,6 +33,10 @@ use crate::{
     jobs::request::JobRequest,
 };
 
+/// What is said of a form that was changed after its job had begun.
+const USED: &str = "this form has begun another job already: look at it in the list of jobs, or type \
+                    the count again for these messages";
+
 /// What a page about acting shows.
 pub(super) struct Shown<'a> {
     pub(super) kind: JobKind,
@@ -116,31 +120,15 @@ async fn try_submit(
     visit: &Visit,
     request: Request,
 ) -> Result<Outcome, Problem> {
-    let (head, body) = request.into_parts();
-    let sent = Sent(body::form(&head.headers, body).await?);
-    let csrf = sent.field("csrfToken").unwrap_or_default();
-    if let Some(problem) = api.access.refuses_form(&visit.caller, &head.headers, csrf) {
-        return Err(problem);
-    }
+    let sent = ours(api, visit, request).await?;
     let (selection, how) = (Selection::of_form(&sent)?, How::of_form(&sent));
     let request_id = sent.field("requestId").and_then(|id| id.parse().ok());
     let mut request_id = request_id.unwrap_or_else(Uuid::now_v7);
     let asked = match Asked::read(kind, how.to_json(&selection)) {
         Ok(asked) => asked,
         Err(problem) => {
-            let (dry_run, fifo) = preview(kind, api, &How::default(), &selection).await?;
             let errors = Errors::of(&problem);
-            let shown = Shown {
-                kind,
-                fifo,
-                selection: &selection,
-                how: &how,
-                dry_run: &dry_run,
-                request_id,
-                errors,
-            };
-            let page = confirm::first_page(visit, &shown).with_status(StatusCode::BAD_REQUEST);
-            return Ok(Outcome::Page(Box::new(page)));
+            return first_again(kind, api, visit, &selection, &how, request_id, errors).await;
         }
     };
     let mut errors = Errors::default();
@@ -148,16 +136,11 @@ async fn try_submit(
         if is_of(&job, kind, &asked.request) {
             return Ok(Outcome::Began(job.id));
         }
-        errors.note(
-            "",
-            "this form has begun another job already: look at it in the list of jobs, \
-                         or type the count again for these messages",
-        );
+        errors.note("", USED);
         request_id = Uuid::now_v7();
     }
     let mut meant = Meant::find(api, kind, asked).await?;
-    let fifo = meant.queue.fifo;
-    let dry_run = meant.think(api).await?;
+    let (fifo, dry_run) = (meant.queue.fifo, meant.think(api).await?);
     if let Some(count) = sent.field("count").filter(|_| errors.is_empty()) {
         if typed(count) == Some(dry_run.selected) && dry_run.selected > 0 {
             meant.expect(dry_run.selected);
@@ -182,6 +165,33 @@ async fn try_submit(
         errors,
     };
     Ok(Outcome::Page(Box::new(confirm::second_page(visit, &shown).with_status(status))))
+}
+
+/// The fields of a form that is one of ours and was sent by who may act.
+pub(super) async fn ours(api: &Api, visit: &Visit, request: Request) -> Result<Sent, Problem> {
+    let (head, body) = request.into_parts();
+    let sent = Sent(body::form(&head.headers, body).await?);
+    let csrf = sent.field("csrfToken").unwrap_or_default();
+    match api.access.refuses_form(&visit.caller, &head.headers, csrf) {
+        Some(problem) => Err(problem),
+        None => Ok(sent),
+    }
+}
+
+/// The first form with what is wrong with it, and with what was typed.
+async fn first_again(
+    kind: JobKind,
+    api: &Api,
+    visit: &Visit,
+    selection: &Selection,
+    how: &How,
+    request_id: Uuid,
+    errors: Errors,
+) -> Result<Outcome, Problem> {
+    let (dry_run, fifo) = preview(kind, api, &How::default(), selection).await?;
+    let shown = Shown { kind, fifo, selection, how, dry_run: &dry_run, request_id, errors };
+    let page = confirm::first_page(visit, &shown).with_status(StatusCode::BAD_REQUEST);
+    Ok(Outcome::Page(Box::new(page)))
 }
 
 /// The job of this id, if the form was sent before.

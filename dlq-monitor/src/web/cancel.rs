@@ -13,19 +13,17 @@ use serde_json::{Map, json};
 use service_kit::Problem;
 
 use super::{
-    act::open_job,
+    act::{open_job, ours},
     confirm::needed_reason,
     fields::{Errors, Field},
     frame::Place,
     jobs::{numbers, title},
     links, parts,
-    selection::Sent,
     visit::{Page, Visit, see},
 };
 use crate::api::{
     Api,
     asked::{self, limits},
-    body,
     jobs::{JobId, end},
     views::JobView,
 };
@@ -69,12 +67,7 @@ async fn try_submit(
     id: JobId,
     request: Request,
 ) -> Result<Result<Job, Box<Page>>, Problem> {
-    let (head, body) = request.into_parts();
-    let sent = Sent(body::form(&head.headers, body).await?);
-    let csrf = sent.field("csrfToken").unwrap_or_default();
-    if let Some(problem) = api.access.refuses_form(&visit.caller, &head.headers, csrf) {
-        return Err(problem);
-    }
+    let sent = ours(api, visit, request).await?;
     let job = open_job(api, visit, id).await?;
     if is_settled(&job) {
         return Ok(Ok(job));

@@ -144,10 +144,7 @@ fn about(job: &JobView, now: Timestamp) -> Markup {
         ("What", what(job)),
         (
             "How",
-            match job.method {
-                "move_task" => html! { "SQS itself moves the queue" },
-                _ => html! { "message by message" },
-            },
+            html! { (if job.method == "move_task" { "SQS itself moves the queue" } else { "message by message" }) },
         ),
         ("Asked for", time(job.created_at, now)),
         ("Begun", time_or(job.started_at, now, "not yet")),

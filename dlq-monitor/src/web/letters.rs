@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::{
     links,
-    parts::{self, bdi, bdi_or, cell, row_head, time},
+    parts::{self, bdi, bdi_or, cell, row_head, time, time_or},
     tiles::slug,
 };
 use crate::api::views::LetterView;
@@ -107,17 +107,14 @@ fn row(letter: &LetterView, with_reason: bool, now: Timestamp) -> Markup {
             }
         }))
         (cell("First seen", &time(letter.seen_at, now)))
-        (cell("Expires", &match letter.expires_at {
-            Some(at) => time(at, now),
-            None => html! { span .faint { "–" } },
-        }))
+        (cell("Expires", &time_or(letter.expires_at, now, "–")))
     }
 }
 
 /// What the last job that dealt with it came to, where it did not bring it away.
 fn mark(letter: &LetterView) -> Markup {
     html! {
-        @if let Some(job) = &letter.job {
+        @if let Some(job) = letter.job.as_ref().filter(|_| letter.state == "dead") {
             p .detail {
                 (parts::state(&job.outcome)) " by " a href=(links::job(job.id)) { "a job" }
                 @if let Some(detail) = &job.detail { ": " (bdi(detail)) }
@@ -126,10 +123,12 @@ fn mark(letter: &LetterView) -> Markup {
     }
 }
 
-/// The beginning of an id.
+/// The ends of an id: ids that were made one after another begin alike.
 fn short(id: &str) -> String {
-    match id.char_indices().nth(13) {
-        Some((end, _)) => format!("{}…", &id[..end]),
-        None => id.to_owned(),
+    let characters: Vec<char> = id.chars().collect();
+    if characters.len() <= 20 {
+        return id.to_owned();
     }
+    let (first, last) = (&characters[..8], &characters[characters.len() - 6..]);
+    first.iter().chain(&['…']).chain(last).collect()
 }

@@ -30,7 +30,7 @@ pub(super) async fn show(State(api): State<Arc<Api>>, headers: HeaderMap, uri: U
     if !api.access.has_logins() || api.access.knows(&headers) {
         return see(next);
     }
-    in_frame(page(next, &Errors::default()), None)
+    in_frame(&page(next, &Errors::default()), None)
 }
 
 /// `POST /login`.
@@ -75,7 +75,7 @@ fn refused(next: &str, problem: &Problem) -> Response {
         None => errors.note("token", "is wrong"),
     }
     let page = page(next, &errors).with_status(problem.status());
-    let mut response = in_frame(page, None);
+    let mut response = in_frame(&page, None);
     if let Some(seconds) = wait {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }

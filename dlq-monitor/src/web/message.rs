@@ -53,7 +53,6 @@ async fn page(
         div .columns {
             div .column {
                 (summary(&whole, now))
-                (attempts(&whole, now))
                 (history(&whole.letter, now))
             }
             div .column {
@@ -61,6 +60,7 @@ async fn page(
                 (attributes(&whole.attributes))
             }
         }
+        (attempts(&whole, now))
     };
     Ok(Page::new(title, Place::Letters, content))
 }
@@ -86,46 +86,50 @@ fn summary(whole: &WholeLetterView, now: Timestamp) -> Markup {
     let letter = &whole.letter;
     let mut known = vec![
         ("Why", bdi_or(letter.detail.as_deref(), "no more is known")),
-        (
-            "Customer",
-            match &letter.customer_id {
-                Some(customer) => html! {
-                    (bdi(customer)) " "
-                    a href=(links::with_query("/messages", [("customerId", &**customer)])) { "all of this customer" }
-                },
-                None => html! { span .faint { "unknown" } },
-            },
-        ),
-        (
-            "Delivery",
-            match whole.delivery_status {
-                Some(status) => html! { (status.as_str().to_lowercase().replace('_', " ")) },
-                None => html! { span .faint { "the deliveries know nothing of it" } },
-            },
-        ),
-        (
-            "Attempts",
-            match letter.attempts {
-                Some(attempts) => html! { (attempts) },
-                None => html! { span .faint { "unknown" } },
-            },
-        ),
+        ("Customer", customer(letter)),
+        ("Delivery", delivery(whole)),
+        ("Attempts", bdi_or(letter.attempts.map(|count| count.to_string()).as_deref(), "unknown")),
         ("Expires", time_or(letter.expires_at, now, "–")),
         ("Message", html! { code .wrap { (bdi(&letter.message_id)) } }),
     ];
-    if let Some(group) = &letter.group_id {
-        known.push(("Group", bdi(group)));
+    known.extend(letter.group_id.as_deref().map(|group| ("Group", bdi(group))));
+    known.extend(whole.trace_id.as_deref().map(|id| ("Trace", trace(id, whole))));
+    html! {
+        section .panel aria-labelledby="known" { h2 #known { "What is known" } (facts(&known)) }
     }
-    if let Some(trace) = &whole.trace_id {
-        known.push((
-            "Trace",
-            match &whole.trace_url {
-                Some(url) => html! { a #trace href=(url) rel="noreferrer" { (trace) } },
-                None => html! { code .wrap { (trace) } },
-            },
-        ));
+}
+
+fn customer(letter: &LetterView) -> Markup {
+    html! {
+        @if let Some(customer) = &letter.customer_id {
+            (bdi(customer)) " "
+            a href=(links::with_query("/messages", [("customerId", &**customer)])) {
+                "all of this customer"
+            }
+        } @else {
+            span .faint { "unknown" }
+        }
     }
-    html! { section .panel aria-labelledby="known" { h2 #known { "What is known" } (facts(&known)) } }
+}
+
+fn delivery(whole: &WholeLetterView) -> Markup {
+    html! {
+        @if let Some(status) = whole.delivery_status {
+            (status.as_str().to_lowercase().replace('_', " "))
+        } @else {
+            span .faint { "the deliveries know nothing of it" }
+        }
+    }
+}
+
+fn trace(id: &str, whole: &WholeLetterView) -> Markup {
+    html! {
+        @if let Some(url) = &whole.trace_url {
+            a #trace href=(url) rel="noreferrer" { (id) }
+        } @else {
+            code .wrap { (id) }
+        }
+    }
 }
 
 fn attempts(whole: &WholeLetterView, now: Timestamp) -> Markup {
@@ -187,7 +191,7 @@ fn body(whole: &WholeLetterView) -> Markup {
         section .panel aria-labelledby="body-title" {
             h2 #body-title { "Body" }
             p .hint { (shown.kind) ", " (parts::counted(whole.body_bytes as u64, "byte", "bytes")) ", as it was sent" }
-            pre #body .code tabindex="0" role="region" aria-labelledby="body-title" {
+            pre #body .code tabindex="0" role="group" aria-label="The body as it was sent" {
                 bdi dir="ltr" { (shown.markup) }
             }
         }

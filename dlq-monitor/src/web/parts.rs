@@ -12,10 +12,7 @@ pub(super) fn bdi(text: &str) -> Markup {
 
 /// The same, or that it is not known.
 pub(super) fn bdi_or(text: Option<&str>, otherwise: &str) -> Markup {
-    match text {
-        Some(text) => bdi(text),
-        None => html! { span .faint { (otherwise) } },
-    }
+    html! { @if let Some(text) = text { (bdi(text)) } @else { span .faint { (otherwise) } } }
 }
 
 /// A number with its digits in groups.
@@ -81,17 +78,17 @@ pub(super) fn time(at: Timestamp, now: Timestamp) -> Markup {
         time datetime=(at) {
             span .ago { (relative(at, now)) }
             " "
-            span .at { (at.strftime("%Y-%m-%d %H:%M:%S")) span .utc { " UTC" } }
+            span .at {
+                span .day { (at.strftime("%Y-%m-%d")) } " "
+                span .clock { (at.strftime("%H:%M:%S")) span .utc { " UTC" } }
+            }
         }
     }
 }
 
 /// The same, or a word for that it is not known.
 pub(super) fn time_or(at: Option<Timestamp>, now: Timestamp, otherwise: &str) -> Markup {
-    match at {
-        Some(at) => time(at, now),
-        None => html! { span .faint { (otherwise) } },
-    }
+    html! { @if let Some(at) = at { (time(at, now)) } @else { span .faint { (otherwise) } } }
 }
 
 /// Why a message died, or how far something is.
@@ -133,11 +130,11 @@ pub(super) fn state(state: &str) -> Markup {
     chip(&format!("state-{state}"), state)
 }
 
-/// A table with a caption. It scrolls by itself where it is too wide, and its rows become cards on
+/// A table with a caption. It scrolls by itself (and can be focused for that) where it is too wide, and its rows become cards on
 /// narrow screens, of which the roles are told since a browser takes them off then.
 pub(super) fn table(id: &str, caption: &str, heads: &[&str], body: &Markup) -> Markup {
     html! {
-        div .table role="region" aria-label=(caption) tabindex="0" {
+        div .table role="group" aria-label=(caption) tabindex="0" {
             table id=(id) role="table" {
                 caption { (caption) }
                 thead role="rowgroup" {

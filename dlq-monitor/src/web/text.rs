@@ -82,7 +82,7 @@ fn laid_out(text: &str) -> Option<String> {
         match character {
             '{' | '[' => {
                 json.push(character);
-                while characters.next_if(|next| next.is_ascii_whitespace()).is_some() {}
+                while characters.next_if(char::is_ascii_whitespace).is_some() {}
                 if let Some(end) = characters.next_if(|next| matches!(next, '}' | ']')) {
                     json.push(end);
                 } else {

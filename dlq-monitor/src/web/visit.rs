@@ -67,7 +67,7 @@ impl Visit {
             Ok(page) => (page, None),
             Err(problem) => (page_of(&problem), problem.retry_after_seconds()),
         };
-        let mut response = in_frame(page, Some(self));
+        let mut response = in_frame(&page, Some(self));
         let headers = response.headers_mut();
         if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -86,7 +86,7 @@ impl Visit {
 
 /// A problem as a page, for somebody of whom nothing is known.
 pub(crate) fn problem_page(problem: &Problem) -> Response {
-    let mut response = in_frame(page_of(problem), None);
+    let mut response = in_frame(&page_of(problem), None);
     if let Some(seconds) = problem.retry_after_seconds() {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -99,12 +99,12 @@ pub(super) fn see(path: &str) -> Response {
 }
 
 /// A whole page. Its forms are sent with their origin, which they would not be without a referrer.
-pub(super) fn in_frame(page: Page, visit: Option<&Visit>) -> Response {
+pub(super) fn in_frame(page: &Page, visit: Option<&Visit>) -> Response {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
         (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
     ];
-    (page.status, headers, frame::whole(&page, visit).into_string()).into_response()
+    (page.status, headers, frame::whole(page, visit).into_string()).into_response()
 }
 
 fn page_of(problem: &Problem) -> Page {

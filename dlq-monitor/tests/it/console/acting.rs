@@ -171,7 +171,7 @@ async fn a_discard_wants_a_reason_and_keeps_what_was_typed() {
 #[tokio::test]
 async fn a_redrive_of_a_fifo_queue_offers_to_break_the_order_and_warns_of_it() {
     let sqs = Sqs::anywhere().await;
-    sqs.send_in_group(FIFO_DLQ, "a group", &order().to_json(), &[]).await;
+    sqs.send_in_group(FIFO_DLQ, "customer-001", &order().to_json(), &[]).await;
     let monitor = Monitor::start(sqs.addr).await;
     monitor.letters(FIFO_DLQ, 1).await;
     let browser = Browser::new(monitor.api);

@@ -14,7 +14,7 @@ async fn with_something() -> (Sqs, Monitor) {
         sqs.send(STANDARD_DLQ, &order().to_json(), &[("dead-letter-reason", text(reason))]).await;
     }
     sqs.send(STANDARD_DLQ, "no order", &[]).await;
-    sqs.send_in_group(FIFO_DLQ, "a group", &order().to_json(), &[]).await;
+    sqs.send_in_group(FIFO_DLQ, "customer-001", &order().to_json(), &[]).await;
     let monitor = Monitor::start(sqs.addr).await;
     monitor.letters(FIFO_DLQ, 1).await;
     let letters = monitor.letters(STANDARD_DLQ, 4).await;
