@@ -102,7 +102,10 @@ fn page(visit: &Visit, job: Job, typed: &Typed, errors: &Errors) -> Page {
         (errors.summary())
         section .panel {
             p { (parts::state(job.state)) " " (numbers(&job)) " are dealt with." }
-            p { "What was begun is finished, and nothing more is begun. What was redriven or discarded stays so." }
+            p {
+                "What was begun is finished, and nothing more is begun. What was redriven or discarded \
+                 stays so."
+            }
         }
         form #cancel-form .panel .form method="post" action={ (links::job(job.id)) "/cancel" } {
             (visit.form_token())

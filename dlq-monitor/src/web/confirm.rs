@@ -225,10 +225,19 @@ fn meant(shown: &Shown<'_>) -> Markup {
             "– all with "
             @for (position, (name, value)) in selection.filter.iter().enumerate() {
                 @if position > 0 { ", " }
-                (match *name { "customerId" => "customer", "from" => "first seen from", "to" => "first seen before", other => other })
+                (in_words(name))
                 " " strong { (bdi(value)) }
             }
         }
+    }
+}
+
+fn in_words(filter: &str) -> &str {
+    match filter {
+        "customerId" => "customer",
+        "from" => "first seen from",
+        "to" => "first seen before",
+        other => other,
     }
 }
 

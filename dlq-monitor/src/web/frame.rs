@@ -65,7 +65,8 @@ fn header(place: Option<Place>, visit: Option<&Visit>) -> Markup {
                     nav aria-label="Console" {
                         ul {
                             @for (one, href, name) in Place::ALL {
-                                li { a href=(href) aria-current=[(place == Some(one)).then_some("page")] { (name) } }
+                                @let current = (place == Some(one)).then_some("page");
+                                li { a href=(href) aria-current=[current] { (name) } }
                             }
                         }
                     }

@@ -46,14 +46,18 @@ async fn page(api: &Api, visit: &Visit, id: JobId, query: &str) -> Result<Page, 
     let content = html! {
         p .eyebrow { (job.queue) }
         h1 { (title(&job)) }
-        section #job-live .panel data-href={ (links::job(id)) "/progress" } data-ended[job.finished_at.is_some()]
-            aria-label="Progress" { (live(&job, visit.may_act, now)) }
+        section #job-live .panel aria-label="Progress" data-href={ (links::job(id)) "/progress" }
+            data-ended[job.finished_at.is_some()] { (live(&job, visit.may_act, now)) }
         p #job-said .hidden role="status" aria-live="polite" {}
         (about(&job, now))
         section #job-messages aria-labelledby="messages-title" {
             h2 #messages-title { "What became of each message" }
             @if messages.items.is_empty() {
-                p .faint { "Nothing yet" @if job.method == "move_task" { "; what SQS moves as a whole is listed when it is done" } "." }
+                p .faint {
+                    "Nothing yet"
+                    @if job.method == "move_task" { "; what SQS moves as a whole is listed when it is done" }
+                    "."
+                }
             } @else {
                 (plain_table("dead-letters", "Messages of the job", &messages.items, now))
             }
@@ -144,7 +148,10 @@ fn about(job: &JobView, now: Timestamp) -> Markup {
         ("What", what(job)),
         (
             "How",
-            html! { (if job.method == "move_task" { "SQS itself moves the queue" } else { "message by message" }) },
+            html! {
+                @if job.method == "move_task" { "SQS itself moves the queue" }
+                @else { "message by message" }
+            },
         ),
         ("Asked for", time(job.created_at, now)),
         ("Begun", time_or(job.started_at, now, "not yet")),
@@ -158,7 +165,12 @@ fn about(job: &JobView, now: Timestamp) -> Markup {
         known.push(("Cancelled by", bdi(by)));
     }
     known.push(("Id", html! { code .wrap { (job.id) } }));
-    html! { section #job-about .panel aria-labelledby="about" { h2 #about { "What was asked for" } (facts(&known)) } }
+    html! {
+        section #job-about .panel aria-labelledby="about" {
+            h2 #about { "What was asked for" }
+            (facts(&known))
+        }
+    }
 }
 
 fn what(job: &JobView) -> Markup {

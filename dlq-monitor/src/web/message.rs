@@ -135,16 +135,23 @@ fn trace(id: &str, whole: &WholeLetterView) -> Markup {
 fn attempts(whole: &WholeLetterView, now: Timestamp) -> Markup {
     let shown = &whole.delivery_attempts;
     let left_out = whole.attempt_count.saturating_sub(shown.len() as u64);
+    let heads = ["Attempt", "Outcome", "Began", "Took", "Worker"];
+    let rows = html! {
+        tbody role="rowgroup" { @for one in shown { tr role="row" { (attempt(one, now)) } } }
+    };
     html! {
         section .panel aria-labelledby="attempts-title" {
             h2 #attempts-title { "Attempts" }
             @if shown.is_empty() {
-                p .faint { "The deliveries have none of it: it never came to a worker, or they are kept in another database." }
+                p .faint {
+                    "The deliveries have none of it: it never came to a worker, or they are kept in another \
+                     database."
+                }
             } @else {
-                @if left_out > 0 { p .hint { "The newest " (shown.len()) " of " (parts::number(whole.attempt_count)) "." } }
-                (parts::table("attempts", "Attempts at this message",
-                    &["Attempt", "Outcome", "Began", "Took", "Worker"],
-                    &html! { tbody role="rowgroup" { @for one in shown { tr role="row" { (attempt(one, now)) } } } }))
+                @if left_out > 0 {
+                    p .hint { "The newest " (shown.len()) " of " (parts::number(whole.attempt_count)) "." }
+                }
+                (parts::table("attempts", "Attempts at this message", &heads, &rows))
             }
         }
     }
@@ -187,10 +194,11 @@ fn history(letter: &LetterView, now: Timestamp) -> Markup {
 
 fn body(whole: &WholeLetterView) -> Markup {
     let shown = text::body(&whole.body);
+    let length = parts::counted(whole.body_bytes as u64, "byte", "bytes");
     html! {
         section .panel aria-labelledby="body-title" {
             h2 #body-title { "Body" }
-            p .hint { (shown.kind) ", " (parts::counted(whole.body_bytes as u64, "byte", "bytes")) ", as it was sent" }
+            p .hint { (shown.kind) ", " (length) ", as it was sent" }
             pre #body .code tabindex="0" role="group" aria-label="The body as it was sent" {
                 bdi dir="ltr" { (shown.markup) }
             }

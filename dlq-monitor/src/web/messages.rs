@@ -88,7 +88,10 @@ async fn nothing(api: &Api, asked: &Pairs, found: &Part<LetterView>) -> Markup {
             "still",
             "Nothing in this part",
             &html! {
-                p { "A search goes through some thousand dead letters for a page. It goes on with the next one." }
+                p {
+                    "A search goes through some thousand dead letters for a page. It goes on with the next \
+                     one."
+                }
             },
         );
     }
@@ -128,8 +131,11 @@ fn act_bars(asked: &Pairs, read: &Letters, letters: &[LetterView]) -> Markup {
                     button .small .danger type="submit" formaction="/discard" { "Discard chosen…" }
                 }
                 div .act-group {
-                    a .button .small .quiet href=(these("/redrive")) { (whole) "…" span .hidden { " of " (queue) } }
-                    a .button .small .quiet href=(these("/discard")) { (without) "…" span .hidden { " of " (queue) } }
+                    @for (path, words) in [("/redrive", whole), ("/discard", without)] {
+                        a .button .small .quiet href=(these(path)) {
+                            (words) "…" span .hidden { " of " (queue) }
+                        }
+                    }
                 }
             }
         }

@@ -115,7 +115,8 @@ pub(super) fn about_reason(reason: &str) -> &'static str {
             "The carrier could not be reached. It goes through once the carrier is back."
         }
         "timeout" => {
-            "The carrier did not answer in time; it may have taken the order. Delivering twice is ruled out by the order's id."
+            "The carrier did not answer in time; it may have taken the order. The order's id rules out \
+             that it is delivered twice."
         }
         "crash" => {
             "The worker broke on it. Look at the trace, and redrive when the fault is mended."
@@ -130,8 +131,8 @@ pub(super) fn state(state: &str) -> Markup {
     chip(&format!("state-{state}"), state)
 }
 
-/// A table with a caption. It scrolls by itself (and can be focused for that) where it is too wide, and its rows become cards on
-/// narrow screens, of which the roles are told since a browser takes them off then.
+/// A table with a caption. Where it is too wide it scrolls by itself, for which it can be focused. On
+/// narrow screens its rows become cards, of which the roles are told since a browser takes them off.
 pub(super) fn table(id: &str, caption: &str, heads: &[&str], body: &Markup) -> Markup {
     html! {
         div .table role="group" aria-label=(caption) tabindex="0" {

@@ -90,7 +90,8 @@ fn coverage(view: &QueueView, letters: &DeadLettersView, now: Timestamp) -> Mark
             None => { p .scan { "First scan under way" } }
             Some(scan) if scan.complete => {
                 p .scan .whole {
-                    @if scan.seen == 0 { "Nothing in it, looked " } @else { "All " (number(scan.seen)) " seen " }
+                    @if scan.seen == 0 { "Nothing in it, looked " }
+                    @else { "All " (number(scan.seen)) " seen " }
                     (relative(scan.at, now))
                 }
             }

@@ -92,7 +92,7 @@ impl Form {
 
     pub(crate) fn field(&self, name: &str) -> &str {
         let found = self.hidden.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| &**value).unwrap_or_else(|| panic!("no field {name}"))
+        found.map_or_else(|| panic!("no field {name}"), |(_, value)| &**value)
     }
 }
 
