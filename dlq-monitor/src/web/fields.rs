@@ -95,7 +95,10 @@ fn described(name: &str, hint: bool, errors: &Errors) -> Option<String> {
 fn error(name: &str, errors: &Errors) -> Markup {
     html! {
         @if let Some(what) = errors.about(name) {
-            p .field-error id={ "error-" (name) } { (sentence(what)) }
+            @let of_field = what.starts_with("is ") || what.starts_with("must ");
+            p .field-error id={ "error-" (name) } {
+                @if of_field { "This " (what) "." } @else { (sentence(what)) }
+            }
         }
     }
 }
