@@ -14,6 +14,8 @@
 //! Why a message died is asked of the deliveries in the same store, else of what its worker wrote on
 //! it. Reasons are the closed list that the workers use; what has none is `unknown`.
 //!
+//! People look at it in the web console on `/` (`web`).
+//!
 //! Messages go back to their source queue, or to the archive, by [`jobs`], which are asked for over the
 //! HTTP API (`api`, with `access` before it) or the command line ([`cli`]), are kept in the store, and
 //! are taken over when their process ends.
@@ -31,6 +33,7 @@ mod retention;
 mod scan;
 mod service;
 mod settings;
+mod web;
 
 pub use api::openapi_json;
 pub use letter::REASONS;

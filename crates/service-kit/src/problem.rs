@@ -99,9 +99,30 @@ impl Problem {
         self.kind.slug
     }
 
+    /// Its kind's name for people.
+    pub fn title(&self) -> &'static str {
+        self.kind.title
+    }
+
+    /// What is wrong in this very case, where that is said.
+    pub fn detail_text(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
+
+    /// The invalid parts of the request that are listed: where each is, and what is wrong with it.
+    pub fn errors(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.errors.iter().map(|error| (&*error.pointer, &*error.detail))
+    }
+
     /// Whether the answer says when to try again.
     pub fn has_retry_after(&self) -> bool {
         self.retry_after.is_some()
+    }
+
+    /// When to try again, in whole seconds, rounded up, at least 1.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        let after = self.retry_after?;
+        Some((after.as_secs() + u64::from(after.subsec_nanos() > 0)).max(1))
     }
 
     /// The answer's content.
@@ -121,11 +142,10 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = (self.kind.status, self.to_json()).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(after) = self.retry_after {
-            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        if let Some(seconds) = self.retry_after_seconds() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         response
     }
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::{
     Extension, Json,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
-use service_kit::{Problem, is_json};
+use service_kit::Problem;
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -51,29 +51,28 @@ fn view(access: &Access, caller: &Caller) -> SessionView {
     SessionView { via: caller.as_str(), may_act: access.may_act(caller), csrf_token }
 }
 
-/// `POST /login`: the token as JSON, which is answered with the session, or as a form, which leads to
-/// the start page.
-pub(crate) async fn login(
-    State(api): State<Arc<Api>>,
-    request: Request,
-) -> Result<Response, Problem> {
-    let access = &api.access;
+/// `POST /login` with the token as JSON, which is answered with the session.
+pub(crate) async fn login(api: &Api, request: Request) -> Result<Response, Problem> {
+    let (head, body) = request.into_parts();
+    let body = body::read(body, LOGIN_BYTES).await?;
+    let given = serde_json::from_slice::<Login>(&body).map(|login| login.token).ok();
+    let (caller, cookie) = log_in(&api.access, &head.headers, given.as_deref())?;
+    Ok(([(header::SET_COOKIE, cookie)], Json(view(&api.access, &caller))).into_response())
+}
+
+/// Who has logged in with this token, and the cookie of that.
+pub(crate) fn log_in(
+    access: &Access,
+    headers: &HeaderMap,
+    given: Option<&str>,
+) -> Result<(Caller, String), Problem> {
     let (Some(token), Some(sessions)) = (&access.token, &access.sessions) else {
         let detail = "no MONITOR_TOKEN is set, so there is nothing to log in with";
         return Err(kinds::LOGIN_NOT_SET_UP.problem().detail(detail));
     };
-    let (head, body) = request.into_parts();
-    if !comes_from_here(&head.headers) {
+    if !comes_from_here(headers) {
         return Err(kinds::FORGED.problem().detail("the page of the login is another server's"));
     }
-    let body = body::read(body, LOGIN_BYTES).await?;
-    let as_json = is_json(&head.headers);
-    let given = if as_json {
-        serde_json::from_slice::<Login>(&body).map(|login| login.token).ok()
-    } else {
-        let mut pairs = form_urlencoded::parse(&body);
-        pairs.find(|(name, _)| name == "token").map(|(_, token)| token.into_owned())
-    };
     if let Err(wait) = access.logins.take(Instant::now()) {
         let detail = "too many logins failed; wait, or show the token as a bearer token";
         return Err(kinds::TOO_MANY_LOGINS.problem().detail(detail).retry_after(wait));
@@ -83,24 +82,31 @@ pub(crate) async fn login(
         return Err(kinds::UNAUTHORIZED.problem().detail("the token is wrong"));
     }
     access.logins.give_back();
-    let now = jiff::Timestamp::now().as_second().cast_unsigned();
-    let session = sessions.begin(now, is_secure(&head.headers));
-    let caller = Caller::Session { csrf: session.csrf };
-    let cookie = [(header::SET_COOKIE, session.cookie)];
-    Ok(if as_json {
-        (cookie, Json(view(access, &caller))).into_response()
-    } else {
-        let there = [(header::LOCATION, HeaderValue::from_static("/"))];
-        (StatusCode::SEE_OTHER, cookie, there).into_response()
-    })
+    let session = sessions.begin(now_seconds(), is_secure(headers));
+    Ok((Caller::Session { csrf: session.csrf }, session.cookie))
 }
 
-/// `POST /logout`.
-pub(crate) async fn logout() -> Response {
-    (StatusCode::NO_CONTENT, [(header::SET_COOKIE, Sessions::end())]).into_response()
+/// The cookie that ends a login, for who may end it.
+pub(crate) fn log_out(
+    access: &Access,
+    headers: &HeaderMap,
+    field: Option<&str>,
+) -> Result<String, Problem> {
+    let Some(caller) = access.caller(headers) else {
+        return Err(kinds::UNAUTHORIZED.problem().detail("nobody is logged in"));
+    };
+    let refused = match field {
+        Some(field) => access.refuses_form(&caller, headers, field),
+        None => access.refuses(&caller, headers),
+    };
+    refused.map_or_else(|| Ok(Sessions::end()), Err)
+}
+
+pub(super) fn now_seconds() -> u64 {
+    jiff::Timestamp::now().as_second().cast_unsigned()
 }
 
 /// Whether the browser speaks TLS, to whoever stands before this server.
-fn is_secure(headers: &HeaderMap) -> bool {
+pub(super) fn is_secure(headers: &HeaderMap) -> bool {
     headers.get("x-forwarded-proto").is_some_and(|scheme| scheme.as_bytes() == b"https")
 }

@@ -3,8 +3,10 @@
 //! With a token set, whoever asks shows it, as a bearer token or by the cookie of a login. Without one
 //! everybody who reaches the listener may read, and nobody may act unless the listener is on loopback.
 //! What a browser sends by itself is never enough to act: a login's cookie goes with a token against
-//! forged requests, and without a token the request must be meant for this machine.
+//! forged requests, and without a token the request must be meant for this machine: also one that only
+//! reads, since another name may lead a page of somebody else here (DNS rebinding).
 
+mod forms;
 mod limiter;
 mod login;
 mod session;
@@ -21,7 +23,8 @@ use service_kit::{Problem, settings::Secret};
 use sha2::{Digest, Sha256};
 use tracing::warn;
 
-pub(crate) use login::{login, logout, session};
+pub(crate) use forms::{FormToken, guard_pages};
+pub(crate) use login::{log_in, log_out, login, session};
 
 use self::{limiter::Limiter, session::Sessions};
 use crate::api::kinds;
@@ -40,6 +43,8 @@ pub(crate) struct Access {
     token: Option<Secret>,
     sessions: Option<Sessions>,
     logins: Limiter,
+    /// What goes with forms where there are no logins.
+    forms: Sessions,
     on_loopback: bool,
 }
 
@@ -75,6 +80,7 @@ impl Access {
             sessions: token.as_ref().map(|token| Sessions::new(token.expose())),
             token,
             logins: Limiter::default(),
+            forms: Sessions::of_forms(listen.port()),
             on_loopback: listen.ip().is_loopback(),
         }
     }
@@ -96,12 +102,30 @@ impl Access {
         Some(Caller::Session { csrf })
     }
 
+    /// Whether there are logins.
+    pub(crate) fn has_logins(&self) -> bool {
+        self.sessions.is_some()
+    }
+
+    /// Whether it is known who asks.
+    pub(crate) fn knows(&self, headers: &HeaderMap) -> bool {
+        self.caller(headers).is_some()
+    }
+
+    /// Why a request is not even answered: it is not for this machine by one of its own names.
+    fn misdirected(&self, caller: &Caller, headers: &HeaderMap) -> Option<Problem> {
+        let is = *caller == Caller::Anybody && self.on_loopback && !is_for_loopback(headers);
+        is.then(|| {
+            kinds::MISDIRECTED.problem().detail(
+                "without MONITOR_TOKEN, a monitor on loopback answers to 127.0.0.1 and localhost only",
+            )
+        })
+    }
+
     /// Why this caller may not do this.
     fn refuses(&self, caller: &Caller, headers: &HeaderMap) -> Option<Problem> {
         if !self.may_act(caller) {
-            return Some(kinds::ACTING_NOT_ALLOWED.problem().detail(
-                "no MONITOR_TOKEN is set, and the API does not listen on a loopback address alone",
-            ));
+            return Some(acting_not_allowed());
         }
         let forged = match caller {
             Caller::Bearer => return None,
@@ -109,7 +133,8 @@ impl Access {
                 let given = headers.get(CSRF_HEADER).map(HeaderValue::as_bytes);
                 !given.is_some_and(|given| is_same(given, csrf.as_bytes()))
             }
-            Caller::Anybody => !is_meant_for_this_machine(headers),
+            // A form of others can send no JSON.
+            Caller::Anybody => !is_for_loopback(headers) || !service_kit::is_json(headers),
         };
         (forged || !comes_from_here(headers)).then(|| {
             let detail = match caller {
@@ -119,6 +144,13 @@ impl Access {
             kinds::FORGED.problem().detail(detail)
         })
     }
+}
+
+/// Why nobody may act.
+pub(crate) fn acting_not_allowed() -> Problem {
+    kinds::ACTING_NOT_ALLOWED.problem().detail(
+        "no MONITOR_TOKEN is set, and the monitor does not listen on a loopback address alone",
+    )
 }
 
 /// Lets through who may do what a request asks for.
@@ -134,6 +166,9 @@ pub(crate) async fn guard(
         return ([(header::WWW_AUTHENTICATE, "Bearer")], problem).into_response();
     };
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if reads && let Some(problem) = access.misdirected(&caller, request.headers()) {
+        return problem.into_response();
+    }
     if !reads && let Some(problem) = access.refuses(&caller, request.headers()) {
         return problem.into_response();
     }
@@ -173,17 +208,16 @@ fn comes_from_here(headers: &HeaderMap) -> bool {
     origin.zip(host).is_some_and(|((_, origin), host)| origin.eq_ignore_ascii_case(host))
 }
 
-/// Another name may lead to this machine for a page of others (DNS rebinding), and a form of others can
-/// send no JSON.
-fn is_meant_for_this_machine(headers: &HeaderMap) -> bool {
+/// Whether a request is for this machine by a name that always leads here. Another name may lead here for
+/// a page of others (DNS rebinding).
+fn is_for_loopback(headers: &HeaderMap) -> bool {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let name = host.strip_prefix('[').map_or_else(
         || host.split(':').next().unwrap_or_default(),
         |rest| rest.split(']').next().unwrap_or_default(),
     );
-    let is_loopback = name.eq_ignore_ascii_case("localhost")
-        || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    is_loopback && service_kit::is_json(headers)
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]
@@ -244,6 +278,24 @@ mod tests {
         assert_eq!(slug(&here, &of_others), Some("forged-request"));
         let own = [("host", "127.0.0.1:8082"), ("origin", "http://127.0.0.1:8082"), JSON];
         assert_eq!(slug(&here, &own), None);
+    }
+
+    #[test]
+    fn without_a_token_on_loopback_another_name_leads_nowhere() {
+        let is_misdirected = |access: &Access, caller: &Caller, host: &str| {
+            access.misdirected(caller, &headers(&[("host", host)])).is_some()
+        };
+        let here = access(None, "127.0.0.1:8082");
+        for host in ["evil.example", "127.0.0.1.evil.example:8082", "localhost.evil.example", ""] {
+            assert!(is_misdirected(&here, &Caller::Anybody, host), "{host}");
+        }
+        for host in ["127.0.0.1:8082", "localhost:8082", "[::1]:8082"] {
+            assert!(!is_misdirected(&here, &Caller::Anybody, host), "{host}");
+        }
+        let everywhere = access(None, "0.0.0.0:8082");
+        assert!(!is_misdirected(&everywhere, &Caller::Anybody, "monitor.example"));
+        let guarded = access(Some("a long secret of the fleet"), "127.0.0.1:8082");
+        assert!(!is_misdirected(&guarded, &Caller::Bearer, "monitor.example"));
     }
 
     #[test]

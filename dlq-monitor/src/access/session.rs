@@ -1,7 +1,8 @@
 //! Logins: a cookie that says until when, signed with a key that is made of the token.
 //!
 //! Nothing of a login is kept: it holds on all replicas and across restarts, and ends with its time or
-//! with the token.
+//! with the token. Where there is no token the same makes the cookie that goes with the forms of a
+//! page; it says nothing of who somebody is, and its key is the process's own.
 
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use sha2::{Digest, Sha256};
 use super::is_same;
 
 const COOKIE: &str = "dlq_monitor_session";
+/// With the port behind it: a browser sends the cookies of one port of this machine to all of them.
+const FORMS_COOKIE: &str = "dlq_monitor_forms_";
 /// How long a login holds.
 const LASTS: Duration = Duration::from_hours(8);
 /// When it ends, in seconds since the epoch, and some bytes of its own.
@@ -24,6 +27,7 @@ const BLOCK: usize = 64;
 #[derive(Clone)]
 pub(super) struct Sessions {
     key: [u8; 32],
+    cookie: String,
 }
 
 /// A login.
@@ -36,7 +40,13 @@ pub(super) struct Session {
 
 impl Sessions {
     pub(super) fn new(token: &str) -> Self {
-        Self { key: hmac(token.as_bytes(), &[b"dlq-monitor sessions"]) }
+        let key = hmac(token.as_bytes(), &[b"dlq-monitor sessions"]);
+        Self { key, cookie: COOKIE.to_owned() }
+    }
+
+    /// What goes with forms where nobody logs in, at this port.
+    pub(super) fn of_forms(port: u16) -> Self {
+        Self { key: rand::rng().random(), cookie: format!("{FORMS_COOKIE}{port}") }
     }
 
     /// A login that begins at this time. `secure`: the browser speaks TLS.
@@ -50,7 +60,8 @@ impl Sessions {
         value.extend(signature);
         let secure = if secure { "; Secure" } else { "" };
         let cookie = format!(
-            "{COOKIE}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}{secure}",
+            "{}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}{secure}",
+            self.cookie,
             BASE64.encode(value),
             LASTS.as_secs()
         );
@@ -68,7 +79,9 @@ impl Sessions {
         let cookies =
             headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let mut pairs = cookies.flat_map(|cookies| cookies.split(';'));
-        pairs.find_map(|pair| self.check(pair.trim().strip_prefix(COOKIE)?.strip_prefix('=')?, now))
+        pairs.find_map(|pair| {
+            self.check(pair.trim().strip_prefix(&self.cookie)?.strip_prefix('=')?, now)
+        })
     }
 
     fn check(&self, value: &str, now_seconds: u64) -> Option<String> {

@@ -10,7 +10,8 @@ use axum::{
 };
 use jiff::Timestamp;
 use order_store::{
-    DeadLetter, DeadLetterFilter, DeadLetterState, JobKind, JobMethod, NewJob, StoreError,
+    DeadLetter, DeadLetterCount, DeadLetterFilter, DeadLetterState, Job, JobKind, JobMethod,
+    NewJob, StoreError,
 };
 use serde::Serialize;
 use service_kit::Problem;
@@ -64,49 +65,83 @@ async fn act(
     request: Request,
 ) -> Result<Response, Problem> {
     let asked = Asked::read(kind, body::object(request).await?)?;
-    let queue = api.queue(&asked.request.queue)?;
-    if kind == JobKind::Redrive && queue.source.is_none() {
-        let detail = format!("{} is not set", queue.source_setting);
-        return Err(kinds::SOURCE_NOT_SET_UP.problem().detail(detail));
+    let only_thought_through = asked.dry_run;
+    let meant = Meant::find(api, kind, asked).await?;
+    if only_thought_through {
+        return Ok(Json(meant.think(api).await?).into_response());
     }
-    let method = method(kind, queue, &asked)?;
-    if let Some(ids) = &asked.request.ids {
-        are_dead(api, queue, ids).await?;
+    let job = meant.begin(api, caller, Uuid::now_v7()).await?;
+    let location = [(header::LOCATION, format!("/api/dlq/jobs/{}", job.id))];
+    Ok((StatusCode::ACCEPTED, location, Json(JobView::from(job))).into_response())
+}
+
+/// What a request to act comes to, with what there is.
+pub(crate) struct Meant<'a> {
+    kind: JobKind,
+    method: JobMethod,
+    pub(crate) queue: &'a DeadLetterQueue,
+    asked: Asked,
+    count: DeadLetterCount,
+}
+
+impl<'a> Meant<'a> {
+    pub(crate) async fn find(api: &'a Api, kind: JobKind, asked: Asked) -> Result<Self, Problem> {
+        let queue = api.queue(&asked.request.queue)?;
+        if kind == JobKind::Redrive && queue.source.is_none() {
+            let detail = format!("{} is not set", queue.source_setting);
+            return Err(kinds::SOURCE_NOT_SET_UP.problem().detail(detail));
+        }
+        let method = method(kind, queue, &asked)?;
+        if let Some(ids) = &asked.request.ids {
+            are_dead(api, queue, ids).await?;
+        }
+        let filter = asked.request.filter();
+        let count = api.store.count_dead_letters(queue.name(), &filter, None, None).await;
+        let count = count.map_err(|error| store_failed(&error))?;
+        Ok(Self { kind, method, queue, asked, count })
     }
-    let filter = asked.request.filter();
-    let count = api.store.count_dead_letters(queue.name(), &filter, None, None).await;
-    let count = count.map_err(|error| store_failed(&error))?;
-    if asked.dry_run {
-        let dry_run = dry_run(api, kind, method, queue, &asked, count.letters).await;
-        let dry_run = dry_run.map_err(|error| store_failed(&error))?;
-        return Ok(Json(dry_run).into_response());
+
+    /// What a job would do.
+    pub(crate) async fn think(&self, api: &Api) -> Result<DryRun, Problem> {
+        let Self { kind, method, queue, asked, count } = self;
+        let dry_run = dry_run(api, *kind, *method, queue, asked, count.letters).await;
+        dry_run.map_err(|error| store_failed(&error))
     }
-    let expected = asked.expected.unwrap_or(count.letters);
-    if count.letters == 0 || count.letters != expected {
-        let detail = match count.letters {
-            0 => "no dead letter is meant".to_owned(),
-            letters => format!("{letters} messages are meant, and {expected} were expected"),
+
+    /// So many messages must be meant when it becomes a job.
+    pub(crate) fn expect(&mut self, count: u64) {
+        self.asked.expected = Some(count);
+    }
+
+    /// Makes it a job of this id, which will be done; where there is one already, that one is given.
+    pub(crate) async fn begin(self, api: &Api, caller: &Caller, id: Uuid) -> Result<Job, Problem> {
+        let Self { kind, method, queue, asked, count } = self;
+        let expected = asked.expected.unwrap_or(count.letters);
+        if count.letters == 0 || count.letters != expected {
+            let detail = match count.letters {
+                0 => "no dead letter is meant".to_owned(),
+                letters => format!("{letters} messages are meant, and {expected} were expected"),
+            };
+            return Err(kinds::COUNT_DIFFERS.problem().detail(detail));
+        }
+        let job = NewJob {
+            id,
+            kind,
+            method,
+            queue: queue.name().to_owned(),
+            request: asked.request.to_json(),
+            through: count.through,
+            requested_by: requested_by(asked.who.as_deref(), caller),
+            why: asked.why,
+            selected: count.letters,
+            at: Timestamp::now(),
         };
-        return Err(kinds::COUNT_DIFFERS.problem().detail(detail));
+        let kept = api.store.create_job(&job).await.map_err(|error| store_failed(&error))?;
+        let (by, kind) = (&job.requested_by, kind.as_str());
+        info!(job = %id, kind, queue = queue.name(), by, why = job.why, selected = job.selected, "asked for");
+        queue.news.notify_one();
+        Ok(kept)
     }
-    let job = NewJob {
-        id: Uuid::now_v7(),
-        kind,
-        method,
-        queue: queue.name().to_owned(),
-        request: asked.request.to_json(),
-        through: count.through,
-        requested_by: requested_by(asked.who.as_deref(), caller),
-        why: asked.why,
-        selected: count.letters,
-        at: Timestamp::now(),
-    };
-    let kept = api.store.create_job(&job).await.map_err(|error| store_failed(&error))?;
-    let (id, by, kind) = (kept.id, &job.requested_by, kind.as_str());
-    info!(job = %id, kind, queue = queue.name(), by, why = job.why, selected = job.selected, "asked for");
-    queue.news.notify_one();
-    let location = [(header::LOCATION, format!("/api/dlq/jobs/{id}"))];
-    Ok((StatusCode::ACCEPTED, location, Json(JobView::from(kept))).into_response())
 }
 
 /// How a job is done: SQS itself moves a whole standard queue that nothing else is said of.
@@ -152,21 +187,24 @@ async fn are_dead(api: &Api, queue: &DeadLetterQueue, ids: &[String]) -> Result<
 /// What a job would do.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct DryRun {
-    kind: &'static str,
-    method: &'static str,
-    queue: String,
-    source: Option<String>,
-    selected: u64,
+pub(crate) struct DryRun {
+    pub(crate) kind: &'static str,
+    pub(crate) method: &'static str,
+    pub(crate) queue: String,
+    pub(crate) source: Option<String>,
+    pub(crate) selected: u64,
     /// Of those that were looked at.
-    by_reason: BTreeMap<String, u64>,
-    looked_at: u64,
+    pub(crate) by_reason: BTreeMap<String, u64>,
+    pub(crate) looked_at: u64,
     /// Of these, how many a rule of order would leave where they are.
-    would_refuse: u64,
+    pub(crate) would_refuse: u64,
+    /// The first of those, for the console.
+    #[serde(skip)]
+    pub(crate) refused: Vec<LetterView>,
     /// The first of them.
-    messages: Vec<LetterView>,
+    pub(crate) messages: Vec<LetterView>,
     /// At the rate that was asked for.
-    seconds_at_least: Option<u64>,
+    pub(crate) seconds_at_least: Option<u64>,
 }
 
 async fn dry_run(
@@ -179,11 +217,14 @@ async fn dry_run(
 ) -> Result<DryRun, StoreError> {
     let letters = first_letters(api, queue, &asked.request.filter()).await?;
     let orders = kind == JobKind::Redrive && queue.fifo && !asked.request.allow_reorder;
-    let (mut by_reason, mut would_refuse) = (BTreeMap::new(), 0);
+    let (mut by_reason, mut would_refuse, mut refused) = (BTreeMap::new(), 0, Vec::new());
     for letter in &letters {
         *by_reason.entry(letter.reason.clone()).or_default() += 1;
         if orders && is_overtaken(api, queue, letter).await? {
             would_refuse += 1;
+            if refused.len() < SHOWN {
+                refused.push(api.view(letter.clone()));
+            }
         }
     }
     Ok(DryRun {
@@ -195,6 +236,7 @@ async fn dry_run(
         by_reason,
         looked_at: letters.len() as u64,
         would_refuse,
+        refused,
         messages: letters.into_iter().take(SHOWN).map(|letter| api.view(letter)).collect(),
         seconds_at_least: asked.request.rate.map(|rate| selected.div_ceil(u64::from(rate))),
     })

@@ -8,7 +8,7 @@ use super::{kinds, query};
 use crate::jobs::request::{FilterRequest, JobRequest};
 
 /// Bounds of what is asked for.
-pub(super) mod limits {
+pub(crate) mod limits {
     /// Ids of one request.
     pub(crate) const IDS: usize = 1_000;
     /// Bytes of one id.
@@ -25,7 +25,7 @@ pub(super) mod limits {
 
 /// How a redrive is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Method {
+pub(crate) enum Method {
     /// As fits.
     Auto,
     /// Message by message.
@@ -36,17 +36,17 @@ pub(super) enum Method {
 
 /// A redrive or a discard that is asked for.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Asked {
-    pub(super) request: JobRequest,
-    pub(super) method: Method,
-    pub(super) dry_run: bool,
-    pub(super) expected: Option<u64>,
-    pub(super) who: Option<String>,
-    pub(super) why: String,
+pub(crate) struct Asked {
+    pub(crate) request: JobRequest,
+    pub(crate) method: Method,
+    pub(crate) dry_run: bool,
+    pub(crate) expected: Option<u64>,
+    pub(crate) who: Option<String>,
+    pub(crate) why: String,
 }
 
 impl Asked {
-    pub(super) fn read(kind: JobKind, object: Map<String, Value>) -> Result<Self, Problem> {
+    pub(crate) fn read(kind: JobKind, object: Map<String, Value>) -> Result<Self, Problem> {
         let mut fields = Fields { object, at: "#".to_owned(), errors: FieldErrors::default() };
         let asked = fields.asked(kind);
         fields.finish(asked)
@@ -54,7 +54,7 @@ impl Asked {
 }
 
 /// Why a job is ended, and by whom.
-pub(super) fn cancel(object: Map<String, Value>) -> Result<(Option<String>, String), Problem> {
+pub(crate) fn cancel(object: Map<String, Value>) -> Result<(Option<String>, String), Problem> {
     let mut fields = Fields { object, at: "#".to_owned(), errors: FieldErrors::default() };
     let who = fields.text("by", limits::WHO);
     let why = fields.text("reason", limits::WHY).unwrap_or_default();

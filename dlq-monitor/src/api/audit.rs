@@ -18,9 +18,14 @@ pub(super) async fn list(
     State(api): State<Arc<Api>>,
     uri: Uri,
 ) -> Result<Json<Page<AuditView>>, Problem> {
-    let (limit, before) = numbered(uri.query().unwrap_or_default())?;
+    page(&api, uri.query().unwrap_or_default()).await.map(Json)
+}
+
+/// A page of the audit log.
+pub(crate) async fn page(api: &Api, query: &str) -> Result<Page<AuditView>, Problem> {
+    let (limit, before) = numbered(query)?;
     let found = api.store.audit_page(before, limit + 1).await;
     let found = found.map_err(|error| store_failed(&error))?;
     let cursor = |entry: &AuditEntry| numbered_cursor(entry.id);
-    Ok(Json(Page::cut(found, limit, cursor, AuditView::from)))
+    Ok(Page::cut(found, limit, cursor, AuditView::from))
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::{
     body::{Body, Bytes},
     extract::Request,
+    http::{HeaderMap, header},
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value};
@@ -47,6 +48,26 @@ pub(super) async fn object(request: Request) -> Result<Map<String, Value>, Probl
         Ok(_) => Err(malformed("#", "must be an object")),
         Err(error) => Err(malformed("#", &error.to_string())),
     }
+}
+
+/// Whether a form is sent, as browsers do it.
+pub(crate) fn is_form(headers: &HeaderMap) -> bool {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = given.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
+/// The fields of a form that is sent, in their order.
+pub(crate) async fn form(
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Vec<(String, String)>, Problem> {
+    if !is_form(headers) {
+        let detail = "send Content-Type: application/x-www-form-urlencoded";
+        return Err(kinds::MEDIA_TYPE.problem().detail(detail));
+    }
+    let body = read(body, LARGEST).await?;
+    Ok(form_urlencoded::parse(&body).into_owned().collect())
 }
 
 pub(super) fn malformed(pointer: &str, detail: &str) -> Problem {

@@ -8,6 +8,7 @@ use axum::{
     http::Uri,
 };
 use jiff::Timestamp;
+use order_store::Job;
 use service_kit::Problem;
 use uuid::Uuid;
 
@@ -26,16 +27,24 @@ pub(super) async fn list(
     State(api): State<Arc<Api>>,
     uri: Uri,
 ) -> Result<Json<Page<JobView>>, Problem> {
-    let Jobs { queue, state, limit, after } = Jobs::read(uri.query().unwrap_or_default())?;
-    let found = api.store.job_page(queue.as_deref(), state, after, limit + 1).await;
-    let found = found.map_err(|error| store_failed(&error))?;
-    let cursor = |job: &order_store::Job| job_cursor(job.position());
-    Ok(Json(Page::cut(found, limit, cursor, JobView::from)))
+    let asked = Jobs::read(uri.query().unwrap_or_default())?;
+    page(&api, &asked).await.map(Json)
 }
 
-type JobId = Result<Path<Uuid>, PathRejection>;
+/// A page of jobs.
+pub(crate) async fn page(api: &Api, asked: &Jobs) -> Result<Page<JobView>, Problem> {
+    let Jobs { queue, state, limit, after } = asked;
+    let found = api.store.job_page(queue.as_deref(), *state, *after, limit + 1).await;
+    let found = found.map_err(|error| store_failed(&error))?;
+    let cursor = |job: &order_store::Job| job_cursor(job.position());
+    Ok(Page::cut(found, *limit, cursor, JobView::from))
+}
 
-fn job_id(id: JobId) -> Result<Uuid, Problem> {
+/// A job's id, as it stands in a path.
+pub(crate) type JobId = Result<Path<Uuid>, PathRejection>;
+
+/// The id, if it is one.
+pub(crate) fn job_id(id: JobId) -> Result<Uuid, Problem> {
     id.map(|Path(id)| id).map_err(|_| kinds::UNKNOWN_JOB.problem().detail("the id is not a UUID"))
 }
 
@@ -45,9 +54,13 @@ fn unknown(id: Uuid) -> Problem {
 
 /// `GET /api/dlq/jobs/{jobId}`.
 pub(super) async fn show(State(api): State<Arc<Api>>, id: JobId) -> Result<Json<JobView>, Problem> {
-    let id = job_id(id)?;
+    Ok(Json(find(&api, job_id(id)?).await?.into()))
+}
+
+/// A job.
+pub(crate) async fn find(api: &Api, id: Uuid) -> Result<Job, Problem> {
     let job = api.store.find_job(id).await.map_err(|error| store_failed(&error))?;
-    Ok(Json(job.ok_or_else(|| unknown(id))?.into()))
+    job.ok_or_else(|| unknown(id))
 }
 
 /// `GET /api/dlq/jobs/{jobId}/messages`.
@@ -57,13 +70,21 @@ pub(super) async fn messages(
     uri: Uri,
 ) -> Result<Json<Page<LetterView>>, Problem> {
     let id = job_id(id)?;
-    let (limit, after) = numbered(uri.query().unwrap_or_default())?;
-    let job = api.store.find_job(id).await.map_err(|error| store_failed(&error))?;
-    job.ok_or_else(|| unknown(id))?;
+    let asked = numbered(uri.query().unwrap_or_default())?;
+    find(&api, id).await?;
+    messages_of(&api, id, asked).await.map(Json)
+}
+
+/// A page of what a job came to at each message: so many, behind this one.
+pub(crate) async fn messages_of(
+    api: &Api,
+    id: Uuid,
+    (limit, after): (u32, Option<i64>),
+) -> Result<Page<LetterView>, Problem> {
     let found = api.store.dead_letters_of_job(id, after.unwrap_or(0), limit + 1).await;
     let found = found.map_err(|error| store_failed(&error))?;
     let cursor = |letter: &order_store::DeadLetter| numbered_cursor(letter.id);
-    Ok(Json(Page::cut(found, limit, cursor, |letter| api.view(letter))))
+    Ok(Page::cut(found, limit, cursor, |letter| api.view(letter)))
 }
 
 /// `POST /api/dlq/jobs/{jobId}/cancel`.
@@ -75,16 +96,26 @@ pub(super) async fn cancel(
 ) -> Result<Json<JobView>, Problem> {
     let id = job_id(id)?;
     let (who, why) = asked::cancel(body::object(request).await?)?;
-    let by = requested_by(who.as_deref(), &caller);
-    let cancelled = api.store.cancel_job(id, &by, &why, Timestamp::now()).await;
+    end(&api, id, who.as_deref(), &why, &caller).await.map(|job| Json(job.into()))
+}
+
+/// Tells a job to end early.
+pub(crate) async fn end(
+    api: &Api,
+    id: Uuid,
+    who: Option<&str>,
+    why: &str,
+    caller: &Caller,
+) -> Result<Job, Problem> {
+    let by = requested_by(who, caller);
+    let cancelled = api.store.cancel_job(id, &by, why, Timestamp::now()).await;
     if let Some(job) = cancelled.map_err(|error| store_failed(&error))? {
         if let Ok(queue) = api.queue(&job.queue) {
             queue.news.notify_one();
         }
-        return Ok(Json(job.into()));
+        return Ok(job);
     }
-    let found = api.store.find_job(id).await.map_err(|error| store_failed(&error))?;
-    let job = found.ok_or_else(|| unknown(id))?;
+    let job = find(api, id).await?;
     let detail = format!("the job is {}", job.state.as_str());
     Err(kinds::JOB_ENDED.problem().detail(detail))
 }

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use service_kit::{BAD_REQUEST, METHOD_NOT_ALLOWED, NOT_FOUND, Problem, ProblemKind, docs::Kind};
 
 /// Every kind, by status.
-pub(crate) const ALL: [&Kind; 22] = [
+pub(crate) const ALL: [&Kind; 23] = [
     &AMBIGUOUS,
     &MALFORMED,
     &INVALID_QUERY,
@@ -28,6 +28,7 @@ pub(crate) const ALL: [&Kind; 22] = [
     &JOB_ENDED,
     &TOO_LARGE,
     &MEDIA_TYPE,
+    &MISDIRECTED,
     &TOO_MANY_LOGINS,
     &STORE_UNAVAILABLE,
 ];
@@ -47,20 +48,22 @@ pub(crate) const OF_LOGINS: &[&Kind] = &[
     &TOO_MANY_LOGINS,
 ];
 /// What reading can meet.
-pub(crate) const OF_READING: &[&Kind] = &[&UNAUTHORIZED];
+pub(crate) const OF_READING: &[&Kind] = &[&UNAUTHORIZED, &MISDIRECTED];
 /// What a list can meet.
-pub(crate) const OF_LISTS: &[&Kind] = &[&UNAUTHORIZED, &INVALID_QUERY, &STORE_UNAVAILABLE];
+pub(crate) const OF_LISTS: &[&Kind] =
+    &[&UNAUTHORIZED, &INVALID_QUERY, &MISDIRECTED, &STORE_UNAVAILABLE];
 /// What a list of dead letters can meet.
 pub(crate) const OF_MESSAGES: &[&Kind] =
-    &[&UNAUTHORIZED, &INVALID_QUERY, &UNKNOWN_QUEUE, &STORE_UNAVAILABLE];
+    &[&UNAUTHORIZED, &INVALID_QUERY, &UNKNOWN_QUEUE, &MISDIRECTED, &STORE_UNAVAILABLE];
 /// What asking for a dead letter can meet.
 pub(crate) const OF_MESSAGE: &[&Kind] =
-    &[&UNAUTHORIZED, &UNKNOWN_QUEUE, &UNKNOWN_MESSAGE, &STORE_UNAVAILABLE];
+    &[&UNAUTHORIZED, &UNKNOWN_QUEUE, &UNKNOWN_MESSAGE, &MISDIRECTED, &STORE_UNAVAILABLE];
 /// What asking for a job can meet.
-pub(crate) const OF_JOB: &[&Kind] = &[&UNAUTHORIZED, &UNKNOWN_JOB, &STORE_UNAVAILABLE];
+pub(crate) const OF_JOB: &[&Kind] =
+    &[&UNAUTHORIZED, &UNKNOWN_JOB, &MISDIRECTED, &STORE_UNAVAILABLE];
 /// What asking for a job's messages can meet.
 pub(crate) const OF_JOB_MESSAGES: &[&Kind] =
-    &[&UNAUTHORIZED, &INVALID_QUERY, &UNKNOWN_JOB, &STORE_UNAVAILABLE];
+    &[&UNAUTHORIZED, &INVALID_QUERY, &UNKNOWN_JOB, &MISDIRECTED, &STORE_UNAVAILABLE];
 /// What redriving and discarding can meet.
 pub(crate) const OF_ACTS: &[&Kind] = &[
     &MALFORMED,
@@ -93,20 +96,21 @@ pub(crate) const OF_CANCELLING: &[&Kind] = &[
     &STORE_UNAVAILABLE,
 ];
 /// What logging out can meet.
-pub(crate) const OF_LOGGING_OUT: &[&Kind] = &[&UNAUTHORIZED, &ACTING_NOT_ALLOWED, &FORGED];
+pub(crate) const OF_LOGGING_OUT: &[&Kind] =
+    &[&BODY_INCOMPLETE, &UNAUTHORIZED, &ACTING_NOT_ALLOWED, &FORGED, &BODY_TIMEOUT, &TOO_LARGE];
 
 const fn kind(status: StatusCode, slug: &'static str, title: &'static str) -> ProblemKind {
     ProblemKind::new(status, slug, title)
 }
 
-pub(super) const MALFORMED: Kind = Kind {
+pub(crate) const MALFORMED: Kind = Kind {
     base: kind(StatusCode::BAD_REQUEST, "malformed-json", "The body is not JSON"),
     means: "The request's body is not one JSON object in UTF-8. `errors` says where reading ended.",
     remedy: "Send what is asked for as one JSON object. The same request will fail again.",
     example: || super::body::malformed("#", "EOF while parsing an object at line 1 column 9"),
 };
 
-pub(super) const INVALID_QUERY: Kind = Kind {
+pub(crate) const INVALID_QUERY: Kind = Kind {
     base: kind(StatusCode::BAD_REQUEST, "invalid-query", "The query is invalid"),
     means: "Parameters of the query are unknown, wrong or repeated. `errors` lists them; of very many \
             it lists the first, and its last entry says how many it leaves out.",
@@ -128,7 +132,7 @@ pub(crate) const INVALID_REQUEST: Kind = Kind {
     },
 };
 
-pub(super) const BODY_INCOMPLETE: Kind = Kind {
+pub(crate) const BODY_INCOMPLETE: Kind = Kind {
     base: kind(StatusCode::BAD_REQUEST, "body-incomplete", "The body is incomplete"),
     means: "The body ended before the end that its header announced. Nothing was done.",
     remedy: "Send the whole request again.",
@@ -160,14 +164,14 @@ pub(crate) const FORGED: Kind = Kind {
     example: || FORGED.problem().detail("send the header X-CSRF-Token with the login's csrfToken"),
 };
 
-pub(super) const UNKNOWN_QUEUE: Kind = Kind {
+pub(crate) const UNKNOWN_QUEUE: Kind = Kind {
     base: kind(StatusCode::NOT_FOUND, "unknown-queue", "Unknown dead-letter queue"),
     means: "The monitor watches no dead-letter queue of this name.",
     remedy: "Take a name of those that `detail` lists.",
     example: || UNKNOWN_QUEUE.problem().detail("there are: order-queue-standard-dlq"),
 };
 
-pub(super) const UNKNOWN_MESSAGE: Kind = Kind {
+pub(crate) const UNKNOWN_MESSAGE: Kind = Kind {
     base: kind(StatusCode::NOT_FOUND, "unknown-message", "Unknown dead letter"),
     means: "The monitor has met no message with this id in this queue, or has forgotten it since it \
             was redriven or gone.",
@@ -175,7 +179,7 @@ pub(super) const UNKNOWN_MESSAGE: Kind = Kind {
     example: || UNKNOWN_MESSAGE.problem().detail("the queue has no such dead letter"),
 };
 
-pub(super) const UNKNOWN_JOB: Kind = Kind {
+pub(crate) const UNKNOWN_JOB: Kind = Kind {
     base: kind(StatusCode::NOT_FOUND, "unknown-job", "Unknown job"),
     means: "There is no job with this id.",
     remedy: "Take the `id` of the answer that began the job, or of the list of jobs.",
@@ -189,14 +193,14 @@ pub(crate) const LOGIN_NOT_SET_UP: Kind = Kind {
     example: || LOGIN_NOT_SET_UP.problem().detail("no MONITOR_TOKEN is set"),
 };
 
-pub(super) const BODY_TIMEOUT: Kind = Kind {
+pub(crate) const BODY_TIMEOUT: Kind = Kind {
     base: kind(StatusCode::REQUEST_TIMEOUT, "body-timeout", "The body did not arrive"),
     means: "The body did not arrive in time. Nothing was done.",
     remedy: "Send the request again, on a better connection.",
     example: || BODY_TIMEOUT.problem().detail("the whole body must arrive within 10 seconds"),
 };
 
-pub(super) const COUNT_DIFFERS: Kind = Kind {
+pub(crate) const COUNT_DIFFERS: Kind = Kind {
     base: kind(StatusCode::CONFLICT, "count-differs", "Other messages than expected"),
     means: "What is meant are none, or not as many messages as `expectedCount` says, or some of the \
             ids are no dead letters of this queue now. Nothing was done.",
@@ -204,28 +208,28 @@ pub(super) const COUNT_DIFFERS: Kind = Kind {
     example: || COUNT_DIFFERS.problem().detail("3 messages are meant, and 2 were expected"),
 };
 
-pub(super) const SOURCE_NOT_SET_UP: Kind = Kind {
+pub(crate) const SOURCE_NOT_SET_UP: Kind = Kind {
     base: kind(StatusCode::CONFLICT, "source-not-set-up", "The source queue is not known"),
     means: "The monitor was not told which queue the messages of this dead-letter queue came from.",
     remedy: "Whoever runs the monitor sets the queue's URL, in the setting that `detail` names.",
     example: || SOURCE_NOT_SET_UP.problem().detail("SQS_QUEUE_URL_STANDARD is not set"),
 };
 
-pub(super) const JOB_ENDED: Kind = Kind {
+pub(crate) const JOB_ENDED: Kind = Kind {
     base: kind(StatusCode::CONFLICT, "job-ended", "The job has ended"),
     means: "The job has ended already, so it cannot be cancelled.",
     remedy: "Look at what it has done.",
     example: || JOB_ENDED.problem().detail("the job is completed"),
 };
 
-pub(super) const TOO_LARGE: Kind = Kind {
+pub(crate) const TOO_LARGE: Kind = Kind {
     base: kind(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request is too large"),
     means: "The body is larger than what the monitor takes.",
     remedy: "Name fewer messages at once, or use a filter.",
     example: || TOO_LARGE.problem().detail("at most 262144 bytes are taken"),
 };
 
-pub(super) const MEDIA_TYPE: Kind = Kind {
+pub(crate) const MEDIA_TYPE: Kind = Kind {
     base: kind(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "unsupported-media-type",
@@ -234,6 +238,17 @@ pub(super) const MEDIA_TYPE: Kind = Kind {
     means: "The request's `Content-Type` is missing, is given twice or is not JSON.",
     remedy: "Send `Content-Type: application/json`.",
     example: || MEDIA_TYPE.problem().detail("send Content-Type: application/json"),
+};
+
+pub(crate) const MISDIRECTED: Kind = Kind {
+    base: kind(StatusCode::MISDIRECTED_REQUEST, "misdirected", "This name does not lead here"),
+    means: "The monitor has no token and listens on loopback, so it answers to this machine's own names \
+            only: under another one a page of somebody else could read it (DNS rebinding).",
+    remedy: "Ask 127.0.0.1 or localhost. Whoever wants to reach it by another name sets MONITOR_TOKEN.",
+    example: || {
+        let detail = "a monitor on loopback answers to 127.0.0.1 and localhost only";
+        MISDIRECTED.problem().detail(detail)
+    },
 };
 
 pub(crate) const TOO_MANY_LOGINS: Kind = Kind {
@@ -246,7 +261,7 @@ pub(crate) const TOO_MANY_LOGINS: Kind = Kind {
     },
 };
 
-pub(super) const STORE_UNAVAILABLE: Kind = Kind {
+pub(crate) const STORE_UNAVAILABLE: Kind = Kind {
     base: kind(StatusCode::SERVICE_UNAVAILABLE, "store-unavailable", "The store is unavailable"),
     means: "The database that keeps dead letters and jobs does not answer in time: it is down, or \
             what was asked for goes through too much. Jobs under way wait for it.",
@@ -266,7 +281,7 @@ const AMBIGUOUS: Kind = Kind {
     example: || Problem::of(BAD_REQUEST).detail("Host is missing"),
 };
 
-const NO_ROUTE: Kind = Kind {
+pub(crate) const NO_ROUTE: Kind = Kind {
     base: NOT_FOUND,
     means: "The API has nothing at this path.",
     remedy: "Look at /docs for what there is.",

@@ -27,15 +27,20 @@ pub(super) async fn list(
     uri: Uri,
 ) -> Result<Json<Page<LetterView>>, Problem> {
     let asked = Letters::read(uri.query().unwrap_or_default())?;
+    page(&api, &asked).await.map(Json)
+}
+
+/// A page of dead letters.
+pub(crate) async fn page(api: &Api, asked: &Letters) -> Result<Page<LetterView>, Problem> {
     let queues = match &asked.queue {
         Some(name) => vec![api.queue(name)?.name()],
         None => api.queue_names(),
     };
-    let Letters { state, filter, limit, after, .. } = &asked;
+    let Letters { state, filter, limit, after, .. } = asked;
     let page = api.store.dead_letter_page(&queues, *state, filter, *after, *limit).await;
     let page = page.map_err(|error| store_failed(&error))?;
     let items = page.letters.into_iter().map(|letter| api.view(letter)).collect();
-    Ok(Json(Page { items, next_cursor: page.next.map(letter_cursor) }))
+    Ok(Page { items, next_cursor: page.next.map(letter_cursor) })
 }
 
 /// `GET /api/dlq/messages/{queue}/{messageId}`.
@@ -43,11 +48,24 @@ pub(super) async fn show(
     State(api): State<Arc<Api>>,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Json<WholeLetterView>, Problem> {
-    let unknown = || kinds::UNKNOWN_MESSAGE.problem().detail("the queue has no such dead letter");
     let Path((queue, message_id)) = path.map_err(|_| unknown())?;
-    let queue = api.queue(&queue)?.name();
-    let whole = api.find(queue, &message_id).await.map_err(|error| store_failed(&error))?;
-    whole.map(Json).ok_or_else(unknown)
+    whole(&api, &queue, &message_id).await.map(Json)
+}
+
+/// A dead letter with everything that is known of it.
+pub(crate) async fn whole(
+    api: &Api,
+    queue: &str,
+    message_id: &str,
+) -> Result<WholeLetterView, Problem> {
+    let queue = api.queue(queue)?.name();
+    let whole = api.find(queue, message_id).await.map_err(|error| store_failed(&error))?;
+    whole.ok_or_else(unknown)
+}
+
+/// What is answered where there is no such dead letter.
+pub(crate) fn unknown() -> Problem {
+    kinds::UNKNOWN_MESSAGE.problem().detail("the queue has no such dead letter")
 }
 
 impl Api {

@@ -1,22 +1,24 @@
 //! The HTTP API: dead letters, redriving and discarding them, and who did that.
 //!
-//! Every route is in one list, of which the router, the OpenAPI document and the pages are made.
+//! Every route is in one list, of which the router, the OpenAPI document and the pages about it are made.
+//! The console ([`crate::web`]) has routes of its own, and is made of the same functions: what these give
+//! are values, which the routes here answer in JSON.
 
-mod acts;
-mod asked;
-mod audit;
+pub(crate) mod acts;
+pub(crate) mod asked;
+pub(crate) mod audit;
 pub(crate) mod body;
 mod examples;
-mod jobs;
+pub(crate) mod jobs;
 pub(crate) mod kinds;
-mod messages;
+pub(crate) mod messages;
 mod openapi;
 mod operations;
 mod pages;
-mod query;
-mod queues;
+pub(crate) mod query;
+pub(crate) mod queues;
 mod schemas;
-mod views;
+pub(crate) mod views;
 
 use std::sync::{Arc, LazyLock};
 
@@ -40,6 +42,7 @@ use crate::{
     access::{self, Access},
     observe::Look,
     queues::DeadLetterQueue,
+    web,
 };
 
 /// What the routes need.
@@ -63,7 +66,8 @@ const OPEN: [Route; 7] = [
         || get(health),
         || documented::get_health("dlq-monitor", kinds::OF_ALL),
     ),
-    Endpoint::post("/login", || post(access::login), operations::log_in),
+    Endpoint::post("/login", || post(web::log_in), operations::log_in),
+    Endpoint::post("/logout", || post(web::log_out), operations::log_out),
     Endpoint::get(
         "/openapi.json",
         || get(pages::document),
@@ -80,11 +84,10 @@ const OPEN: [Route; 7] = [
         || get(pages::problem),
         || documented::get_problem(&kinds::ALL, kinds::OF_ALL, kinds::OF_PAGES),
     ),
-    Endpoint::get("/", || get(pages::root), || documented::get_root(kinds::OF_ALL)),
 ];
 
 /// What the token is needed for, where one is set.
-const GUARDED: [Route; 12] = [
+const GUARDED: [Route; 11] = [
     Endpoint::get("/api/dlq/queues", || get(queues::queues), operations::list_queues),
     Endpoint::get("/api/dlq/messages", || get(messages::list), operations::list_messages),
     Endpoint::get(
@@ -104,7 +107,6 @@ const GUARDED: [Route; 12] = [
     Endpoint::post("/api/dlq/jobs/{jobId}/cancel", || post(jobs::cancel), operations::cancel_job),
     Endpoint::get("/api/dlq/audit", || get(audit::list), operations::list_audit),
     Endpoint::get("/api/dlq/session", || get(access::session), operations::get_session),
-    Endpoint::post("/logout", || post(access::logout), operations::log_out),
 ];
 
 /// Every route, in the order in which people want to read of them.
@@ -120,13 +122,14 @@ pub(crate) fn router(api: Api) -> Router {
     docs::router(&GUARDED)
         .route_layer(guard)
         .merge(docs::router(&OPEN))
+        .merge(web::router(&api.access))
         .layer(from_fn(access::secure))
         .with_state(Arc::new(api))
 }
 
 impl Api {
     /// The dead-letter queue of this name.
-    fn queue(&self, name: &str) -> Result<&DeadLetterQueue, Problem> {
+    pub(crate) fn queue(&self, name: &str) -> Result<&DeadLetterQueue, Problem> {
         self.queues.iter().find(|queue| queue.name() == name).ok_or_else(|| {
             let known: Vec<&str> = self.queues.iter().map(DeadLetterQueue::name).collect();
             let known = known.join(", ");
@@ -135,7 +138,7 @@ impl Api {
         })
     }
 
-    fn queue_names(&self) -> Vec<&str> {
+    pub(crate) fn queue_names(&self) -> Vec<&str> {
         self.queues.iter().map(DeadLetterQueue::name).collect()
     }
 }
@@ -150,7 +153,7 @@ async fn health() -> Json<Health> {
     Json(Health { status: "UP", service: "dlq-monitor" })
 }
 
-fn store_failed(error: &StoreError) -> Problem {
+pub(crate) fn store_failed(error: &StoreError) -> Problem {
     tracing::warn!(%error, "a question is not answered");
     kinds::STORE_UNAVAILABLE
         .problem()

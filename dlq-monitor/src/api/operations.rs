@@ -9,7 +9,7 @@ use service_kit::docs::{
     schemas::{formatted, named, text},
 };
 use utoipa::openapi::{
-    ContentBuilder, ObjectBuilder, Required, ResponseBuilder, Type,
+    ContentBuilder, ObjectBuilder, RefOr, Required, ResponseBuilder, Type,
     path::{OperationBuilder, ParameterBuilder, ParameterIn},
     request_body::RequestBodyBuilder,
 };
@@ -240,26 +240,50 @@ pub(super) fn log_in() -> OperationBuilder {
         in_json("Logged in.", SESSION, examples::session_example()).header("Set-Cookie", cookie());
     let there = ResponseBuilder::new()
         .description("Logged in by a form.")
-        .header("Location", location("The start page."))
+        .header("Location", location("The page that the form's `next` names, or the start page."))
         .header("Set-Cookie", cookie());
     let operation = operation(
         "logIn",
         ACCESS,
         "Log in with the token",
         "For browsers: the answer's cookie does instead of the token, and to act its `csrfToken` goes \
-         with it as `X-CSRF-Token`. After some failures one has to wait.",
+         with it as `X-CSRF-Token`. After some failures one has to wait. What is sent by a form is \
+         answered with pages.",
     )
     .request_body(Some(body.build()))
     .response("200", found)
     .response("303", there);
-    problems(operation, kinds::OF_ALL, kinds::OF_LOGINS)
+    or_as_pages(problems(operation, kinds::OF_ALL, kinds::OF_LOGINS))
 }
 
 pub(super) fn log_out() -> OperationBuilder {
-    let done = ResponseBuilder::new()
-        .description("The browser forgets the login.")
-        .header("Set-Cookie", header(text("A cookie."), "An empty one."));
-    let operation = operation("logOut", ACCESS, "Log out", "Ends a login in this browser.")
-        .response("204", done);
-    problems(operation, kinds::OF_ALL, kinds::OF_LOGGING_OUT)
+    let ended = |about: &str| {
+        let cookie = header(text("A cookie."), "An empty one.");
+        ResponseBuilder::new().description(about).header("Set-Cookie", cookie)
+    };
+    let there = ended("The same, by a form.").header("Location", location("The login."));
+    let operation = operation(
+        "logOut",
+        ACCESS,
+        "Log out",
+        "Ends a login in this browser. A form of a page carries its `csrfToken`, and is answered with \
+         pages.",
+    )
+    .response("204", ended("The browser forgets the login."))
+    .response("303", there);
+    or_as_pages(problems(operation, kinds::OF_ALL, kinds::OF_LOGGING_OUT))
+}
+
+/// Forms of people are answered with the same problems as pages.
+fn or_as_pages(operation: OperationBuilder) -> OperationBuilder {
+    let mut operation = operation.build();
+    for (status, answer) in &mut operation.responses.responses {
+        if let RefOr::T(answer) = answer
+            && status.starts_with('4')
+        {
+            let content = ContentBuilder::new().schema(Some(string())).build();
+            answer.content.insert("text/html".to_owned(), content.into());
+        }
+    }
+    operation.into()
 }

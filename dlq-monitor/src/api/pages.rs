@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Path, State, rejection::PathRejection},
-    response::{Redirect, Response},
+    response::Response,
 };
 use service_kit::{
     Problem,
@@ -56,9 +56,4 @@ pub(super) async fn problem(
     slug: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     api.site.problem(slug.ok().as_deref().map(String::as_str))
-}
-
-/// `GET /`.
-pub(super) async fn root() -> Redirect {
-    Redirect::temporary("/docs")
 }

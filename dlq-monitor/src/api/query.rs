@@ -10,32 +10,37 @@ use super::kinds;
 use crate::letter::REASONS;
 
 /// Entries of a page, at most, and when nothing is said.
-pub(super) const LONGEST_PAGE: u32 = 200;
+pub(crate) const LONGEST_PAGE: u32 = 200;
 const PAGE: u32 = 50;
 /// Characters of a text that is searched for, at most.
-pub(super) const LONGEST_TEXT: usize = 200;
+pub(crate) const LONGEST_TEXT: usize = 200;
 /// Bytes of a customer's id, at most: it is kept no longer.
-pub(super) const LONGEST_CUSTOMER: usize = 1024;
+pub(crate) const LONGEST_CUSTOMER: usize = 1024;
 
 /// What a list of dead letters is asked for.
 #[derive(Debug, PartialEq)]
-pub(super) struct Letters {
-    pub(super) queue: Option<String>,
-    pub(super) state: DeadLetterState,
-    pub(super) filter: DeadLetterFilter,
-    pub(super) limit: u32,
-    pub(super) after: Option<LetterPosition>,
+pub(crate) struct Letters {
+    pub(crate) queue: Option<String>,
+    pub(crate) state: DeadLetterState,
+    pub(crate) filter: DeadLetterFilter,
+    pub(crate) limit: u32,
+    pub(crate) after: Option<LetterPosition>,
 }
 
 impl Letters {
-    pub(super) fn read(query: &str) -> Result<Self, Problem> {
-        let mut asked = Self {
+    /// So many of the newest dead letters of all queues.
+    pub(crate) fn newest(limit: u32) -> Self {
+        Self {
             queue: None,
             state: DeadLetterState::Dead,
             filter: DeadLetterFilter::default(),
-            limit: PAGE,
+            limit,
             after: None,
-        };
+        }
+    }
+
+    pub(crate) fn read(query: &str) -> Result<Self, Problem> {
+        let mut asked = Self::newest(PAGE);
         let mut errors = read_query(query, |name, value| {
             let filter = &mut asked.filter;
             match name {
@@ -67,15 +72,15 @@ impl Letters {
 
 /// What a list of jobs is asked for.
 #[derive(Debug, PartialEq)]
-pub(super) struct Jobs {
-    pub(super) queue: Option<String>,
-    pub(super) state: Option<JobState>,
-    pub(super) limit: u32,
-    pub(super) after: Option<JobPosition>,
+pub(crate) struct Jobs {
+    pub(crate) queue: Option<String>,
+    pub(crate) state: Option<JobState>,
+    pub(crate) limit: u32,
+    pub(crate) after: Option<JobPosition>,
 }
 
 impl Jobs {
-    pub(super) fn read(query: &str) -> Result<Self, Problem> {
+    pub(crate) fn read(query: &str) -> Result<Self, Problem> {
         let mut asked = Self { queue: None, state: None, limit: PAGE, after: None };
         let errors = read_query(query, |name, value| {
             match name {
@@ -92,7 +97,7 @@ impl Jobs {
 }
 
 /// What a list of numbered entries is asked for: how many, and behind which.
-pub(super) fn numbered(query: &str) -> Result<(u32, Option<i64>), Problem> {
+pub(crate) fn numbered(query: &str) -> Result<(u32, Option<i64>), Problem> {
     let (mut most, mut after) = (PAGE, None);
     let errors = read_query(query, |name, value| {
         match name {
@@ -132,23 +137,23 @@ fn job_state(value: &str) -> Result<JobState, String> {
     })
 }
 
-pub(super) fn reason(value: &str) -> Result<String, String> {
+pub(crate) fn reason(value: &str) -> Result<String, String> {
     let known = REASONS.contains(&value);
     known.then(|| value.to_owned()).ok_or_else(|| format!("must be one of {}", REASONS.join(", ")))
 }
 
-pub(super) fn customer(value: &str) -> Result<String, String> {
+pub(crate) fn customer(value: &str) -> Result<String, String> {
     let fits = (1..=LONGEST_CUSTOMER).contains(&value.len());
     fits.then(|| value.to_owned()).ok_or_else(|| format!("must have 1 to {LONGEST_CUSTOMER} bytes"))
 }
 
-pub(super) fn text(value: &str) -> Result<String, String> {
+pub(crate) fn text(value: &str) -> Result<String, String> {
     let fits = (1..=LONGEST_TEXT).contains(&value.chars().count());
     fits.then(|| value.to_owned())
         .ok_or_else(|| format!("must have 1 to {LONGEST_TEXT} characters"))
 }
 
-pub(super) fn time(value: &str) -> Result<Timestamp, String> {
+pub(crate) fn time(value: &str) -> Result<Timestamp, String> {
     let time = value.parse().map_err(|_| ());
     time.map_err(|()| "must be a time with its zone, such as 2025-09-30T14:10:38Z".to_owned())
 }
@@ -166,15 +171,15 @@ fn cursor(time: Timestamp, rest: &[u8]) -> String {
     BASE64.encode(bytes)
 }
 
-pub(super) fn letter_cursor(LetterPosition { seen_at, id }: LetterPosition) -> String {
+pub(crate) fn letter_cursor(LetterPosition { seen_at, id }: LetterPosition) -> String {
     cursor(seen_at, &id.to_be_bytes())
 }
 
-pub(super) fn job_cursor(JobPosition { created_at, id }: JobPosition) -> String {
+pub(crate) fn job_cursor(JobPosition { created_at, id }: JobPosition) -> String {
     cursor(created_at, id.as_bytes())
 }
 
-pub(super) fn numbered_cursor(id: i64) -> String {
+pub(crate) fn numbered_cursor(id: i64) -> String {
     BASE64.encode(id.to_be_bytes())
 }
 

@@ -11,58 +11,63 @@ use super::Api;
 use crate::observe::{Coverage, Look, Role};
 
 #[derive(Debug, Serialize)]
-pub(super) struct Queues {
-    queues: Vec<QueueView>,
+pub(crate) struct Queues {
+    pub(crate) queues: Vec<QueueView>,
 }
 
 /// One queue; its numbers are null until it has been read.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct QueueView {
-    queue: String,
-    role: &'static str,
-    observed_at: Option<Timestamp>,
-    visible: Option<u64>,
-    in_flight: Option<u64>,
-    delayed: Option<u64>,
-    retention_seconds: Option<u64>,
+pub(crate) struct QueueView {
+    pub(crate) queue: String,
+    pub(crate) role: &'static str,
+    pub(crate) observed_at: Option<Timestamp>,
+    pub(crate) visible: Option<u64>,
+    pub(crate) in_flight: Option<u64>,
+    pub(crate) delayed: Option<u64>,
+    pub(crate) retention_seconds: Option<u64>,
     /// Of a dead-letter queue.
     #[serde(skip_serializing_if = "Option::is_none")]
-    dead_letters: Option<DeadLettersView>,
+    pub(crate) dead_letters: Option<DeadLettersView>,
     /// Why the queue cannot be read now.
-    error: Option<String>,
+    pub(crate) error: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct DeadLettersView {
+pub(crate) struct DeadLettersView {
     /// How many are known, by reason; null: the store does not answer.
-    by_reason: Option<BTreeMap<String, u64>>,
-    known: Option<u64>,
+    pub(crate) by_reason: Option<BTreeMap<String, u64>>,
+    pub(crate) known: Option<u64>,
     /// Where they go back to; null: that is not set up.
-    source: Option<String>,
+    pub(crate) source: Option<String>,
     /// How far the last scan came; null: there was none yet.
-    scan: Option<ScanView>,
+    pub(crate) scan: Option<ScanView>,
     /// When SQS took the oldest message that was seen.
-    oldest_sent_at: Option<Timestamp>,
+    pub(crate) oldest_sent_at: Option<Timestamp>,
     /// When SQS deletes it.
-    next_expiry_at: Option<Timestamp>,
+    pub(crate) next_expiry_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct ScanView {
-    at: Timestamp,
+pub(crate) struct ScanView {
+    pub(crate) at: Timestamp,
     /// Whether it saw every message that SQS counts.
-    complete: bool,
-    seen: u64,
+    pub(crate) complete: bool,
+    pub(crate) seen: u64,
 }
 
 /// `GET /api/dlq/queues`.
 pub(super) async fn queues(State(api): State<Arc<Api>>) -> Json<Queues> {
+    Json(overview(&api).await)
+}
+
+/// Every queue as it was last looked at.
+pub(crate) async fn overview(api: &Api) -> Queues {
     let looks = Arc::clone(&api.looks.borrow());
-    let queues = looks.iter().map(|look| view(&api, look));
-    Json(Queues { queues: join_all(queues).await })
+    let queues = looks.iter().map(|look| view(api, look));
+    Queues { queues: join_all(queues).await }
 }
 
 async fn view(api: &Api, look: &Look) -> QueueView {

@@ -10,40 +10,40 @@ use uuid::Uuid;
 /// A dead letter, as lists have it.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct LetterView {
-    message_id: String,
-    queue: String,
-    state: &'static str,
-    group_id: Option<String>,
-    order_id: Option<Uuid>,
-    customer_id: Option<String>,
-    reason: String,
-    detail: Option<String>,
+pub(crate) struct LetterView {
+    pub(crate) message_id: String,
+    pub(crate) queue: String,
+    pub(crate) state: &'static str,
+    pub(crate) group_id: Option<String>,
+    pub(crate) order_id: Option<Uuid>,
+    pub(crate) customer_id: Option<String>,
+    pub(crate) reason: String,
+    pub(crate) detail: Option<String>,
     /// Null: unknown.
-    attempts: Option<u32>,
+    pub(crate) attempts: Option<u32>,
     /// When SQS took it.
-    sent_at: Option<Timestamp>,
+    pub(crate) sent_at: Option<Timestamp>,
     /// When SQS deletes it.
-    expires_at: Option<Timestamp>,
+    pub(crate) expires_at: Option<Timestamp>,
     /// When it was first met.
-    seen_at: Timestamp,
+    pub(crate) seen_at: Timestamp,
     /// When it came to this state; null while it is dead.
-    settled_at: Option<Timestamp>,
+    pub(crate) settled_at: Option<Timestamp>,
     /// The last job that dealt with it.
-    job: Option<MarkView>,
+    pub(crate) job: Option<MarkView>,
 }
 
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct MarkView {
-    id: Uuid,
-    outcome: String,
-    detail: Option<String>,
+pub(crate) struct MarkView {
+    pub(crate) id: Uuid,
+    pub(crate) outcome: String,
+    pub(crate) detail: Option<String>,
 }
 
 impl LetterView {
     /// `retention_seconds`: how long its queue keeps it.
-    pub(super) fn new(letter: DeadLetter, retention_seconds: Option<u64>) -> Self {
+    pub(crate) fn new(letter: DeadLetter, retention_seconds: Option<u64>) -> Self {
         let expires_at = letter.sent_at.zip(retention_seconds).and_then(|(sent_at, seconds)| {
             let kept = SignedDuration::from_secs(i64::try_from(seconds).ok()?);
             sent_at.checked_add(kept).ok()
@@ -74,35 +74,35 @@ impl LetterView {
 /// A dead letter with everything that is known of it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct WholeLetterView {
+pub(crate) struct WholeLetterView {
     #[serde(flatten)]
-    pub(super) letter: LetterView,
-    pub(super) body: String,
-    pub(super) body_bytes: usize,
+    pub(crate) letter: LetterView,
+    pub(crate) body: String,
+    pub(crate) body_bytes: usize,
     /// By name, each with its type and its value, bytes as base64.
-    pub(super) attributes: Value,
+    pub(crate) attributes: Value,
     /// What the deliveries store has of its order; null: nothing.
-    pub(super) delivery_status: Option<DeliveryStatus>,
+    pub(crate) delivery_status: Option<DeliveryStatus>,
     /// How many attempts are kept, told or not.
-    pub(super) attempt_count: u64,
+    pub(crate) attempt_count: u64,
     /// The newest, in their order.
-    pub(super) delivery_attempts: Vec<AttemptView>,
-    pub(super) trace_id: Option<String>,
-    pub(super) trace_url: Option<String>,
+    pub(crate) delivery_attempts: Vec<AttemptView>,
+    pub(crate) trace_id: Option<String>,
+    pub(crate) trace_url: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct AttemptView {
-    attempt: u32,
-    message_id: String,
-    queue: String,
-    outcome: &'static str,
-    reason: Option<&'static str>,
-    error: Option<String>,
-    worker: String,
-    started_at: Timestamp,
-    finished_at: Timestamp,
+pub(crate) struct AttemptView {
+    pub(crate) attempt: u32,
+    pub(crate) message_id: String,
+    pub(crate) queue: String,
+    pub(crate) outcome: &'static str,
+    pub(crate) reason: Option<&'static str>,
+    pub(crate) error: Option<String>,
+    pub(crate) worker: String,
+    pub(crate) started_at: Timestamp,
+    pub(crate) finished_at: Timestamp,
 }
 
 impl From<Attempt> for AttemptView {
@@ -124,29 +124,29 @@ impl From<Attempt> for AttemptView {
 /// A job.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct JobView {
-    pub(super) id: Uuid,
-    kind: &'static str,
-    method: &'static str,
-    queue: String,
-    state: &'static str,
+pub(crate) struct JobView {
+    pub(crate) id: Uuid,
+    pub(crate) kind: &'static str,
+    pub(crate) method: &'static str,
+    pub(crate) queue: String,
+    pub(crate) state: &'static str,
     /// What exactly was asked for.
-    request: Value,
-    requested_by: String,
-    why: String,
-    cancelled_by: Option<String>,
-    selected: u64,
-    done: u64,
-    refused: u64,
-    failed: u64,
-    not_found: u64,
-    canary_passed: bool,
+    pub(crate) request: Value,
+    pub(crate) requested_by: String,
+    pub(crate) why: String,
+    pub(crate) cancelled_by: Option<String>,
+    pub(crate) selected: u64,
+    pub(crate) done: u64,
+    pub(crate) refused: u64,
+    pub(crate) failed: u64,
+    pub(crate) not_found: u64,
+    pub(crate) canary_passed: bool,
     /// What holds it up, or why it ended as it did.
-    note: Option<String>,
-    created_at: Timestamp,
-    started_at: Option<Timestamp>,
-    updated_at: Timestamp,
-    finished_at: Option<Timestamp>,
+    pub(crate) note: Option<String>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) started_at: Option<Timestamp>,
+    pub(crate) updated_at: Timestamp,
+    pub(crate) finished_at: Option<Timestamp>,
 }
 
 impl From<Job> for JobView {
@@ -179,14 +179,14 @@ impl From<Job> for JobView {
 /// A line of the audit log.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct AuditView {
-    at: Timestamp,
-    requested_by: String,
-    action: &'static str,
-    queue: String,
-    job_id: Uuid,
-    why: String,
-    request: Value,
+pub(crate) struct AuditView {
+    pub(crate) at: Timestamp,
+    pub(crate) requested_by: String,
+    pub(crate) action: &'static str,
+    pub(crate) queue: String,
+    pub(crate) job_id: Uuid,
+    pub(crate) why: String,
+    pub(crate) request: Value,
 }
 
 impl From<AuditEntry> for AuditView {
@@ -206,15 +206,15 @@ impl From<AuditEntry> for AuditView {
 /// A part of a list.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Page<T> {
-    pub(super) items: Vec<T>,
+pub(crate) struct Page<T> {
+    pub(crate) items: Vec<T>,
     /// Brings the next page; null: this is the last.
-    pub(super) next_cursor: Option<String>,
+    pub(crate) next_cursor: Option<String>,
 }
 
 impl<T> Page<T> {
     /// The first of these, of which there is one more than asked for where there are more.
-    pub(super) fn cut<S>(
+    pub(crate) fn cut<S>(
         mut found: Vec<S>,
         limit: u32,
         cursor: impl FnOnce(&S) -> String,
@@ -228,6 +228,6 @@ impl<T> Page<T> {
 }
 
 /// JSON that was kept as a text.
-pub(super) fn parsed(json: &str) -> Value {
+pub(crate) fn parsed(json: &str) -> Value {
     serde_json::from_str(json).unwrap_or_default()
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod commands;
+mod console;
 mod document;
 mod http;
 mod kills;

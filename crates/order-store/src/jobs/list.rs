@@ -52,6 +52,19 @@ impl Store {
         rows.first().map(|row| read(&**row)).transpose()
     }
 
+    /// The jobs that are not over, oldest first, so many at most.
+    pub async fn open_jobs(&self, at_most: u32) -> Result<Vec<Job>, StoreError> {
+        let columns = columns(self.backend.dialect());
+        let mut parameters = Parameters::default();
+        let limit = parameters.number(i64::from(at_most));
+        let sql = format!(
+            "SELECT {columns} FROM dlq_jobs AS job WHERE finished_at_ms IS NULL
+             ORDER BY job.created_at_ms, job.id LIMIT {limit}"
+        );
+        let rows = self.rows(sql, parameters).await?;
+        rows.iter().map(|row| read(&**row)).collect()
+    }
+
     /// A page of jobs, those that were asked for last in front, so many at most: of this queue, in this
     /// state, where that is said.
     pub async fn job_page(

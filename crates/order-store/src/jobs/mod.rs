@@ -74,10 +74,14 @@ fn first_job(changed: &Changed) -> Result<Option<Job>, StoreError> {
 
 /// Jobs and their audit log.
 impl Store {
-    /// Keeps a job that is to be done, and with it who asked for it and why.
+    /// Keeps a job that is to be done, and with it who asked for it and why. Where there is a job of
+    /// this id already, that one is given and nothing is written: asking twice makes one job.
     pub async fn create_job(&self, job: &NewJob) -> Result<Job, StoreError> {
         let changed = self.change(write::create(job, self.backend.dialect())).await?;
-        first_job(&changed)?.ok_or_else(|| odd("id", "nothing"))
+        match first_job(&changed)? {
+            Some(kept) => Ok(kept),
+            None => self.find_job(job.id).await?.ok_or_else(|| odd("id", "nothing")),
+        }
     }
 
     /// Takes the oldest job of this queue that is not finished, if nobody has it in hand, or this

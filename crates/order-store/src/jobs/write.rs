@@ -27,7 +27,7 @@ pub(super) fn create(job: &NewJob, dialect: &Dialect) -> Change {
         "INSERT INTO dlq_jobs (id, kind, method, queue, request, through, requested_by, why, state,
             selected, created_at_ms, updated_at_ms)
          VALUES ({id}{as_uuid}, {}, {queue}, {request}, {through}, {}, 'queued', {selected}, {at}, {at})
-         RETURNING {columns}",
+         ON CONFLICT (id) DO NOTHING RETURNING {columns}",
         words.join(", "),
         texts.join(", ")
     );

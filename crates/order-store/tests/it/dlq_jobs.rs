@@ -90,6 +90,33 @@ async fn a_job_is_kept_together_with_who_asked_for_it_and_why(database: &impl Te
     assert_eq!(store.cancel_job(Uuid::from_u128(7), "x", "y", at(9)).await, Ok(None));
 }
 
+async fn a_job_that_is_asked_for_twice_is_kept_once(database: &impl TestDatabase) {
+    let (store, other) = (open(database).await, open(database).await);
+    let asked = new_job(1, JobKind::Redrive);
+    let again = NewJob { why: "another click".to_owned(), selected: 9, ..asked.clone() };
+    let (first, second) = tokio::join!(store.create_job(&asked), other.create_job(&again));
+    let first = first.expect("the store answers");
+    assert_eq!(second, Ok(first.clone()), "whichever came first is both's");
+    assert_eq!(store.create_job(&again).await, Ok(first.clone()));
+    let audit = store.audit_page(None, 10).await.expect("a page");
+    let whys: Vec<_> = audit.iter().map(|entry| &entry.why).collect();
+    assert_eq!(whys, [&first.why]);
+}
+
+async fn the_jobs_that_are_not_over_are_listed_oldest_first(database: &impl TestDatabase) {
+    let store = open(database).await;
+    for number in [3, 1, 2] {
+        store.create_job(&new_job(number, JobKind::Redrive)).await.expect("it is kept");
+    }
+    let ids = |jobs: Vec<Job>| jobs.into_iter().map(|job| job.id).collect::<Vec<_>>();
+    let [one, two, three] = [1, 2, 3].map(|number| new_job(number, JobKind::Redrive).id);
+    assert_eq!(ids(store.open_jobs(2).await.expect("a list")), [one, two]);
+    let job = claimed(&store, "a", at(10)).await.expect("it is there");
+    let over = Checkpoint { state: JobState::Completed, ..checkpoint(&job, at(11)) };
+    store.write_checkpoint(&over).await.expect("it is written").expect("it is the holder's");
+    assert_eq!(ids(store.open_jobs(9).await.expect("a list")), [two, three]);
+}
+
 async fn one_holder_at_a_time_has_the_oldest_job_of_a_queue(database: &impl TestDatabase) {
     let store = open(database).await;
     for number in [2, 1] {
@@ -271,6 +298,8 @@ async fn jobs_are_listed_those_asked_for_last_in_front(database: &impl TestDatab
 
 on_both! {
     a_job_is_kept_together_with_who_asked_for_it_and_why,
+    a_job_that_is_asked_for_twice_is_kept_once,
+    the_jobs_that_are_not_over_are_listed_oldest_first,
     one_holder_at_a_time_has_the_oldest_job_of_a_queue,
     a_checkpoint_is_written_once_with_everything_in_it,
     what_is_discarded_is_in_the_archive_with_the_same_commit,

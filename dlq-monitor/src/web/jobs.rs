@@ -1,0 +1,99 @@
+//! `/jobs`: what was asked for, and how far it is.
+
+use std::sync::Arc;
+
+use axum::{extract::State, http::Uri, response::Response};
+use jiff::Timestamp;
+use maud::{Markup, html};
+use service_kit::Problem;
+
+use super::{
+    frame::Place,
+    links::{self, said, with_query},
+    parts::{self, bdi, cell, number, row_head, time},
+    visit::{Page, Visit},
+};
+use crate::{
+    api::{Api, jobs::page as job_page, query::Jobs, views::JobView},
+    jobs::request::JobRequest,
+};
+
+pub(super) async fn show(State(api): State<Arc<Api>>, visit: Visit, uri: Uri) -> Response {
+    visit.answer(page(&api, uri.query().unwrap_or_default()).await)
+}
+
+async fn page(api: &Api, query: &str) -> Result<Page, Problem> {
+    let asked = said(query);
+    let pairs = || asked.iter().map(|(name, value)| (&**name, &**value));
+    let read = Jobs::read(with_query("", pairs()).trim_start_matches('?'))?;
+    let found = job_page(api, &read).await?;
+    let next = found.next_cursor.as_deref().map(|cursor| {
+        let same = pairs().filter(|(name, _)| *name != "cursor");
+        with_query("/jobs", same.chain([("cursor", cursor)]))
+    });
+    let content = html! {
+        h1 { "Jobs" }
+        @if found.items.is_empty() {
+            (parts::empty("still", "No jobs", &html! {
+                p { "Redriving and discarding are jobs; they are listed here once somebody asks for one." }
+            }))
+        } @else {
+            (table(&found.items, "Jobs, newest first", Timestamp::now()))
+        }
+        (parts::pager(next.as_deref()))
+    };
+    Ok(Page::new("Jobs", Place::Jobs, content))
+}
+
+/// Jobs with how far they are.
+pub(super) fn table(jobs: &[JobView], caption: &str, now: Timestamp) -> Markup {
+    let heads = ["Job", "State", "Progress", "Asked for by", "When"];
+    let body = html! {
+        tbody role="rowgroup" {
+            @for job in jobs {
+                tr role="row" {
+                    (row_head("Job", &html! {
+                        a href=(links::job(job.id)) { (title(job)) }
+                        p .sub { (job.queue) }
+                    }))
+                    (cell("State", &parts::state(job.state)))
+                    (cell("Progress", &html! { (bar(job)) p .sub { (numbers(job)) } }))
+                    (cell("Asked for by", &html! {
+                        (bdi(&job.requested_by))
+                        @if !job.why.is_empty() { p .detail { (bdi(&job.why)) } }
+                    }))
+                    (cell("When", &time(job.created_at, now)))
+                }
+            }
+        }
+    };
+    parts::table("jobs", caption, &heads, &body)
+}
+
+/// What a job is.
+pub(super) fn title(job: &JobView) -> String {
+    let verb = if job.kind == "discard" { "Discard" } else { "Redrive" };
+    format!("{verb} {}", parts::messages(job.selected))
+}
+
+/// Messages that a job is done with, whatever it came to.
+pub(super) fn dealt_with(job: &JobView) -> u64 {
+    job.done + job.refused + job.failed + job.not_found
+}
+
+/// How far a job is.
+pub(super) fn bar(job: &JobView) -> Markup {
+    html! {
+        progress max=(job.selected.max(1)) value=(dealt_with(job).min(job.selected.max(1)))
+            aria-label={ "Progress: " (numbers(job)) } {}
+    }
+}
+
+pub(super) fn numbers(job: &JobView) -> String {
+    format!("{} of {}", number(dealt_with(job)), number(job.selected.max(dealt_with(job))))
+}
+
+/// What exactly was asked for.
+pub(super) fn request(job: &JobView) -> Option<JobRequest> {
+    serde_json::from_value(job.request.clone()).ok()
+}

@@ -1,0 +1,8 @@
+//! The web console, as a browser without scripts meets it.
+
+mod acting;
+mod browser;
+mod entrance;
+mod pages;
+mod states;
+mod texts;

@@ -1,0 +1,89 @@
+//! Pages when there is nothing, when nothing is known yet, when something is down, and when nobody may
+//! act.
+
+use std::net::SocketAddr;
+
+use super::browser::Browser;
+use crate::support::{Database, Monitor, STANDARD_DLQ, Sqs, environment, eventually};
+
+#[tokio::test]
+async fn nothing_dead_is_good_news_once_everything_was_looked_at() {
+    let sqs = Sqs::anywhere().await;
+    let monitor = Monitor::start(sqs.addr).await;
+    let browser = Browser::new(monitor.api);
+    let page = eventually("both queues are scanned", || async {
+        let page = browser.page("/").await;
+        page.contains("There is nothing to do").then_some(page)
+    })
+    .await;
+    for id in [
+        "queue-order-queue-standard",
+        "queue-order-queue-standard-dlq",
+        "queue-order-queue-dlq-fifo",
+    ] {
+        assert!(page.contains(&format!("id=\"{id}\"")), "{id}");
+    }
+    assert!(browser.page("/messages").await.contains("There is nothing to do"));
+    assert!(browser.page("/jobs").await.contains("No jobs"));
+    assert!(browser.page("/audit").await.contains("Nothing was done yet"));
+    monitor.stop().await;
+}
+
+#[tokio::test]
+async fn while_sqs_is_down_pages_say_so_and_what_was_known_stays() {
+    let reserved = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let addr: SocketAddr = reserved.local_addr().expect("an address");
+    drop(reserved);
+    let monitor = Monitor::start(addr).await;
+    let browser = Browser::new(monitor.api);
+    let first = browser.page("/").await;
+    assert!(first.contains("First scan under way"), "{first}");
+    eventually("it is told", || async {
+        browser.page("/").await.contains("The queue cannot be read now").then_some(())
+    })
+    .await;
+    assert!(!browser.page("/messages").await.contains("There is nothing to do"));
+    monitor.stop().await;
+}
+
+#[tokio::test]
+async fn while_the_store_is_down_the_overview_shows_what_is_known_and_other_pages_say_when_to_try_again()
+ {
+    let sqs = Sqs::anywhere().await;
+    sqs.send(STANDARD_DLQ, "x", &[]).await;
+    let mut env = environment(sqs.addr);
+    env.push(("DATABASE_URL".to_owned(), "postgres://nobody@127.0.0.1:9/nothing".to_owned()));
+    let monitor = Monitor::with(env).await;
+    let browser = Browser::new(monitor.api);
+    let page = browser.page("/").await;
+    assert!(page.contains("The dead letters cannot be shown now"), "{page}");
+    assert!(page.contains("Not known: the store does not answer"), "{page}");
+    for path in ["/messages", "/jobs", "/audit"] {
+        let answer = browser.get(path).await;
+        assert_eq!(answer.status, 503, "{path}");
+        assert!(answer.header("retry-after").is_some() && answer.body.contains("<nav"), "{path}");
+    }
+    monitor.stop().await;
+}
+
+#[tokio::test]
+async fn where_nobody_may_act_there_are_no_buttons_and_the_page_says_why() {
+    let (sqs, database) = (Sqs::anywhere().await, Database::create());
+    sqs.send(STANDARD_DLQ, "x", &[]).await;
+    let everywhere = Monitor::on(sqs.addr, &database, &[("LISTEN_ADDR", "0.0.0.0:0")]).await;
+    let browser = Browser::new(SocketAddr::from(([127, 0, 0, 1], everywhere.api.port())));
+    let page = eventually("the message is known", || async {
+        let page = browser.page("/messages").await;
+        page.contains("id=\"dead-letters\"").then_some(page)
+    })
+    .await;
+    assert!(page.contains("id=\"read-only\"") && page.contains("MONITOR_TOKEN"));
+    assert!(!page.contains("/redrive") && !page.contains("type=\"checkbox\""));
+    for path in ["/redrive", "/discard"] {
+        let answer = browser.get(&format!("{path}?queue={STANDARD_DLQ}")).await;
+        assert_eq!(answer.status, 403, "{path}");
+        let answer = browser.send(path, &[("queue", STANDARD_DLQ)]).await;
+        assert_eq!(answer.status, 403, "{path}");
+    }
+    everywhere.stop().await;
+}
