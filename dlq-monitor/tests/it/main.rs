@@ -1,6 +1,7 @@
 //! Tests of the monitor through its public surface.
 
 mod access;
+mod browser;
 mod commands;
 mod console;
 mod document;
