@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::stage::Stage;
+use super::stage::{CHOSEN, Stage};
 use crate::support::{STANDARD, STANDARD_DLQ, eventually, text};
 
 #[tokio::test]
@@ -14,12 +14,10 @@ async fn messages_that_were_chosen_are_redriven_after_the_count_was_typed_and_fo
     let page = &stage.page;
     page.go(&format!("/messages?queue={STANDARD_DLQ}")).await;
     for place in [1, 3] {
-        page.click(&format!(
-            "#dead-letters tbody tr:nth-of-type({place} of :has([name=ids])) [name=ids]"
-        ))
-        .await;
+        page.click(&format!("#dead-letters tr:nth-child({place} of :has([name=ids])) [name=ids]"))
+            .await;
     }
-    page.follow("button[formaction='/redrive']").await;
+    page.follow(CHOSEN).await;
     assert!(page.place().await.starts_with("/redrive?"));
     assert_eq!((stage.standard(), stage.jobs().await), ((0, 4), 0), "nothing is done yet");
     page.fill("#redrive-form [name=reason]", "the carrier is back").await;
@@ -131,7 +129,7 @@ async fn a_job_is_seen_to_go_on_and_can_be_ended_early() {
     page.go(&format!("/redrive?queue={STANDARD_DLQ}&reason=carrier_unavailable")).await;
     page.fill("#redrive-form [name=rate]", "1").await;
     stage.send_and_confirm("redrive", "30").await;
-    page.until("document.querySelector('#job-progress').value > 0").await;
+    page.until("document.querySelector('#job-progress progress').value > 0").await;
     assert_eq!(page.count("[aria-live=polite]").await, 1, "a screen reader hears of it");
     page.inspect("job-running").await;
     page.go("/jobs").await;
@@ -139,7 +137,7 @@ async fn a_job_is_seen_to_go_on_and_can_be_ended_early() {
     page.go("/").await;
     page.inspect("overview-with-a-job").await;
     page.follow("main a[href^='/jobs/']").await;
-    page.follow("a[href$='/cancel']").await;
+    page.follow("#cancel").await;
     page.inspect("cancel").await;
     page.fill("main form [name=reason]", "too slow").await;
     page.follow("main form button[type=submit]").await;
@@ -152,7 +150,7 @@ async fn a_job_is_seen_to_go_on_and_can_be_ended_early() {
         (audit["items"][0]["why"] == "too slow").then_some(())
     })
     .await;
-    assert_eq!(page.count("a[href$='/cancel']").await, 0, "it has ended");
+    assert_eq!(page.count("#cancel").await, 0, "it has ended");
     assert_eq!(stage.sqs.count(STANDARD), back);
     stage.end().await;
 }

@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use super::{page::Key, stage::Stage};
+use super::{
+    page::Key,
+    stage::{CHOSEN, Stage},
+};
 use crate::support::STANDARD_DLQ;
 
 /// Tabs that reach any element of these pages.
@@ -83,7 +86,7 @@ async fn dead_letters_are_redriven_with_the_keyboard_alone() {
         page.press(Key::Space).await;
     }
     assert_eq!(page.count("[name=ids]:checked").await, 2);
-    tab_to(&stage, "button[formaction='/redrive']").await;
+    tab_to(&stage, CHOSEN).await;
     page.follow_by_key(Key::Enter).await;
     tab_to(&stage, "#redrive-form [name=reason]").await;
     page.write("by keyboard").await;

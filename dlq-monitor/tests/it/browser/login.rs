@@ -26,7 +26,7 @@ async fn a_browser_logs_in_and_is_led_where_it_wanted_to_go_and_logs_out() {
     page.follow("form[action='/logout'] button").await;
     assert!(page.place().await.starts_with("/login"));
     page.go("/").await;
-    assert!(page.place().await.starts_with("/login"), "it is over");
+    assert_eq!(page.place().await, "/login", "it is over");
     stage.end().await;
 }
 

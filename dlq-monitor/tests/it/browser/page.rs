@@ -6,14 +6,6 @@ use serde_json::{Value, json};
 use super::devtools::Browser;
 use crate::support::eventually;
 
-/// What the browser complains of. The status of a page is no complaint: tests ask for it.
-const COMPLAINTS: [&str; 4] = [
-    "Runtime.exceptionThrown",
-    "Runtime.consoleAPICalled",
-    "Log.entryAdded",
-    "Page.javascriptDialogOpening",
-];
-
 /// The width of a desktop's window and of a narrow telephone.
 pub(super) const WIDE: u32 = 1280;
 pub(super) const NARROW: u32 = 360;
@@ -245,13 +237,20 @@ impl Page {
     }
 
     /// What the browser has complained of since it was started: errors and warnings of scripts and of the
-    /// content security policy, dialogs, and what could not be loaded.
+    /// content security policy, dialogs, and what could not be loaded. The status of a page is none:
+    /// tests ask for it.
     pub(super) fn complaints(&self) -> Vec<Value> {
-        let events = self.browser.events().into_iter();
-        events
-            .filter(|event| event["method"].as_str().is_some_and(|it| COMPLAINTS.contains(&it)))
-            .filter(|event| !self.is_the_status_of_a_page(&event["params"]["entry"]))
-            .collect()
+        let is_bad = |level: &Value| level == "error" || level == "warning";
+        let is_complaint = |event: &Value| match event["method"].as_str() {
+            Some("Runtime.exceptionThrown" | "Page.javascriptDialogOpening") => true,
+            Some("Runtime.consoleAPICalled") => is_bad(&event["params"]["type"]),
+            Some("Log.entryAdded") => {
+                let entry = &event["params"]["entry"];
+                is_bad(&entry["level"]) && !self.is_the_status_of_a_page(entry)
+            }
+            _ => false,
+        };
+        self.browser.events().into_iter().filter(is_complaint).collect()
     }
 
     /// That a page itself came with 401, for instance, is an error in the browser's log.

@@ -14,6 +14,9 @@ use crate::{
 
 pub(super) const TOKEN: &str = "a long secret of the fleet";
 
+/// Redrives the messages of a list that were chosen.
+pub(super) const CHOSEN: &str = "form.act-bar button[type=submit]:not([formaction])";
+
 pub(super) struct Stage {
     pub(super) sqs: Sqs,
     pub(super) database: Database,

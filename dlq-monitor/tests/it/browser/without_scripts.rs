@@ -20,8 +20,8 @@ async fn without_scripts_everything_can_be_read_and_done() {
         (page.count("#dead-letters a[href^='/messages/']").await == 3).then_some(())
     })
     .await;
-    page.fill("main form [name=text]", "order 1").await;
-    page.follow("form:has([name=text]) button[type=submit]").await;
+    page.fill("#filter [name=text]", "order 1").await;
+    page.follow("#filter button[type=submit]").await;
     page.follow("#dead-letters a[href^='/messages/']").await;
     assert!(page.text("main").await.contains("no order 1"));
     page.follow("a[href^='/discard?']").await;
@@ -32,7 +32,7 @@ async fn without_scripts_everything_can_be_read_and_done() {
     page.fill("#redrive-form [name=rate]", "1").await;
     stage.send_and_confirm("redrive", "2").await;
     refreshed_until(&stage, "running").await;
-    page.follow("a[href$='/cancel']").await;
+    page.follow("#cancel").await;
     page.fill("main form [name=reason]", "enough").await;
     page.follow("main form button[type=submit]").await;
     eventually("it has ended", || async {
@@ -58,7 +58,7 @@ async fn refreshed_until(stage: &Stage, state: &str) {
         if page.evaluate(&there).await == true {
             return Some(());
         }
-        page.follow("main a[href^='/jobs/'][data-refresh]").await;
+        page.follow("#job-live a.refresh").await;
         None
     })
     .await;
