@@ -4,6 +4,7 @@ mod access;
 mod browser;
 mod commands;
 mod console;
+mod deep;
 mod document;
 mod http;
 mod kills;
