@@ -99,7 +99,7 @@ async fn what_is_discarded_needs_a_reason_and_can_be_read_afterwards() {
     let page = &stage.page;
     page.go("/messages?text=no+order").await;
     page.follow("#dead-letters a[href^='/messages/']").await;
-    page.follow("a[href^='/discard?']").await;
+    page.follow("#discard").await;
     page.click("#discard-form button[type=submit]").await;
     let asked = "!!document.querySelector('#discard-form [name=reason]:invalid, [role=alert]')";
     page.until(asked).await;
@@ -124,11 +124,11 @@ async fn what_is_discarded_needs_a_reason_and_can_be_read_afterwards() {
 #[ignore = "needs chromium"]
 async fn a_job_is_seen_to_go_on_and_can_be_ended_early() {
     let stage = Stage::open().await;
-    stage.dead(30, "carrier_unavailable").await;
+    stage.dead(90, "carrier_unavailable").await;
     let page = &stage.page;
     page.go(&format!("/redrive?queue={STANDARD_DLQ}&reason=carrier_unavailable")).await;
     page.fill("#redrive-form [name=rate]", "1").await;
-    stage.send_and_confirm("redrive", "30").await;
+    stage.send_and_confirm("redrive", "90").await;
     page.until("document.querySelector('#job-progress progress').value > 0").await;
     assert_eq!(page.count("[aria-live=polite]").await, 1, "a screen reader hears of it");
     page.inspect("job-running").await;
@@ -144,7 +144,7 @@ async fn a_job_is_seen_to_go_on_and_can_be_ended_early() {
     assert!(page.place().await.starts_with("/jobs/"));
     stage.until_job("cancelled").await;
     let (back, dead) = stage.standard();
-    assert!(back > 0 && back < 30 && back + dead == 30, "{back} {dead}");
+    assert!(back > 0 && back < 90 && back + dead == 90, "{back} {dead}");
     eventually("it is written down", || async {
         let audit = stage.json("/api/dlq/audit").await;
         (audit["items"][0]["why"] == "too slow").then_some(())

@@ -27,7 +27,12 @@ pub(super) struct Stage {
 impl Stage {
     /// A monitor with these settings, and queues without messages.
     pub(super) async fn with(settings: &[(&str, &str)]) -> Self {
-        let (sqs, database) = (Sqs::anywhere().await, Database::create());
+        Self::of(Sqs::anywhere().await, settings).await
+    }
+
+    /// One of this SQS.
+    pub(super) async fn of(sqs: Sqs, settings: &[(&str, &str)]) -> Self {
+        let database = Database::create();
         let monitor = Monitor::on(sqs.addr, &database, settings).await;
         Self::before(sqs, database, monitor).await
     }

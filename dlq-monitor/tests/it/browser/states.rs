@@ -3,7 +3,7 @@
 use local_sqs::{FaultRule, Faults, Latency};
 
 use super::stage::Stage;
-use crate::support::{STANDARD_DLQ, eventually};
+use crate::support::{STANDARD_DLQ, Sqs, eventually};
 
 #[tokio::test]
 #[ignore = "needs chromium"]
@@ -26,18 +26,19 @@ async fn nothing_dead_is_good_news() {
 #[tokio::test]
 #[ignore = "needs chromium"]
 async fn the_first_scan_is_said_to_be_under_way() {
-    let stage = Stage::open().await;
+    let sqs = Sqs::anywhere().await;
     let slow = FaultRule {
         operation: Some("ReceiveMessage".to_owned()),
-        latency: Latency::Fixed { ms: 3_600_000.0 },
+        latency: Latency::Fixed { ms: 15_000.0 },
         ..FaultRule::default()
     };
-    stage.sqs.handle.set_faults(Faults { seed: 1, rules: vec![slow] });
-    let monitor = crate::support::Monitor::start(stage.sqs.addr).await;
-    let page = super::page::Page::open(monitor.api).await;
+    sqs.handle.set_faults(Faults { seed: 1, rules: vec![slow] });
+    let stage = Stage::of(sqs, &[]).await;
+    let page = &stage.page;
+    let tile = format!("#queue-{STANDARD_DLQ}");
     eventually("the queues are counted", || async {
         page.go("/").await;
-        page.text("main").await.contains("first scan").then_some(())
+        page.text(&tile).await.contains("irst scan under way").then_some(())
     })
     .await;
     page.inspect("first-scan").await;
