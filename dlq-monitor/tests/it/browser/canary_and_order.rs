@@ -61,7 +61,8 @@ async fn a_fifo_redrive_says_what_breaks_the_order_and_does_that_only_when_told_
     stage.send_and_confirm("redrive", "3").await;
     stage.until_job("completed").await;
     assert_eq!((stage.sqs.count(FIFO), stage.sqs.count(FIFO_DLQ)), (2, 1));
-    assert!(page.text("#job-messages").await.contains("newer"), "it says why it left one");
+    // It says why it left one.
+    page.until("document.querySelector('#job-messages').innerText.includes('newer')").await;
     page.inspect("job-refused").await;
     page.go(&format!("/redrive?queue={FIFO_DLQ}")).await;
     page.click("#redrive-form [name=allowReorder]").await;

@@ -38,11 +38,13 @@ async fn the_tab_key_reaches_everything_in_its_order_and_is_seen_where_it_is() {
         for _ in 0..MOST_TABS {
             page.press(Key::Tab).await;
             let focused = page.evaluate(FOCUSED).await;
-            if focused.is_null() {
+            let place = focused["place"].as_u64();
+            // Behind the last one is the browser itself, or the first one again.
+            if place.is_none() || (places.len() > 1 && place == places.first().copied()) {
                 break;
             }
             assert_eq!(focused["visible"], true, "{path}: {}", focused["html"]);
-            places.push(focused["place"].as_u64().expect("a number"));
+            places.extend(place);
         }
         assert!(places.len() < MOST_TABS && places.is_sorted(), "{path}: {places:?}");
         places.dedup();

@@ -16,7 +16,7 @@ async fn a_browser_logs_in_and_is_led_where_it_wanted_to_go_and_logs_out() {
     page.fill(FIELD, "wrong").await;
     page.follow(BUTTON).await;
     assert_eq!(page.status().await, 401);
-    assert!(page.text("[role=alert]").await.contains("token"), "it says what is wrong");
+    assert!(page.text("[role=alert]").await.contains("Token: is wrong"), "it says what is wrong");
     assert_eq!(page.evaluate("document.querySelector('[name=token]').value").await, "");
     page.fill(FIELD, TOKEN).await;
     page.follow(BUTTON).await;

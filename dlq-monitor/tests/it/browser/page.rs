@@ -48,7 +48,11 @@ impl Page {
     }
 
     pub(super) async fn prefer_scheme(&self, scheme: &str) {
-        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+        // A colour that is on its way to another would be taken for the one that people see.
+        let features = json!([
+            { "name": "prefers-color-scheme", "value": scheme },
+            { "name": "prefers-reduced-motion", "value": "reduce" },
+        ]);
         self.call("Emulation.setEmulatedMedia", json!({ "features": features })).await;
     }
 

@@ -129,7 +129,6 @@ async fn what_is_not_there_is_a_page_that_leads_on() {
     let stage = Stage::open().await;
     let page = &stage.page;
     for path in [
-        "/nowhere",
         "/jobs/nothing",
         "/jobs/00000000-0000-0000-0000-000000000001",
         "/messages/order-queue-standard-dlq/nothing",
