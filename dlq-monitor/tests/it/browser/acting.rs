@@ -154,3 +154,24 @@ async fn a_job_is_seen_to_go_on_and_can_be_ended_early() {
     assert_eq!(stage.sqs.count(STANDARD), back);
     stage.end().await;
 }
+
+#[tokio::test]
+#[ignore = "needs chromium"]
+async fn who_presses_slowly_while_a_job_goes_on_is_led_on_all_the_same() {
+    let stage = Stage::open().await;
+    stage.dead(60, "carrier_unavailable").await;
+    let page = &stage.page;
+    page.go(&format!("/redrive?queue={STANDARD_DLQ}&reason=carrier_unavailable")).await;
+    page.fill("#redrive-form [name=rate]", "1").await;
+    stage.send_and_confirm("redrive", "60").await;
+    page.until("document.querySelector('#job-progress progress').value > 0").await;
+    let path = format!("/api/dlq{}", page.place().await);
+    let done = async || stage.json(&path).await["done"].as_u64().expect("a count");
+    let before = done().await;
+    page.follow_slowly("#cancel", async {
+        eventually("it goes on", || async { (done().await >= before + 3).then_some(()) }).await;
+    })
+    .await;
+    assert!(page.place().await.ends_with("/cancel"), "{}", page.place().await);
+    stage.end().await;
+}

@@ -32,6 +32,7 @@ impl Page {
         for domain in ["Page", "Runtime", "Log", "Network"] {
             page.call(&format!("{domain}.enable"), json!({})).await;
         }
+        page.call("Emulation.setScrollbarsHidden", json!({ "hidden": true })).await;
         page.resize(WIDE).await;
         page
     }
@@ -132,6 +133,37 @@ impl Page {
 
     /// Clicks in the middle of an element, which must be what is seen there.
     pub(super) async fn click(&self, selector: &str) {
+        let point = self.press_mouse(selector).await;
+        self.mouse("mouseReleased", &point).await;
+    }
+
+    /// Clicks what leads to another page, and takes the time of the waiting for it.
+    pub(super) async fn follow_slowly(&self, selector: &str, waiting: impl Future<Output = ()>) {
+        self.leave(async {
+            let point = self.press_mouse(selector).await;
+            waiting.await;
+            self.mouse("mouseReleased", &point).await;
+        })
+        .await;
+    }
+
+    /// Presses the mouse where an element is; the place.
+    async fn press_mouse(&self, selector: &str) -> [Value; 2] {
+        let point = self.middle(selector).await;
+        for kind in ["mouseMoved", "mousePressed"] {
+            self.mouse(kind, &point).await;
+        }
+        point
+    }
+
+    async fn mouse(&self, kind: &str, [x, y]: &[Value; 2]) {
+        let button = if kind == "mouseMoved" { "none" } else { "left" };
+        let mouse = json!({ "type": kind, "x": x, "y": y, "button": button, "clickCount": 1 });
+        self.call("Input.dispatchMouseEvent", mouse).await;
+    }
+
+    /// The middle of an element, which must be what is seen there.
+    async fn middle(&self, selector: &str) -> [Value; 2] {
         let place = self
             .evaluate(&format!(
                 "(() => {{
@@ -150,13 +182,9 @@ impl Page {
                 plain = selector.replace(['`', '$', '\\'], ""),
             ))
             .await;
-        let point = place.as_array().unwrap_or_else(|| panic!("{place}"));
-        for kind in ["mouseMoved", "mousePressed", "mouseReleased"] {
-            let button = if kind == "mouseMoved" { "none" } else { "left" };
-            let mouse = json!({
-                "type": kind, "x": point[0], "y": point[1], "button": button, "clickCount": 1,
-            });
-            self.call("Input.dispatchMouseEvent", mouse).await;
+        match place.as_array().map(Vec::as_slice) {
+            Some([x, y]) => [x.clone(), y.clone()],
+            _ => panic!("{place}"),
         }
     }
 
