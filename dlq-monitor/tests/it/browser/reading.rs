@@ -126,8 +126,7 @@ async fn whatever_a_message_says_is_shown_as_text() {
         }
         shown.push_str(&body);
     }
-    for part in ["<script>", "<img src=x", "</textarea>", "javascript:", "backwards", "<b>상상"]
-    {
+    for part in ["<script>", "<img src=x", "</textarea>", "javascript:", "backwards", "<b>상상"] {
         assert!(shown.contains(part), "{part} is shown");
     }
     assert!(!shown.contains('\u{202e}'), "what turns text around is made visible");

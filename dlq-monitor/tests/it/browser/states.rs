@@ -17,7 +17,10 @@ async fn nothing_dead_is_good_news() {
     for path in ["/messages", "/messages?text=nowhere", "/jobs", "/audit"] {
         page.go(path).await;
         let shown = page.text("main").await;
-        assert!(shown.contains("No ") || shown.contains("None") || shown.contains("Nothing"), "{path}: {shown}");
+        assert!(
+            shown.contains("No ") || shown.contains("None") || shown.contains("Nothing"),
+            "{path}: {shown}"
+        );
     }
     page.inspect("audit-empty").await;
     stage.end().await;
