@@ -8,6 +8,7 @@
 mod api;
 mod chaos;
 mod d1;
+mod dlq;
 mod g1;
 mod http;
 mod idle;
@@ -42,6 +43,7 @@ const USAGE: &str = "usage: cargo run --release -p bench -- <what> [--quick]
   g1    cost per message by backlog and groups
   d1    SIGTERM under load: time to exit, messages left behind
   store deliveries per second: a transaction for each against the group commit
+  dlq   the monitor with 100,000 dead letters: scan, pages, memory, redrive
 
   a1    what the order API adds to a bare SendMessage at half load
   a2    the order API at saturation against itself with a call per order; its memory
@@ -96,6 +98,7 @@ fn main() -> ExitCode {
         "g1" => on_runtime(g1::run(quick)),
         "d1" => on_runtime(d1::run(quick)),
         "store" => on_runtime(store::run(quick)),
+        "dlq" => on_runtime(dlq::run(quick)),
         _ => {
             return usage();
         }

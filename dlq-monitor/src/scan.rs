@@ -21,7 +21,8 @@ struct Limits {
     visibility_max: Duration,
     /// Long polls ask every one of SQS's servers; a receive that does not wait may miss messages.
     wait: Duration,
-    /// Receiving ends after this many messages: a handle of each is kept.
+    /// Receiving ends after this many messages: a handle of each is kept, and SQS has no more than
+    /// 120,000 messages of a queue in flight.
     messages: usize,
     /// While a job waits for the queue receiving ends after this time.
     while_wanted: Duration,
@@ -36,7 +37,7 @@ const LIMITS: Limits = Limits {
     visibility: Duration::from_secs(30),
     visibility_max: Duration::from_mins(10),
     wait: Duration::from_secs(1),
-    messages: 100_000,
+    messages: 110_000,
     while_wanted: Duration::from_secs(2),
     noted: 100,
     noted_bytes: 2 << 20,

@@ -3,6 +3,9 @@
 
 const PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 15000;
+const PRESS_MS = 50;
+
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Asks for what changes of the page, again and again until the job is over. */
 async function follow(live, said) {
@@ -11,7 +14,7 @@ async function follow(live, said) {
   let pause = PAUSE_MS;
   live.classList.add("is-live");
   while (!live.querySelector("#job-state[data-ended='true']")) {
-    await new Promise((resolve) => setTimeout(resolve, pause));
+    await sleep(pause);
     if (document.hidden) continue;
     try {
       const headers = tag ? { "If-None-Match": tag } : {};
@@ -23,7 +26,10 @@ async function follow(live, said) {
       }
       if (answer.status === 200) {
         tag = answer.headers.get("ETag");
-        replace(live, await answer.text());
+        const html = await answer.text();
+        // What is replaced while it is pressed would not notice that it was.
+        while (live.querySelector(":active")) await sleep(PRESS_MS);
+        replace(live, html);
         const now = words(live);
         if (now !== told) said.textContent = told = now;
       } else if (answer.status !== 304) {

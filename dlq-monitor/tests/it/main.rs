@@ -1,8 +1,10 @@
 //! Tests of the monitor through its public surface.
 
 mod access;
+mod browser;
 mod commands;
 mod console;
+mod deep;
 mod document;
 mod http;
 mod kills;
