@@ -17,7 +17,7 @@ use tokio::{
 };
 
 /// For one command; nothing here takes as long unless the browser hangs.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// A browser with a profile of its own, which ends when this goes out of scope.
 pub(super) struct Browser {
