@@ -1,7 +1,7 @@
 //! Keeps what is met in dead-letter queues: each message is counted and logged once, by the monitor
 //! that has put it into the store.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use order_store::{Attempt, DeadLetter, DeadLetterState, Store, StoreError};
@@ -20,9 +20,16 @@ const BACK_AFTER: Duration = Duration::from_mins(2);
 pub(crate) struct Keeper {
     pub(crate) store: Store,
     pub(crate) metrics: Metrics,
+    /// Names this process in the store, and no other one.
+    pub(crate) holder: Arc<str>,
 }
 
 impl Keeper {
+    /// Whether another process does a job of this queue: what is received here is hidden from it.
+    pub(crate) async fn is_worked_on_elsewhere(&self, queue: &str) -> Result<bool, StoreError> {
+        self.store.is_in_other_hands(queue, &self.holder, Timestamp::now()).await
+    }
+
     /// Notes that these messages were received from a dead-letter queue at this time.
     pub(crate) async fn note(
         &self,

@@ -271,8 +271,8 @@ impl Watched {
         format!("{queue}: {error}")
     }
 
-    /// Scans a dead-letter queue; how much of it was seen. None while SQS moves its messages: what was
-    /// seen before still stands.
+    /// Scans a dead-letter queue; how much of it was seen. None while SQS moves its messages, and while
+    /// another process does a job of it, which looks at it meanwhile: what was seen before still stands.
     async fn try_peek(
         &mut self,
         keeper: &Keeper,
@@ -290,6 +290,9 @@ impl Watched {
                 "a dead-letter queue has a redrive policy of its own and is not peeked at"
             );
             return Ok(Some(nothing));
+        }
+        if keeper.is_worked_on_elsewhere(name).await? {
+            return Ok(None);
         }
         let Some(turn) = queue.turn_to_look().await else { return Ok(None) };
         let began = Timestamp::now();

@@ -24,7 +24,8 @@ struct Limits {
     /// Receiving ends after this many messages: a handle of each is kept, and SQS has no more than
     /// 120,000 messages of a queue in flight.
     messages: usize,
-    /// While a job waits for the queue receiving ends after this time.
+    /// While a job waits for the queue receiving ends after this time. So often it is asked whether
+    /// another process does one, which cannot say that it waits.
     while_wanted: Duration,
     /// Messages that are noted together, and their bytes.
     noted: usize,
@@ -84,9 +85,17 @@ pub(crate) async fn scan(
     let (mut held, mut scanned, mut unnoted) = (Vec::new(), Scanned::default(), Vec::new());
     // Noted, and made visible again at once.
     let mut shown = HashSet::new();
+    let mut ask_at = LIMITS.while_wanted;
     let ended: Result<bool, ScanError> = loop {
         let took = began.elapsed();
-        let wanted = dead_letters.is_wanted() && took >= LIMITS.while_wanted;
+        let mut wanted = dead_letters.is_wanted() && took >= LIMITS.while_wanted;
+        if took >= ask_at {
+            ask_at = took + LIMITS.while_wanted;
+            match keeper.is_worked_on_elsewhere(queue.name()).await {
+                Ok(elsewhere) => wanted |= elsewhere,
+                Err(error) => break Err(error.into()),
+            }
+        }
         let bounded = held.len() >= LIMITS.messages || took >= visibility / 2;
         if bounded || wanted || shutdown.is_requested() {
             break Ok(false);

@@ -66,7 +66,11 @@ impl Service {
         let (region, endpoint, keys) = settings.common.aws.parts();
         let options = Options::new(region, endpoint, keys);
         let connection = Connection::open(options, first, CallMetrics::register(&registry)).await;
-        let keeper = Keeper { store: store.clone(), metrics: Metrics::register(&registry) };
+        let keeper = Keeper {
+            store: store.clone(),
+            metrics: Metrics::register(&registry),
+            holder: holder().into(),
+        };
         let queues = DeadLetterQueue::all(&connection, &settings.common.queues);
         let observer =
             Observer::new(connection.clone(), &urls, &queues, keeper.clone(), settings.interval);
@@ -79,7 +83,7 @@ impl Service {
             site: LazyLock::new(api::site),
         };
         let router = routes(api::router(api), &registry);
-        let jobs = Jobs { connection, keeper, queues, holder: holder(), timing: Timing::DEFAULT };
+        let jobs = Jobs { connection, keeper, queues, timing: Timing::DEFAULT };
         let observer = if urls.is_empty() {
             warn!("no queue has a URL, so there is nothing to watch");
             latch.unready("no queue: set the SQS_QUEUE_URL_ settings");

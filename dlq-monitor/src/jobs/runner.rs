@@ -31,8 +31,6 @@ pub(crate) struct Jobs {
     pub(crate) connection: Connection,
     pub(crate) keeper: Keeper,
     pub(crate) queues: Arc<[DeadLetterQueue]>,
-    /// Names this process in the store, and no other one.
-    pub(crate) holder: String,
     pub(crate) timing: Timing,
 }
 
@@ -46,7 +44,7 @@ impl Jobs {
             let claimed = self
                 .keeper
                 .store
-                .claim_job(queue.name(), &self.holder, now, self.timing.lease)
+                .claim_job(queue.name(), &self.keeper.holder, now, self.timing.lease)
                 .await;
             match claimed {
                 Ok(Some(job)) => {
@@ -90,7 +88,7 @@ impl Jobs {
         let request = serde_json::from_str::<JobRequest>(&job.request);
         let method = job.method;
         let read = request.as_ref().ok().cloned().unwrap_or_default();
-        let mut shell = Shell::new(&self.keeper, queue, job, &read, &self.holder, self.timing);
+        let mut shell = Shell::new(&self.keeper, queue, job, &read, self.timing);
         let clock = Clock(leased_at);
         if let Err(error) = request {
             shell.give_up(format!("what was asked for cannot be read: {error}")).await;

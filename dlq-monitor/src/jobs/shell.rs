@@ -37,7 +37,6 @@ pub(super) struct Shell<'a> {
     pub(super) job: Job,
     pub(super) terms: Terms,
     filter: DeadLetterFilter,
-    holder: &'a str,
     timing: Timing,
     /// The last receive's messages.
     batch: Vec<Message>,
@@ -51,13 +50,12 @@ impl<'a> Shell<'a> {
         queue: &'a DeadLetterQueue,
         job: Job,
         request: &JobRequest,
-        holder: &'a str,
         timing: Timing,
     ) -> Self {
         let terms = request.terms(job.kind, queue.fifo);
         let filter = request.filter();
         let (batch, turn) = (Vec::new(), None);
-        Self { keeper, queue, job, terms, filter, holder, timing, batch, turn }
+        Self { keeper, queue, job, terms, filter, timing, batch, turn }
     }
 
     fn store(&self) -> &Store {
@@ -250,7 +248,7 @@ impl<'a> Shell<'a> {
         Checkpoint {
             job: job.id,
             queue: job.queue.clone(),
-            holder: self.holder.to_owned(),
+            holder: self.keeper.holder.to_string(),
             step: job.step,
             state,
             method: job.method,
@@ -279,7 +277,7 @@ impl<'a> Shell<'a> {
             let found = self.store().find_job(self.job.id).await;
             let found = found.map_err(|error| error.to_string())?;
             match found {
-                Some(job) if job.holder == self.holder && job.step > checkpoint.step => {
+                Some(job) if job.holder == *self.keeper.holder && job.step > checkpoint.step => {
                     checkpoint.step = job.step;
                 }
                 _ => return Ok(Saved::Lost),

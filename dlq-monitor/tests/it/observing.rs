@@ -1,9 +1,10 @@
 //! What the monitor notices, and what it leaves as it was.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use jiff::Timestamp;
 use order_events::DeliveryStatus;
+use order_store::{Checkpoint, JobKind, JobMethod, JobState, NewJob, Store};
 
 use crate::{
     http::get,
@@ -167,6 +168,64 @@ async fn a_fifo_queue_keeps_its_order_and_what_a_group_hides_is_reported() {
     let expected: Vec<_> = (0..15).map(|i| i.to_string()).collect();
     assert_eq!(taken, expected);
     monitor.metric_becomes(&complete(FIFO_DLQ), 1.0).await;
+    monitor.stop().await;
+}
+
+/// A job of the standard queue that a process has in hand which does nothing.
+async fn a_job_elsewhere(store: &Store) -> Checkpoint {
+    let now = Timestamp::now();
+    let job = NewJob {
+        id: uuid::Uuid::now_v7(),
+        kind: JobKind::Redrive,
+        method: JobMethod::Messages,
+        queue: STANDARD_DLQ.to_owned(),
+        request: "{}".to_owned(),
+        through: i64::MAX,
+        requested_by: "me".to_owned(),
+        why: "mended".to_owned(),
+        selected: 1,
+        at: now,
+    };
+    store.create_job(&job).await.expect("it is kept");
+    let lease = Duration::from_hours(1);
+    let claimed = store.claim_job(STANDARD_DLQ, "another monitor", now, lease).await;
+    let job = claimed.expect("the store answers").expect("nobody has it");
+    Checkpoint {
+        job: job.id,
+        queue: job.queue,
+        holder: job.holder,
+        step: job.step,
+        state: JobState::Completed,
+        method: job.method,
+        progress: job.progress,
+        canary_passed: false,
+        task: None,
+        note: None,
+        marks: Vec::new(),
+        deleted: Vec::new(),
+        all_moved: false,
+        now,
+        lease: Duration::ZERO,
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_hidden_from_the_job_of_another_monitor() {
+    let (sqs, database) = (Sqs::anywhere().await, Database::create());
+    let store = database.open().await;
+    let end = a_job_elsewhere(&store).await;
+    sqs.send(STANDARD_DLQ, "a", &[]).await;
+    let monitor = Monitor::on(sqs.addr, &database, &[]).await;
+    // Rounds in which the other queue is looked at.
+    for number in 1..=3 {
+        sqs.send(FIFO_DLQ, "b", &[]).await;
+        monitor.letters(FIFO_DLQ, number).await;
+        let counts = sqs.handle.queue_counts(STANDARD_DLQ).expect("the queue exists");
+        assert_eq!((counts.visible, counts.in_flight), (1, 0));
+    }
+    monitor.letters(STANDARD_DLQ, 0).await;
+    store.write_checkpoint(&end).await.expect("an answer").expect("the job is ended");
+    monitor.letters(STANDARD_DLQ, 1).await;
     monitor.stop().await;
 }
 

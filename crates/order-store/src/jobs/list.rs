@@ -52,6 +52,23 @@ impl Store {
         rows.first().map(|row| read(&**row)).transpose()
     }
 
+    /// Whether somebody else than this holder has a job of this queue in hand.
+    pub async fn is_in_other_hands(
+        &self,
+        queue: &str,
+        holder: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut parameters = Parameters::default();
+        let (queue, holder) = (parameters.text(queue), parameters.text(holder));
+        let now = parameters.number(now.as_millisecond());
+        let sql = format!(
+            "SELECT 1 AS job FROM dlq_jobs WHERE queue = {queue} AND finished_at_ms IS NULL
+                AND holder NOT IN ('', {holder}) AND until_ms > {now} LIMIT 1"
+        );
+        Ok(!self.rows_by_key(sql, parameters).await?.is_empty())
+    }
+
     /// The jobs that are not over, oldest first, so many at most.
     pub async fn open_jobs(&self, at_most: u32) -> Result<Vec<Job>, StoreError> {
         let columns = columns(self.backend.dialect());

@@ -84,8 +84,8 @@ impl Store {
         }
     }
 
-    /// Takes the oldest job of this queue that is not finished, if nobody has it in hand, or this
-    /// holder. It is this holder's until the lease is over; each checkpoint renews that.
+    /// Takes the oldest job of this queue that is not finished, if nobody else has one of this queue in
+    /// hand: they are done one after another. It is this holder's until the lease is over; each checkpoint renews that.
     pub async fn claim_job(
         &self,
         queue: &str,

@@ -73,13 +73,17 @@ pub(super) fn claim(
     let until = parameters.number(end(now, lease));
     let now = parameters.number(now.as_millisecond());
     let columns = columns(dialect);
+    // One that was asked for earlier may be written later: the one in hand is done first all the same.
     let sql = format!(
         "UPDATE dlq_jobs SET holder = {holder}, until_ms = {until}, step = step + 1,
             state = CASE state WHEN 'queued' THEN 'running' ELSE state END,
             started_at_ms = COALESCE(started_at_ms, {now}), updated_at_ms = {now}
          WHERE id = (SELECT id FROM dlq_jobs WHERE queue = {queue} AND finished_at_ms IS NULL
                 ORDER BY created_at_ms, id LIMIT 1)
-            AND finished_at_ms IS NULL AND (holder = '' OR holder = {holder} OR until_ms <= {now})
+            AND finished_at_ms IS NULL
+            AND NOT EXISTS (SELECT 1 FROM dlq_jobs AS other WHERE other.queue = {queue}
+                AND other.finished_at_ms IS NULL AND other.holder NOT IN ('', {holder})
+                AND other.until_ms > {now})
          RETURNING {columns}"
     );
     Change { guarded: true, statements: vec![(sql, parameters.0)] }

@@ -146,6 +146,27 @@ async fn one_holder_at_a_time_has_the_oldest_job_of_a_queue(database: &impl Test
     assert_eq!(next.id, new_job(2, JobKind::Redrive).id);
 }
 
+async fn an_older_job_that_is_kept_later_waits_for_the_one_in_hand(database: &impl TestDatabase) {
+    let store = open(database).await;
+    let in_other_hands = async |holder: &str, now| {
+        store.is_in_other_hands(DLQ, holder, now).await.expect("the store answers")
+    };
+    store.create_job(&new_job(2, JobKind::Redrive)).await.expect("it is kept");
+    assert!(!in_other_hands("a", at(10)).await, "nobody has it");
+    let job = claimed(&store, "b", at(10)).await.expect("a job");
+    store.create_job(&new_job(1, JobKind::Redrive)).await.expect("it is kept");
+    assert_eq!(claimed(&store, "a", at(11)).await, None);
+    assert!(in_other_hands("a", at(11)).await);
+    assert!(!in_other_hands("b", at(11)).await, "its own hands");
+    assert!(!in_other_hands("a", at(40)).await, "the lease is over");
+    let mut ended = checkpoint(&job, at(12));
+    ended.state = JobState::Completed;
+    store.write_checkpoint(&ended).await.expect("an answer").expect("it is written");
+    assert!(!in_other_hands("a", at(13)).await, "it is finished");
+    let next = claimed(&store, "a", at(13)).await.expect("the older one");
+    assert_eq!(next.id, new_job(1, JobKind::Redrive).id);
+}
+
 async fn a_checkpoint_is_written_once_with_everything_in_it(database: &impl TestDatabase) {
     let store = with_letters(database, 5).await;
     store.create_job(&new_job(1, JobKind::Redrive)).await.expect("it is kept");
@@ -301,6 +322,7 @@ on_both! {
     a_job_that_is_asked_for_twice_is_kept_once,
     the_jobs_that_are_not_over_are_listed_oldest_first,
     one_holder_at_a_time_has_the_oldest_job_of_a_queue,
+    an_older_job_that_is_kept_later_waits_for_the_one_in_hand,
     a_checkpoint_is_written_once_with_everything_in_it,
     what_is_discarded_is_in_the_archive_with_the_same_commit,
     what_sqs_has_moved_is_redriven_as_a_whole,
