@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::{Database, Monitor, STANDARD, STANDARD_DLQ, Sqs, eventually, text};
 
 /// More than a job would pass over in one receive, or in a hundred.
-const MANY: usize = 1_300;
+const MANY: usize = 1_100;
 
 #[tokio::test]
 async fn what_one_job_leaves_alone_is_there_for_the_next_one_however_much_it_is() {

@@ -41,7 +41,7 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let limit = Duration::from_secs(30);
+    let limit = Duration::from_mins(2);
     tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| panic!("never: {what}"))
 }
 
