@@ -5,6 +5,7 @@ import subprocess
 import unittest
 
 import chart
+import cluster
 
 
 def members():
@@ -111,12 +112,13 @@ class Notes(unittest.TestCase):
         self.assertIn("SQLite", chart.notes(*chart.combinations()["one-worker-sqlite"]))
 
     def test_they_say_what_is_missing_and_what_to_do(self):
-        text = chart.notes("--api-versions", chart.LIVE)
+        with cluster.serving(chart.NAMESPACE) as asked:
+            text = chart.notes(*asked)
         self.assertEqual(text.count("MISSING"), 3, text)
         for part in ("Install KEDA", "observability.demo=true", "Install metrics-server"):
             self.assertIn(part, text)
-        there = ("--api-versions", "metrics.k8s.io/v1beta1", "--api-versions", chart.KEDA, "--api-versions", chart.OPERATOR)
-        self.assertNotIn("MISSING", chart.notes("--api-versions", chart.LIVE, *there))
+        with cluster.serving(chart.NAMESPACE, apis=(chart.METRICS, chart.KEDA, chart.OPERATOR)) as asked:
+            self.assertNotIn("MISSING", chart.notes(*asked))
         self.assertNotIn("MISSING", chart.notes("--set", "keda.enabled=false,monitoring.enabled=false"))
 
     def test_they_name_services_that_exist(self):

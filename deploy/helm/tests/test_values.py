@@ -99,6 +99,7 @@ WRONG = [
     ("keda.standard.meanProcessingTime=\"0s\"", "/keda/standard/meanProcessingTime", "ms|s|m|h"),
     ("keda.fifo.acceptableWait=\"soon\"", "/keda/fifo/acceptableWait", "ms|s|m|h"),
     ("keda.auth.roleArn=\"fleet-keda\"", "/keda/auth/roleArn", "arn:aws"),
+    ("keda.findNamespace=\"auto\"", "/keda/findNamespace", "boolean"),
     ("keda.namespace=\"\"", "/keda/namespace", "pattern"),
     ("monitoring.interval=\"15\"", "/monitoring/interval", "pattern"),
     ("networkPolicy.dns.cidrs=[\"localhost\"]", "/networkPolicy/dns/cidrs/0", "pattern"),
