@@ -15,7 +15,7 @@ list, and who installs the chart may read the Services of its namespace. API ver
 {{- define "fleet.problems.cluster" -}}
 {{- $problems := list -}}
 {{- if include "fleet.live" . -}}
-{{- range list "fleet.problems.apis" "fleet.problems.references" "fleet.problems.kedaNamespace" -}}
+{{- range list "fleet.problems.apis" "fleet.problems.references" "fleet.problems.keda.findNamespace" -}}
 {{- $problems = concat $problems (include . $ | fromJsonArray) -}}
 {{- end -}}
 {{- end -}}
@@ -104,7 +104,7 @@ Objects of the namespace that the values name, as a JSON list of {value, kind, n
 KEDA is where NetworkPolicies let it in from. The API by which it gives metrics to autoscalers, one of
 a cluster, tells where it runs.
 */}}
-{{- define "fleet.problems.kedaNamespace" -}}
+{{- define "fleet.problems.keda.findNamespace" -}}
 {{- $problems := list -}}
 {{- if and (include "fleet.keda" .) .Values.networkPolicy.enabled .Values.keda.findNamespace -}}
 {{- $api := lookup "apiregistration.k8s.io/v1" "APIService" "" "v1beta1.external.metrics.k8s.io" -}}

@@ -1,4 +1,4 @@
-"""What a cluster that is asked lacks is refused with what to change, and one that is not asked lacks nothing."""
+"""A cluster that is asked: what it lacks is refused with what to change, and as many pods run as before."""
 import unittest
 
 import chart
@@ -108,6 +108,48 @@ class Lacking(unittest.TestCase):
         for arguments, _, _ in CASES.values():
             with self.subTest(arguments):
                 self.assertTrue(chart.render(*arguments, *claimed))
+
+
+AUTOSCALED = ("order-api", "worker-standard", "worker-fifo")
+
+
+def running(name, pods, *owners):
+    """A Deployment whose number of pods was set by some field managers: (manager, operation, whether it owns the number)."""
+    fields = [
+        {"manager": manager, "operation": operation, "fieldsV1": {"f:spec": {"f:replicas": {}} if owns else {"f:template": {}}}}
+        for manager, operation, owns in owners
+    ]
+    deployment = cluster.thing("Deployment", "fleet-" + name, SHOP, spec={"replicas": pods})
+    deployment["metadata"].update({
+        "managedFields": fields, "labels": {"app.kubernetes.io/managed-by": "Helm"},
+        "annotations": {"meta.helm.sh/release-name": "fleet", "meta.helm.sh/release-namespace": SHOP},
+    })
+    return deployment
+
+
+class Replicas(unittest.TestCase):
+    def numbers(self, *owners, arguments=()):
+        """What an upgrade asks for where so many pods run, None for nothing."""
+        objects = [running(name, pods, *owners) for pods, name in enumerate(AUTOSCALED, 3)]
+        with cluster.serving(SHOP, objects if owners else [], (chart.KEDA,)) as asked:
+            rendered = chart.render(*arguments, "--is-upgrade", *asked)
+        return [chart.named(rendered, "Deployment", name)["spec"].get("replicas") for name in AUTOSCALED]
+
+    def test_a_number_that_helm_would_take_away_is_kept_when_autoscaling_is_switched_on(self):
+        self.assertEqual(self.numbers(("helm", "Apply", True)), [3, 4, 5])
+        # Without server-side apply helm goes by what it rendered before, whoever has set the number.
+        self.assertEqual(self.numbers(("helm", "Update", True)), [3, 4, 5])
+        self.assertEqual(self.numbers(("helm", "Update", False), ("kube-controller-manager", "Update", True)), [3, 4, 5])
+
+    def test_a_number_that_an_autoscaler_owns_is_left_to_it(self):
+        self.assertEqual(self.numbers(("helm", "Apply", False), ("keda", "Update", True)), [None] * 3)
+
+    def test_a_first_installation_leaves_the_number_to_the_autoscaler(self):
+        self.assertEqual(self.numbers(), [None] * 3)
+
+    def test_a_fixed_number_is_the_values_one_whatever_runs(self):
+        fixed = ("--set", "keda.enabled=false,orderApi.autoscaling.enabled=false")
+        self.assertEqual(self.numbers(("helm", "Apply", True), arguments=fixed), [2] * 3)
 
 
 if __name__ == "__main__":
