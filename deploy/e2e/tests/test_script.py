@@ -1,7 +1,9 @@
 import contextlib
 import io
 import json
+import os
 import subprocess
+import tempfile
 import unittest
 
 from fleet_e2e import checks, cli, values
@@ -59,6 +61,31 @@ class Up(unittest.TestCase):
         done = run([UP, "true", "--only-images"], check=False, env={"BUILD": "no-such-builder build"})
         self.assertEqual(done.returncode, 1)
         self.assertIn("no-such-builder is not on PATH; it is needed to build images", done.stderr)
+
+    def with_kubectl(self, *given, **environment):
+        """deploy/up with a kubectl of a kind cluster, of which the chart's part goes no further than helm."""
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in (("kubectl", 'case $1 in config) echo kind-fleet ;; esac'), ("helm", "exit 9")):
+                path = os.path.join(folder, name)
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write("#!/bin/sh\n%s\n" % text)
+                os.chmod(path, 0o755)
+            return run([UP, *given], check=False, env={"PATH": "%s:/usr/bin:/bin" % folder, **environment})
+
+    def test_the_step_that_has_failed_is_said_last(self):
+        for build, load, said in (
+            ("false", "true", "building image order-api:7 with false"), ("true", "false", "loading image order-api:7 with false"),
+        ):
+            done = self.with_kubectl(load, "--only-images", "--tag", "7", BUILD=build)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertEqual(done.stderr.splitlines()[-1], "deploy/up: failed at: " + said)
+
+    def test_what_loads_images_is_needed_for_images_only(self):
+        done = self.with_kubectl("kind", "--only-chart")
+        self.assertEqual((done.returncode, done.stderr.splitlines()[-1]), (9, "deploy/up: failed at: the chart, as release fleet"))
+        done = self.with_kubectl("kind", "--only-images", BUILD="true")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("kind is not on PATH; it is needed to load images", done.stderr)
 
     def test_its_help_names_every_option(self):
         text = run([UP, "--help"]).stdout

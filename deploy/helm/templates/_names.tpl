@@ -6,7 +6,7 @@ Names, labels, images and addresses.
 {{- define "fleet.fullname" -}}
 {{- $name := .Release.Name -}}
 {{- if not (contains "fleet" $name) }}{{ $name = printf "%s-fleet" $name }}{{ end -}}
-{{- $name | trunc 36 | trimSuffix "-" -}}
+{{- regexReplaceAll "-+$" (trunc 36 $name) "" -}}
 {{- end -}}
 
 {{/* The components that these values ask for, as a JSON list. */}}
@@ -134,14 +134,6 @@ http://{{ include "fleet.host" (dict "root" . "name" "local-sqs") }}:9324
 {{- define "fleet.urlPort" -}}
 {{- $url := urlParse . -}}
 {{- regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) | default (eq $url.scheme "https" | ternary "443" "80") -}}
-{{- end -}}
-
-{{/*
-Whether the cluster is asked, "true" or empty. Every API server has the aggregator's API, which
-`helm template` does not claim by itself.
-*/}}
-{{- define "fleet.live" -}}
-{{- if .Capabilities.APIVersions.Has "apiregistration.k8s.io/v1" }}true{{ end -}}
 {{- end -}}
 
 {{/* Whether the workers are scaled by KEDA, "true" or empty. */}}

@@ -51,7 +51,7 @@ ingress of the other, so that they agree.
 
 {{/*
 Traffic with others than the release's own pods, as a JSON list of {peers, ports}; `any` as peers
-is everybody. Arguments: root, component.
+is everybody, and no ports are all of them. Arguments: root, component.
 */}}
 {{- define "fleet.outside.ingress" -}}
 {{- $root := .root -}}
@@ -75,21 +75,69 @@ is everybody. Arguments: root, component.
 {{- toJson $rules -}}
 {{- end -}}
 
-{{/* The same the other way. Arguments: root, component. */}}
+{{/*
+The namespace that a URL's host may be in, empty where it is no name of a cluster's Service. NAME is
+one of the release's namespace, NAME.NAMESPACE may be one or a host of the world: a rule for the pods
+of a namespace that is not there opens nothing. Arguments: root, url.
+*/}}
+{{- define "fleet.urlNamespace" -}}
+{{- $host := get (urlParse .url) "hostname" | lower | trimSuffix "." -}}
+{{- $name := $host | trimSuffix (printf ".%s" .root.Values.clusterDomain) | trimSuffix ".svc" -}}
+{{- $labels := splitList "." $name -}}
+{{- if regexMatch "^[0-9.]+$|:" $host -}}
+{{- else if eq (len $labels) 1 -}}
+{{- .root.Release.Namespace -}}
+{{- else if or (eq (len $labels) 2) (ne $name $host) -}}
+{{- last $labels -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+The rules for whoever is at some URLs, as a JSON list of {peers, ports}. A policy sees the port of
+the pod that a Service leads to, which need not be the URL's: peers that are pods are let through on
+`podPorts`, on all ports where these are empty, and addresses on the ports of the URLs. Of `any`, the
+pods are those of the namespaces that the URLs' hosts are in. Arguments: root, urls, ports (beside the
+URLs'), peers, podPorts.
+*/}}
+{{- define "fleet.urlRules" -}}
+{{- $root := .root -}}
+{{- $ports := .ports | default list -}}
+{{- $namespaces := list -}}
+{{- range .urls -}}
+{{- $ports = append $ports (include "fleet.urlPort" . | int) -}}
+{{- with include "fleet.urlNamespace" (dict "root" $root "url" .) }}{{ $namespaces = append $namespaces . }}{{ end -}}
+{{- end -}}
+{{- $addresses := .peers -}}
+{{- $pods := list -}}
+{{- if kindIs "slice" .peers -}}
+{{- $addresses = list -}}
+{{- range .peers -}}
+{{- if hasKey . "ipBlock" }}{{ $addresses = append $addresses . }}{{ else }}{{ $pods = append $pods . }}{{ end -}}
+{{- end -}}
+{{- else -}}
+{{- range uniq $namespaces }}{{ $pods = append $pods (include "fleet.peer.namespace" . | fromJson) }}{{ end -}}
+{{- end -}}
+{{- $rules := list (dict "peers" $addresses "ports" (uniq $ports)) (dict "peers" $pods "ports" .podPorts) -}}
+{{- toJson $rules -}}
+{{- end -}}
+
+{{/* The same as for the outside's ingress, the other way. Arguments: root, component. */}}
 {{- define "fleet.outside.egress" -}}
 {{- $root := .root -}}
 {{- $egress := $root.Values.networkPolicy.egress -}}
+{{- $podPorts := $root.Values.networkPolicy.podPorts -}}
 {{- $values := $root.Values -}}
 {{- $rules := list -}}
 {{- $services := list "order-api" "worker-standard" "worker-fifo" "dlq-monitor" -}}
 {{- if and (has .component (append $services "test")) (not $values.localSqs.enabled) -}}
-{{- /* 443 as well: roles are assumed at STS. */ -}}
-{{- $ports := list 443 -}}
-{{- with $values.aws.endpoint }}{{ $ports = append $ports (include "fleet.urlPort" . | int) }}{{ end -}}
+{{- $urls := list -}}
+{{- with $values.aws.endpoint }}{{ $urls = append $urls . }}{{ end -}}
 {{- range $queue := list "standard" "standardDlq" "fifo" "fifoDlq" -}}
-{{- with (get $values.queues $queue).url }}{{ $ports = append $ports (include "fleet.urlPort" . | int) }}{{ end -}}
+{{- with (get $values.queues $queue).url }}{{ $urls = append $urls . }}{{ end -}}
 {{- end -}}
-{{- $rules = append $rules (dict "peers" $egress.sqs "ports" (uniq $ports)) -}}
+{{- /* 443 as well: roles are assumed at STS. */ -}}
+{{- $at := dict "root" $root "urls" $urls "ports" (list 443) "peers" $egress.sqs "podPorts" $podPorts.sqs -}}
+{{- $rules = concat $rules (include "fleet.urlRules" $at | fromJsonArray) -}}
 {{- if $egress.podIdentityAgent -}}
 {{- $agent := list (dict "ipBlock" (dict "cidr" "169.254.170.23/32")) (dict "ipBlock" (dict "cidr" "fd00:ec2::23/128")) -}}
 {{- $rules = append $rules (dict "peers" $agent "ports" (list 80)) -}}
@@ -101,12 +149,12 @@ is everybody. Arguments: root, component.
 {{- $rules = append $rules (dict "peers" $egress.database "ports" (list $values.database.port)) -}}
 {{- end -}}
 {{- if and (has .component $services) $values.telemetry.otlpEndpoint -}}
-{{- $port := include "fleet.urlPort" $values.telemetry.otlpEndpoint | int -}}
-{{- $rules = append $rules (dict "peers" $egress.otlp "ports" (list $port)) -}}
+{{- $at := dict "root" $root "urls" (list $values.telemetry.otlpEndpoint) "peers" $egress.otlp "podPorts" $podPorts.otlp -}}
+{{- $rules = concat $rules (include "fleet.urlRules" $at | fromJsonArray) -}}
 {{- end -}}
 {{- if and (hasPrefix "worker-" .component) $values.workers.carrier.url -}}
-{{- $port := include "fleet.urlPort" $values.workers.carrier.url | int -}}
-{{- $rules = append $rules (dict "peers" $egress.carrier "ports" (list $port)) -}}
+{{- $at := dict "root" $root "urls" (list $values.workers.carrier.url) "peers" $egress.carrier "podPorts" $podPorts.carrier -}}
+{{- $rules = concat $rules (include "fleet.urlRules" $at | fromJsonArray) -}}
 {{- end -}}
 {{- if and (eq .component "prometheus") (include "fleet.keda" $root) -}}
 {{- $keda := include "fleet.peer.namespace" $values.keda.namespace | fromJson -}}
@@ -120,14 +168,12 @@ is everybody. Arguments: root, component.
 {{- if not (has . (list "local-sqs" "postgres" "alertmanager")) }}true{{ end -}}
 {{- end -}}
 
-{{/* One rule. Arguments: rule ({peers, ports}), side ("from" or "to"). */}}
+{{/* One rule; it has ports, peers or both. Arguments: rule ({peers, ports}), side ("from" or "to"). */}}
 {{- define "fleet.rule" -}}
-- ports:
-    {{- range .rule.ports }}
-    - {protocol: TCP, port: {{ . }}}
-    {{- end }}
-  {{- if kindIs "slice" .rule.peers }}
-  {{ .side }}:
-    {{- toYaml .rule.peers | nindent 4 }}
-  {{- end }}
+{{- $rule := dict -}}
+{{- range .rule.ports -}}
+{{- $_ := set $rule "ports" (append (get $rule "ports" | default list) (dict "protocol" "TCP" "port" .)) -}}
+{{- end -}}
+{{- if kindIs "slice" .rule.peers }}{{ $_ := set $rule .side .rule.peers }}{{ end -}}
+{{- list $rule | toYaml -}}
 {{- end -}}

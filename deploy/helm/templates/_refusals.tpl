@@ -11,11 +11,11 @@ take. All problems are found and told together, each with what to change.
 {{- toJson $problems -}}
 {{- end -}}
 
-{{/* The release's name, which all names begin with: a Service's begins with a letter. */}}
+{{/* The release's name, which all names begin with: helm takes some that a Service may not have. */}}
 {{- define "fleet.problems.release" -}}
 {{- $problems := list -}}
-{{- if not (regexMatch "^[a-z]" .Release.Name) -}}
-{{- $problems = append $problems (printf "the release is called %s: its name is the beginning of Services' names, which must begin with a letter. Choose another one" .Release.Name) -}}
+{{- if not (regexMatch "^[a-z][a-z0-9-]*$" .Release.Name) -}}
+{{- $problems = append $problems (printf "the release is called %s: its name is the beginning of Services' names, which must begin with a letter and have nothing but lower-case letters, digits and hyphens. Choose another one" .Release.Name) -}}
 {{- end -}}
 {{- toJson $problems -}}
 {{- end -}}
@@ -159,38 +159,6 @@ take. All problems are found and told together, each with what to change.
 {{- end -}}
 {{- if gt $pods 1 -}}
 {{- $problems = append $problems (printf "there is no PostgreSQL (postgres.enabled is false, database.existingSecret is empty), and up to %d worker pods: SQLite is for one, since each would have a file of its own. Name a Secret with the database's URL in database.existingSecret, or have one worker pod: workers.fifo.enabled=false, workers.standard.replicas=1, keda.enabled=false" $pods) -}}
-{{- end -}}
-{{- end -}}
-{{- toJson $problems -}}
-{{- end -}}
-
-{{/* What the cluster does not have. Only a cluster that is asked can be found lacking. */}}
-{{- define "fleet.problems.cluster" -}}
-{{- $problems := list -}}
-{{- if include "fleet.live" . -}}
-{{- if and (eq (toString .Values.keda.enabled) "true") (not (.Capabilities.APIVersions.Has "keda.sh/v1alpha1")) -}}
-{{- $problems = append $problems "keda.enabled is true, and this cluster does not serve keda.sh/v1alpha1. Install KEDA 2.20 or later before, or set keda.enabled to auto, which runs a fixed number of workers until KEDA is there" -}}
-{{- end -}}
-{{- if and (eq (toString .Values.monitoring.enabled) "true") (not (.Capabilities.APIVersions.Has "monitoring.coreos.com/v1")) -}}
-{{- $problems = append $problems "monitoring.enabled is true, and this cluster does not serve monitoring.coreos.com/v1. Install the Prometheus operator before, or set monitoring.enabled to auto, which makes annotations and ConfigMaps until it is there" -}}
-{{- end -}}
-{{- $wanted := list -}}
-{{- if and .Values.database.existingSecret (not .Values.postgres.enabled) -}}
-{{- $wanted = append $wanted (list "database.existingSecret" .Values.database.existingSecret .Values.database.key) -}}
-{{- end -}}
-{{- if and .Values.aws.credentialsSecret (not .Values.localSqs.enabled) -}}
-{{- $wanted = append $wanted (list "aws.credentialsSecret" .Values.aws.credentialsSecret "AWS_SECRET_ACCESS_KEY") -}}
-{{- end -}}
-{{- if .Values.dlqMonitor.tokenSecret -}}
-{{- $wanted = append $wanted (list "dlqMonitor.tokenSecret" .Values.dlqMonitor.tokenSecret .Values.dlqMonitor.tokenKey) -}}
-{{- end -}}
-{{- range $row := $wanted -}}
-{{- $secret := lookup "v1" "Secret" $.Release.Namespace (index $row 1) -}}
-{{- if not $secret -}}
-{{- $problems = append $problems (printf "%s is %s, and namespace %s has no such Secret. Make it before: kubectl -n %s create secret generic %s --from-literal=%s=..." (index $row 0) (index $row 1) $.Release.Namespace $.Release.Namespace (index $row 1) (index $row 2)) -}}
-{{- else if not (hasKey ($secret.data | default dict) (index $row 2)) -}}
-{{- $problems = append $problems (printf "%s is %s, and that Secret has no key %s; it has: %s" (index $row 0) (index $row 1) (index $row 2) (keys ($secret.data | default dict) | sortAlpha | join ", ")) -}}
-{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $problems -}}

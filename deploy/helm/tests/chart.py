@@ -16,8 +16,7 @@ NAMESPACE = "shop"
 
 KEDA = "keda.sh/v1alpha1"
 OPERATOR = "monitoring.coreos.com/v1"
-# What only a cluster that is asked has; see `fleet.live`.
-LIVE = "apiregistration.k8s.io/v1"
+METRICS = "metrics.k8s.io/v1beta1"
 
 # What values-aws.yaml leaves to its users.
 AWS = (
@@ -40,6 +39,8 @@ data:
 NOTES = """\
 apiVersion: v1
 kind: ConfigMap
+metadata:
+  name: notes
 data:
   notes: {{ include "notes" . | b64enc }}
 """

@@ -5,6 +5,7 @@ import subprocess
 import unittest
 
 import chart
+import cluster
 
 
 def members():
@@ -111,12 +112,13 @@ class Notes(unittest.TestCase):
         self.assertIn("SQLite", chart.notes(*chart.combinations()["one-worker-sqlite"]))
 
     def test_they_say_what_is_missing_and_what_to_do(self):
-        text = chart.notes("--api-versions", chart.LIVE)
+        with cluster.serving(chart.NAMESPACE) as asked:
+            text = chart.notes(*asked)
         self.assertEqual(text.count("MISSING"), 3, text)
         for part in ("Install KEDA", "observability.demo=true", "Install metrics-server"):
             self.assertIn(part, text)
-        there = ("--api-versions", "metrics.k8s.io/v1beta1", "--api-versions", chart.KEDA, "--api-versions", chart.OPERATOR)
-        self.assertNotIn("MISSING", chart.notes("--api-versions", chart.LIVE, *there))
+        with cluster.serving(chart.NAMESPACE, apis=(chart.METRICS, chart.KEDA, chart.OPERATOR)) as asked:
+            self.assertNotIn("MISSING", chart.notes(*asked))
         self.assertNotIn("MISSING", chart.notes("--set", "keda.enabled=false,monitoring.enabled=false"))
 
     def test_they_name_services_that_exist(self):
@@ -131,6 +133,34 @@ class Notes(unittest.TestCase):
         self.assertIn("delivered to NOBODY", text)
         self.assertIn("queues.fifoDlq.url", text)
         self.assertNotIn("NOBODY", chart.notes(*chart.AWS))
+
+    def test_they_say_where_the_orders_of_helm_test_go_and_what_is_left_of_it(self):
+        self.assertIn("through your queues to the carrier at https://carrier.example", chart.notes(*chart.AWS))
+        self.assertIn("through your queues.", chart.notes(*chart.AWS, "--set", "workers.carrier.url="))
+        self.assertIn("through the bundled SQS to the carrier at http://carrier.", chart.notes("--set", "workers.carrier.url=http://carrier"))
+        self.assertNotIn("real ones", chart.notes())
+        self.assertIn("kubectl -n shop delete pod fleet-test", chart.notes())
+        self.assertNotIn("fleet-test", chart.notes("--set", "tests.enabled=false"))
+
+    def test_they_warn_of_a_drain_that_is_shorter_than_an_attempt(self):
+        self.assertIn("workers.drainTimeout (19s) is shorter than workers.handlerTimeout (20s)", chart.notes("--set", "workers.drainTimeout=19s"))
+        self.assertNotIn("drainTimeout", chart.notes("--set", "workers.drainTimeout=20s"))
+
+    def test_they_say_that_policies_see_the_ports_of_pods(self):
+        self.assertIn("networkPolicy.podPorts", chart.notes())
+        self.assertNotIn("podPorts", chart.notes("--set", "networkPolicy.enabled=false"))
+
+    def test_what_the_values_for_aws_say_is_refused_and_noted_is(self):
+        head = chart.source("deploy/helm/values-aws.yaml").split("# Without these it installs")
+        refused = chart.refusal("-f", chart.AWS[1])
+        noted = chart.notes(*chart.AWS, "--set", "queues.standardDlq.url=,queues.fifoDlq.url=,workers.carrier.url=")
+        for value in ("queues.standard.url", "queues.fifo.url", "database.existingSecret"):
+            self.assertIn(value, head[0])
+            self.assertIn(value, refused)
+        for value in ("queues.standardDlq.url", "queues.fifoDlq.url", "workers.carrier.url"):
+            self.assertIn(value, head[1])
+            self.assertNotIn(value, refused)
+            self.assertIn(value, noted)
 
 
 class Test(unittest.TestCase):

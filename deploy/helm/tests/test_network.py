@@ -8,6 +8,11 @@ def selects(selector, labels):
     return all(labels.get(key) == value for key, value in selector.get("matchLabels", {}).items())
 
 
+def covers(rule, port):
+    """Whether a rule is for a port; one without ports is for all of them."""
+    return "ports" not in rule or port in [each["port"] for each in rule["ports"]]
+
+
 class Cluster:
     """The release's pods and policies, and who may talk to whom of them."""
 
@@ -30,7 +35,7 @@ class Cluster:
         labels, _ = self.pods[other]
         peers = "from" if side == "ingress" else "to"
         for rule in self.rules(component, side):
-            if port not in [each["port"] for each in rule["ports"]]:
+            if not covers(rule, port):
                 continue
             if peers not in rule:
                 return True
@@ -99,8 +104,8 @@ class Network(unittest.TestCase):
                         leaves = of.permits(source, "egress", target, port)
                         enters = of.permits(target, "ingress", source, port)
                         # What is open to everybody needs no counterpart.
-                        anybody = any("from" not in rule and port in [p["port"] for p in rule["ports"]] for rule in of.rules(target, "ingress"))
-                        anywhere = any("to" not in rule and port in [p["port"] for p in rule["ports"]] for rule in of.rules(source, "egress"))
+                        anybody = any("from" not in rule and covers(rule, port) for rule in of.rules(target, "ingress"))
+                        anywhere = any("to" not in rule and covers(rule, port) for rule in of.rules(source, "egress"))
                         with self.subTest("%s: %s to %s:%d" % (name, source, target, port)):
                             self.assertTrue(leaves == enters or anybody or anywhere)
 
@@ -125,13 +130,14 @@ class Network(unittest.TestCase):
                 with self.subTest("%s: %s" % (name, selector)):
                     self.assertTrue(any(selects(selector, labels) for labels, _ in of.pods.values()))
 
-    def test_every_rule_names_ports_and_no_list_of_peers_is_empty(self):
+    def test_every_rule_names_ports_or_pods_outside_and_no_list_of_peers_is_empty(self):
         # Kubernetes takes an empty list for everybody.
         lists = ("--set-json", "networkPolicy.apiFrom=[]", "--set-json", "networkPolicy.egress.sqs=[]")
         for arguments in [*chart.combinations().values(), (*chart.AWS, *lists)]:
             for spec in cluster(*arguments).policies:
                 for rule in spec.get("ingress", []) + spec.get("egress", []):
-                    self.assertTrue(rule["ports"])
+                    self.assertNotEqual(rule.get("ports"), [])
+                    self.assertTrue("ports" in rule or all("namespaceSelector" in peer for peer in rule["to"]), rule)
                     for peers in ("from", "to"):
                         self.assertNotEqual(rule.get(peers), [])
 
@@ -139,7 +145,7 @@ class Network(unittest.TestCase):
         """Namespaces whose pods a component's rules let through; None stands for everybody."""
         found = []
         for rule in of.rules(component, side):
-            if port in [each["port"] for each in rule["ports"]]:
+            if covers(rule, port):
                 peers = rule.get("from" if side == "ingress" else "to", [None])
                 found += [peer and peer.get("namespaceSelector", {}).get("matchLabels", {}).get("kubernetes.io/metadata.name") for peer in peers]
         return {each for each in found if each is not None}
@@ -178,13 +184,45 @@ class Network(unittest.TestCase):
         for component in ("order-api", *WORKERS):
             open_rules = [rule for rule in of.rules(component, "egress") if "to" not in rule]
             self.assertEqual(open_rules, [], component)
-            self.assertEqual(self.namespaces(of, component, "egress", 9325), {"queues"})
-            self.assertEqual(self.namespaces(of, component, "egress", 4318), {"monitoring"})
+            self.assertEqual(self.namespaces(of, component, "egress", 9324), {"queues"})
+            self.assertEqual(self.namespaces(of, component, "egress", 14318), {"monitoring"})
             self.assertEqual(self.namespaces(of, component, "egress", 5353), {"kube-system"})
+            self.assertEqual(self.namespaces(of, component, "egress", 80), set())
         self.assertEqual(self.namespaces(of, "order-api", "ingress", 8080), {"ingress"})
         self.assertEqual(self.namespaces(of, "dlq-monitor", "ingress", 8082), {"operators"})
-        carrier = [rule["to"] for rule in of.rules("worker-standard", "egress") if rule["ports"] == [{"protocol": "TCP", "port": 8443}]]
+        carrier = [rule["to"] for rule in of.rules("worker-standard", "egress") if rule.get("ports") == [{"protocol": "TCP", "port": 8443}]]
         self.assertEqual(carrier, [[{"ipBlock": {"cidr": "203.0.113.0/24"}}]])
+
+    def test_who_is_in_the_cluster_is_reached_on_the_ports_of_its_pods(self):
+        # A Service on port 80 may lead to pods on any port, which is what a policy sees.
+        for host, namespace in (
+            ("carrier", chart.NAMESPACE), ("carrier.logistics", "logistics"), ("carrier.logistics.svc", "logistics"),
+            ("carrier.logistics.svc.cluster.local:8080", "logistics"), ("carrier-0.carrier.logistics.svc.cluster.local.", "logistics"),
+        ):
+            with self.subTest(host):
+                of = cluster("--set", "workers.carrier.url=http://%s/deliveries" % host)
+                self.assertIn(namespace, self.namespaces(of, "worker-fifo", "egress", 18080))
+                self.assertEqual(self.namespaces(of, "dlq-monitor", "egress", 18080), set())
+        for host in ("carrier.example.com", "10.96.0.17", "[fd00::17]:8080", "svc.cluster.example.com"):
+            with self.subTest(host):
+                of = cluster("--set", "workers.carrier.url=http://%s/deliveries" % host)
+                self.assertEqual(self.namespaces(of, "worker-fifo", "egress", 18080), set())
+
+    def test_an_sqs_and_a_collector_in_the_cluster_are_reached_on_the_ports_of_their_pods(self):
+        of = cluster(*chart.AWS, "--set", "workers.carrier.url=,aws.endpoint=http://elasticmq.queues,telemetry.otlpEndpoint=http://otel.traces.svc:80")
+        for component in ("order-api", "dlq-monitor", *WORKERS):
+            self.assertEqual(self.namespaces(of, component, "egress", 18080), {"queues", "traces"}, component)
+        self.assertEqual(self.namespaces(of, "test", "egress", 18080), {"queues"})
+
+    def test_ports_of_pods_that_are_given_are_the_only_ones(self):
+        ports = ("--set", "networkPolicy.podPorts.carrier={8080}", "--set", "workers.carrier.url=http://carrier.logistics")
+        peers = ("--set-json", 'networkPolicy.egress.carrier=[{"podSelector":{"matchLabels":{"app":"carrier"}},"namespaceSelector":{"matchLabels":{"kubernetes.io/metadata.name":"trucks"}}},{"ipBlock":{"cidr":"203.0.113.0/24"}}]')
+        for arguments, namespace in ((ports, "logistics"), (ports + peers, "trucks")):
+            of = cluster(*arguments)
+            self.assertEqual(self.namespaces(of, "worker-fifo", "egress", 8080), {namespace})
+            self.assertNotIn(namespace, self.namespaces(of, "worker-fifo", "egress", 8081))
+        blocks = [(rule["ports"], rule["to"]) for rule in of.rules("worker-fifo", "egress") if "ipBlock" in rule["to"][0]]
+        self.assertEqual(blocks, [([{"protocol": "TCP", "port": 80}], [{"ipBlock": {"cidr": "203.0.113.0/24"}}])])
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
-"""Values that contradict each other, or that the cluster cannot take, are refused with what to change."""
+"""Values that contradict each other are refused with what to change."""
 import os
 import unittest
 
 import chart
 
 AWS_URL = "https://sqs.eu-central-1.amazonaws.com/123456789012/"
-LIVE = ("--api-versions", chart.LIVE)
 
 # Arguments, and what is said of them: first what is wrong, then what to change.
 CASES = {
@@ -95,19 +94,6 @@ CASES = {
     "two databases": (
         ("--set", "database.existingSecret=db"), ["there can be one database", "Set postgres.enabled to false"],
     ),
-    "KEDA forced on a cluster without it": (
-        ("--set", "keda.enabled=true", *LIVE), ["does not serve keda.sh/v1alpha1", "Install KEDA 2.20 or later"],
-    ),
-    "the operator's objects forced on a cluster without it": (
-        ("--set", "monitoring.enabled=true", *LIVE), ["does not serve monitoring.coreos.com/v1", "set monitoring.enabled to auto"],
-    ),
-    "a database Secret that is not there": (
-        (*chart.AWS, *LIVE), ["database.existingSecret is deliveries-database", "kubectl -n shop create secret generic deliveries-database --from-literal=DATABASE_URL="],
-    ),
-    "other Secrets that are not there": (
-        (*chart.AWS, "--set", "dlqMonitor.tokenSecret=monitor,aws.credentialsSecret=keys", *LIVE),
-        ["dlqMonitor.tokenSecret is monitor", "MONITOR_TOKEN", "aws.credentialsSecret is keys", "AWS_SECRET_ACCESS_KEY"],
-    ),
 }
 
 
@@ -120,9 +106,22 @@ class Refusals(unittest.TestCase):
                     self.assertIn(part, text)
 
     def test_a_release_that_no_service_can_be_called_after_is_refused(self):
-        status, _, err = chart.helm("template", "2fleet", chart.CHART)
-        self.assertNotEqual(status, 0)
-        self.assertIn("must begin with a letter", err)
+        for name in ("2fleet", "fleet.eu", "shop.fleet"):
+            with self.subTest(name):
+                status, _, err = chart.helm("template", name, chart.CHART)
+                self.assertNotEqual(status, 0)
+                self.assertIn("the release is called %s" % name, err)
+                self.assertIn("begin with a letter and have nothing but lower-case letters, digits and hyphens", err)
+                self.assertEqual(err.count("\n- "), 1, err)
+
+    def test_names_of_a_long_release_are_those_of_services(self):
+        for name in ("a" * 53, "a" * 34 + "---b"):
+            status, out, err = chart.helm("template", name, chart.CHART)
+            self.assertEqual(status, 0, err)
+            for each in chart.parse(out):
+                self.assertRegex(each["metadata"]["name"], r"^a+-[a-z-]*[a-z]$")
+                self.assertNotIn("--", each["metadata"]["name"])
+                self.assertLessEqual(len(each["metadata"]["name"]), 63)
 
     def test_everything_that_is_wrong_is_told_at_once(self):
         text = chart.refusal("--set", "workers.handlerTimeout=31s,workers.terminationGracePeriodSeconds=1,postgres.enabled=false")
@@ -142,12 +141,6 @@ class Refusals(unittest.TestCase):
         ):
             with self.subTest(values):
                 self.assertTrue(chart.render("--set", values))
-
-    def test_a_cluster_that_is_not_asked_is_not_found_lacking(self):
-        for value in ("keda.enabled=true", "monitoring.enabled=true"):
-            self.assertTrue(chart.render("--set", value))
-        self.assertTrue(chart.render(*chart.AWS))
-        self.assertTrue(chart.render("--set", "keda.enabled=true", *LIVE, "--api-versions", chart.KEDA))
 
     def test_the_values_for_aws_alone_are_refused_with_what_is_left_to_fill_in(self):
         text = chart.refusal("-f", os.path.join(chart.CHART, "values-aws.yaml"))

@@ -20,12 +20,21 @@ SCHEMA = {
     "a duration without a unit": (("--set-string", "workers.handlerTimeout=20"), ["/workers/handlerTimeout"]),
     "a setting that no service has": (("--set", "orderApi.env.PUBLISH_LINGERR=1ms"), ["PUBLISH_LINGERR"]),
 }
+# What a cluster is asked for.
+LACKING = {
+    "ServiceAccounts that are not there": (("--set", "serviceAccounts.create=false"), ["create serviceaccount %s-order-api" % RELEASE]),
+    "authorities that are not there": (("--set", "database.ca.configMap=no-such"), ["database.ca.configMap is no-such"]),
+    "Secrets to pull with that are not there": (("--set", "image.pullSecrets={no-such}"), ["image.pullSecrets is no-such"]),
+}
+KEDA_ELSEWHERE = (("--set", "keda.namespace=no-such"), ["keda.namespace is no-such", "Set keda.namespace to"])
 LEAST_CASES = 20
 
 
 def check(run, report):
     refused = 0
-    cases = {**SCHEMA, **contradictions()}
+    cases = {**SCHEMA, **contradictions(), **LACKING}
+    if run.installation.has_keda():
+        cases["KEDA in another namespace"] = KEDA_ELSEWHERE
     for name, (arguments, words) in cases.items():
         refused += is_refused(run, report, name, arguments, words)
     refused += is_refused(run, report, "a database Secret that is not there", ON_AWS, [
