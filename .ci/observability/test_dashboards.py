@@ -145,13 +145,34 @@ class Dashboards(unittest.TestCase):
         uids = {dashboard["uid"] for dashboard in support.dashboards().values()}
         linked = set()
         for name, dashboard in support.dashboards().items():
-            self.assertEqual([link["tags"] for link in dashboard["links"]], [["fleet"]], name)
+            at_top = [re.match(r"/d/([\w-]+)\?", link["url"])[1] for link in dashboard["links"]]
+            self.assertEqual(sorted([*at_top, dashboard["uid"]]), sorted(uids), name)
             self.assertIn("fleet", dashboard["tags"])
             for panel in support.panels(dashboard):
                 for link in panel["links"]:
                     linked.add(re.match(r"/d/([\w-]+)\?", link["url"])[1])
         self.assertLessEqual(linked, uids)
         self.assertEqual(uids - linked, {"fleet-overview"}, "the overview leads to every other")
+
+    def test_links_keep_what_means_the_same_everywhere(self):
+        """A job or a queue that is chosen on one dashboard is none of another's."""
+        for name, dashboard in support.dashboards().items():
+            for link in [*dashboard["links"], *(link for panel in support.panels(dashboard) for link in panel["links"])]:
+                with self.subTest(name, link=link["title"]):
+                    asked = link["url"].split("?")[1].split("&")
+                    if link in dashboard["links"]:
+                        self.assertEqual((link["keepTime"], link["includeVars"]), (True, False))
+                    else:
+                        self.assertEqual(asked.pop(0), "${__url_time_range}")
+                    self.assertEqual(asked, ["${datasource:queryparam}", "${namespace:queryparam}"])
+
+    def test_a_redrive_is_marked_where_something_was_redriven(self):
+        """What a rule of order refuses, or SQS does not take, stays dead."""
+        meaning = re.search(r"\| `dlq_redriven_messages_total` .*", support.pages()["docs/metrics.md"])[0]
+        self.assertIn("`redriven`; or that stay dead: `refused`", meaning)
+        for name, dashboard in support.dashboards().items():
+            marks = {annotation["name"]: annotation for annotation in dashboard["annotations"]["list"]}
+            self.assertIn('dlq_redriven_messages_total{outcome="redriven", ', marks["Redrives"]["expr"], name)
 
     def test_deployments_and_redrives_are_marked(self):
         for name, dashboard in support.dashboards().items():

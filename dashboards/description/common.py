@@ -56,9 +56,9 @@ ANNOTATIONS = [
     ),
     annotation(
         "Redrives",
-        "sum by (outcome) (increase(dlq_redriven_messages_total{%s}[2m])) > 0" % FLEET,
+        'sum(increase(dlq_redriven_messages_total{outcome="redriven", %s}[2m])) > 0' % FLEET,
         "purple",
-        "Redrive: {{outcome}}",
+        "Redrive",
         "Dead letters were sent back to their queue.",
     ),
     annotation(

@@ -24,9 +24,33 @@ def steps(base, *bounds):
     return [{"color": base, "value": None}] + [{"color": color, "value": value} for value, color in bounds]
 
 
+# What means the same on every dashboard: a job or a queue that is chosen on one is none of another's.
+KEPT = "&".join("${%s:queryparam}" % name for name in ["datasource", "namespace"])
+
+
 def link(title, uid):
-    """A link to another dashboard, for the same time and the same variables."""
-    return {"title": title, "url": "/d/%s?${__url_time_range}&${__all_variables}" % uid, "targetBlank": False}
+    """A panel's link to another dashboard, for the same time, data source and namespaces."""
+    return {"title": title, "url": "/d/%s?${__url_time_range}&%s" % (uid, KEPT), "targetBlank": False}
+
+
+def linked(dashboards):
+    """The dashboards, each with links to all others, for the same time, data source and namespaces."""
+    return [dict(one, links=[link_at_top(other) for other in dashboards if other is not one]) for one in dashboards]
+
+
+def link_at_top(other):
+    return {
+        "type": "link",
+        "title": other["title"].removeprefix("Fleet: "),
+        "tooltip": other["description"],
+        "icon": "dashboard",
+        "url": "/d/%s?%s" % (other["uid"], KEPT),
+        "tags": [],
+        "asDropdown": False,
+        "includeVars": False,
+        "keepTime": True,
+        "targetBlank": False,
+    }
 
 
 def stat(title, description, unit, queries, thresholds, width=4, height=4, links=(), decimals=None, mappings=(), no_value="0"):
@@ -279,20 +303,7 @@ def dashboard(uid, title, description, variables, annotations, rows):
         "timepicker": {},
         "timezone": "browser",
         "weekStart": "",
-        "links": [
-            {
-                "type": "dashboards",
-                "title": "Fleet",
-                "tooltip": "",
-                "icon": "external link",
-                "url": "",
-                "tags": ["fleet"],
-                "asDropdown": True,
-                "includeVars": True,
-                "keepTime": True,
-                "targetBlank": False,
-            }
-        ],
+        "links": [],
         "annotations": {"list": [builtin_annotation(), *annotations]},
         "templating": {"list": [datasource_variable(), *variables]},
         "panels": laid_out(rows),

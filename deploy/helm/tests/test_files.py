@@ -2,10 +2,19 @@
 import os
 import re
 import subprocess
+import tempfile
 import unittest
 
 import chart
 import cluster
+
+
+def amtool(*arguments):
+    """What Alertmanager's own tool says; without it the test fails."""
+    ran = subprocess.run(["amtool", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if ran.returncode:
+        raise AssertionError("amtool %s: %s" % (" ".join(arguments), ran.stdout))
+    return ran.stdout
 
 
 def members():
@@ -91,6 +100,51 @@ class Monitoring(unittest.TestCase):
             self.assertLessEqual(wanted, labels.items())
             named = {port["name"] for port in spec["containers"][0].get("ports", [])}
             self.assertEqual(bool(named & ports), component not in ("postgres", "test"), component)
+
+    def test_alerts_lead_to_the_runbooks_where_they_are(self):
+        def urls(*arguments):
+            wrapped = "\n".join(
+                str(each) for each in chart.of_kind(chart.render(*arguments), "PrometheusRule", "ConfigMap")
+                if "dashboard" not in each["metadata"]["name"]
+            )
+            return set(re.findall(r"https?://[^\s'\",]+\.md", wrapped))
+
+        alerts = set(re.findall(r"alert: (\w+)", chart.source("deploy/alerts/rules.yaml")))
+        elsewhere = ("--set", "monitoring.runbookUrl=https://wiki.example.com:8443/fleet/runbooks/")
+        for more in ((), ("--api-versions", chart.OPERATOR)):
+            for arguments, base in (((), "https://runbooks.example/fleet"), (elsewhere, "https://wiki.example.com:8443/fleet/runbooks")):
+                with self.subTest(base, more=more):
+                    self.assertEqual(urls(*arguments, *more), {"%s/%s.md" % (base, alert) for alert in alerts})
+            self.assertNotIn("runbooks.example", chart.render_text(*elsewhere, *more))
+
+    def test_prometheus_starts_anew_where_the_runbooks_have_moved(self):
+        def annotations(*arguments):
+            objects = chart.render("--set", "observability.demo=true", *arguments)
+            return chart.named(objects, "Deployment", "prometheus")["spec"]["template"]["metadata"]["annotations"]
+
+        moved = annotations("--set", "monitoring.runbookUrl=https://wiki.example.com")
+        self.assertNotEqual(annotations()["checksum/rules"], moved["checksum/rules"])
+        self.assertEqual(annotations()["checksum/config"], moved["checksum/config"])
+
+    def test_the_demonstrations_alertmanager_is_the_example_and_tells_nobody(self):
+        data = chart.named(chart.render(*chart.combinations()["demo"]), "ConfigMap", "alertmanager")["data"]
+        example, receivers = chart.source("deploy/alerts/alertmanager.yaml").split("\nreceivers:\n")
+        names = re.findall(r"^  - name: (.*)$", receivers, re.M)
+        self.assertGreater(len(names), 1)
+        head, shown = data["alertmanager.yml"].split("\nreceivers:\n")
+        self.assertEqual(head.split("\n", 1)[1], example)
+        self.assertEqual(shown.rstrip("\n"), "\n".join("  - name: " + name for name in names))
+        self.assertEqual(data["messages.tmpl"].strip(), chart.source("deploy/alerts/messages.tmpl").strip())
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in data.items():
+                chart.write(folder, name, text)
+            config = os.path.join(folder, "alertmanager.yml")
+            checked = amtool("check-config", config)
+            for found in ("route", "%d inhibit rules" % example.count("source_matchers"), "%d receivers" % len(names), "1 templates"):
+                self.assertIn(found, checked)
+            for labels, receiver in (("alertname=Watchdog", "dead-man"), ("severity=critical", "pager,chat"), ("severity=info", "chat")):
+                asked = amtool("config", "routes", "test", "--config.file", config, labels)
+                self.assertEqual(asked.splitlines()[-1], receiver)
 
     def test_the_demonstration_scrapes_what_there_is(self):
         objects = chart.render(*chart.combinations()["demo"])
