@@ -24,7 +24,7 @@ use std::sync::{Arc, LazyLock};
 
 use axum::{
     Json, Router,
-    middleware::{from_fn, from_fn_with_state},
+    middleware::from_fn_with_state,
     routing::{get, post},
 };
 use order_store::{Store, StoreError};
@@ -123,7 +123,6 @@ pub(crate) fn router(api: Api) -> Router {
         .route_layer(guard)
         .merge(docs::router(&OPEN))
         .merge(web::router(&api.access))
-        .layer(from_fn(access::secure))
         .with_state(Arc::new(api))
 }
 
