@@ -46,6 +46,7 @@ impl Jobs {
                 .store
                 .claim_job(queue.name(), &self.keeper.holder, now, self.timing.lease)
                 .await;
+            queue.looks_for_jobs();
             match claimed {
                 Ok(Some(job)) => {
                     let (this, stop) = (Arc::clone(&self), shutdown.clone());

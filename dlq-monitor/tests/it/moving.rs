@@ -134,3 +134,25 @@ async fn what_is_taken_for_good_while_sqs_moves_is_counted_as_not_found() {
     assert!(note.starts_with("SQS moved 2 of 3 messages") && note.contains("1 were not found"));
     monitor.stop().await;
 }
+
+#[tokio::test]
+async fn monitors_that_begin_while_sqs_moves_a_queue_hide_nothing_of_it() {
+    let (sqs, database, monitor) = started().await;
+    for i in 0..30 {
+        sqs.send(STANDARD_DLQ, &format!("{i}"), &[]).await;
+    }
+    monitor.letters(STANDARD_DLQ, 30).await;
+    let body = json!({ "queue": STANDARD_DLQ, "all": true, "rate": 3 });
+    let id = monitor.begin("redrive", body).await;
+    eventually("it has begun", || async { (sqs.count(STANDARD) > 0).then_some(()) }).await;
+    monitor.stop().await;
+    assert!(sqs.count(STANDARD_DLQ) > 0, "SQS is slow");
+    let (one, other) =
+        tokio::join!(Monitor::on(sqs.addr, &database, &[]), Monitor::on(sqs.addr, &database, &[]));
+    let job = one.ended(&id).await;
+    assert_eq!((&job["state"], &job["done"]), (&"completed".into(), &30.into()), "{job}");
+    assert_eq!((&job["method"], &job["note"]), (&"move_task".into(), &json!(null)), "{job}");
+    assert_eq!((sqs.count(STANDARD_DLQ), sqs.count(STANDARD)), (0, 30));
+    one.stop().await;
+    other.stop().await;
+}
