@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{FIFO_DLQ, STANDARD, STANDARD_DLQ, eventually, queue_url, started};
+use crate::support::{FIFO_DLQ, Monitor, STANDARD, STANDARD_DLQ, eventually, queue_url, started};
 
 #[tokio::test]
 async fn a_whole_standard_queue_is_moved_by_sqs_itself_and_followed() {
