@@ -14,6 +14,7 @@ pub(crate) mod kinds;
 pub(crate) mod messages;
 mod openapi;
 mod operations;
+mod order;
 mod pages;
 pub(crate) mod query;
 pub(crate) mod queues;

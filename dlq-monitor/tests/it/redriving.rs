@@ -114,6 +114,31 @@ async fn an_overtaken_order_stays_dead_unless_that_is_asked_for() {
 }
 
 #[tokio::test]
+async fn what_is_behind_a_dead_letter_that_stays_is_refused_and_a_dry_run_says_so() {
+    let (sqs, _database, monitor) = started().await;
+    let mut sent = Vec::new();
+    for (group, body) in [("a", "0"), ("a", "1"), ("a", "2"), ("b", "3")] {
+        sent.push(sqs.send_in_group(FIFO_DLQ, group, body, &[]).await);
+    }
+    monitor.letters(FIFO_DLQ, 4).await;
+    for (selected, refused) in [(&[1, 2, 3][..], 2), (&[0, 2, 3], 1), (&[0, 1, 3], 0), (&[3], 0)] {
+        let ids: Vec<_> = selected.iter().map(|&i| &sent[i]).collect();
+        let body = json!({ "queue": FIFO_DLQ, "ids": ids, "dryRun": true });
+        let thought = monitor.post("/api/dlq/redrive", body).await.json();
+        assert_eq!(thought["wouldRefuse"], refused, "{selected:?}: {thought}");
+    }
+    let ids = [&sent[1], &sent[2], &sent[3]];
+    let body = json!({ "queue": FIFO_DLQ, "ids": ids, "allowReorder": true, "dryRun": true });
+    let thought = monitor.post("/api/dlq/redrive", body).await.json();
+    assert_eq!(thought["wouldRefuse"], 0, "{thought}");
+    let id = monitor.begin("redrive", json!({ "queue": FIFO_DLQ, "ids": ids })).await;
+    let job = monitor.ended(&id).await;
+    assert_eq!((&job["done"], &job["refused"]), (&1.into(), &2.into()), "{job}");
+    assert_eq!((sqs.bodies(FIFO), sqs.count(FIFO_DLQ)), (vec!["3".to_owned()], 3));
+    monitor.stop().await;
+}
+
+#[tokio::test]
 async fn the_canary_goes_first_and_the_others_when_it_is_delivered_or_not_at_all() {
     for delivered in [true, false] {
         let (sqs, database, monitor) = started().await;
