@@ -25,9 +25,10 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
-    /// Whether another process does a job of this queue: what is received here is hidden from it.
-    pub(crate) async fn is_worked_on_elsewhere(&self, queue: &str) -> Result<bool, StoreError> {
-        self.store.is_in_other_hands(queue, &self.holder, Timestamp::now()).await
+    /// Whether another process does a job of this queue, or SQS moves its messages for one: what is
+    /// received here is hidden from them.
+    pub(crate) async fn is_to_be_left_alone(&self, queue: &str) -> Result<bool, StoreError> {
+        self.store.is_to_be_left_alone(queue, &self.holder, Timestamp::now()).await
     }
 
     /// Notes that these messages were received from a dead-letter queue at this time.

@@ -271,8 +271,9 @@ impl Watched {
         format!("{queue}: {error}")
     }
 
-    /// Scans a dead-letter queue; how much of it was seen. None while SQS moves its messages, and while
-    /// another process does a job of it, which looks at it meanwhile: what was seen before still stands.
+    /// Scans a dead-letter queue; how much of it was seen. None while SQS moves its messages, be it for
+    /// a job that nobody has in hand, and while another process does a job of it, which looks at it
+    /// meanwhile: what was seen before still stands.
     async fn try_peek(
         &mut self,
         keeper: &Keeper,
@@ -291,7 +292,12 @@ impl Watched {
             );
             return Ok(Some(nothing));
         }
-        if keeper.is_worked_on_elsewhere(name).await? {
+        tokio::select! {
+            // A job that is open is taken in hand first.
+            () = queue.jobs_were_looked_for() => {}
+            () = shutdown.requested() => return Ok(None),
+        }
+        if keeper.is_to_be_left_alone(name).await? {
             return Ok(None);
         }
         let Some(turn) = queue.turn_to_look().await else { return Ok(None) };

@@ -26,6 +26,8 @@ pub(crate) struct DeadLetterQueue {
     waiting: AtomicUsize,
     /// Whether SQS is about to move, or moves, its messages: that can take hours.
     moves: watch::Sender<bool>,
+    /// Whether open jobs were looked for since the process has begun.
+    looked_for_jobs: watch::Sender<bool>,
     /// A job was asked for, or is to be ended.
     pub(crate) news: Notify,
 }
@@ -46,6 +48,7 @@ impl DeadLetterQueue {
                 turn: Mutex::default(),
                 waiting: AtomicUsize::default(),
                 moves: watch::Sender::default(),
+                looked_for_jobs: watch::Sender::default(),
                 news: Notify::default(),
             })
         });
@@ -59,6 +62,18 @@ impl DeadLetterQueue {
     /// The source queue's name.
     pub(crate) fn source_name(&self) -> Option<&str> {
         self.source.as_ref().map(Queue::name)
+    }
+
+    /// Open jobs were looked for, whatever was found.
+    pub(crate) fn looks_for_jobs(&self) {
+        self.looked_for_jobs.send_replace(true);
+    }
+
+    /// Waits until open jobs were looked for once.
+    pub(crate) async fn jobs_were_looked_for(&self) {
+        let mut looked = self.looked_for_jobs.subscribe();
+        // The sender is this queue's.
+        let _ = looked.wait_for(|looked| *looked).await;
     }
 
     /// Waits for the turn to look at the queue; there is none while SQS moves its messages.

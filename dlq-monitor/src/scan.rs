@@ -91,8 +91,8 @@ pub(crate) async fn scan(
         let mut wanted = dead_letters.is_wanted() && took >= LIMITS.while_wanted;
         if took >= ask_at {
             ask_at = took + LIMITS.while_wanted;
-            match keeper.is_worked_on_elsewhere(queue.name()).await {
-                Ok(elsewhere) => wanted |= elsewhere,
+            match keeper.is_to_be_left_alone(queue.name()).await {
+                Ok(left_alone) => wanted |= left_alone,
                 Err(error) => break Err(error.into()),
             }
         }

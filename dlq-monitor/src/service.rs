@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
+use axum::middleware::from_fn;
 use order_store::{Health, Store};
 use prometheus::Registry;
 use service_kit::{
@@ -19,7 +20,7 @@ use tracing::warn;
 
 use crate::{
     Settings,
-    access::Access,
+    access::{self, Access},
     api::{self, Api},
     jobs::{plan::Timing, runner::Jobs},
     keeper::Keeper,
@@ -82,7 +83,8 @@ impl Service {
             trace_url: settings.trace_url,
             site: LazyLock::new(api::site),
         };
-        let router = routes(api::router(api), &registry);
+        // Outermost, so that what no route answers has these headers too.
+        let router = routes(api::router(api), &registry).layer(from_fn(access::secure));
         let jobs = Jobs { connection, keeper, queues, timing: Timing::DEFAULT };
         let observer = if urls.is_empty() {
             warn!("no queue has a URL, so there is nothing to watch");

@@ -21,7 +21,7 @@ use uuid::Uuid;
 use super::{
     Api,
     asked::{Asked, Method},
-    body, kinds, store_failed,
+    body, kinds, order, store_failed,
     views::{JobView, LetterView},
 };
 use crate::{access::Caller, queues::DeadLetterQueue};
@@ -217,16 +217,15 @@ async fn dry_run(
 ) -> Result<DryRun, StoreError> {
     let letters = first_letters(api, queue, &asked.request.filter()).await?;
     let orders = kind == JobKind::Redrive && queue.fifo && !asked.request.allow_reorder;
-    let (mut by_reason, mut would_refuse, mut refused) = (BTreeMap::new(), 0, Vec::new());
+    let mut by_reason = BTreeMap::new();
     for letter in &letters {
         *by_reason.entry(letter.reason.clone()).or_default() += 1;
-        if orders && is_overtaken(api, queue, letter).await? {
-            would_refuse += 1;
-            if refused.len() < SHOWN {
-                refused.push(api.view(letter.clone()));
-            }
-        }
     }
+    let refused = if orders {
+        order::refused(&api.store, queue, &asked.request.filter(), &letters).await?
+    } else {
+        Vec::new()
+    };
     Ok(DryRun {
         kind: kind.as_str(),
         method: method.as_str(),
@@ -235,8 +234,8 @@ async fn dry_run(
         selected,
         by_reason,
         looked_at: letters.len() as u64,
-        would_refuse,
-        refused,
+        would_refuse: refused.len() as u64,
+        refused: refused.into_iter().take(SHOWN).map(|letter| api.view(letter.clone())).collect(),
         messages: letters.into_iter().take(SHOWN).map(|letter| api.view(letter)).collect(),
         seconds_at_least: asked.request.rate.map(|rate| selected.div_ceil(u64::from(rate))),
     })
@@ -251,16 +250,4 @@ async fn first_letters(
     let dead = DeadLetterState::Dead;
     let page = api.store.dead_letter_page(&[queue.name()], dead, filter, None, LOOKED_AT).await?;
     Ok(page.letters)
-}
-
-async fn is_overtaken(
-    api: &Api,
-    queue: &DeadLetterQueue,
-    letter: &DeadLetter,
-) -> Result<bool, StoreError> {
-    let (Some(source), Some(customer)) = (queue.source_name(), &letter.customer_id) else {
-        return Ok(false);
-    };
-    let otherwise = letter.sent_at.unwrap_or(letter.seen_at);
-    api.store.is_overtaken(customer, source, letter.order_id, otherwise).await
 }

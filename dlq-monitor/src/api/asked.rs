@@ -56,8 +56,8 @@ impl Asked {
 /// Why a job is ended, and by whom.
 pub(crate) fn cancel(object: Map<String, Value>) -> Result<(Option<String>, String), Problem> {
     let mut fields = Fields { object, at: "#".to_owned(), errors: FieldErrors::default() };
-    let who = fields.text("by", limits::WHO);
-    let why = fields.text("reason", limits::WHY).unwrap_or_default();
+    let who = fields.words("by", limits::WHO);
+    let why = fields.words("reason", limits::WHY).unwrap_or_default();
     fields.finish((who, why))
 }
 
@@ -90,7 +90,7 @@ impl Fields {
             allow_reorder: redrives && self.flag("allowReorder"),
         };
         let method = if redrives { self.method() } else { Method::Messages };
-        let why = self.text("reason", limits::WHY);
+        let why = self.words("reason", limits::WHY);
         if !redrives && why.is_none() && !self.has_error("reason") {
             self.wrong("reason", "is missing: why are these messages discarded?");
         }
@@ -102,7 +102,7 @@ impl Fields {
             method,
             dry_run: self.flag("dryRun"),
             expected: self.number("expectedCount", u32::MAX).map(u64::from),
-            who: self.text("by", limits::WHO),
+            who: self.words("by", limits::WHO),
             why: why.unwrap_or_default(),
         }
     }
@@ -179,6 +179,22 @@ impl Fields {
             Value::String(text) if (1..=longest).contains(&text.len()) => Some(text),
             _ => {
                 self.wrong(name, &format!("must be a text of 1 to {longest} bytes"));
+                None
+            }
+        }
+    }
+
+    /// What somebody says, without the blanks around it.
+    fn words(&mut self, name: &str, longest: usize) -> Option<String> {
+        match self.take(name)? {
+            Value::String(text) if (1..=longest).contains(&text.trim().len()) => {
+                Some(text.trim().to_owned())
+            }
+            _ => {
+                self.wrong(
+                    name,
+                    &format!("must be a text of 1 to {longest} bytes, not only blanks"),
+                );
                 None
             }
         }
@@ -299,6 +315,25 @@ mod tests {
         ] {
             assert!(problem.contains(&format!("\"{pointer}\"")), "{pointer}: {problem}");
         }
+    }
+
+    #[test]
+    fn blanks_are_no_reason() {
+        for blank in ["", " ", "\t\n", "\u{3000}\u{a0}"] {
+            let asked = json!({ "queue": "dlq", "all": true, "reason": blank });
+            for kind in [JobKind::Discard, JobKind::Redrive] {
+                let problem = read(kind, asked.clone()).expect_err("nothing is said").to_json();
+                assert!(problem.contains("\"#/reason\""), "{problem}");
+            }
+            let Value::Object(object) = json!({ "reason": blank, "by": blank }) else {
+                panic!("an object")
+            };
+            let problem = cancel(object).expect_err("nothing is said").to_json();
+            assert!(problem.contains("\"#/reason\"") && problem.contains("\"#/by\""), "{problem}");
+        }
+        let asked = json!({ "queue": "dlq", "all": true, "reason": " garbage\n", "by": " me " });
+        let asked = read(JobKind::Discard, asked).expect("it is right");
+        assert_eq!((asked.why.as_str(), asked.who.as_deref()), ("garbage", Some("me")));
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub(crate) mod kinds;
 pub(crate) mod messages;
 mod openapi;
 mod operations;
+mod order;
 mod pages;
 pub(crate) mod query;
 pub(crate) mod queues;
@@ -24,7 +25,7 @@ use std::sync::{Arc, LazyLock};
 
 use axum::{
     Json, Router,
-    middleware::{from_fn, from_fn_with_state},
+    middleware::from_fn_with_state,
     routing::{get, post},
 };
 use order_store::{Store, StoreError};
@@ -123,7 +124,6 @@ pub(crate) fn router(api: Api) -> Router {
         .route_layer(guard)
         .merge(docs::router(&OPEN))
         .merge(web::router(&api.access))
-        .layer(from_fn(access::secure))
         .with_state(Arc::new(api))
 }
 

@@ -330,7 +330,7 @@ fn dry_run() -> ObjectBuilder {
             ("selected", count("How many messages are meant.")),
             ("lookedAt", count("How many of these were looked at one by one.")),
             ("byReason", some_object("How many of those died for each reason.")),
-            ("wouldRefuse", count("How many of those would be left, since newer messages of their FIFO groups were delivered already.")),
+            ("wouldRefuse", count("How many of those would be left, since newer messages of their FIFO groups were delivered already, or an earlier dead letter of theirs stays.")),
             ("secondsAtLeast", count_or_null("How long it takes at the rate that was asked for.")),
         ],
     )

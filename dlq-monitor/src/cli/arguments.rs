@@ -35,7 +35,8 @@ OPTIONS
   --dry-run                  only say what would be done
   --expect N                 how many messages must be meant
   --reason TEXT, --by NAME   why, and who, for the audit log
-  --wait                     until the job has ended; exit code 1 unless it is completed
+  --wait                     until the job has ended; exit code 1 unless it is completed and
+                             nothing of it was refused, failed or not found
   --limit N, --cursor C      a page of a list
   --json                     print the API's answer as it is
   --url URL, --token TOKEN   the monitor; the same as MONITOR_URL and MONITOR_TOKEN

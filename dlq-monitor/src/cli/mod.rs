@@ -2,7 +2,7 @@
 //!
 //! With `--json` the API's answers are printed as they are, for scripts; without, as lines for people.
 //! Exit codes: 0; 64 for wrong arguments or settings; 1 when the monitor does not answer or refuses, or
-//! when a job that is waited for does not complete.
+//! when a job that is waited for does not complete, or leaves anything: refused, failed or not found.
 
 mod arguments;
 mod client;
@@ -100,12 +100,21 @@ async fn ask(arguments: &Arguments, settings: ClientSettings) -> Result<bool, Fa
                 Some(id) => {
                     let ended = wait(&client, id).await?;
                     show(&ended);
-                    Ok(ended["state"] == JobState::Completed.as_str())
+                    Ok(is_all_done(&ended))
                 }
                 None => Ok(true),
             }
         }
     }
+}
+
+/// Whether a job that has ended has dealt with everything that it was about.
+fn is_all_done(job: &Value) -> bool {
+    let none = |name: &str| job[name].as_u64() == Some(0);
+    job["state"] == JobState::Completed.as_str()
+        && none("refused")
+        && none("failed")
+        && none("notFound")
 }
 
 /// The job, when it has ended.

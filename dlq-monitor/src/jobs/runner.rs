@@ -17,7 +17,7 @@ use super::{
     moving::{MoveAction, MoveEvent, MoveStatus, MoveTask, Moving, StartError},
     plan::{Action, Begun, Event, Plan, Saved, Timing},
     request::JobRequest,
-    shell::Shell,
+    shell::{Shell, moved_of},
 };
 use crate::{keeper::Keeper, metrics::Redriven, queues::DeadLetterQueue};
 
@@ -46,6 +46,7 @@ impl Jobs {
                 .store
                 .claim_job(queue.name(), &self.keeper.holder, now, self.timing.lease)
                 .await;
+            queue.looks_for_jobs();
             match claimed {
                 Ok(Some(job)) => {
                     let (this, stop) = (Arc::clone(&self), shutdown.clone());
@@ -95,14 +96,15 @@ impl Jobs {
         } else if queue.source.is_none() && shell.job.kind == order_store::JobKind::Redrive {
             shell.give_up(format!("{} is not set", queue.source_setting)).await;
         } else {
-            let otherwise = match (method, &queue.source) {
+            let by_messages = match (method, &queue.source) {
                 (JobMethod::MoveTask, Some(source)) => {
                     let _moves = queue.turn_to_move().await;
                     self.follow(&mut shell, &read, source, clock, cancelled, shutdown).await
                 }
-                _ => true,
+                _ => Some(clock),
             };
-            if otherwise {
+            if let Some(clock) = by_messages {
+                let cancelled = shell.job.cancelled_by.is_some();
                 self.by_messages(&mut shell, clock, cancelled, shutdown).await;
             }
         }
@@ -122,11 +124,14 @@ impl Jobs {
         let depth =
             self.keeper.store.count_dead_letters(shell.queue.name(), &everything, None, None);
         let depth = depth.await.map_or(shell.job.selected, |count| count.letters);
+        let moved = moved_of(&shell.job);
         let begun = Begun {
             progress: shell.job.progress,
             canary_passed: shell.job.canary_passed,
-            selected: shell.job.selected,
-            depth,
+            // What SQS moves is more than what was selected when there was more by then: numbers do not
+            // tell that nothing is left, an empty queue does.
+            selected: moved.map_or(shell.job.selected, |_| u64::MAX),
+            depth: depth.saturating_sub(moved.unwrap_or(0)),
         };
         let mut plan = Plan::new(shell.terms, self.timing, begun, Time::ZERO, clock.now());
         if cancelled {
@@ -156,7 +161,8 @@ impl Jobs {
         shell.makes_room();
     }
 
-    /// Has SQS move the queue; whether the job is to be done message by message instead.
+    /// Has SQS move the queue. Gives the clock of the lease under which the job is to go on message by
+    /// message, if it is.
     async fn follow(
         &self,
         shell: &mut Shell<'_>,
@@ -165,7 +171,7 @@ impl Jobs {
         clock: Clock,
         cancelled: bool,
         shutdown: &Shutdown,
-    ) -> bool {
+    ) -> Option<Clock> {
         let asked_at_ms = shell.job.task.as_deref().and_then(|task| task.parse().ok());
         let (selected, moved) = (shell.job.selected, shell.job.progress.done);
         let mut moving = Moving::new(self.timing, selected, asked_at_ms, moved, Time::ZERO);
@@ -180,11 +186,12 @@ impl Jobs {
             }
             let asked_at = clock.now();
             let event = match moving.next(asked_at) {
-                MoveAction::Stop => return false,
-                MoveAction::DoItOtherwise(why) => {
-                    let job = shell.job.id;
+                MoveAction::Stop => return None,
+                MoveAction::DoItOtherwise { why, moved } => {
+                    let (job, leased) = (shell.job.id, Clock(Instant::now()));
                     warn!(%job, why, "SQS does not move the queue: it is done message by message");
-                    return matches!(shell.do_it_otherwise().await, Ok(Saved::Yes { .. }));
+                    let saved = shell.do_it_otherwise(moved).await;
+                    return matches!(saved, Ok(Saved::Yes { .. })).then_some(leased);
                 }
                 MoveAction::Wait { until } => {
                     if news(shell.queue, clock, until, stopping, shutdown).await

@@ -28,6 +28,8 @@ use crate::{
 
 /// Long polls ask every one of SQS's servers.
 const RECEIVE_WAIT: Duration = Duration::from_secs(1);
+/// What is known of a move task that has ended and left messages behind: this, and how many it moved.
+const MOVED: &str = "moved ";
 
 /// A job in this process's hands.
 pub(super) struct Shell<'a> {
@@ -193,7 +195,11 @@ impl<'a> Shell<'a> {
         let (name, through) = (self.queue.name(), Some(self.job.through));
         let left =
             self.store().count_dead_letters(name, &self.filter, through, Some(self.job.id)).await?;
-        Ok(left.letters + self.store().count_undeleted(self.job.id).await?)
+        // Of which letters SQS has moved is not known: they count among these.
+        let Progress { done, refused, failed, .. } = self.job.progress;
+        let open = self.job.selected.saturating_sub(done + refused + failed);
+        let letters = moved_of(&self.job).map_or(left.letters, |_| left.letters.min(open));
+        Ok(letters + self.store().count_undeleted(self.job.id).await?)
     }
 
     async fn write(&mut self, write: Write) -> Result<Saved, String> {
@@ -201,7 +207,9 @@ impl<'a> Shell<'a> {
         let mut checkpoint = self.checkpoint(write.state, write.keep);
         checkpoint.progress = write.progress;
         checkpoint.canary_passed = write.canary_passed;
-        checkpoint.note = write.note;
+        checkpoint.note = self.note(write.note);
+        let moved = moved_of(&self.job).is_some() && write.progress.done >= self.job.selected;
+        checkpoint.all_moved = moved && write.state == JobState::Completed;
         checkpoint.deleted = write.deleted;
         checkpoint.marks = marks;
         let saved = self.save(checkpoint).await?;
@@ -209,6 +217,15 @@ impl<'a> Shell<'a> {
             self.count_marks(&write.marks);
         }
         Ok(saved)
+    }
+
+    /// The note, behind what SQS has done of the job.
+    fn note(&self, note: Option<String>) -> Option<String> {
+        let Some(moved) = moved_of(&self.job) else { return note };
+        let selected = self.job.selected;
+        let first =
+            format!("SQS moved {moved} of {selected} messages, the others go message by message");
+        Some(note.map_or(first.clone(), |note| format!("{first}; {note}")))
     }
 
     fn mark(&self, mark: &super::plan::PlannedMark) -> Option<Mark> {
@@ -301,13 +318,25 @@ impl<'a> Shell<'a> {
         }
     }
 
-    /// Does the job message by message from now on.
-    pub(super) async fn do_it_otherwise(&mut self) -> Result<Saved, String> {
+    /// Does the job message by message from now on; so many messages of it SQS has moved, if it tried.
+    pub(super) async fn do_it_otherwise(&mut self, moved: Option<u64>) -> Result<Saved, String> {
+        let before = self.job.progress.done;
         let mut checkpoint = self.checkpoint(JobState::Running, true);
         checkpoint.method = JobMethod::Messages;
-        checkpoint.progress = Progress::default();
-        self.save(checkpoint).await
+        checkpoint.progress = Progress { done: moved.unwrap_or(0), ..Progress::default() };
+        checkpoint.task = moved.map(|moved| format!("{MOVED}{moved}"));
+        let saved = self.save(checkpoint).await?;
+        if saved != Saved::Lost {
+            let more = moved.unwrap_or(0).saturating_sub(before);
+            self.keeper.metrics.redriven(Redriven::Done, more);
+        }
+        Ok(saved)
     }
+}
+
+/// How many messages of a job SQS has moved whose others are done message by message.
+pub(super) fn moved_of(job: &Job) -> Option<u64> {
+    job.task.as_deref()?.strip_prefix(MOVED)?.parse().ok()
 }
 
 /// The message as it goes back to its source: without what its death has left on it.

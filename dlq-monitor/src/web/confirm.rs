@@ -280,8 +280,8 @@ fn refusals(shown: &Shown<'_>) -> Markup {
         div .notice .warn {
             p {
                 strong { (messages(refused)) " would be refused" }
-                " and stay dead: newer orders of their customers are delivered already, so the order \
-                 would break."
+                " and stay dead: newer orders of their customers are delivered already, or an earlier one \
+                 stays dead, so the order would break."
             }
             ul {
                 @for letter in &shown.dry_run.refused {

@@ -145,3 +145,29 @@ async fn every_answer_says_what_browsers_may_not_do_with_it() {
     }
     monitor.stop().await;
 }
+
+#[tokio::test]
+async fn every_answer_has_the_headers_that_pages_of_others_run_into() {
+    let (_sqs, _database, monitor) = guarded().await;
+    for (line, status) in [
+        ("GET /api/dlq/health", 200),
+        ("GET /api/dlq/queues", 401),
+        ("GET /nowhere", 404),
+        ("DELETE /api/dlq/health", 405),
+        ("PUT /api/dlq/redrive", 405),
+    ] {
+        let answer = call(monitor.api, line, &[], b"").await;
+        assert_eq!(answer.status, status, "{line}: {answer:?}");
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("x-frame-options", "DENY"),
+            ("referrer-policy", "no-referrer"),
+            ("cache-control", "no-store"),
+        ] {
+            assert_eq!(answer.header(name), Some(value), "{line}: {answer:?}");
+        }
+        let policy = answer.header("content-security-policy").unwrap_or_default();
+        assert!(policy.starts_with("default-src 'none'"), "{line}: {policy}");
+    }
+    monitor.stop().await;
+}

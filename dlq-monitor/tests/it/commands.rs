@@ -5,7 +5,7 @@ use std::process::Output;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::support::{Database, Monitor, STANDARD, STANDARD_DLQ, Sqs, order, text};
+use crate::support::{Database, FIFO_DLQ, Monitor, STANDARD, STANDARD_DLQ, Sqs, order, text};
 
 const TOKEN: &str = "a long secret of the fleet";
 
@@ -94,5 +94,24 @@ async fn what_goes_wrong_is_said_and_has_its_exit_code() {
     let nobody = dlq(&monitor, &["list", "--url", &nobody]).await;
     assert_eq!(code(&nobody), Some(1));
     assert!(stderr(&nobody).contains("no monitor answers"), "{nobody:?}");
+    monitor.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_that_is_waited_for_and_leaves_something_has_another_exit_code() {
+    let (sqs, database) = (Sqs::anywhere().await, Database::create());
+    let monitor = Monitor::on(sqs.addr, &database, &[("MONITOR_TOKEN", TOKEN)]).await;
+    sqs.send_in_group(FIFO_DLQ, "g", "first", &[]).await;
+    let second = sqs.send_in_group(FIFO_DLQ, "g", "second", &[]).await;
+    let series = format!("dlq_messages_arrived_total{{queue=\"{FIFO_DLQ}\",reason=\"unknown\"}}");
+    monitor.metric_becomes(&series, 2.0).await;
+    let redrive = ["redrive", "--queue", FIFO_DLQ, "--id", &second, "--wait", "--json"];
+    let output = dlq(&monitor, &redrive).await;
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let last = String::from_utf8(output.stdout).expect("text");
+    let last: Value = serde_json::from_str(last.lines().last().expect("a line")).expect("JSON");
+    assert_eq!((&last["state"], &last["refused"]), (&json!("completed"), &json!(1)));
+    let redrive = ["redrive", "--queue", FIFO_DLQ, "--all", "--wait", "--json"];
+    assert!(dlq(&monitor, &redrive).await.status.success());
     monitor.stop().await;
 }

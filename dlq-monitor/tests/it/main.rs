@@ -8,6 +8,7 @@ mod deep;
 mod document;
 mod http;
 mod kills;
+mod moving;
 mod observing;
 mod redriving;
 mod settings;

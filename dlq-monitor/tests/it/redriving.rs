@@ -7,45 +7,12 @@ use order_events::DeliveryStatus;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Database, FIFO, FIFO_DLQ, Monitor, STANDARD, STANDARD_DLQ, Sqs, attempted, bytes, eventually,
-    order, order_of, text,
+    FIFO, FIFO_DLQ, Monitor, STANDARD, STANDARD_DLQ, attempted, bytes, eventually, order, order_of,
+    started, text,
 };
-
-async fn started() -> (Sqs, Database, Monitor) {
-    let (sqs, database) = (Sqs::anywhere().await, Database::create());
-    let monitor = Monitor::on(sqs.addr, &database, &[]).await;
-    (sqs, database, monitor)
-}
 
 fn ids(letters: &[Value]) -> Vec<&str> {
     letters.iter().filter_map(|letter| letter["messageId"].as_str()).collect()
-}
-
-#[tokio::test]
-async fn a_whole_standard_queue_is_moved_by_sqs_itself_and_followed() {
-    let (sqs, _database, monitor) = started().await;
-    for i in 0..5 {
-        sqs.send(STANDARD_DLQ, &format!("{i}"), &[]).await;
-    }
-    monitor.letters(STANDARD_DLQ, 5).await;
-    let body = json!({ "queue": STANDARD_DLQ, "all": true, "by": "me", "reason": "mended" });
-    let id = monitor.begin("redrive", body).await;
-    let job = monitor.ended(&id).await;
-    assert_eq!(
-        (&job["state"], &job["method"]),
-        (&"completed".into(), &"move_task".into()),
-        "{job}"
-    );
-    assert_eq!((&job["selected"], &job["done"]), (&5.into(), &5.into()));
-    assert_eq!((sqs.count(STANDARD_DLQ), sqs.count(STANDARD)), (0, 5));
-    monitor.letters(STANDARD_DLQ, 0).await;
-    let redriven = "dlq_redriven_messages_total{outcome=\"redriven\"}";
-    monitor.metric_becomes(redriven, 5.0).await;
-    let audit = monitor.json("/api/dlq/audit").await;
-    let entry = &audit["items"][0];
-    assert_eq!((&entry["action"], &entry["jobId"]), (&"redrive".into(), &id.into()));
-    assert_eq!((&entry["requestedBy"], &entry["why"]), (&"me (no token)".into(), &"mended".into()));
-    monitor.stop().await;
 }
 
 #[tokio::test]
@@ -147,6 +114,31 @@ async fn an_overtaken_order_stays_dead_unless_that_is_asked_for() {
 }
 
 #[tokio::test]
+async fn what_is_behind_a_dead_letter_that_stays_is_refused_and_a_dry_run_says_so() {
+    let (sqs, _database, monitor) = started().await;
+    let mut sent = Vec::new();
+    for (group, body) in [("a", "0"), ("a", "1"), ("a", "2"), ("b", "3")] {
+        sent.push(sqs.send_in_group(FIFO_DLQ, group, body, &[]).await);
+    }
+    monitor.letters(FIFO_DLQ, 4).await;
+    for (selected, refused) in [(&[1, 2, 3][..], 2), (&[0, 2, 3], 1), (&[0, 1, 3], 0), (&[3], 0)] {
+        let ids: Vec<_> = selected.iter().map(|&i| &sent[i]).collect();
+        let body = json!({ "queue": FIFO_DLQ, "ids": ids, "dryRun": true });
+        let thought = monitor.post("/api/dlq/redrive", body).await.json();
+        assert_eq!(thought["wouldRefuse"], refused, "{selected:?}: {thought}");
+    }
+    let ids = [&sent[1], &sent[2], &sent[3]];
+    let body = json!({ "queue": FIFO_DLQ, "ids": ids, "allowReorder": true, "dryRun": true });
+    let thought = monitor.post("/api/dlq/redrive", body).await.json();
+    assert_eq!(thought["wouldRefuse"], 0, "{thought}");
+    let id = monitor.begin("redrive", json!({ "queue": FIFO_DLQ, "ids": ids })).await;
+    let job = monitor.ended(&id).await;
+    assert_eq!((&job["done"], &job["refused"]), (&1.into(), &2.into()), "{job}");
+    assert_eq!((sqs.bodies(FIFO), sqs.count(FIFO_DLQ)), (vec!["3".to_owned()], 3));
+    monitor.stop().await;
+}
+
+#[tokio::test]
 async fn the_canary_goes_first_and_the_others_when_it_is_delivered_or_not_at_all() {
     for delivered in [true, false] {
         let (sqs, database, monitor) = started().await;
@@ -238,42 +230,6 @@ async fn a_job_that_is_slow_is_followed_and_ended_early() {
     assert_eq!((sqs.count(STANDARD), sqs.count(STANDARD_DLQ)), (done, 30 - done));
     let again = monitor.post(&format!("{path}/cancel"), json!({})).await;
     assert_eq!((again.status, again.problem().as_str()), (409, "job-ended"));
-    monitor.stop().await;
-}
-
-#[tokio::test]
-async fn while_sqs_moves_a_queue_the_others_are_watched_and_nothing_of_it_is_hidden() {
-    let (sqs, _database, monitor) = started().await;
-    for i in 0..60 {
-        sqs.send(STANDARD_DLQ, &format!("{i}"), &[]).await;
-    }
-    monitor.letters(STANDARD_DLQ, 60).await;
-    let body = json!({ "queue": STANDARD_DLQ, "all": true, "rate": 1, "reason": "mended" });
-    let id = monitor.begin("redrive", body).await;
-    let path = format!("/api/dlq/jobs/{id}");
-    eventually("it has begun", || async {
-        let job = monitor.json(&path).await;
-        job["done"].as_u64().is_some_and(|done| done > 0).then_some(())
-    })
-    .await;
-    sqs.send(FIFO_DLQ, "another", &[]).await;
-    monitor.letters(FIFO_DLQ, 1).await;
-    let in_flight =
-        format!("sqs_queue_messages{{queue=\"{STANDARD_DLQ}\",role=\"dlq\",state=\"in_flight\"}}");
-    assert_eq!(monitor.metric(&in_flight).await.map(|count| count as u64), Some(0));
-    let job = monitor.json(&path).await;
-    assert_eq!((&job["state"], &job["method"]), (&"running".into(), &"move_task".into()), "{job}");
-    let answer = monitor.post(&format!("{path}/cancel"), json!({ "reason": "too slow" })).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
-    assert_eq!(monitor.ended(&id).await["state"], "cancelled");
-    // It is looked at again.
-    sqs.send(STANDARD_DLQ, "newly dead", &[]).await;
-    eventually("what died meanwhile is known", || async {
-        let page =
-            monitor.json(&format!("/api/dlq/messages?queue={STANDARD_DLQ}&text=newly")).await;
-        page["items"].as_array().is_some_and(|items| items.len() == 1).then_some(())
-    })
-    .await;
     monitor.stop().await;
 }
 

@@ -339,6 +339,13 @@ impl Monitor {
     }
 }
 
+/// An SQS, a database, and a monitor of both.
+pub(crate) async fn started() -> (Sqs, Database, Monitor) {
+    let (sqs, database) = (Sqs::anywhere().await, Database::create());
+    let monitor = Monitor::on(sqs.addr, &database, &[]).await;
+    (sqs, database, monitor)
+}
+
 /// What is logged on this thread while this exists; a test's tasks run on one thread.
 pub(crate) struct Logs {
     text: Arc<Mutex<Vec<u8>>>,

@@ -205,6 +205,30 @@ impl Store {
         Ok(DeadLetterCount { letters, through: row.number("through")? })
     }
 
+    /// What is dead of these message groups, in the order in which it was met, so many at most: what
+    /// stands before others is among the first.
+    pub async fn dead_letters_in_groups(
+        &self,
+        queue: &str,
+        groups: &[&str],
+        at_most: u32,
+    ) -> Result<Vec<DeadLetter>, StoreError> {
+        if groups.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut parameters = Parameters::default();
+        let queue = parameters.text(queue);
+        let groups = parameters.texts(groups.iter().copied());
+        let limit = parameters.number(i64::from(at_most));
+        let columns = columns(self.backend.dialect());
+        let sql = format!(
+            "SELECT {columns} FROM dead_letters
+             WHERE queue = {queue} AND state = 'dead' AND message_group IN ({groups})
+             ORDER BY id LIMIT {limit}"
+        );
+        self.letters(sql, parameters).await
+    }
+
     /// How many letters this job has dealt with whose deletion is not known.
     pub async fn count_undeleted(&self, job: Uuid) -> Result<u64, StoreError> {
         let as_uuid = self.backend.dialect().as_uuid;

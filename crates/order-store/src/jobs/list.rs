@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{AuditEntry, Job, JobAction, JobState, columns, read};
+use super::{AuditEntry, Job, JobAction, JobMethod, JobState, columns, read};
 use crate::{
     Store, StoreError,
     backend::{Columns, Parameters},
@@ -52,8 +52,9 @@ impl Store {
         rows.first().map(|row| read(&**row)).transpose()
     }
 
-    /// Whether somebody else than this holder has a job of this queue in hand.
-    pub async fn is_in_other_hands(
+    /// Whether this queue is to be left alone by this holder: somebody else has a job of it in hand, or
+    /// SQS may be moving its messages for a job, whoever has that one in hand, and also while nobody has.
+    pub async fn is_to_be_left_alone(
         &self,
         queue: &str,
         holder: &str,
@@ -62,9 +63,11 @@ impl Store {
         let mut parameters = Parameters::default();
         let (queue, holder) = (parameters.text(queue), parameters.text(holder));
         let now = parameters.number(now.as_millisecond());
+        let (task, running) = (JobMethod::MoveTask.as_str(), JobState::Running.as_str());
         let sql = format!(
             "SELECT 1 AS job FROM dlq_jobs WHERE queue = {queue} AND finished_at_ms IS NULL
-                AND holder NOT IN ('', {holder}) AND until_ms > {now} LIMIT 1"
+                AND ((holder NOT IN ('', {holder}) AND until_ms > {now})
+                    OR (method = '{task}' AND state = '{running}')) LIMIT 1"
         );
         Ok(!self.rows_by_key(sql, parameters).await?.is_empty())
     }

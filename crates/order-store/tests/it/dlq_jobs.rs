@@ -149,7 +149,7 @@ async fn one_holder_at_a_time_has_the_oldest_job_of_a_queue(database: &impl Test
 async fn an_older_job_that_is_kept_later_waits_for_the_one_in_hand(database: &impl TestDatabase) {
     let store = open(database).await;
     let in_other_hands = async |holder: &str, now| {
-        store.is_in_other_hands(DLQ, holder, now).await.expect("the store answers")
+        store.is_to_be_left_alone(DLQ, holder, now).await.expect("the store answers")
     };
     store.create_job(&new_job(2, JobKind::Redrive)).await.expect("it is kept");
     assert!(!in_other_hands("a", at(10)).await, "nobody has it");
@@ -165,6 +165,29 @@ async fn an_older_job_that_is_kept_later_waits_for_the_one_in_hand(database: &im
     assert!(!in_other_hands("a", at(13)).await, "it is finished");
     let next = claimed(&store, "a", at(13)).await.expect("the older one");
     assert_eq!(next.id, new_job(1, JobKind::Redrive).id);
+}
+
+async fn a_queue_that_sqs_may_be_moving_is_left_alone_by_everybody(database: &impl TestDatabase) {
+    let store = open(database).await;
+    let left_alone = async |holder: &str, now| {
+        store.is_to_be_left_alone(DLQ, holder, now).await.expect("the store answers")
+    };
+    let moving = NewJob { method: JobMethod::MoveTask, ..new_job(1, JobKind::Redrive) };
+    store.create_job(&moving).await.expect("it is kept");
+    assert!(!left_alone("a", at(10)).await, "nothing is begun");
+    let job = claimed(&store, "b", at(10)).await.expect("a job");
+    for (holder, now) in [("a", 11), ("b", 11), ("a", 90)] {
+        assert!(left_alone(holder, at(now)).await, "{holder} at {now}");
+    }
+    let mut given_up = checkpoint(&job, at(12));
+    (given_up.method, given_up.lease) = (JobMethod::MoveTask, Duration::ZERO);
+    store.write_checkpoint(&given_up).await.expect("an answer").expect("it is written");
+    assert!(left_alone("a", at(13)).await, "nobody has it, and SQS goes on");
+    let job = claimed(&store, "a", at(14)).await.expect("the same");
+    let otherwise = Checkpoint { method: JobMethod::Messages, ..checkpoint(&job, at(15)) };
+    store.write_checkpoint(&otherwise).await.expect("an answer").expect("it is written");
+    assert!(!left_alone("a", at(16)).await, "its own hands");
+    assert!(left_alone("b", at(16)).await);
 }
 
 async fn a_checkpoint_is_written_once_with_everything_in_it(database: &impl TestDatabase) {
@@ -323,6 +346,7 @@ on_both! {
     the_jobs_that_are_not_over_are_listed_oldest_first,
     one_holder_at_a_time_has_the_oldest_job_of_a_queue,
     an_older_job_that_is_kept_later_waits_for_the_one_in_hand,
+    a_queue_that_sqs_may_be_moving_is_left_alone_by_everybody,
     a_checkpoint_is_written_once_with_everything_in_it,
     what_is_discarded_is_in_the_archive_with_the_same_commit,
     what_sqs_has_moved_is_redriven_as_a_whole,

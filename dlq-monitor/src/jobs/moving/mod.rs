@@ -48,7 +48,11 @@ enum Phase {
         at: Time,
     },
     Cancelling(String),
-    Refused(String),
+    /// The job goes on message by message, for this reason; whether SQS's task has come to its end.
+    Otherwise {
+        why: String,
+        after: bool,
+    },
     Ending(JobState, Option<String>),
     Over,
 }
@@ -108,7 +112,7 @@ impl Moving {
         if self.cancel && begins {
             self.phase = Phase::Ending(JobState::Cancelled, None);
         }
-        let ends = matches!(self.phase, Phase::Ending(..) | Phase::Refused(_));
+        let ends = matches!(self.phase, Phase::Ending(..) | Phase::Otherwise { .. });
         if self.stop && !ends {
             return self.write(JobState::Running, None, false);
         }
@@ -126,7 +130,10 @@ impl Moving {
                 MoveAction::List
             }
             Phase::Cancelling(handle) => MoveAction::Cancel { handle: handle.clone() },
-            Phase::Refused(why) => MoveAction::DoItOtherwise(why.clone()),
+            Phase::Otherwise { why, after } => {
+                let moved = (*after || self.moved > 0).then_some(self.moved);
+                MoveAction::DoItOtherwise { why: why.clone(), moved }
+            }
             Phase::Ending(state, note) => self.write(*state, note.clone(), false),
             Phase::Over => MoveAction::Stop,
         }
@@ -148,7 +155,9 @@ impl Moving {
                 self.works();
                 self.phase = Phase::Following { at: now };
             }
-            MoveEvent::Started(Err(StartError::Refused(why))) => self.phase = Phase::Refused(why),
+            MoveEvent::Started(Err(StartError::Refused(why))) => {
+                self.phase = Phase::Otherwise { why, after: false };
+            }
             MoveEvent::Started(Err(StartError::Unknown(why))) => {
                 self.phase = Phase::LookingForOwn;
                 self.fails(now, why);
@@ -214,16 +223,12 @@ impl Moving {
         self.phase = match (&task.status, &task.handle) {
             (MoveStatus::Running, Some(handle)) if self.cancel => Phase::Cancelling(handle.clone()),
             (MoveStatus::Running, _) => Phase::Following { at: now + self.timing.canary_ask },
-            (MoveStatus::Completed, _) => {
-                let (moved, selected) = (task.moved, self.selected);
-                let note = (moved < selected).then(|| {
-                    format!(
-                        "SQS moved {moved} of {selected} messages: the others were received by somebody at that time, \
-                         or are gone"
-                    )
-                });
-                Phase::Ending(JobState::Completed, note)
+            // The others were received by somebody at that time, or are gone: that is found out.
+            (MoveStatus::Completed, _) if task.moved < self.selected => {
+                let why = format!("its task moved {} of {} messages", task.moved, self.selected);
+                Phase::Otherwise { why, after: true }
             }
+            (MoveStatus::Completed, _) => Phase::Ending(JobState::Completed, None),
             (MoveStatus::Cancelled, _) => {
                 let note = "SQS had moved a part of the messages by then".to_owned();
                 Phase::Ending(JobState::Cancelled, Some(note))
@@ -250,137 +255,4 @@ impl Moving {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    const AT: i64 = 1_700_000_000_000;
-
-    fn at(seconds: u64) -> Time {
-        Time::new(Duration::from_secs(seconds))
-    }
-
-    fn task(status: MoveStatus, moved: u64) -> MoveTask {
-        MoveTask { handle: Some("handle".to_owned()), status, moved, started_at_ms: AT }
-    }
-
-    fn saved(cancelled: bool) -> MoveEvent {
-        MoveEvent::Saved(Ok((Saved::Yes { cancelled }, Some(AT))))
-    }
-
-    fn listed(tasks: &[MoveTask]) -> MoveEvent {
-        MoveEvent::Listed(Ok(tasks.to_vec()))
-    }
-
-    /// A job whose task is started.
-    fn following() -> Moving {
-        let mut job = Moving::new(Timing::DEFAULT, 5, None, 0, at(0));
-        assert_eq!(job.next(at(0)), MoveAction::List);
-        job.done(at(0), at(0), listed(&[task(MoveStatus::Completed, 7)]));
-        assert!(matches!(job.next(at(0)), MoveAction::Write { asking: true, keep: true, .. }));
-        job.done(at(0), at(0), saved(false));
-        assert_eq!(job.next(at(0)), MoveAction::Start);
-        job.done(at(0), at(0), MoveEvent::Started(Ok(())));
-        job
-    }
-
-    fn ends(job: &mut Moving, now: u64) -> (JobState, Option<String>) {
-        let MoveAction::Write { state, note, keep: false, .. } = job.next(at(now)) else {
-            panic!("it ends");
-        };
-        job.done(at(now), at(now), saved(false));
-        assert_eq!(job.next(at(now)), MoveAction::Stop);
-        (state, note)
-    }
-
-    #[test]
-    fn a_task_is_started_when_that_is_written_down_and_followed_to_its_end() {
-        let mut job = following();
-        assert_eq!(job.next(at(0)), MoveAction::List);
-        job.done(at(0), at(0), listed(&[task(MoveStatus::Running, 3)]));
-        assert!(matches!(job.next(at(1)), MoveAction::Write { moved: 3, keep: true, .. }));
-        job.done(at(1), at(1), saved(false));
-        assert_eq!(job.next(at(1)), MoveAction::Wait { until: at(2) });
-        job.done(at(1), at(2), MoveEvent::Woke);
-        assert_eq!(job.next(at(2)), MoveAction::List);
-        job.done(at(2), at(2), listed(&[task(MoveStatus::Completed, 5)]));
-        assert_eq!(job.moved(), 5);
-        assert_eq!(ends(&mut job, 2), (JobState::Completed, None));
-    }
-
-    #[test]
-    fn a_task_that_has_not_moved_all_there_was_says_so() {
-        let mut job = following();
-        job.next(at(0));
-        job.done(at(0), at(0), listed(&[task(MoveStatus::Completed, 3)]));
-        let (state, note) = ends(&mut job, 0);
-        assert_eq!(state, JobState::Completed);
-        assert!(note.expect("it is told").starts_with("SQS moved 3 of 5 messages"));
-    }
-
-    #[test]
-    fn who_takes_the_job_over_finds_the_task_or_starts_it() {
-        let mut job = Moving::new(Timing::DEFAULT, 5, Some(AT + 500), 0, at(0));
-        assert_eq!(job.next(at(0)), MoveAction::List);
-        job.done(at(0), at(0), listed(&[task(MoveStatus::Completed, 5)]));
-        assert_eq!(ends(&mut job, 0), (JobState::Completed, None));
-        let mut job = Moving::new(Timing::DEFAULT, 5, Some(AT + 60_000), 0, at(0));
-        job.next(at(0));
-        job.done(at(0), at(0), listed(&[task(MoveStatus::Completed, 5)]));
-        assert_eq!(job.next(at(0)), MoveAction::Start, "that one was before");
-        // The answer got lost.
-        let lost = MoveEvent::Started(Err(StartError::Unknown("no answer".to_owned())));
-        job.done(at(0), at(0), lost);
-        assert_eq!(job.next(at(0)), MoveAction::Wait { until: at(1) });
-        assert_eq!(job.next(at(1)), MoveAction::List);
-    }
-
-    #[test]
-    fn a_cancelled_job_ends_the_task_and_waits_for_that() {
-        let mut job = following();
-        job.cancel();
-        job.next(at(0));
-        job.done(at(0), at(0), listed(&[task(MoveStatus::Running, 0)]));
-        assert_eq!(job.next(at(0)), MoveAction::Cancel { handle: "handle".to_owned() });
-        job.done(at(0), at(0), MoveEvent::Cancelled);
-        assert_eq!(job.next(at(2)), MoveAction::List);
-        job.done(at(2), at(2), listed(&[task(MoveStatus::Cancelled, 0)]));
-        assert_eq!(ends(&mut job, 2).0, JobState::Cancelled);
-        // One that is not begun is only ended.
-        let mut job = Moving::new(Timing::DEFAULT, 5, None, 0, at(0));
-        job.cancel();
-        assert_eq!(ends(&mut job, 0).0, JobState::Cancelled);
-    }
-
-    #[test]
-    fn what_sqs_does_not_move_is_done_otherwise_and_another_task_is_not_taken_for_ones_own() {
-        let mut job = Moving::new(Timing::DEFAULT, 5, None, 0, at(0));
-        job.next(at(0));
-        job.done(at(0), at(0), listed(&[task(MoveStatus::Running, 1)]));
-        assert_eq!(ends(&mut job, 0).0, JobState::Failed);
-        let mut job = Moving::new(Timing::DEFAULT, 5, Some(AT), 0, at(0));
-        job.next(at(0));
-        job.done(at(0), at(0), listed(&[]));
-        assert_eq!(job.next(at(0)), MoveAction::Start);
-        let refused = StartError::Refused("not a dead-letter queue".to_owned());
-        job.done(at(0), at(0), MoveEvent::Started(Err(refused)));
-        let otherwise = MoveAction::DoItOtherwise("not a dead-letter queue".to_owned());
-        assert_eq!(job.next(at(0)), otherwise);
-    }
-
-    #[test]
-    fn nothing_is_done_when_the_lease_is_over_or_the_job_is_anothers() {
-        let mut job = following();
-        assert_eq!(job.next(at(30)), MoveAction::Stop);
-        let mut job = following();
-        assert!(matches!(job.next(at(10)), MoveAction::Write { .. }), "it is renewed");
-        job.done(at(10), at(10), MoveEvent::Saved(Ok((Saved::Lost, None))));
-        assert_eq!(job.next(at(10)), MoveAction::Stop);
-        let mut job = following();
-        job.stop();
-        assert!(matches!(job.next(at(1)), MoveAction::Write { keep: false, .. }));
-        job.done(at(1), at(1), saved(false));
-        assert_eq!(job.next(at(1)), MoveAction::Stop);
-    }
-}
+mod tests;

@@ -61,8 +61,14 @@ pub enum MoveAction {
         /// The time.
         until: Time,
     },
-    /// SQS does not move this queue, for this reason: the job is to be done message by message.
-    DoItOtherwise(String),
+    /// SQS does not move this queue, or has not moved all of it, for this reason: what is left is to be
+    /// done message by message.
+    DoItOtherwise {
+        /// The reason.
+        why: String,
+        /// How many messages SQS has moved; none when it has moved nothing and did not try.
+        moved: Option<u64>,
+    },
     /// Do nothing more.
     Stop,
 }
