@@ -29,6 +29,12 @@ pub(crate) const LIMITS: HttpClientLimits = HttpClientLimits {
 /// Questions under way at once: a worker that does not answer must not make them pile up here.
 const AT_ONCE: usize = 256;
 
+/// Times that a question is asked: a worker that stops takes its connections with it, and its Service leads
+/// the next one to another worker.
+const TRIES: u32 = 4;
+/// Before it is asked again.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// Bytes of the worker's words about an order without a delivery, at most.
 const LONGEST_DETAIL: usize = 4096;
 
@@ -118,7 +124,7 @@ impl Worker {
         let uri: Uri = format!("{}{WORKERS_PATH}{order_id}", self.base)
             .parse()
             .map_err(|_| Unanswered::Invalid)?;
-        let answer = tokio::time::timeout(LIMITS.whole, self.answer(order_id, uri, room)).await;
+        let answer = tokio::time::timeout(LIMITS.whole, self.asked(order_id, uri, room)).await;
         let late = HttpClientError::Timeout(LIMITS.whole);
         let (head, body, reserved) = answer.unwrap_or_else(|_| Err(unheard(order_id, &late)))?;
         if let Some(unanswered) = undelivered(order_id, head.status, &body) {
@@ -129,7 +135,7 @@ impl Worker {
         match head.status {
             // Without what it has allocated beyond its bytes, which alone are in the room.
             StatusCode::OK if json => Ok(Held::new(body.into_boxed_slice(), Arc::new(reserved))),
-            status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+            status if is_unable(status) => {
                 tracing::warn!(%order_id, %status, "the delivery worker does not know now");
                 Err(Unanswered::Unavailable)
             }
@@ -138,6 +144,24 @@ impl Worker {
                 Err(Unanswered::Invalid)
             }
         }
+    }
+
+    /// The first answer of a worker that is able to, or what the last one said.
+    async fn asked(
+        &self,
+        order_id: Uuid,
+        uri: Uri,
+        room: &Room,
+    ) -> Result<(Parts, Vec<u8>, Reserved), Unanswered> {
+        for _ in 1..TRIES {
+            match self.answer(order_id, uri.clone(), room).await {
+                Ok((head, ..)) if is_unable(head.status) => {}
+                Err(Unanswered::Unavailable) => {}
+                answer => return answer,
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        self.answer(order_id, uri, room).await
     }
 
     /// The worker's answer, whole, and the room that its content takes; the caller limits its time.
@@ -157,6 +181,11 @@ impl Worker {
         };
         Ok((head, body, reserved))
     }
+}
+
+/// Whether another worker, or the same one later, may know.
+fn is_unable(status: StatusCode) -> bool {
+    status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
 }
 
 fn unheard(order_id: Uuid, error: &dyn Display) -> Unanswered {
