@@ -74,6 +74,8 @@ pub(super) fn claim(
     let now = parameters.number(now.as_millisecond());
     let columns = columns(dialect);
     // One that was asked for earlier may be written later: the one in hand is done first all the same.
+    // The row's own columns are compared too: of two claims at once the second one waits for the first, and then
+    // PostgreSQL looks again at the row alone.
     let sql = format!(
         "UPDATE dlq_jobs SET holder = {holder}, until_ms = {until}, step = step + 1,
             state = CASE state WHEN 'queued' THEN 'running' ELSE state END,
@@ -81,6 +83,7 @@ pub(super) fn claim(
          WHERE id = (SELECT id FROM dlq_jobs WHERE queue = {queue} AND finished_at_ms IS NULL
                 ORDER BY created_at_ms, id LIMIT 1)
             AND finished_at_ms IS NULL
+            AND (holder IN ('', {holder}) OR until_ms <= {now})
             AND NOT EXISTS (SELECT 1 FROM dlq_jobs AS other WHERE other.queue = {queue}
                 AND other.finished_at_ms IS NULL AND other.holder NOT IN ('', {holder})
                 AND other.until_ms > {now})
