@@ -217,6 +217,39 @@ async fn a_worker_that_cannot_answer_now_is_a_503_that_says_when_to_ask_again() 
     }
 }
 
+/// As while a worker's pod ends: its Service leads the next connection to another one.
+#[tokio::test]
+async fn a_question_is_asked_again_when_the_worker_that_has_it_stops() {
+    for unable in [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS] {
+        let times = Arc::new(AtomicUsize::new(0));
+        let worker = Worker::start(move || {
+            let able = times.fetch_add(1, Ordering::Relaxed) == 3;
+            let status = if able { StatusCode::OK } else { unable };
+            (status, JSON, delivery().to_string())
+        })
+        .await;
+        let api = api_of(worker.addr).await;
+        let answer = ask(&api, ID).await;
+        assert_eq!((answer.status, answer.json()), (200, delivery()), "{unable}");
+        assert_eq!(worker.asked.lock().expect("no panic").len(), 4);
+        api.stop().await;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+    let addr = listener.local_addr().expect("an address");
+    let api = api_of(addr).await;
+    let served = async {
+        // Connections that end with the worker that had them.
+        for _ in 0..3 {
+            drop(listener.accept().await.expect("a connection"));
+        }
+        let router = Router::new().fallback(async || (JSON, delivery().to_string()));
+        tokio::spawn(async { axum::serve(listener, router).await });
+    };
+    let (answer, ()) = tokio::join!(ask(&api, ID), served);
+    assert_eq!((answer.status, answer.json()), (200, delivery()));
+    api.stop().await;
+}
+
 #[tokio::test]
 async fn what_no_delivery_worker_would_answer_is_a_502() {
     let mebibyte = 1024 * 1024;
