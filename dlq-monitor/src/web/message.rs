@@ -198,8 +198,8 @@ fn body(whole: &WholeLetterView) -> Markup {
     html! {
         section .panel aria-labelledby="body-title" {
             h2 #body-title { "Body" }
-            p .hint { (shown.kind) ", " (length) ", as it was sent" }
-            pre #body .code tabindex="0" role="group" aria-label="The body as it was sent" {
+            p .hint { (shown.kind) ", " (length) }
+            pre #body .code tabindex="0" role="group" aria-label="The body" {
                 bdi dir="ltr" { (shown.markup) }
             }
         }

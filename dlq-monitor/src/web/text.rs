@@ -52,7 +52,7 @@ pub(super) struct Body {
 /// A body: JSON with a line for each part, anything else as it is.
 pub(super) fn body(text: &str) -> Body {
     match laid_out(text) {
-        Some(json) => Body { kind: "JSON", markup: visible(&json) },
+        Some(json) => Body { kind: "JSON, laid out anew", markup: visible(&json) },
         None if text.is_empty() => {
             Body { kind: "empty", markup: html! { span .mark { "no bytes" } } }
         }
@@ -136,7 +136,7 @@ mod tests {
         let expected = "{\n  \"b\": 1.00000000000000000001,\n  \"a\": [],\n  \"b\": {\n    \
                         \"x\\\"{,\": [\n      1,\n      {}\n    ]\n  },\n  \"c\": \"상\\\\\"\n}";
         assert_eq!(laid_out(sent).as_deref(), Some(expected));
-        assert_eq!(body(sent).kind, "JSON");
+        assert_eq!(body(sent).kind, "JSON, laid out anew");
     }
 
     #[test]
