@@ -31,9 +31,10 @@ const AT_ONCE: usize = 256;
 
 /// Times that a question is asked: a worker that stops takes its connections with it, and its Service leads
 /// the next one to another worker.
-const TRIES: u32 = 4;
-/// Before it is asked again.
-const PAUSE: Duration = Duration::from_millis(100);
+const TRIES: u32 = 5;
+/// Before it is asked a second time; it doubles from there. In sum it is what a Service takes to forget a
+/// worker, and short enough that an outage is told soon.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Bytes of the worker's words about an order without a delivery, at most.
 const LONGEST_DETAIL: usize = 4096;
@@ -124,9 +125,10 @@ impl Worker {
         let uri: Uri = format!("{}{WORKERS_PATH}{order_id}", self.base)
             .parse()
             .map_err(|_| Unanswered::Invalid)?;
-        let answer = tokio::time::timeout(LIMITS.whole, self.asked(order_id, uri, room)).await;
-        let late = HttpClientError::Timeout(LIMITS.whole);
-        let (head, body, reserved) = answer.unwrap_or_else(|_| Err(unheard(order_id, &late)))?;
+        let answer = tokio::time::timeout(LIMITS.whole, self.asked(uri, room)).await;
+        let late = || Err(NoAnswer::unheard(HttpClientError::Timeout(LIMITS.whole)));
+        let (head, body, reserved) =
+            answer.unwrap_or_else(|_| late()).map_err(|none| none.told(order_id))?;
         if let Some(unanswered) = undelivered(order_id, head.status, &body) {
             return Err(unanswered);
         }
@@ -147,50 +149,63 @@ impl Worker {
     }
 
     /// The first answer of a worker that is able to, or what the last one said.
-    async fn asked(
-        &self,
-        order_id: Uuid,
-        uri: Uri,
-        room: &Room,
-    ) -> Result<(Parts, Vec<u8>, Reserved), Unanswered> {
+    async fn asked(&self, uri: Uri, room: &Room) -> Result<Answer, NoAnswer> {
+        let mut pause = PAUSE;
         for _ in 1..TRIES {
-            match self.answer(order_id, uri.clone(), room).await {
+            match self.answer(uri.clone(), room).await {
                 Ok((head, ..)) if is_unable(head.status) => {}
-                Err(Unanswered::Unavailable) => {}
+                Err(NoAnswer::Unheard(_)) => {}
                 answer => return answer,
             }
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(pause).await;
+            pause *= 2;
         }
-        self.answer(order_id, uri, room).await
+        self.answer(uri, room).await
     }
 
     /// The worker's answer, whole, and the room that its content takes; the caller limits its time.
-    async fn answer(
-        &self,
-        order_id: Uuid,
-        uri: Uri,
-        room: &Room,
-    ) -> Result<(Parts, Vec<u8>, Reserved), Unanswered> {
+    async fn answer(&self, uri: Uri, room: &Room) -> Result<Answer, NoAnswer> {
         let answer = self.client.begin(question(uri)).await;
-        let (head, body) = answer.map_err(|error| unheard(order_id, &error))?.into_parts();
-        let (body, reserved) = match body::read(Body::new(body), room).await {
-            Ok(read) => read,
-            // Load that is turned away says nothing of the worker.
-            Err(ReadError::NoRoom) => return Err(Unanswered::Busy),
-            Err(error) => return Err(unheard(order_id, &error)),
-        };
-        Ok((head, body, reserved))
+        let (head, body) = answer.map_err(NoAnswer::unheard)?.into_parts();
+        match body::read(Body::new(body), room).await {
+            Ok((body, reserved)) => Ok((head, body, reserved)),
+            Err(ReadError::NoRoom) => Err(NoAnswer::NoRoom),
+            Err(error) => Err(NoAnswer::unheard(error)),
+        }
+    }
+}
+
+/// What a worker said, whole, and the room that its content takes.
+type Answer = (Parts, Vec<u8>, Reserved);
+
+/// Why there is none.
+enum NoAnswer {
+    /// This process has no room for it, which says nothing of the worker.
+    NoRoom,
+    /// The worker was not reached or not understood.
+    Unheard(String),
+}
+
+impl NoAnswer {
+    fn unheard(error: impl Display) -> Self {
+        Self::Unheard(error.to_string())
+    }
+
+    /// What the client is told, once the operator is.
+    fn told(self, order_id: Uuid) -> Unanswered {
+        match self {
+            Self::NoRoom => Unanswered::Busy,
+            Self::Unheard(error) => {
+                tracing::warn!(%order_id, %error, "the delivery worker cannot be asked");
+                Unanswered::Unavailable
+            }
+        }
     }
 }
 
 /// Whether another worker, or the same one later, may know.
 fn is_unable(status: StatusCode) -> bool {
     status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
-}
-
-fn unheard(order_id: Uuid, error: &dyn Display) -> Unanswered {
-    tracing::warn!(%order_id, %error, "the delivery worker cannot be asked");
-    Unanswered::Unavailable
 }
 
 fn question(uri: Uri) -> Request<Bytes> {

@@ -20,7 +20,13 @@ fn main() -> ExitCode {
             let (data_dir, observe) = (settings.data_dir.clone(), settings.observe);
             let fleet = Box::pin(Fleet::build(settings)).await?;
             let at = fleet.addresses();
-            let observers = if observe { Some(Observers::start(&at).await?) } else { None };
+            let observers = match observe {
+                true => tokio::select! {
+                    started = Observers::start(&at) => Some(started?),
+                    () = shutdown.requested() => return Ok(()),
+                },
+                false => None,
+            };
             welcome(&at, &data_dir, observers.as_ref());
             let outcome = fleet.run(shutdown).await;
             if let Some(observers) = observers {

@@ -223,7 +223,7 @@ async fn a_question_is_asked_again_when_the_worker_that_has_it_stops() {
     for unable in [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS] {
         let times = Arc::new(AtomicUsize::new(0));
         let worker = Worker::start(move || {
-            let able = times.fetch_add(1, Ordering::Relaxed) == 3;
+            let able = times.fetch_add(1, Ordering::Relaxed) == 4;
             let status = if able { StatusCode::OK } else { unable };
             (status, JSON, delivery().to_string())
         })
@@ -231,7 +231,7 @@ async fn a_question_is_asked_again_when_the_worker_that_has_it_stops() {
         let api = api_of(worker.addr).await;
         let answer = ask(&api, ID).await;
         assert_eq!((answer.status, answer.json()), (200, delivery()), "{unable}");
-        assert_eq!(worker.asked.lock().expect("no panic").len(), 4);
+        assert_eq!(worker.asked.lock().expect("no panic").len(), 5);
         api.stop().await;
     }
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");

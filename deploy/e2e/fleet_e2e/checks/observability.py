@@ -1,5 +1,6 @@
-"""The demonstration's Prometheus and Alertmanager: what they reach through the NetworkPolicies, and an
-alert that fires."""
+"""The demonstration's Prometheus and Alertmanager: what they reach through the NetworkPolicies, KEDA's
+metrics that dashboards and rules ask for, and an alert that fires."""
+import glob
 import os
 import re
 import time
@@ -12,6 +13,7 @@ from ..report import seconds
 from ..waiting import NotYet, until
 
 RULES = os.path.join(ROOT, "deploy", "alerts", "rules.yaml")
+DASHBOARDS = os.path.join(ROOT, "dashboards", "*.json")
 # Each pod of these is a target by itself.
 MANY = ("order-api", "worker-standard", "worker-fifo")
 # Of these there is one pod, which is scraped at its Service's address.
@@ -30,6 +32,10 @@ def check(run, report):
     loaded = until("the rules evaluated", lambda: evaluated(fleet), seconds=60)
     report.figure("alerts loaded", "%d of %d" % (len(loaded), len(written)))
     report.expect(loaded == written, "of deploy/alerts/rules.yaml Prometheus has %s" % loaded)
+    wanted = asked_of_keda()
+    report.expect(wanted, "no dashboard asks for a metric of KEDA")
+    until("KEDA's metrics scraped", lambda: all_scraped(fleet, wanted), seconds=60)
+    report.figure("metrics of KEDA found", len(wanted))
     firing = alerts(fleet)
     report.expect(firing == 0, "%s fires before anything has failed" % ALERT)
 
@@ -77,6 +83,22 @@ def evaluated(fleet):
     if unwell or not rules:
         raise NotYet("; ".join(unwell) or "no rules")
     return sorted(rule["name"] for rule in rules if rule["type"] == "alerting")
+
+
+def asked_of_keda():
+    """The names of KEDA's metrics in the dashboards' queries and in the rules."""
+    names = set()
+    for path in [RULES, *glob.glob(DASHBOARDS)]:
+        with open(path, encoding="utf-8") as file:
+            names.update(re.findall(r"\bkeda_\w+", file.read()))
+    return names
+
+
+def all_scraped(fleet, names):
+    missing = names - set(answered(fleet.prometheus, "/api/v1/label/__name__/values")["data"])
+    if missing:
+        raise NotYet("Prometheus has no %s" % ", ".join(sorted(missing)))
+    return True
 
 
 def alerts(fleet):
