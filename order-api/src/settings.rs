@@ -80,7 +80,7 @@ impl Settings {
             Setting::new("PUBLISH_TIMEOUT", "5s", "100ms to 10s", "Time that SQS has to confirm an order before the client is told to try again"),
             Setting::new("PUBLISH_CONCURRENCY", "64", "1 to 1000", "Calls to SQS at once, for each queue"),
             Setting::new("PUBLISH_BATCH", "10", "1 to 10", "Orders that share a call to SQS at most"),
-            Setting::new("PUBLISH_LINGER", "1ms", "0ms to 1s", "Time between the beginnings of calls that are not full, while one is under way: an order waits for others that long, and a timer's 1ms more, at most"),
+            Setting::new("PUBLISH_LINGER", "800us", "0ms to 1s", "Time between the beginnings of calls that are not full, while one is under way: an order waits for others that long, and a timer's 1ms more, at most"),
             Setting::new("PUBLISH_BUFFER_ORDERS", "4096", "1 to 100000", "Orders that are being sent or wait for that, or for the store of idempotency keys; further ones are answered with 503, and no key is used up for them"),
             Setting::new("PUBLISH_BUFFER_BYTES", "16777216", "1048576 to 1073741824", "Bytes of the orders that are being read, wait, are being sent, or are in answers that their clients have not taken yet, answers about orders among them; further ones are answered with 503. A client that has kept a part of them waiting for a second makes room for others"),
             Setting::optional(DATABASE_URL, DATABASES, "Where idempotency keys are kept, for all replicas and restarts: the deliveries' database or another. When not set, each replica knows the latest keys that it has seen itself").secret(),
