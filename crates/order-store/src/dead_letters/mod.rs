@@ -1,6 +1,6 @@
 //! What a monitor has met in dead-letter queues: each message once, and what became of it.
 
-mod filter;
+pub(crate) mod filter;
 pub(crate) mod list;
 pub(crate) mod write;
 
@@ -246,7 +246,9 @@ impl Store {
         if message_ids.is_empty() {
             return Ok(());
         }
-        self.change(write::see(queue, message_ids, at, settled_before)).await.map(drop)
+        let dialect = self.backend.dialect();
+        let change = write::see(queue, message_ids, at, settled_before, dialect);
+        self.change(change).await.map(drop)
     }
 
     /// Settles what has not been seen since this time, which two complete looks must be younger than:

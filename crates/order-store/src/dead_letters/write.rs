@@ -4,7 +4,10 @@
 
 use jiff::Timestamp;
 
-use super::{NewDeadLetter, UNKNOWN_REASON, filter::searched};
+use super::{
+    NewDeadLetter, UNKNOWN_REASON,
+    filter::{by_message, searched},
+};
 use crate::{
     Reason,
     backend::{Change, Dialect, Parameters, Value},
@@ -93,12 +96,14 @@ pub(crate) fn without_nul(text: &str) -> String {
 }
 
 /// Notes that these are there.
-pub(super) fn see(
+pub(crate) fn see(
     queue: &str,
     message_ids: &[&str],
     at: Timestamp,
     settled_before: Timestamp,
+    dialect: &Dialect,
 ) -> Change {
+    let index = by_message(dialect);
     let mut message_ids = message_ids.to_vec();
     message_ids.sort_unstable();
     let of_these = |parameters: &mut Parameters| {
@@ -109,13 +114,14 @@ pub(super) fn see(
     let mut seen = Parameters::default();
     let (these, at_ms) = (of_these(&mut seen), seen.number(at.as_millisecond()));
     let note = format!(
-        "UPDATE dead_letters SET last_seen_ms = {at_ms} WHERE {these} AND last_seen_ms < {at_ms}"
+        "UPDATE dead_letters{index} SET last_seen_ms = {at_ms}
+         WHERE {these} AND last_seen_ms < {at_ms}"
     );
     let mut back = Parameters::default();
     let these = of_these(&mut back);
     let before = back.number(settled_before.as_millisecond());
     let revive = format!(
-        "UPDATE dead_letters SET state = 'dead', settled_at_ms = NULL
+        "UPDATE dead_letters{index} SET state = 'dead', settled_at_ms = NULL
          WHERE {these} AND state IN ('redriven', 'discarded', 'gone') AND settled_at_ms < {before}"
     );
     Change { guarded: false, statements: vec![(note, seen.0), (revive, back.0)] }

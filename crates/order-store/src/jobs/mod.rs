@@ -2,7 +2,7 @@
 
 mod list;
 mod types;
-mod write;
+pub(crate) mod write;
 
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Archived, Checkpoint, JobAction, JobKind, Mark, Marked, NewJob, columns};
 use crate::{
     backend::{Change, Dialect, Parameters, Statement, Value},
-    dead_letters::write::without_nul,
+    dead_letters::{filter::by_message, write::without_nul},
     record::bounded,
 };
 
@@ -111,7 +111,7 @@ pub(super) fn cancel(
     Change { guarded: true, statements: vec![(sql, parameters.0), entry] }
 }
 
-pub(super) fn checkpoint(checkpoint: &Checkpoint, dialect: &Dialect) -> Change {
+pub(crate) fn checkpoint(checkpoint: &Checkpoint, dialect: &Dialect) -> Change {
     let mut statements = vec![job(checkpoint, dialect)];
     let marks = &checkpoint.marks;
     let archived: Vec<(&str, &Archived)> = marks
@@ -138,12 +138,13 @@ pub(super) fn checkpoint(checkpoint: &Checkpoint, dialect: &Dialect) -> Change {
     for ((state, outcome, detail), message_ids) in by_outcome {
         statements.push(mark(checkpoint, state, outcome, detail, message_ids, dialect));
     }
+    let index = by_message(dialect);
     if !checkpoint.deleted.is_empty() {
         let mut parameters = Parameters::default();
         let these =
             these(checkpoint, checkpoint.deleted.iter().map(String::as_str), &mut parameters);
         let sql = format!(
-            "UPDATE dead_letters SET state =
+            "UPDATE dead_letters{index} SET state =
                 CASE state WHEN 'sent' THEN 'redriven' WHEN 'archived' THEN 'discarded' ELSE state END
              WHERE {these}"
         );
@@ -230,9 +231,9 @@ fn mark(
         parameters.number(checkpoint.now.as_millisecond())
     };
     let these = these(checkpoint, message_ids, &mut parameters);
-    let as_uuid = dialect.as_uuid;
+    let (as_uuid, index) = (dialect.as_uuid, by_message(dialect));
     let sql = format!(
-        "UPDATE dead_letters SET state = '{state}', settled_at_ms = {settled}, job_id = {job}{as_uuid},
+        "UPDATE dead_letters{index} SET state = '{state}', settled_at_ms = {settled}, job_id = {job}{as_uuid},
             job_outcome = '{outcome}', job_detail = {detail}
          WHERE {these} AND state = 'dead'"
     );

@@ -6,9 +6,10 @@ use uuid::Uuid;
 
 use super::{DIALECT, Sqlite};
 use crate::{
-    DeadLetterFilter, DeadLetterState, DeliveryFilter, LetterPosition, Position, Turn,
+    Archived, Checkpoint, DeadLetterFilter, DeadLetterState, DeliveryFilter, JobMethod, JobState,
+    LetterPosition, Mark, Marked, Position, Progress, Turn,
     backend::{Backend, Pool, Value},
-    dead_letters, listing, reads,
+    dead_letters, jobs, listing, reads,
     sweep::{Dust, Sweep},
 };
 
@@ -88,6 +89,53 @@ async fn every_list_of_dead_letters_is_a_range_of_an_index_for_each_queue() {
             assert!(read.starts_with(&expected), "{filter:?}: {read}");
             assert_eq!(read.contains("seen_at_ms"), has(2) || has(3) || has(4), "{read}");
         }
+    }
+}
+
+/// Otherwise each batch of a job would cost as much as all that is dead in its queue.
+#[tokio::test]
+async fn letters_in_hand_are_found_by_their_ids_alone() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (database, _writer) = Sqlite::open(&directory.path().join("d.db")).await.expect("it opens");
+    let ids: Vec<String> = (0..30).map(|id| id.to_string()).collect();
+    let mark = |id: &String| {
+        let archived = Archived { group: None, body: String::new(), attributes: String::new() };
+        let why = || "for no reason".to_owned();
+        let what = match id.bytes().map(usize::from).sum::<usize>() % 4 {
+            1 => Marked::Sent,
+            2 => Marked::Archived(archived),
+            3 => Marked::Refused(why()),
+            _ => Marked::Failed(why()),
+        };
+        Mark { message_id: id.clone(), what }
+    };
+    let checkpoint = Checkpoint {
+        job: Uuid::from_u128(1),
+        queue: "queue".to_owned(),
+        holder: "holder".to_owned(),
+        step: 1,
+        state: JobState::Running,
+        method: JobMethod::Messages,
+        progress: Progress::default(),
+        canary_passed: false,
+        task: None,
+        note: None,
+        marks: ids.iter().map(mark).collect(),
+        deleted: ids.clone(),
+        all_moved: false,
+        now: Timestamp::UNIX_EPOCH,
+        lease: std::time::Duration::from_secs(30),
+    };
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let (now, before) = (Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH);
+    let mut statements = jobs::write::checkpoint(&checkpoint, &DIALECT).statements;
+    statements.extend(dead_letters::write::see("queue", &ids, now, before, &DIALECT).statements);
+    statements.retain(|(sql, _)| sql.starts_with("UPDATE dead_letters"));
+    assert_eq!(statements.len(), 7, "a kind of mark each, what is deleted, and what is seen");
+    for (sql, values) in statements {
+        let plan = plan(&database, &sql, values).await;
+        let wanted = "USING INDEX sqlite_autoindex_dead_letters_1 (queue=? AND message_id=?)";
+        assert_eq!(plan, [format!("SEARCH dead_letters {wanted}")], "{sql}");
     }
 }
 
