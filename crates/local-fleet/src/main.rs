@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use local_fleet::{Fleet, Observers, Settings, welcome};
-use service_kit::{Flag, Program};
+use service_kit::{Flag, Program, Shutdown};
 
 fn main() -> ExitCode {
     service_kit::run(Program {
@@ -16,7 +16,7 @@ fn main() -> ExitCode {
             Flag { option: "--observe", setting: "LOCAL_FLEET_OBSERVE", alone: Some("true") },
         ],
         read: Settings::read,
-        run: |settings: Settings, shutdown| async move {
+        run: |settings: Settings, shutdown: Shutdown| async move {
             let (data_dir, observe) = (settings.data_dir.clone(), settings.observe);
             let fleet = Box::pin(Fleet::build(settings)).await?;
             let at = fleet.addresses();
