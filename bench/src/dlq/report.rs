@@ -53,8 +53,8 @@ pub(super) fn text(measured: &[Measured], memory: f64) -> anyhow::Result<String>
          starts, with SQLite and its default settings, alone on a core; SQS and who asks are on the other. Meanwhile: \
          one page after the other, until the monitor says that it has seen everything; afterwards: each a hundred \
          times. The whole list must have each dead letter once. SQS's move task is bounded by SQS, to 500 messages \
-         per second. Memory is VmHWM. In the end every message is in its source queue, those of a FIFO group in \
-         their order. Wanted: at most {memory} times the memory of a tenth of the dead letters, and none lost."
+         per second. Memory is VmHWM; what grows in it is a receipt handle of each message in sight, 110,000 at most. In the end every message is in its source queue, those of a FIFO group in \
+         their order. Wanted: at most {memory} MiB, and none lost."
     )?;
     Ok(text)
 }
