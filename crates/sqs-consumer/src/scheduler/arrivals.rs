@@ -22,10 +22,12 @@ impl Scheduler {
         let late = lease.is_over(now) && !arrivals.is_empty();
         let timing = &self.config.timing;
         let full = self.polling.succeeded(now, poll, requested_at, arrivals.len(), timing);
-        if late || self.settling.fails() && !arrivals.is_empty() {
+        if late || self.settling.is_seen_to_fail() && !arrivals.is_empty() {
             // What was received has been visible again before it was here, or can probably not be
             // settled. To go on at that pace would use up the receives of everybody's messages.
             self.polling.pause(now, timing, &mut self.jitter);
+        } else if self.settling.fails() && !arrivals.is_empty() {
+            self.polling.eased();
         } else {
             self.polling.recovered();
         }

@@ -185,8 +185,8 @@ impl Scheduler {
             groups_blocked: self.lanes.blocked(),
             polls: self.polling.reserved().div_ceil(MAX_BATCH),
             breaker_open: self.breaker.is_open(),
-            settling_fails: self.settling.fails()
-                && (!self.held.is_empty() || self.polling.failures() > 0),
+            settling_fails: self.settling.is_seen_to_fail() && !self.held.is_empty()
+                || self.settling.fails() && self.polling.failures() > 0,
         }
     }
 

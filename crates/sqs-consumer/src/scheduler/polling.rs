@@ -224,6 +224,11 @@ impl Polling {
         (self.failures, self.pause_ends) = (0, None);
     }
 
+    /// The receive may have been of use.
+    pub(super) fn eased(&mut self) {
+        (self.failures, self.pause_ends) = (self.failures / 2, None);
+    }
+
     /// No further receive before `at`.
     pub(super) fn not_before(&mut self, at: Time) {
         self.retry_at = self.retry_at.max(Some(at));

@@ -52,6 +52,12 @@ impl Settling {
         self.delete_trouble.lasts() || self.change_trouble.lasts()
     }
 
+    /// Whether that shows in a message that is held. Where deletes have failed and nothing waits for one any
+    /// more, nothing tells how they go now: what comes next may, or may never need one.
+    pub(super) fn is_seen_to_fail(&self) -> bool {
+        self.unacknowledged > 0 && self.delete_trouble.lasts() || self.change_trouble.lasts()
+    }
+
     pub(super) fn trouble(&mut self, kind: Kind) -> &mut Trouble {
         match kind {
             Kind::Deletes => &mut self.delete_trouble,

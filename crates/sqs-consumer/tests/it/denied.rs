@@ -106,6 +106,27 @@ async fn once_visibility_changes_work_again_so_does_a_worker_whose_handlers_need
 }
 
 #[tokio::test(start_paused = true)]
+async fn once_deletes_work_again_so_does_a_worker_whose_messages_need_none() {
+    let queue = Modelled::new(STANDARD);
+    deny(&queue, Operation::Delete);
+    queue.send((0..20).map(|number| format!("{number}/good")));
+    let worker = queue.work(steady(), |body, _| {
+        if body.ends_with("good") { Doing::Succeed(AT_ONCE) } else { Doing::Fail }
+    });
+    sleep(60 * SECOND).await;
+    assert!(worker.is_failing(), "nothing is deleted");
+    // No delete of them is left to be tried.
+    queue.purge();
+    queue.faults(|_| Fault::slow_answer(SECOND / 200));
+    queue.send((0..20).map(|number| format!("{number}/bad")));
+    let sent = Instant::now();
+    queue.until("they are dead", |queue| queue.dead().len() == 20).await;
+    // As slowly as it receives while calls fail, these would take half an hour.
+    assert!(sent.elapsed() < 120 * SECOND, "{:?}", sent.elapsed());
+    queue.until("it is ready", |_| !worker.is_failing()).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn while_dead_letters_cannot_be_written_one_that_leaves_does_not_make_the_worker_ready() {
     let queue = Modelled::new(FIFO);
     deny(&queue, Operation::DeadLetter);

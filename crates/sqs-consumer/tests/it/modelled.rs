@@ -199,6 +199,12 @@ impl Modelled {
         (counts.visible as u64, counts.in_flight as u64)
     }
 
+    /// Removes all messages, those in flight as well.
+    pub(crate) fn purge(&self) {
+        let now = self.millis();
+        self.state().sqs.purge_queue(now, &url(self.name())).expect("the first time");
+    }
+
     /// The bodies in the dead-letter queue, however they came there.
     pub(crate) fn dead(&self) -> Vec<String> {
         let now = self.millis();
