@@ -23,6 +23,7 @@
 mod access;
 mod api;
 pub mod cli;
+mod from_zero;
 pub mod jobs;
 mod keeper;
 mod letter;

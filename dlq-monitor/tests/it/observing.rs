@@ -332,6 +332,25 @@ async fn the_reason_and_the_attempts_come_from_the_deliveries_store() {
 }
 
 #[tokio::test]
+async fn what_died_while_no_monitor_ran_is_an_increase_from_the_first_scrape_to_the_second() {
+    let logs = Logs::capture();
+    let sqs = Sqs::anywhere().await;
+    let why = [("dead-letter-reason", text("forced"))];
+    for _ in 0..2 {
+        sqs.send(STANDARD_DLQ, &order().to_json(), &why).await;
+    }
+    let monitor = Monitor::start(sqs.addr).await;
+    eventually("both are told of", || async { (logs.dead_letters().len() == 2).then_some(()) })
+        .await;
+    let mut scrapes = Vec::new();
+    for _ in 0..2 {
+        scrapes.push(monitor.metric(&arrived(STANDARD_DLQ, "forced")).await);
+    }
+    assert_eq!(scrapes, [Some(0.0), Some(2.0)]);
+    monitor.stop().await;
+}
+
+#[tokio::test]
 async fn the_monitors_own_metrics_are_there_before_anything_has_happened() {
     let sqs = Sqs::anywhere().await;
     let monitor = Monitor::start(sqs.addr).await;
