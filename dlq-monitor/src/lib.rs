@@ -34,6 +34,7 @@ mod retention;
 mod scan;
 mod service;
 mod settings;
+mod spans;
 mod web;
 
 pub use api::openapi_json;

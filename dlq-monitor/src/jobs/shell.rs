@@ -24,6 +24,7 @@ use crate::{
     letter::{WRITTEN_BY_WORKERS, attributes_json},
     metrics::Redriven,
     queues::DeadLetterQueue,
+    spans,
 };
 
 /// Long polls ask every one of SQS's servers.
@@ -174,8 +175,10 @@ impl<'a> Shell<'a> {
     }
 
     async fn try_to_send(&self, source: &AwsQueue, entries: &[usize]) -> Vec<Fate> {
-        let copies = entries.iter().map(|&entry| copy(&self.batch[entry], self.terms.fifo));
-        let results = source.send_batch(copies.collect()).await;
+        let messages = entries.iter().map(|&entry| &self.batch[entry]);
+        let copies = messages.clone().map(|message| copy(message, self.terms.fifo));
+        let call = source.send_batch(copies.collect());
+        let results = spans::redrive(source.name(), self.job.id, messages, call).await;
         results.into_iter().map(fate).collect()
     }
 

@@ -11,7 +11,7 @@
 mod context;
 mod export;
 
-pub use context::{continue_from, current_traceparent, link_to, trace_id};
+pub use context::{continue_from, current_traceparent, fail, link_to, trace_id, trace_id_of};
 
 use crate::settings::{LogFormat, Otlp, Sampler as Sampling, TelemetrySettings};
 use anyhow::Context as _;

@@ -348,11 +348,7 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
         let (queue, message_id) = (self.queue.name(), &slot.message.message_id);
         match fate {
             Fate::Deleted | Fate::BackedOff => debug!(queue, message_id, ?fate, "settled"),
-            Fate::DeadLettered => {
-                let letter = slot.letter();
-                self.metrics.dead_lettered(letter.reason);
-                warn!(queue, message_id, reason = letter.reason, "dead-lettered");
-            }
+            Fate::DeadLettered => self.metrics.dead_lettered(slot.letter().reason),
             Fate::Released => {
                 // A lane that closes gives messages back as well.
                 if self.draining {
