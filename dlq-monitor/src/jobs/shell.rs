@@ -18,6 +18,7 @@ use tracing::warn;
 use super::{
     plan::{Action, Event, Fate, Found, MarkedAs, Saved, Standing, Terms, Timing, Write},
     request::JobRequest,
+    told::tell,
 };
 use crate::{
     keeper::Keeper,
@@ -252,6 +253,9 @@ impl<'a> Shell<'a> {
     fn count_marks(&self, marks: &[super::plan::PlannedMark]) {
         let metrics = &self.keeper.metrics;
         for mark in marks {
+            if let Some(message) = self.batch.get(mark.entry) {
+                tell(&self.job, message, mark);
+            }
             match (&mark.what, self.job.kind) {
                 (MarkedAs::Sent, _) => metrics.redriven(Redriven::Done, 1),
                 (MarkedAs::Archived, _) => metrics.discarded(1),
