@@ -148,8 +148,12 @@ impl Worker {
         String::from_utf8(answer.bytes().await.unwrap().to_vec()).unwrap()
     }
 
-    pub(crate) async fn stop(self) {
+    pub(crate) fn begin_to_stop(&self) {
         self.stop.request();
+    }
+
+    pub(crate) async fn stop(self) {
+        self.begin_to_stop();
         let ended = tokio::time::timeout(Duration::from_secs(30), self.ended).await;
         ended.expect("it ends").expect("it does not panic").expect("it ends well");
     }

@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 
+use local_sqs::{FaultRule, Faults};
 use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 
 use crate::{
     rig::{FIFO, STANDARD, Sqs, Worker},
-    support::{eventually, get, order_of},
+    support::{eventually, get, http_client, order_of},
 };
 
 #[tokio::test]
@@ -222,4 +223,28 @@ async fn a_worker_that_is_stopped_under_load_leaves_nothing_in_flight() {
         assert_eq!(counts.in_flight, 0, "{queue}");
         assert!(counts.visible > 0, "{queue}: it was stopped in the midst");
     }
+}
+
+#[tokio::test]
+async fn a_worker_that_leaves_a_message_leased_stays_until_that_has_been_scraped() {
+    let sqs = Sqs::anywhere().await;
+    let settings = [("CARRIER_SIMULATED_TIME", "1h"), ("DRAIN_TIMEOUT", "100ms")];
+    let worker = Worker::start(sqs.addr, &settings).await;
+    sqs.send(STANDARD, &order_of("상품").to_json(), None).await;
+    let in_hand = format!(r#"delivery_in_flight{{queue="{STANDARD}"}} 1"#);
+    eventually("it is in hand", || async { worker.metrics().await.contains(&in_hand).then_some(()) })
+        .await;
+    let rules = ["ChangeMessageVisibility", "ChangeMessageVisibilityBatch"].map(|operation| {
+        FaultRule { operation: Some(operation.to_owned()), error_rate: 1.0, ..FaultRule::default() }
+    });
+    sqs.handle.set_faults(Faults { seed: 1, rules: rules.into() });
+    worker.begin_to_stop();
+    let api = format!("{}/status", worker.api);
+    let has_stopped = format!(r#"delivery_shutdown_stranded_total{{queue="{STANDARD}"}} 1"#);
+    eventually("it is scraped", || async {
+        worker.metrics().await.contains(&has_stopped).then_some(())
+    })
+    .await;
+    worker.stop().await;
+    assert!(http_client().get(api).send().await.is_err(), "it has ended");
 }
