@@ -65,6 +65,10 @@ mod tests {
             others.answered(Instant::now());
         });
         let until_the_next = Duration::from_secs(7);
-        assert_eq!(waited(&scrapes).await, until_the_next, "one that had begun before has old counts");
+        assert_eq!(
+            waited(&scrapes).await,
+            until_the_next,
+            "one that had begun before has old counts"
+        );
     }
 }

@@ -232,8 +232,10 @@ async fn a_worker_that_leaves_a_message_leased_stays_until_that_has_been_scraped
     let worker = Worker::start(sqs.addr, &settings).await;
     sqs.send(STANDARD, &order_of("상품").to_json(), None).await;
     let in_hand = format!(r#"delivery_in_flight{{queue="{STANDARD}"}} 1"#);
-    eventually("it is in hand", || async { worker.metrics().await.contains(&in_hand).then_some(()) })
-        .await;
+    eventually("it is in hand", || async {
+        worker.metrics().await.contains(&in_hand).then_some(())
+    })
+    .await;
     let rules = ["ChangeMessageVisibility", "ChangeMessageVisibilityBatch"].map(|operation| {
         FaultRule { operation: Some(operation.to_owned()), error_rate: 1.0, ..FaultRule::default() }
     });

@@ -7,8 +7,8 @@ use order_events::DeliveryStatus;
 use serde_json::{Value, json};
 
 use crate::support::{
-    FIFO, FIFO_DLQ, Logs, Monitor, STANDARD, STANDARD_DLQ, attempted, bytes, eventually, order, order_of,
-    started, text,
+    FIFO, FIFO_DLQ, Logs, Monitor, STANDARD, STANDARD_DLQ, attempted, bytes, eventually, order,
+    order_of, started, text,
 };
 
 fn ids(letters: &[Value]) -> Vec<&str> {

@@ -39,6 +39,8 @@ impl Collector {
             for of in told.resource_spans {
                 let resource = of.resource.expect("spans are of a resource");
                 let service = text(&resource.attributes, "service.name").expect("with a name");
+                let by_convention = of.scope_spans.iter().all(|scope| !scope.schema_url.is_empty());
+                assert!(by_convention, "{service} says by which version of the conventions");
                 let all = of.scope_spans.into_iter().flat_map(|scope| scope.spans);
                 spans.extend(all.map(|span| Exported { service: service.clone(), span }));
             }
@@ -76,7 +78,13 @@ impl Exported {
         let has_failed =
             self.span.status.as_ref().is_some_and(|status| status.code() == StatusCode::Error);
         let why = self.attribute("error.type");
-        assert_eq!(has_failed, why.is_some(), "{}: {:?}, {why:?}", self.span.name, self.span.status);
+        assert_eq!(
+            has_failed,
+            why.is_some(),
+            "{}: {:?}, {why:?}",
+            self.span.name,
+            self.span.status
+        );
         why
     }
 
