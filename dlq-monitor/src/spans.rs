@@ -3,7 +3,7 @@
 use order_events::OrderEvent;
 use service_kit::telemetry;
 use sqs_consumer::{AttributeValue, BatchResult, Message};
-use tracing::{Instrument, Span, field, info_span};
+use tracing::{Instrument, field, info_span};
 use uuid::Uuid;
 
 /// Sends copies of dead letters back to their source queue, in a span that is linked to the producer's of

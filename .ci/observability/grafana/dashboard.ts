@@ -1,5 +1,15 @@
 // A dashboard's JSON, by Grafana's own types.
-import type { Dashboard, FieldConfig, FieldConfigSource, Panel, RowPanel } from "@grafana/schema";
+import type {
+  AnnotationQuery,
+  Dashboard,
+  DashboardLink,
+  FieldConfig,
+  FieldConfigSource,
+  Panel,
+  RowPanel,
+  VariableModel,
+  VariableOption,
+} from "@grafana/schema";
 import type * as Heatmap from "@grafana/schema/dist/esm/raw/composable/heatmap/panelcfg/x/HeatmapPanelCfg_types.gen";
 import type * as Stat from "@grafana/schema/dist/esm/raw/composable/stat/panelcfg/x/StatPanelCfg_types.gen";
 import type * as Table from "@grafana/schema/dist/esm/raw/composable/table/panelcfg/x/TablePanelCfg_types.gen";
@@ -17,7 +27,7 @@ type Json<T> = unknown extends T
         : T extends object
           ? { [Key in keyof T]: Json<T[Key]> }
           : T;
-type Value<T extends number> = number extends T ? number : `${T}` extends `${infer N extends number}` ? N : never;
+type Value<T extends number> = `${T}` extends `${infer N extends number}` ? N : never;
 
 /** What a panel leaves out of its options is its plugin's default. */
 type Some<T> = unknown extends T
@@ -27,6 +37,9 @@ type Some<T> = unknown extends T
     : T extends object
       ? { [Key in keyof T]?: Some<T[Key]> }
       : T;
+
+/** Of a type `T`, but for these. */
+type With<T, Own> = Omit<T, keyof Own> & Own;
 
 /** The schema's package has no data source's queries. */
 interface Query {
@@ -40,14 +53,20 @@ interface Query {
   refId: string;
 }
 
-type Of<Type extends string, Options, Custom> = Omit<Json<Panel>, "type" | "options" | "fieldConfig" | "targets"> & {
-  type: Type;
-  options: Some<Json<Options>>;
-  targets: Query[];
-  fieldConfig: Omit<Json<FieldConfigSource>, "defaults"> & {
-    defaults: Omit<Json<FieldConfig>, "custom"> & { custom?: Some<Json<Custom>> };
-  };
-};
+type Of<Type extends string, Options, Custom> = With<
+  Json<Panel>,
+  {
+    type: Type;
+    options: Some<Json<Options>>;
+    targets: Query[];
+    fieldConfig: With<
+      Json<FieldConfigSource>,
+      { defaults: With<Json<FieldConfig>, { custom?: Some<Json<Custom>> }> }
+    >;
+    // A link to somewhere is a part of one to a dashboard.
+    links: Some<Json<DashboardLink>>[];
+  }
+>;
 
 type OnePanel =
   | Of<"stat", Stat.Options, {}>
@@ -55,6 +74,27 @@ type OnePanel =
   | Of<"heatmap", Heatmap.Options, Heatmap.FieldConfig>
   | Of<"table", Table.Options, Table.FieldConfig>;
 
-type Row = Omit<Json<RowPanel>, "panels"> & { panels: OnePanel[] };
+type Row = With<Json<RowPanel>, { panels: OnePanel[] }>;
 
-export type FleetDashboard = Omit<Json<Dashboard>, "panels"> & { panels: (OnePanel | Row)[] };
+/** With what Grafana itself writes and the types leave out: a variable's query as a text, and that nothing is chosen yet. */
+type Variable = With<
+  Json<VariableModel>,
+  { allValue?: string | null; current: Some<Json<VariableOption>>; definition?: string }
+>;
+
+/** With what is Prometheus's own. */
+type Mark = With<
+  Json<AnnotationQuery>,
+  {
+    target?: Pick<Query, "editorMode" | "expr" | "refId"> & { interval: string };
+    titleFormat?: string;
+    textFormat?: string;
+    tagKeys?: string;
+    useValueForTime?: boolean;
+  }
+>;
+
+export type FleetDashboard = With<
+  Json<Dashboard>,
+  { annotations: { list: Mark[] }; panels: (OnePanel | Row)[]; templating: { list: Variable[] } }
+>;
