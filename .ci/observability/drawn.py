@@ -88,7 +88,8 @@ class Source:
         for name, dashboard in support.dashboards().items():
             marks = found.setdefault(name.removesuffix(".json"), [])
             for annotation in dashboard["annotations"]["list"]:
-                for _, points in self.series(support.filled_in(annotation.get("expr", "vector(0) > 0"), self.variables)):
+                asked = annotation["target"]["expr"] if "target" in annotation else "vector(0) > 0"
+                for _, points in self.series(support.filled_in(asked, self.variables)):
                     times = [at for at, _ in points]
                     begins = [at for before, at in zip([0, *times], times) if at > before + self.step]
                     marks += [(at, annotation["iconColor"]) for at in begins]

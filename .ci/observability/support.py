@@ -205,8 +205,8 @@ def expressions(variables=VARIABLES):
             for target in panel["targets"]:
                 found.append(("%s, %s, %s" % (name, panel["title"], target["refId"]), target["expr"]))
         for annotation in dashboard["annotations"]["list"]:
-            if "expr" in annotation:
-                found.append(("%s, annotation %s" % (name, annotation["name"]), annotation["expr"]))
+            if "target" in annotation:
+                found.append(("%s, annotation %s" % (name, annotation["name"]), annotation["target"]["expr"]))
         for variable in dashboard["templating"]["list"]:
             if variable["type"] == "query":
                 found.append(("%s, variable %s" % (name, variable["name"]), listed(variable)[0]))

@@ -172,7 +172,7 @@ class Dashboards(unittest.TestCase):
         self.assertIn("`redriven`; or that stay dead: `refused`", meaning)
         for name, dashboard in support.dashboards().items():
             marks = {annotation["name"]: annotation for annotation in dashboard["annotations"]["list"]}
-            self.assertIn('dlq_redriven_messages_total{outcome="redriven", ', marks["Redrives"]["expr"], name)
+            self.assertIn('dlq_redriven_messages_total{outcome="redriven", ', marks["Redrives"]["target"]["expr"], name)
 
     def test_deployments_and_redrives_are_marked(self):
         for name, dashboard in support.dashboards().items():

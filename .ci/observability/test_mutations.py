@@ -25,6 +25,7 @@ WITHOUT_EFFECT = {
     ("OrderApiErrors", r"> at \d+: >="): REAL,
     ("OrderApiSlow", r"> at \d+: >="): REAL,
     ("QueueStalled", r"sum at \d+: max"): "rates are not negative, so their sum is above zero where one of them is",
+    ("FleetServiceDown", r"sum at \d+: max"): "numbers of messages are not negative, so their sum is zero where the largest is",
     ("Watchdog", r"1 at \d+: .*|keep_firing_for: .*"): "it fires always, whatever its value",
 }
 

@@ -100,6 +100,7 @@ def tell(fleet, carrier, told, prometheus):
         fail_again(fleet, asked)
         asked.until("sum(delivery_visibility_extensions_total{outcome='ok'})", 60)
         lose(fleet, asked)
+        keep_waiting(fleet, asked)
         resolve(story, told)
     # Whatever happened last is in several scrapes.
     asked.scraped_since(time.time() + 2, len(fleet.targets))
@@ -222,7 +223,14 @@ def lose(fleet, asked):
     asked.until("sum(increase(dlq_scan_release_failures_total[10s]))")
     asked.until("sum(increase(delivery_leases_lost_total[10s]))")
     recover(fleet)
-    # It comes again, longer after it was sent than the objective allows.
+
+
+def keep_waiting(fleet, asked):
+    """Nobody receives anything for longer than the objective allows an order to wait."""
+    show(fleet, [{"operation": "ReceiveMessage", "error_rate": 1, "error": "ServiceUnavailable"}])
+    received = time.time() + 31
+    support.wait_for(lambda: time.time() > received, "orders have waited", 60)
+    recover(fleet)
     asked.until("max(queue:delivery_queue_wait_slow:increase1h) > 0.5")
 
 

@@ -129,7 +129,7 @@ DURATIONS = row(
     ),
     timeseries(
         "Wait in the queue",
-        "From sending a message to its receive. The dashed line is the objective, for 99 of 100.",
+        "From sending a message to its first receive. The dashed line is the objective, for 99 of 100.",
         "s",
         [query(quantile(q, "delivery_queue_wait_seconds", OWN_QUEUE, ["queue"]), "{{queue}} p%d" % (100 * q)) for q in (0.5, 0.95, 0.99)],
         thresholds=steps(GREEN, (30, RED)),

@@ -161,7 +161,7 @@ def table(title, description, unit, queries, columns, width=12, height=8, thresh
         "thresholds": {"mode": "absolute", "steps": thresholds or steps(GREEN)},
         "mappings": [],
     }
-    options = {"cellHeight": "sm", "showHeader": True, "footer": {"show": False, "reducer": ["sum"], "countRows": False, "fields": ""}}
+    options = {"cellHeight": "sm", "showHeader": True}
     queries = [dict(one, instant=True, table=True) for one in queries]
     made = panel("table", title, description, queries, defaults, options, width, height, links)
     organize = {
@@ -275,8 +275,7 @@ def annotation(name, expr, color, title, text, enabled=True):
         "enable": enabled,
         "hide": False,
         "iconColor": color,
-        "expr": " ".join(expr.split()),
-        "step": "60s",
+        "target": {"editorMode": "code", "expr": " ".join(expr.split()), "interval": "60s", "refId": "Anno"},
         "titleFormat": title,
         "textFormat": text,
         "tagKeys": "",

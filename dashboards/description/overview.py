@@ -34,7 +34,7 @@ OBJECTIVE = row(
     "Objective",
     stat(
         "Received within 30 s",
-        "Of the messages that workers received in the shown time, those that had been sent at most 30 s before. "
+        "Of the messages that workers first received in the shown time, those that had been sent at most 30 s before. "
         "The objective is 99 %.",
         "percentunit",
         [
@@ -130,7 +130,7 @@ FLOW = row(
     ),
     timeseries(
         "Wait in the queue",
-        "From sending a message to its receive; a message that is received again counts again. The dashed line is the objective.",
+        "From sending a message to its first receive; retries do not count. The dashed line is the objective.",
         "s",
         [
             query(quantile(0.5, "delivery_queue_wait_seconds", OWN, ["queue"]), "{{queue}} p50"),

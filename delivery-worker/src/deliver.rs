@@ -22,7 +22,7 @@ use crate::{
     figures::Rate,
     metrics::QueueMetrics,
     orders_in_hand::{InHand, OrdersInHand},
-    spans,
+    spans::{self, UnderWay},
     store::{Attempt, DeliveryChange, Outcome, Reason, Record, Store, StoreError},
 };
 
@@ -168,7 +168,10 @@ pub struct DeliverFrom {
 impl Handler for DeliverFrom {
     async fn handle(&self, message: &Message, attempt: sqs_consumer::Attempt) -> Verdict {
         let span = spans::process(&self.queue, message, attempt);
-        self.attempt(message, attempt).instrument(span).await
+        let under_way = UnderWay::new(span.clone());
+        let verdict = self.attempt(message, attempt).instrument(span).await;
+        under_way.ended(&verdict);
+        verdict
     }
 
     async fn interrupted(
@@ -178,13 +181,19 @@ impl Handler for DeliverFrom {
         took: Duration,
         letter: DeadLetter,
     ) -> Verdict {
+        let order = OrderEvent::from_json(&message.body).ok();
+        let order_id = order.as_ref().map(|order| order.order_id);
+        let span = spans::interrupted(&self.queue, message, &letter, order_id);
         let now = Timestamp::now();
         let started_at = now.checked_sub(took).unwrap_or(now);
         let this = This { message, attempt, started_at, until: self.until() };
         let reason = Reason::parse(letter.reason).unwrap_or(Reason::Crash);
         let failed = Failed::for_now(reason, letter.detail);
-        let order = OrderEvent::from_json(&message.body).ok();
-        self.failed(&this, order.as_ref(), failed, None).await
+        self.failed(&this, order.as_ref(), failed, None).instrument(span).await
+    }
+
+    fn dead_letter_span(&self, queue: &str, message: &Message, letter: &DeadLetter) -> Span {
+        spans::dead_letter(queue, message, letter, salvage_order_id(&message.body))
     }
 }
 
@@ -226,7 +235,7 @@ impl DeliverFrom {
         };
         let status_until = Instant::now() + time_to_begin / 2;
         let status = in_time(status_until, self.deliver.store.status(order_id));
-        match status.instrument(spans::database("read")).await {
+        match spans::database("read", status).await {
             Ok(Some(DeliveryStatus::Delivered)) => {
                 self.metrics.suppressed();
                 let (queue, message_id) = (&self.queue, &message.message_id);
@@ -255,9 +264,8 @@ impl DeliverFrom {
         record: Record,
         in_hand: Option<InHand>,
     ) -> Result<(), StoreError> {
-        in_time(this.until, self.deliver.store.write_holding(record, in_hand))
-            .instrument(spans::database("write"))
-            .await
+        let written = self.deliver.store.write_holding(record, in_hand);
+        spans::database("write", in_time(this.until, written)).await
     }
 
     async fn delivered(&self, this: &This<'_>, order: &OrderEvent, in_hand: InHand) -> Verdict {

@@ -28,6 +28,10 @@ use crate::{
     store::{self, Store},
 };
 
+/// How long a worker that has left messages leased stays to be scraped once more. Prometheus is to scrape
+/// at least as often: the count ends with the process, and the alert is about an increase.
+const LAST_SCRAPE: Duration = Duration::from_secs(35);
+
 /// A worker with its listeners bound and its store open; it consumes nothing before [`Service::run`].
 pub struct Service {
     listener: TcpListener,
@@ -121,12 +125,14 @@ impl Service {
 
     /// Consumes, once the store works, until the shutdown is requested, then stops from the front
     /// to the back: readiness drops, the consumers drain side by side, the store is flushed and
-    /// closed, and the listeners, by which all of that can be watched, end last.
+    /// closed, and the listeners, by which all of that can be watched, end last. What was left leased is
+    /// to be scraped before.
     pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
         info!(listen = %self.local_addr, admin = %self.admin_addr(), "delivery-worker is up");
         let (stop_listeners, listeners) = Shutdown::new();
         let http = serve(self.listener, self.router, listeners.clone(), self.limits);
         let http = tokio::spawn(http);
+        let scrapes = self.admin.scrapes();
         let admin = self.admin.serve(self.registry, self.readiness.clone(), listeners);
         let admin = tokio::spawn(admin);
         let mut followers = JoinSet::new();
@@ -156,14 +162,22 @@ impl Service {
             () = shutdown.requested() => None,
             Some(Err(panic)) = consumers.join_next() => Some(panic),
         };
+        let mut stranded = 0;
         self.readiness.stopping();
         stop_consumers.request();
         while let Some(ended) = consumers.join_next().await {
-            failure = failure.or(ended.err());
+            match ended {
+                Ok(drained) => stranded += drained.stranded,
+                Err(panic) => failure = failure.or(Some(panic)),
+            }
         }
         chores.shutdown().await;
         self.store.close().await;
         followers.shutdown().await;
+        if stranded > 0 {
+            info!(messages = stranded, "waiting to be scraped, for {LAST_SCRAPE:?} at most");
+            scrapes.next(LAST_SCRAPE).await;
+        }
         stop_listeners.request();
         http.await.context("the HTTP listener broke")??;
         admin.await.context("the admin listener broke")??;

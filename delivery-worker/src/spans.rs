@@ -1,8 +1,11 @@
 //! The spans of an attempt, named as the OpenTelemetry conventions have it.
 
 use service_kit::telemetry;
-use sqs_consumer::{AttributeValue, Message};
-use tracing::{Span, field, info_span};
+use sqs_consumer::{AttributeValue, DeadLetter, Message, Verdict};
+use tracing::{Instrument, Span, field, info_span};
+use uuid::Uuid;
+
+use crate::store::StoreError;
 
 /// The attempt, linked to the producer's span; what it asks of others are its children.
 pub(crate) fn process(queue: &str, message: &Message, attempt: sqs_consumer::Attempt) -> Span {
@@ -12,31 +15,134 @@ pub(crate) fn process(queue: &str, message: &Message, attempt: sqs_consumer::Att
         otel.kind = "consumer",
         messaging.system = "aws_sqs",
         messaging.operation.name = "process",
+        messaging.operation.type = "process",
         messaging.destination.name = queue,
         messaging.message.id = message.message_id,
         attempt = attempt.number,
+        otel.status_code = field::Empty,
+        error.type = field::Empty,
         order_id = field::Empty,
         trace_id = field::Empty,
     );
-    if let Some(parent) = message.attributes.get("traceparent").and_then(AttributeValue::as_str) {
-        telemetry::link_to(&span, parent);
-    }
-    // For the log's lines, which carry what their span has.
-    if let Some(trace_id) = telemetry::trace_id(&span) {
-        span.record("trace_id", trace_id);
-    }
+    of_the_order(&span, message);
     span
 }
 
-/// The wait for the deliveries store, whose answer may be one for many attempts at once.
-pub(crate) fn database(operation: &'static str) -> Span {
-    info_span!(
+/// What is done about an attempt that was interrupted: its own span has ended.
+pub(crate) fn interrupted(
+    queue: &str,
+    message: &Message,
+    letter: &DeadLetter,
+    order_id: Option<Uuid>,
+) -> Span {
+    let span = info_span!(
+        "interrupted",
+        otel.name = format_args!("interrupted {queue}"),
+        messaging.system = "aws_sqs",
+        messaging.destination.name = queue,
+        messaging.message.id = message.message_id,
+        otel.status_code = field::Empty,
+        error.type = field::Empty,
+        order_id = order_id.map(field::display),
+        trace_id = field::Empty,
+    );
+    of_the_order(&span, message);
+    telemetry::fail(&span, letter.reason);
+    span
+}
+
+/// The sending of a copy to the dead-letter queue. The message keeps the producer's context, so this is
+/// no producer's span to the convention.
+pub(crate) fn dead_letter(
+    dead_letters: &str,
+    message: &Message,
+    letter: &DeadLetter,
+    order_id: Option<Uuid>,
+) -> Span {
+    let span = info_span!(
+        "dead_letter",
+        otel.name = format_args!("send {dead_letters}"),
+        otel.kind = "client",
+        messaging.system = "aws_sqs",
+        messaging.operation.name = "send",
+        messaging.operation.type = "send",
+        messaging.destination.name = dead_letters,
+        otel.status_code = field::Empty,
+        error.type = field::Empty,
+        source_message_id = message.message_id,
+        reason = letter.reason,
+        order_id = order_id.map(field::display),
+        trace_id = field::Empty,
+    );
+    of_the_order(&span, message);
+    span
+}
+
+/// Links a span to the producer's, and gives the log's lines, which carry what their span has, its trace.
+fn of_the_order(span: &Span, message: &Message) {
+    if let Some(parent) = message.attributes.get("traceparent").and_then(AttributeValue::as_str) {
+        telemetry::link_to(span, parent);
+    }
+    if let Some(trace_id) = telemetry::trace_id(span) {
+        span.record("trace_id", trace_id);
+    }
+}
+
+/// An attempt under way. One that comes to no verdict panics, runs out of time, or loses its message:
+/// its span says so.
+pub(crate) struct UnderWay {
+    span: Span,
+    ended: bool,
+}
+
+impl UnderWay {
+    pub(crate) fn new(span: Span) -> Self {
+        Self { span, ended: false }
+    }
+
+    pub(crate) fn ended(mut self, verdict: &Verdict) {
+        self.ended = true;
+        match verdict {
+            Verdict::Retry { letter, .. } | Verdict::DeadLetter(letter) => {
+                telemetry::fail(&self.span, letter.reason);
+            }
+            Verdict::Unavailable(_) => telemetry::fail(&self.span, "unavailable"),
+            // The attempt has not begun.
+            Verdict::NotYet(_) | Verdict::Done | Verdict::AlreadyDone => {}
+        }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        if !self.ended {
+            let panics = std::thread::panicking();
+            telemetry::fail(&self.span, if panics { "crash" } else { "interrupted" });
+        }
+    }
+}
+
+/// Waits for the deliveries store, whose answer may be one for many attempts at once.
+pub(crate) async fn database<T>(
+    operation: &'static str,
+    call: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let span = info_span!(
         "database",
         otel.name = format_args!("{operation} deliveries"),
         otel.kind = "client",
         db.operation.name = operation,
         db.collection.name = "deliveries",
-    )
+        otel.status_code = field::Empty,
+        error.type = field::Empty,
+    );
+    let answer = call.instrument(span.clone()).await;
+    match &answer {
+        Ok(_) => {}
+        Err(StoreError::Unavailable(_)) => telemetry::fail(&span, "unavailable"),
+        Err(StoreError::Refused(_)) => telemetry::fail(&span, "refused"),
+    }
+    answer
 }
 
 /// A request to the carrier; its answer's status is recorded when it is there.
@@ -48,5 +154,7 @@ pub(crate) fn carrier(host: Option<&str>) -> Span {
         http.request.method = "POST",
         server.address = host,
         http.response.status_code = field::Empty,
+        otel.status_code = field::Empty,
+        error.type = field::Empty,
     )
 }

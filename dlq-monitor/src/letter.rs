@@ -10,12 +10,15 @@ use jiff::Timestamp;
 use order_events::{EventError, OrderEvent};
 use order_store::{Attempt, NewDeadLetter, Outcome, Reason, UNKNOWN_REASON};
 use serde_json::json;
+use service_kit::telemetry;
 use sha2::{Digest, Sha256};
 use sqs_consumer::{
     AttributeValue, Message,
     aws::{DEAD_LETTER_ATTEMPTS, DEAD_LETTER_DETAIL, DEAD_LETTER_REASON, DEAD_LETTER_SOURCE_ID},
 };
 use tracing::warn;
+
+use crate::spans::traceparent;
 
 /// Why messages die: the workers' closed list, and `unknown` for those of which neither the deliveries
 /// store nor the message itself says so.
@@ -131,9 +134,10 @@ impl<'a> Letter<'a> {
         let attempts = self.attempts.map_or(UNKNOWN_REASON.to_owned(), |count| count.to_string());
         let detail = shown(self.detail.as_deref().unwrap_or_default());
         let source_message_id = text(self.message, DEAD_LETTER_SOURCE_ID).map(shown);
+        let trace_id = traceparent(self.message).and_then(telemetry::trace_id_of);
         match &self.order {
             Ok(order) => warn!(
-                queue, message_id, source_message_id, reason, detail, attempts, failed_again,
+                queue, message_id, source_message_id, trace_id, reason, detail, attempts, failed_again,
                 order_id = %order.order_id,
                 customer_id = shown(&order.customer_id),
                 items = items(order),
@@ -144,6 +148,7 @@ impl<'a> Letter<'a> {
                 queue,
                 message_id,
                 source_message_id,
+                trace_id,
                 reason,
                 detail,
                 attempts,
@@ -207,7 +212,7 @@ fn items(order: &OrderEvent) -> String {
 }
 
 /// The beginning of a text, without characters that could confuse a terminal or a log's reader.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let kept = &text[..text.floor_char_boundary(SHOWN)];
     let mut shown = String::with_capacity(kept.len());
     for character in kept.chars() {

@@ -23,6 +23,7 @@
 mod access;
 mod api;
 pub mod cli;
+mod from_zero;
 pub mod jobs;
 mod keeper;
 mod letter;
@@ -33,6 +34,7 @@ mod retention;
 mod scan;
 mod service;
 mod settings;
+mod spans;
 mod web;
 
 pub use api::openapi_json;

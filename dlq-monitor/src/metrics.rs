@@ -4,7 +4,7 @@ use prometheus::{
     Gauge, GaugeVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, core::Collector,
 };
 
-use crate::letter::REASONS;
+use crate::{from_zero::FromZero, letter::REASONS};
 
 /// The monitor's metrics.
 #[derive(Clone, Debug)]
@@ -13,13 +13,13 @@ pub(crate) struct Metrics {
     retention: GaugeVec,
     oldest: GaugeVec,
     next_expiry: GaugeVec,
-    arrived: IntCounterVec,
+    arrived: FromZero,
     scan_complete: IntGaugeVec,
     not_released: IntCounterVec,
     last_success: Gauge,
     redriven: IntCounterVec,
     discarded: IntCounter,
-    failed_again: IntCounterVec,
+    failed_again: FromZero,
 }
 
 /// What a redrive came to at a message.
@@ -77,6 +77,10 @@ impl Metrics {
         let counter = |name: &str, help: &str, labels: &[&str]| {
             add(registry, IntCounterVec::new(Opts::new(name, help), labels))
         };
+        // The first look finds what has died while no monitor ran.
+        let from_zero = |name: &str, help: &str, labels: &[&str]| {
+            add(registry, IntCounterVec::new(Opts::new(name, help), labels).map(FromZero::new))
+        };
         let redriven = counter(
             "dlq_redriven_messages_total",
             "Messages that jobs redrove, by outcome.",
@@ -94,7 +98,7 @@ impl Metrics {
                     "Messages that jobs discarded; each is in the archive.",
                 ),
             ),
-            failed_again: counter(
+            failed_again: from_zero(
                 "dlq_redelivered_failed_again_total",
                 "Dead letters that were dead before, and had been redriven or taken back since.",
                 &["queue"],
@@ -119,7 +123,7 @@ impl Metrics {
                 "When SQS deletes the oldest message seen in the queue; no series while none is seen.",
                 &["queue"],
             ),
-            arrived: counter(
+            arrived: from_zero(
                 "dlq_messages_arrived_total",
                 "Dead letters, each counted once, when it was first seen, by reason.",
                 &["queue", "reason"],

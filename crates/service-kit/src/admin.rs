@@ -1,6 +1,6 @@
 //! The admin listener: metrics, liveness, readiness.
 
-use crate::{BindError, Readiness, ServeLimits, Shutdown, bind, serve};
+use crate::{BindError, Readiness, Scrapes, ServeLimits, Shutdown, bind, serve};
 use axum::{
     Router,
     extract::State,
@@ -11,7 +11,7 @@ use axum::{
 use prometheus::{IntGaugeVec, Opts, Registry, TextEncoder};
 use serde_json::json;
 use std::{io, net::SocketAddr, time::Duration};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::Instant};
 
 /// Probes and scrapes are few; the files are the service's own connections'.
 const CONNECTIONS: usize = 100;
@@ -24,11 +24,13 @@ const CONNECTIONS: usize = 100;
 pub struct AdminServer {
     listener: TcpListener,
     local_addr: SocketAddr,
+    scrapes: Scrapes,
 }
 
 #[derive(Clone)]
 struct Shown {
     registry: Registry,
+    scrapes: Scrapes,
     readiness: Readiness,
 }
 
@@ -40,12 +42,17 @@ impl AdminServer {
         let listener = bind(setting, addr)?;
         let local_addr =
             listener.local_addr().map_err(|source| BindError { setting, addr, source })?;
-        Ok(Self { listener, local_addr })
+        Ok(Self { listener, local_addr, scrapes: Scrapes::default() })
     }
 
     /// The address that is bound, with the port that the system chose for port 0.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// The scrapes of `/metrics`.
+    pub fn scrapes(&self) -> Scrapes {
+        self.scrapes.clone()
     }
 
     /// Serves until the shutdown is requested. A service requests this one last, so that the drain
@@ -60,7 +67,7 @@ impl AdminServer {
             .route("/metrics", get(metrics))
             .route("/livez", get(|| async { "alive\n" }))
             .route("/readyz", get(readyz))
-            .with_state(Shown { registry, readiness });
+            .with_state(Shown { registry, scrapes: self.scrapes, readiness });
         let drain = Duration::from_secs(1);
         let limits = ServeLimits { connections: CONNECTIONS, drain, ..ServeLimits::default() };
         serve(self.listener, router, shutdown, limits).await
@@ -82,8 +89,13 @@ pub fn build_info(registry: &Registry, service: &'static str, version: &'static 
 }
 
 async fn metrics(State(shown): State<Shown>) -> Response {
+    let begun = Instant::now();
     match TextEncoder::new().encode_to_string(&shown.registry.gather()) {
-        Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+        Ok(text) => {
+            // A listener that stops now still sends it.
+            shown.scrapes.answered(begun);
+            ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response()
+        }
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }

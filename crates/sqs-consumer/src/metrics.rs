@@ -69,7 +69,7 @@ impl Metrics {
             ),
             queue_wait: histogram(
                 name("queue_wait_seconds"),
-                "From sending a message to its receive.",
+                "From sending a message to its first receive.",
                 WAIT_SECONDS,
                 &["queue"],
             ),

@@ -229,6 +229,11 @@ pub trait Queue: Send + Sync + 'static {
     /// Whether [`Queue::dead_letter`] has somewhere to send to; asked after [`Queue::attributes`],
     /// which may have found it.
     fn has_dead_letter_queue(&self) -> bool;
+
+    /// The short name of that queue, for traces.
+    fn dead_letter_queue(&self) -> Option<String> {
+        None
+    }
 }
 
 #[cfg(test)]

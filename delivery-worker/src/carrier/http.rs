@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use order_events::OrderEvent;
 use reqwest::{Client, Response, StatusCode, Url, header, redirect};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use service_kit::telemetry;
 use tokio::time::timeout;
 use tracing::{Instrument, Span};
 
@@ -111,19 +112,26 @@ impl HttpCarrier {
             .header(header::CONTENT_TYPE, "application/json")
             .header("idempotency-key", order.order_id.to_string())
             .body(order.to_json());
-        if let Some(traceparent) = service_kit::telemetry::current_traceparent() {
+        if let Some(traceparent) = telemetry::current_traceparent() {
             request = request.header("traceparent", traceparent);
         }
         let answer = timeout(self.limit, request.send()).await;
-        let answer = answer.map_err(|_| Failure::TimedOut(self.limit))?;
-        let answer = answer
-            .map_err(|error| Failure::Unavailable { detail: chain(&error), retry_after: None })?;
+        let span = Span::current();
+        let answer = answer.map_err(|_| {
+            telemetry::fail(&span, "timeout");
+            Failure::TimedOut(self.limit)
+        })?;
+        let answer = answer.map_err(|error| {
+            telemetry::fail(&span, "connection");
+            Failure::Unavailable { detail: chain(&error), retry_after: None }
+        })?;
         let status = answer.status();
-        Span::current().record("http.response.status_code", status.as_u16());
+        span.record("http.response.status_code", status.as_u16());
         if status.is_success() {
             release(answer);
             return Ok(());
         }
+        telemetry::fail(&span, status.as_str());
         let retry_after = answer
             .headers()
             .get(header::RETRY_AFTER)

@@ -144,12 +144,21 @@ impl Worker {
     }
 
     pub(crate) async fn metrics(&self) -> String {
-        let answer = http_client().get(format!("{}/metrics", self.admin)).send().await.unwrap();
-        String::from_utf8(answer.bytes().await.unwrap().to_vec()).unwrap()
+        self.try_metrics().await.expect("it is scraped")
+    }
+
+    /// None when nobody answers any more.
+    pub(crate) async fn try_metrics(&self) -> Option<String> {
+        let answer = http_client().get(format!("{}/metrics", self.admin)).send().await.ok()?;
+        Some(String::from_utf8(answer.bytes().await.ok()?.to_vec()).unwrap())
+    }
+
+    pub(crate) fn begin_to_stop(&self) {
+        self.stop.request();
     }
 
     pub(crate) async fn stop(self) {
-        self.stop.request();
+        self.begin_to_stop();
         let ended = tokio::time::timeout(Duration::from_secs(30), self.ended).await;
         ended.expect("it ends").expect("it does not panic").expect("it ends well");
     }

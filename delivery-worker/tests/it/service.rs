@@ -1,7 +1,8 @@
 //! The whole worker against an SQS in the same process.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
+use local_sqs::{FaultRule, Faults};
 use sqlx::{ConnectOptions, sqlite::SqliteConnectOptions};
 
 use crate::{
@@ -222,4 +223,30 @@ async fn a_worker_that_is_stopped_under_load_leaves_nothing_in_flight() {
         assert_eq!(counts.in_flight, 0, "{queue}");
         assert!(counts.visible > 0, "{queue}: it was stopped in the midst");
     }
+}
+
+#[tokio::test]
+async fn a_worker_that_leaves_a_message_leased_stays_until_that_has_been_scraped() {
+    let sqs = Sqs::anywhere().await;
+    let settings = [("CARRIER_SIMULATED_TIME", "1h"), ("DRAIN_TIMEOUT", "100ms")];
+    let worker = Worker::start(sqs.addr, &settings).await;
+    sqs.send(STANDARD, &order_of("상품").to_json(), None).await;
+    let in_hand = format!(r#"delivery_in_flight{{queue="{STANDARD}"}} 1"#);
+    eventually("it is in hand", || async {
+        worker.metrics().await.contains(&in_hand).then_some(())
+    })
+    .await;
+    let rules = ["ChangeMessageVisibility", "ChangeMessageVisibilityBatch"].map(|operation| {
+        FaultRule { operation: Some(operation.to_owned()), error_rate: 1.0, ..FaultRule::default() }
+    });
+    sqs.handle.set_faults(Faults { seed: 1, rules: rules.into() });
+    worker.begin_to_stop();
+    let mut last = String::new();
+    while let Some(text) = worker.try_metrics().await {
+        last = text;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let stranded = format!(r#"delivery_shutdown_stranded_total{{queue="{STANDARD}"}} 1"#);
+    assert!(last.contains(&stranded), "the last scrape has it: {last}");
+    worker.stop().await;
 }

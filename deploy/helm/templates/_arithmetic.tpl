@@ -28,7 +28,7 @@ grow. What works is utilization: while more than u of all lanes are busy, there 
 
 TIME TO STOP, terminationGracePeriodSeconds
 
-  worker     preStop + long poll + drain timeout + flush
+  worker     preStop + long poll + drain timeout + last scrape + flush
   order API  preStop + SHUTDOWN_DELAY + twice the time for open requests + flush
   monitor    a scan's end + flush
 */}}
@@ -75,14 +75,16 @@ Time for a worker to stop, seconds.
 
 long poll: 20 s, the longest wait that a receive asks for, and the 6 s that its answer may take
 beyond. It is awaited beside the drain and not before it, so that the sum has something to spare.
+last scrape: 35 s, which only a worker takes that has left messages leased, to be scraped once more.
 flush: 5 s to give messages back, 10 s and 1 s for the connections of the two listeners, 5 s for
 the last spans.
 */}}
 {{- define "fleet.worker.grace" -}}
 {{- $workers := .Values.workers -}}
 {{- $longPoll := add 20 6 -}}
+{{- $lastScrape := 35 -}}
 {{- $flush := add 5 10 1 5 -}}
-{{- add (int64 $workers.preStopSeconds) $longPoll (include "fleet.seconds" $workers.drainTimeout) $flush -}}
+{{- add (int64 $workers.preStopSeconds) $longPoll (include "fleet.seconds" $workers.drainTimeout) $lastScrape $flush -}}
 {{- end -}}
 
 {{/*

@@ -112,7 +112,7 @@ take. All problems are found and told together, each with what to change.
 {{- $given := int64 .Values.workers.terminationGracePeriodSeconds -}}
 {{- $needed := include "fleet.worker.grace" . | int64 -}}
 {{- if and $given (lt $given $needed) -}}
-{{- $problems = append $problems (printf "workers.terminationGracePeriodSeconds is %d, shorter than the work: %d s are needed for preStopSeconds, a long poll, drainTimeout and giving the rest back. A worker that is killed before keeps its messages and groups locked. Set it to 0, which computes it, or shorten workers.drainTimeout" $given $needed) -}}
+{{- $problems = append $problems (printf "workers.terminationGracePeriodSeconds is %d, shorter than the work: %d s are needed for preStopSeconds, a long poll, drainTimeout, giving the rest back and a last scrape. A worker that is killed before keeps its messages and groups locked. Set it to 0, which computes it, or shorten workers.drainTimeout" $given $needed) -}}
 {{- end -}}
 {{- $given := int64 .Values.orderApi.terminationGracePeriodSeconds -}}
 {{- $needed := include "fleet.orderApi.grace" . | int64 -}}

@@ -53,7 +53,7 @@ CASES = {
     ),
     "a grace period shorter than a worker's work": (
         ("--set", "workers.terminationGracePeriodSeconds=30"),
-        ["workers.terminationGracePeriodSeconds is 30, shorter than the work: 77 s", "Set it to 0"],
+        ["workers.terminationGracePeriodSeconds is 30, shorter than the work: 112 s", "Set it to 0"],
     ),
     "a grace period shorter than the API's work": (
         ("--set", "orderApi.terminationGracePeriodSeconds=10"),
@@ -129,7 +129,7 @@ class Refusals(unittest.TestCase):
 
     def test_what_is_just_enough_is_taken(self):
         for values in (
-            "workers.terminationGracePeriodSeconds=77",
+            "workers.terminationGracePeriodSeconds=112",
             "orderApi.terminationGracePeriodSeconds=32",
             "workers.handlerTimeout=30s",
             "workers.carrier.timeout=15s",

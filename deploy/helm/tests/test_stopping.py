@@ -19,6 +19,7 @@ ATTEMPT = seconds("crates/sqs-consumer/src/aws/connection.rs", "attempt:")
 DRAIN_FLUSH = seconds("crates/sqs-consumer/src/scheduler/config.rs", "drain_flush:")
 LISTENER = seconds("crates/service-kit/src/http/serve.rs", "drain:")
 ADMIN = seconds("crates/service-kit/src/admin.rs", "let drain =")
+LAST_SCRAPE = seconds("delivery-worker/src/service.rs", "const LAST_SCRAPE: Duration =")
 SPANS = seconds("crates/service-kit/src/telemetry/mod.rs", "const FLUSH: Duration =")
 REQUEST_MARGIN = seconds("order-api/src/service.rs", "const DRAIN_MARGIN: Duration =")
 QUESTION = seconds("order-api/src/deliveries.rs", "whole:")
@@ -36,7 +37,7 @@ def pre_stop(name, *arguments):
 
 class Stopping(unittest.TestCase):
     def test_a_worker_has_time_for_pre_stop_a_long_poll_the_drain_and_the_flush(self):
-        flush = DRAIN_FLUSH + LISTENER + ADMIN + SPANS
+        flush = DRAIN_FLUSH + LAST_SCRAPE + LISTENER + ADMIN + SPANS
         for values, drain in (("", 25), ("workers.drainTimeout=2m", 120), ("workers.drainTimeout=1500ms", 2), ("workers.preStopSeconds=0", 25)):
             arguments = ("--set", values) if values else ()
             for name in ("worker-standard", "worker-fifo"):
@@ -47,7 +48,7 @@ class Stopping(unittest.TestCase):
     def test_what_a_worker_can_really_take_is_covered(self):
         # The poll is awaited beside the drain; each listener closes after that.
         for drain in (1, 25, 3600):
-            worst = 5 + max(drain, LONG_POLL + RECEIVE_MARGIN) + DRAIN_FLUSH + LISTENER + ADMIN + SPANS
+            worst = 5 + max(drain, LONG_POLL + RECEIVE_MARGIN) + DRAIN_FLUSH + LAST_SCRAPE + LISTENER + ADMIN + SPANS
             self.assertGreaterEqual(grace("worker-fifo", "--set", "workers.drainTimeout=%ds" % drain), worst)
 
     def test_the_order_api_has_time_for_pre_stop_its_delay_and_the_requests_under_way(self):

@@ -9,7 +9,7 @@ use axum::{
 };
 use order_store::{Attempts, DeadLetter, StoreError};
 use serde_json::Value;
-use service_kit::Problem;
+use service_kit::{Problem, telemetry};
 
 use super::{
     Api, kinds,
@@ -125,10 +125,7 @@ impl Api {
     }
 }
 
-/// The trace that a W3C `traceparent` names, `00-<32 hex digits>-...`.
+/// The trace that the message's producer belongs to.
 fn trace_id(attributes: &Value) -> Option<String> {
-    let parent = attributes["traceparent"]["value"].as_str()?;
-    let id = parent.split('-').nth(1)?;
-    let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_id.then(|| id.to_owned())
+    telemetry::trace_id_of(attributes["traceparent"]["value"].as_str()?)
 }

@@ -9,3 +9,4 @@ pub mod plan;
 pub(crate) mod request;
 pub(crate) mod runner;
 mod shell;
+mod told;

@@ -18,12 +18,14 @@ use tracing::warn;
 use super::{
     plan::{Action, Event, Fate, Found, MarkedAs, Saved, Standing, Terms, Timing, Write},
     request::JobRequest,
+    told::tell,
 };
 use crate::{
     keeper::Keeper,
     letter::{WRITTEN_BY_WORKERS, attributes_json},
     metrics::Redriven,
     queues::DeadLetterQueue,
+    spans,
 };
 
 /// Long polls ask every one of SQS's servers.
@@ -174,8 +176,10 @@ impl<'a> Shell<'a> {
     }
 
     async fn try_to_send(&self, source: &AwsQueue, entries: &[usize]) -> Vec<Fate> {
-        let copies = entries.iter().map(|&entry| copy(&self.batch[entry], self.terms.fifo));
-        let results = source.send_batch(copies.collect()).await;
+        let messages = entries.iter().map(|&entry| &self.batch[entry]);
+        let copies = messages.clone().map(|message| copy(message, self.terms.fifo));
+        let call = source.send_batch(copies.collect());
+        let results = spans::redrive(source.name(), self.job.id, messages, call).await;
         results.into_iter().map(fate).collect()
     }
 
@@ -249,6 +253,9 @@ impl<'a> Shell<'a> {
     fn count_marks(&self, marks: &[super::plan::PlannedMark]) {
         let metrics = &self.keeper.metrics;
         for mark in marks {
+            if let Some(message) = self.batch.get(mark.entry) {
+                tell(&self.job, message, mark);
+            }
             match (&mark.what, self.job.kind) {
                 (MarkedAs::Sent, _) => metrics.redriven(Redriven::Done, 1),
                 (MarkedAs::Archived, _) => metrics.discarded(1),

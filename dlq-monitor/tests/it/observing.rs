@@ -64,8 +64,11 @@ async fn a_dead_letter_is_logged_and_counted_once_and_stays_where_it_is() {
     let monitor = Monitor::start(sqs.addr).await;
     monitor.metric_becomes(&arrived(STANDARD_DLQ, "forced"), 0.0).await;
     let dead = order();
-    let why =
-        [("dead-letter-reason", text("forced")), ("dead-letter-detail", text("a test product"))];
+    let why = [
+        ("dead-letter-reason", text("forced")),
+        ("dead-letter-detail", text("a test product")),
+        ("traceparent", text("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")),
+    ];
     sqs.send(STANDARD_DLQ, &dead.to_json(), &why).await;
     monitor.metric_becomes(&arrived(STANDARD_DLQ, "forced"), 1.0).await;
     monitor.scans(3).await;
@@ -76,6 +79,7 @@ async fn a_dead_letter_is_logged_and_counted_once_and_stays_where_it_is() {
     let fields = &told[0];
     assert_eq!(fields["queue"], STANDARD_DLQ);
     assert_eq!(fields["order_id"], dead.order_id.to_string());
+    assert_eq!(fields["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
     assert_eq!(fields["customer_id"], "고객 1");
     assert_eq!(fields["items"], "실패테스트 x 2 at 10000");
     assert_eq!(fields["timestamp"], dead.timestamp.to_string());
@@ -137,6 +141,7 @@ async fn anything_at_all_in_a_dead_letter_queue_is_logged_safely() {
     monitor.metric_becomes(&arrived(STANDARD_DLQ, "unparseable"), 1.0).await;
     let told = logs.dead_letters();
     assert_eq!(told.len(), 3);
+    assert!(told.iter().all(|fields| fields["trace_id"].is_null()), "no trace is named: {told:?}");
     let body =
         told.iter().find_map(|fields| fields["body"].as_str().filter(|body| body.starts_with('<')));
     let body = body.expect("the huge one");
@@ -328,6 +333,25 @@ async fn the_reason_and_the_attempts_come_from_the_deliveries_store() {
     assert_eq!(whole["attributes"]["dead-letter-reason"]["value"], "forced");
     let url = "http://jaeger.example/trace/4bf92f3577b34da6a3ce929d0e0e4736";
     assert_eq!(whole["traceUrl"], url);
+    monitor.stop().await;
+}
+
+#[tokio::test]
+async fn what_died_while_no_monitor_ran_is_an_increase_from_the_first_scrape_to_the_second() {
+    let logs = Logs::capture();
+    let sqs = Sqs::anywhere().await;
+    let why = [("dead-letter-reason", text("forced"))];
+    for _ in 0..2 {
+        sqs.send(STANDARD_DLQ, &order().to_json(), &why).await;
+    }
+    let monitor = Monitor::start(sqs.addr).await;
+    eventually("both are told of", || async { (logs.dead_letters().len() == 2).then_some(()) })
+        .await;
+    let mut scrapes = Vec::new();
+    for _ in 0..2 {
+        scrapes.push(monitor.metric(&arrived(STANDARD_DLQ, "forced")).await);
+    }
+    assert_eq!(scrapes, [Some(0.0), Some(2.0)]);
     monitor.stop().await;
 }
 

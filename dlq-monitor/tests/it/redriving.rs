@@ -7,8 +7,8 @@ use order_events::DeliveryStatus;
 use serde_json::{Value, json};
 
 use crate::support::{
-    FIFO, FIFO_DLQ, Monitor, STANDARD, STANDARD_DLQ, attempted, bytes, eventually, order, order_of,
-    started, text,
+    FIFO, FIFO_DLQ, Logs, Monitor, STANDARD, STANDARD_DLQ, attempted, bytes, eventually, order,
+    order_of, started, text,
 };
 
 fn ids(letters: &[Value]) -> Vec<&str> {
@@ -17,6 +17,7 @@ fn ids(letters: &[Value]) -> Vec<&str> {
 
 #[tokio::test]
 async fn named_messages_go_back_with_what_they_were_sent_with_and_the_others_stay() {
+    let logs = Logs::capture();
     let (sqs, _database, monitor) = started().await;
     let dead = order();
     let sent = [
@@ -55,6 +56,11 @@ async fn named_messages_go_back_with_what_they_were_sent_with_and_the_others_sta
         .json(&format!("/api/dlq/jobs/{}/messages", job["id"].as_str().expect("an id")))
         .await;
     assert_eq!(dealt_with["items"][0]["messageId"], id);
+    let told = logs.telling("the message is redriven");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((&told[0]["job"], &told[0]["message_id"]), (&job["id"], &id.into()));
+    assert_eq!(told[0]["order_id"], dead.order_id.to_string());
+    assert_eq!(told[0]["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
     monitor.stop().await;
 }
 
@@ -80,6 +86,7 @@ async fn a_fifo_queue_goes_back_in_order_group_by_group() {
 
 #[tokio::test]
 async fn an_overtaken_order_stays_dead_unless_that_is_asked_for() {
+    let logs = Logs::capture();
     let (sqs, database, monitor) = started().await;
     let (store, dead, newer) = (database.open().await, order_of("c-1"), order_of("c-1"));
     let (then, now) = (Timestamp::now() - Duration::from_secs(1), Timestamp::now());
@@ -106,6 +113,10 @@ async fn an_overtaken_order_stays_dead_unless_that_is_asked_for() {
     assert_eq!(left[0]["job"]["outcome"], "refused");
     let why = left[0]["job"]["detail"].as_str().expect("a reason");
     assert!(why.contains("newer messages"), "{why}");
+    let told = logs.telling("the message stays dead");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0]["order_id"], dead.order_id.to_string());
+    assert_eq!(told[0]["why"], why);
     let body = json!({ "queue": FIFO_DLQ, "all": true, "allowReorder": true });
     let job = monitor.ended(&monitor.begin("redrive", body).await).await;
     assert_eq!((&job["state"], &job["done"]), (&"completed".into(), &1.into()), "{job}");

@@ -368,7 +368,7 @@ impl Logs {
         let into = text.clone();
         let subscriber = tracing_subscriber::fmt()
             .json()
-            .with_max_level(tracing::Level::WARN)
+            .with_max_level(tracing::Level::INFO)
             .with_writer(move || Into(into.clone()))
             .finish();
         Self { text, _guard: tracing::subscriber::set_default(subscriber) }
@@ -376,13 +376,16 @@ impl Logs {
 
     /// The fields of every line that tells of a dead letter.
     pub(crate) fn dead_letters(&self) -> Vec<serde_json::Value> {
+        self.telling("manual action is needed")
+    }
+
+    /// The fields of every line whose message contains this.
+    pub(crate) fn telling(&self, what: &str) -> Vec<serde_json::Value> {
         let text = String::from_utf8(self.text.lock().unwrap().clone()).expect("logs are UTF-8");
         text.lines()
             .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a line of JSON"))
             .map(|line| line["fields"].clone())
-            .filter(|fields| {
-                fields["message"].as_str().is_some_and(|m| m.contains("manual action is needed"))
-            })
+            .filter(|fields| fields["message"].as_str().is_some_and(|m| m.contains(what)))
             .collect()
     }
 }

@@ -260,12 +260,19 @@ impl Publisher {
             otel.name = format_args!("send {destination}"),
             otel.kind = "producer",
             messaging.system = "aws_sqs",
+            messaging.operation.name = "send",
             messaging.operation.type = "send",
             messaging.destination.name = destination,
             messaging.message.id = field::Empty,
+            otel.status_code = field::Empty,
+            error.type = field::Empty,
             order_id = %order.order_id,
         );
-        self.send(place, order).instrument(span).await
+        let sent = self.send(place, order).instrument(span.clone()).await;
+        if let Err(error) = &sent {
+            telemetry::fail(&span, error.kind());
+        }
+        sent
     }
 
     async fn send(

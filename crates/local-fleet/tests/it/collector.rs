@@ -4,7 +4,7 @@ use axum::{Router, body::Bytes};
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
     common::v1::{KeyValue, any_value::Value},
-    trace::v1::{Span, span::SpanKind},
+    trace::v1::{Span, span::SpanKind, status::StatusCode},
 };
 use prost::Message;
 use tokio::sync::mpsc;
@@ -39,6 +39,8 @@ impl Collector {
             for of in told.resource_spans {
                 let resource = of.resource.expect("spans are of a resource");
                 let service = text(&resource.attributes, "service.name").expect("with a name");
+                let by_convention = of.scope_spans.iter().all(|scope| !scope.schema_url.is_empty());
+                assert!(by_convention, "{service} says by which version of the conventions");
                 let all = of.scope_spans.into_iter().flat_map(|scope| scope.spans);
                 spans.extend(all.map(|span| Exported { service: service.clone(), span }));
             }
@@ -69,6 +71,21 @@ impl Exported {
             format!("{}-{}", hex(&link.trace_id), hex(&link.span_id))
         };
         self.span.links.iter().map(ids).collect()
+    }
+
+    /// Why it has failed, if it has.
+    pub(crate) fn failure(&self) -> Option<String> {
+        let has_failed =
+            self.span.status.as_ref().is_some_and(|status| status.code() == StatusCode::Error);
+        let why = self.attribute("error.type");
+        assert_eq!(
+            has_failed,
+            why.is_some(),
+            "{}: {:?}, {why:?}",
+            self.span.name,
+            self.span.status
+        );
+        why
     }
 
     pub(crate) fn attribute(&self, name: &str) -> Option<String> {

@@ -83,7 +83,12 @@ impl<F: Future<Output = Result<Response, E>>, E> Future for Answering<F> {
         let answer = ready!(this.answer.as_mut().poll(cx));
         if let Ok(response) = &answer {
             let status = response.status();
-            this.answer.span().record("http.response.status_code", status.as_u16());
+            let span = this.answer.span();
+            span.record("http.response.status_code", status.as_u16());
+            // What a client does wrong is no failure of the server's span, as the convention has it.
+            if status.is_server_error() {
+                telemetry::fail(span, status.as_str());
+            }
             this.durations
                 .with_label_values(&[label(this.route.as_ref()), this.method, status.as_str()])
                 .observe(this.started.elapsed().as_secs_f64());
@@ -101,6 +106,8 @@ fn span(request: &Request, method: &str, route: &str) -> Span {
         http.request.method = method,
         http.route = route,
         http.response.status_code = field::Empty,
+        otel.status_code = field::Empty,
+        error.type = field::Empty,
         trace_id = field::Empty,
     );
     if let Some(parent) = request.headers().get("traceparent").and_then(|value| value.to_str().ok())

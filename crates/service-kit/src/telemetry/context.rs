@@ -24,6 +24,17 @@ pub fn trace_id(span: &Span) -> Option<String> {
     Some(span_context(span)?.trace_id().to_string())
 }
 
+/// The id of the trace that a W3C `traceparent` names, for logs; nothing when it is broken.
+pub fn trace_id_of(traceparent: &str) -> Option<String> {
+    Some(parse(traceparent)?.trace_id().to_string())
+}
+
+/// Marks a span as failed, for a reason of a closed list. To be recorded, `otel.status_code` and
+/// `error.type` must be among the fields that it was made with.
+pub fn fail(span: &Span, error_type: &str) {
+    span.record("otel.status_code", "ERROR").record("error.type", error_type);
+}
+
 /// Makes a span the child of the remote one that a W3C `traceparent` names. To be called before the
 /// span is entered. A broken `traceparent` is ignored, as the standard demands.
 pub fn continue_from(span: &Span, traceparent: &str) {
@@ -130,7 +141,9 @@ mod tests {
             "00-상품-00f067aa0ba902b7-01",
         ] {
             assert_eq!(parse(broken), None, "{broken}");
+            assert_eq!(trace_id_of(broken), None, "{broken}");
         }
+        assert_eq!(trace_id_of(REMOTE).as_deref(), Some(&REMOTE[3..35]));
         assert!(parse("01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more").is_some());
     }
 }

@@ -11,12 +11,12 @@
 mod context;
 mod export;
 
-pub use context::{continue_from, current_traceparent, link_to, trace_id};
+pub use context::{continue_from, current_traceparent, fail, link_to, trace_id, trace_id_of};
 
 use crate::settings::{LogFormat, Otlp, Sampler as Sampling, TelemetrySettings};
 use anyhow::Context as _;
 use export::Client;
-use opentelemetry::{KeyValue, trace::TracerProvider};
+use opentelemetry::{InstrumentationScope, KeyValue, trace::TracerProvider};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::{
     Resource,
@@ -43,6 +43,9 @@ const QUIET: &str = "aws_=warn,hyper=warn,opentelemetry=warn,rustls=warn,sqlx=wa
 /// What a trace consists of: our own spans and what happened in them.
 const TRACED: &str = "info,aws_=off,hyper=off,opentelemetry=off,rustls=off,sqlx=off,h2=off";
 
+/// The version of the OpenTelemetry conventions by which spans and their attributes are named.
+const CONVENTIONS: &str = "https://opentelemetry.io/schemas/1.37.0";
+
 /// How long the last spans may take to reach the collector.
 const FLUSH: Duration = Duration::from_secs(5);
 
@@ -67,7 +70,9 @@ impl Telemetry {
             ),
             None => None,
         };
-        let tracer = provider.as_ref().map(|provider| provider.tracer(name));
+        let scope = InstrumentationScope::builder(name).with_version(version);
+        let scope = scope.with_schema_url(CONVENTIONS).build();
+        let tracer = provider.as_ref().map(|provider| provider.tracer_with_scope(scope));
         subscriber(tracer, settings).init();
         std::panic::set_hook(Box::new(log_panic));
         Ok(Self { provider })

@@ -49,11 +49,10 @@ pub struct AwsQueue {
 
 impl AwsQueue {
     pub(super) fn new(connection: Connection, url: &str, dead_letter_url: Option<&str>) -> Self {
-        let name = url.trim_end_matches('/').rsplit('/').next().unwrap_or(url);
         Self {
             connection,
             url: url.into(),
-            name: name.into(),
+            name: name_of(url).into(),
             configured_dead_letter_url: dead_letter_url.map(Arc::from),
             policys_dead_letter_url: Arc::default(),
         }
@@ -180,6 +179,14 @@ impl Queue for AwsQueue {
     fn has_dead_letter_queue(&self) -> bool {
         self.dead_letter_url().is_some()
     }
+
+    fn dead_letter_queue(&self) -> Option<String> {
+        self.dead_letter_url().map(|url| name_of(&url).to_owned())
+    }
+}
+
+fn name_of(url: &str) -> &str {
+    url.trim_end_matches('/').rsplit('/').next().unwrap_or(url)
 }
 
 /// The calls of every second, boxed where they are made: their futures are of several kilobytes, and

@@ -68,6 +68,7 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
                 let result = caught(queue.receive(request), Err).await;
                 let count = result.as_ref().map_or(0, Vec::len);
                 Span::current().record("messaging.batch.message_count", count);
+                note_failure(&Span::current(), &result);
                 result
             };
             let result = call.instrument(span).await;
@@ -185,9 +186,23 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
         letter: DeadLetter,
         attempts: u32,
     ) {
-        let queue = self.queue.clone();
+        let (queue, handler) = (self.queue.clone(), self.handler.clone());
         self.spawn(async move {
-            let result = caught(queue.dead_letter(&message, &letter, attempts), Err).await;
+            let call = async {
+                let name = queue.dead_letter_queue().unwrap_or_default();
+                let span = handler.dead_letter_span(&name, &message, &letter);
+                let result =
+                    queue.dead_letter(&message, &letter, attempts).instrument(span.clone()).await;
+                note_failure(&span, &result);
+                if result.is_ok() {
+                    let (message_id, reason) = (&message.message_id, letter.reason);
+                    span.in_scope(|| {
+                        warn!(queue = queue.name(), message_id, reason, "dead-lettered");
+                    });
+                }
+                result
+            };
+            let result = caught(call, Err).await;
             Fact::DeadLettered { ticket, result }
         });
     }
@@ -208,10 +223,19 @@ fn receive_span(queue: &str) -> Span {
         otel.name = format_args!("receive {queue}"),
         otel.kind = "client",
         messaging.system = "aws_sqs",
+        messaging.operation.name = "receive",
         messaging.operation.type = "receive",
         messaging.destination.name = queue,
         messaging.batch.message_count = field::Empty,
+        otel.status_code = field::Empty,
+        error.type = field::Empty,
     )
+}
+
+fn note_failure<T>(span: &Span, result: &Result<T, QueueError>) {
+    if let Err(error) = result {
+        span.record("otel.status_code", "ERROR").record("error.type", error.kind());
+    }
 }
 
 /// Lets the handler know that its attempt was interrupted.

@@ -233,7 +233,10 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
                     "received more often than the redrive policy allowed at the start: it was changed, or its dead-letter queue is gone"
                 );
             }
-            if let Some(sent_at) = message.sent_at_ms {
+            // What comes again has waited for its retry, or for the end of whoever had it.
+            if message.receive_count == 1
+                && let Some(sent_at) = message.sent_at_ms
+            {
                 let waited = wall_clock_ms.saturating_sub(sent_at);
                 self.metrics.queue_wait.observe(waited as f64 / 1000.0);
             }
@@ -348,11 +351,7 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
         let (queue, message_id) = (self.queue.name(), &slot.message.message_id);
         match fate {
             Fate::Deleted | Fate::BackedOff => debug!(queue, message_id, ?fate, "settled"),
-            Fate::DeadLettered => {
-                let letter = slot.letter();
-                self.metrics.dead_lettered(letter.reason);
-                warn!(queue, message_id, reason = letter.reason, "dead-lettered");
-            }
+            Fate::DeadLettered => self.metrics.dead_lettered(slot.letter().reason),
             Fate::Released => {
                 // A lane that closes gives messages back as well.
                 if self.draining {

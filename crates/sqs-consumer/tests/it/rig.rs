@@ -91,14 +91,15 @@ impl Rig {
     ) -> Consuming {
         let dead = dead.map(|dead| self.url(dead));
         let source = self.connection.queue(&self.url(queue), dead.as_deref());
-        let metrics = Metrics::register(&Registry::new(), "test");
+        let registry = Registry::new();
+        let metrics = Metrics::register(&registry, "test");
         let consumer = Consumer::new(source, diary.clone(), settings, metrics).unwrap();
         let health = consumer.health();
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(consumer.run(async {
             _ = stopped.await;
         }));
-        Consuming { health, stop, running }
+        Consuming { health, registry, stop, running }
     }
 
     pub(crate) async fn set_attribute(&self, queue: &str, name: QueueAttributeName, value: &str) {
@@ -124,6 +125,7 @@ impl Rig {
 
 pub(crate) struct Consuming {
     pub(crate) health: watch::Receiver<Health>,
+    pub(crate) registry: Registry,
     stop: oneshot::Sender<()>,
     running: JoinHandle<Drained>,
 }

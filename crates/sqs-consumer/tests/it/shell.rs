@@ -77,6 +77,22 @@ async fn a_standard_message_that_always_fails_dies_by_the_queues_own_policy_afte
 }
 
 #[tokio::test]
+async fn of_a_message_that_is_received_again_only_the_first_receive_is_a_wait_in_the_queue() {
+    let rig = Rig::start().await;
+    rig.send(STANDARD, numbered("m", 1)).await;
+    let diary = Diary::new(|_, _| Doing::Fail);
+    let consumer = rig.consume(STANDARD, &diary, quick());
+    until("it is dead", || rig.counts(STANDARD_DLQ).0 == 1).await;
+    let families = consumer.registry.gather();
+    let observed = |name: &str| {
+        let family = families.iter().find(|family| family.name() == name).expect("it is there");
+        family.get_metric()[0].get_histogram().get_sample_count()
+    };
+    assert_eq!((observed("test_receive_count"), observed("test_queue_wait_seconds")), (3, 1));
+    consumer.stop().await;
+}
+
+#[tokio::test]
 async fn a_handler_that_panics_or_hangs_costs_an_attempt_and_nothing_else() {
     let rig = Rig::start().await;
     let bodies = ["panics/1", "hangs/1", "rejects/1", "fine/1"];
