@@ -12,6 +12,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use order_events::{DeliveryStatus, OrderEvent};
 use serde::Deserialize;
+use service_kit::telemetry;
 use sqs_consumer::{DeadLetter, Handler, Message, Verdict};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{Instrument, Span, field, info, warn};
@@ -168,7 +169,8 @@ pub struct DeliverFrom {
 impl Handler for DeliverFrom {
     async fn handle(&self, message: &Message, attempt: sqs_consumer::Attempt) -> Verdict {
         let span = spans::process(&self.queue, message, attempt);
-        self.attempt(message, attempt).instrument(span).await
+        let attempt = self.attempt(message, attempt);
+        telemetry::passing(attempt, spans::traceparent(message)).instrument(span).await
     }
 
     async fn interrupted(

@@ -18,7 +18,7 @@ pub(crate) fn process(queue: &str, message: &Message, attempt: sqs_consumer::Att
         order_id = field::Empty,
         trace_id = field::Empty,
     );
-    if let Some(parent) = message.attributes.get("traceparent").and_then(AttributeValue::as_str) {
+    if let Some(parent) = traceparent(message) {
         telemetry::link_to(&span, parent);
     }
     // For the log's lines, which carry what their span has.
@@ -26,6 +26,11 @@ pub(crate) fn process(queue: &str, message: &Message, attempt: sqs_consumer::Att
         span.record("trace_id", trace_id);
     }
     span
+}
+
+/// The trace that the message belongs to, as its producer wrote it.
+pub(crate) fn traceparent(message: &Message) -> Option<&str> {
+    message.attributes.get("traceparent").and_then(AttributeValue::as_str)
 }
 
 /// The wait for the deliveries store, whose answer may be one for many attempts at once.
