@@ -12,6 +12,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use order_events::{DeliveryStatus, OrderEvent};
 use serde::Deserialize;
+use service_kit::telemetry;
 use sqs_consumer::{DeadLetter, Handler, Message, Verdict};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{Instrument, Span, field, info, warn};
@@ -169,7 +170,9 @@ impl Handler for DeliverFrom {
     async fn handle(&self, message: &Message, attempt: sqs_consumer::Attempt) -> Verdict {
         let span = spans::process(&self.queue, message, attempt);
         let under_way = UnderWay::new(span.clone());
-        let verdict = self.attempt(message, attempt).instrument(span).await;
+        let attempt = self.attempt(message, attempt);
+        let attempt = telemetry::passing(attempt, spans::traceparent(message));
+        let verdict = attempt.instrument(span).await;
         under_way.ended(&verdict);
         verdict
     }

@@ -80,12 +80,17 @@ pub(crate) fn dead_letter(
 
 /// Links a span to the producer's, and gives the log's lines, which carry what their span has, its trace.
 fn of_the_order(span: &Span, message: &Message) {
-    if let Some(parent) = message.attributes.get("traceparent").and_then(AttributeValue::as_str) {
+    if let Some(parent) = traceparent(message) {
         telemetry::link_to(span, parent);
     }
     if let Some(trace_id) = telemetry::trace_id(span) {
         span.record("trace_id", trace_id);
     }
+}
+
+/// The trace that the message belongs to, as its producer wrote it.
+pub(crate) fn traceparent(message: &Message) -> Option<&str> {
+    message.attributes.get("traceparent").and_then(AttributeValue::as_str)
 }
 
 /// An attempt under way. One that comes to no verdict panics, runs out of time, or loses its message:

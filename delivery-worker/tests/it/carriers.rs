@@ -15,11 +15,13 @@ use axum::{
     response::{IntoResponse, Response},
     routing::post,
 };
-use delivery_worker::{Carrier, Failure, HttpCarrier};
+use delivery_worker::{Carrier, Deliver, Failure, HttpCarrier, Metrics, TimeLimits};
 use order_events::OrderEvent;
+use prometheus::Registry;
+use sqs_consumer::{Attempt, AttributeValue, Handler as _, Verdict};
 use tokio::net::TcpListener;
 
-use crate::support::order_of;
+use crate::support::{PATIENCE, TempStore, message, order_of};
 
 type Seen = Arc<Mutex<Vec<(HeaderMap, Bytes)>>>;
 
@@ -67,6 +69,31 @@ async fn the_order_is_posted_as_json_with_its_id_as_idempotency_key() {
     assert_eq!(headers["idempotency-key"], order.order_id.to_string());
     assert_eq!(headers["content-type"], "application/json");
     assert_eq!(OrderEvent::from_json(std::str::from_utf8(body).unwrap()).unwrap(), order);
+}
+
+/// Tracing is off here: with it on, the attempt's own span is told, which links to this one.
+#[tokio::test]
+async fn the_carrier_is_told_the_traceparent_that_the_message_has_unchanged_or_none() {
+    let (addr, seen) = delivery_system().await;
+    let temp = TempStore::open().await;
+    let carrier = HttpCarrier::new(&format!("http://{addr}/200")).unwrap();
+    let limits = TimeLimits { attempt: PATIENCE, carrier: PATIENCE / 2 };
+    let metrics = Metrics::register(&Registry::new()).for_queue("a");
+    let deliver =
+        Deliver::new(temp.store.clone(), Arc::new(carrier), limits, false, "w-1".to_owned());
+    let handler = deliver.for_queue("a", false, metrics);
+    let received = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-03";
+    for (sent, told) in [(Some(received), Some(received)), (Some("nonsense"), None), (None, None)] {
+        let mut message = message(&order_of("a").to_json());
+        if let Some(sent) = sent {
+            message.attributes.insert("traceparent".to_owned(), AttributeValue::string(sent));
+        }
+        let verdict = handler.handle(&message, Attempt { number: 1, max: 3 }).await;
+        assert_eq!(verdict, Verdict::Done);
+        let (headers, _) = seen.lock().unwrap().pop().unwrap();
+        let carried = headers.get("traceparent").map(|value| value.to_str().unwrap());
+        assert_eq!(carried, told, "of {sent:?}");
+    }
 }
 
 #[tokio::test]

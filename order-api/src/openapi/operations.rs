@@ -29,8 +29,8 @@ fn traceparent() -> ParameterBuilder {
     parameter(
         "traceparent",
         ParameterIn::Header,
-        "The caller's trace, as W3C Trace Context has it; it is continued through SQS to the delivery. \
-         One that cannot be read is ignored.",
+        "The caller's trace, as W3C Trace Context has it; it goes through SQS to the delivery: continued \
+         where tracing is on, passed on unchanged where it is off. One that cannot be read is ignored.",
         string().examples([json!("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")]),
     )
 }

@@ -19,4 +19,5 @@ mod order;
 mod origins;
 mod pages;
 mod stopping;
+mod traces;
 mod validation;

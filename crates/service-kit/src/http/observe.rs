@@ -2,7 +2,7 @@
 //!
 //! A layer of its own, and not a function as middleware: that would box each request's future twice more.
 
-use crate::telemetry;
+use crate::telemetry::{self, Passing};
 use axum::{
     extract::{MatchedPath, Request},
     http::Method,
@@ -57,9 +57,11 @@ impl<S: Service<Request, Response = Response>> Service<Request> for Observed<S> 
         let started = Instant::now();
         let method = method_label(request.method());
         let route = request.extensions().get::<MatchedPath>().cloned();
-        let span = span(&request, method, label(route.as_ref()));
+        let traceparent = request.headers().get("traceparent").cloned();
+        let traceparent = traceparent.as_ref().and_then(|value| value.to_str().ok());
+        let span = span(traceparent, method, label(route.as_ref()));
         let durations = self.durations.clone();
-        let answer = self.inner.call(request).instrument(span);
+        let answer = telemetry::passing(self.inner.call(request), traceparent).instrument(span);
         Answering { answer, durations, started, method, route }
     }
 }
@@ -67,7 +69,7 @@ impl<S: Service<Request, Response = Response>> Service<Request> for Observed<S> 
 pin_project! {
     pub(super) struct Answering<F> {
         #[pin]
-        answer: Instrumented<F>,
+        answer: Instrumented<Passing<F>>,
         durations: HistogramVec,
         started: Instant,
         method: &'static str,
@@ -98,7 +100,7 @@ impl<F: Future<Output = Result<Response, E>>, E> Future for Answering<F> {
 }
 
 /// Continues the caller's trace.
-fn span(request: &Request, method: &str, route: &str) -> Span {
+fn span(traceparent: Option<&str>, method: &str, route: &str) -> Span {
     let span = tracing::info_span!(
         "request",
         otel.name = format_args!("{method} {route}"),
@@ -110,8 +112,7 @@ fn span(request: &Request, method: &str, route: &str) -> Span {
         error.type = field::Empty,
         trace_id = field::Empty,
     );
-    if let Some(parent) = request.headers().get("traceparent").and_then(|value| value.to_str().ok())
-    {
+    if let Some(parent) = traceparent {
         telemetry::continue_from(&span, parent);
     }
     if let Some(trace_id) = telemetry::trace_id(&span) {

@@ -1,5 +1,6 @@
 //! Trace context across processes, as W3C Trace Context has it.
 
+use super::passing::passed;
 use opentelemetry::{
     Context,
     trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState},
@@ -7,15 +8,13 @@ use opentelemetry::{
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// The W3C `traceparent` of the current span; nothing when tracing is off or outside of any span.
+/// The W3C `traceparent` for whom the present work asks: the current span's, or, when tracing is off,
+/// the one that the work has come with, see [`super::passing()`]. Nothing when there is neither.
 pub fn current_traceparent() -> Option<String> {
-    let context = span_context(&Span::current())?;
-    Some(format!(
-        "00-{}-{}-{:02x}",
-        context.trace_id(),
-        context.span_id(),
-        context.trace_flags() & TraceFlags::SAMPLED
-    ))
+    match span_context(&Span::current()) {
+        Some(context) => Some(written(&context)),
+        None => passed(),
+    }
 }
 
 /// The id of the trace that a span belongs to, 32 hexadecimal digits, for logs; nothing when tracing
@@ -51,6 +50,24 @@ pub fn link_to(span: &Span, traceparent: &str) {
     }
 }
 
+/// What is passed on of a received `traceparent`: all of it, or, of a later version than 00, what this
+/// one knows. Nothing of a broken one.
+pub(super) fn forwarded(traceparent: &str) -> Option<String> {
+    let traceparent = traceparent.trim();
+    let context = parse(traceparent)?;
+    let is_known = traceparent.starts_with("00-");
+    Some(if is_known { traceparent.to_owned() } else { written(&context) })
+}
+
+fn written(context: &SpanContext) -> String {
+    format!(
+        "00-{}-{}-{:02x}",
+        context.trace_id(),
+        context.span_id(),
+        context.trace_flags() & TraceFlags::SAMPLED
+    )
+}
+
 fn span_context(span: &Span) -> Option<SpanContext> {
     if span.is_disabled() {
         return None;
@@ -82,8 +99,11 @@ fn hex(text: &str, length: usize) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::passing;
+    use futures_util::FutureExt;
     use opentelemetry::trace::TracerProvider;
     use opentelemetry_sdk::trace::SdkTracerProvider;
+    use tracing::Instrument;
     use tracing_subscriber::{Layer, layer::SubscriberExt};
 
     const REMOTE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -115,6 +135,30 @@ mod tests {
             let span = tracing::info_span!("work");
             let own = span.in_scope(current_traceparent).expect("tracing is on");
             assert!(parse(&own).is_some(), "{own}");
+        });
+    }
+
+    #[tokio::test]
+    async fn without_tracing_what_was_received_is_passed_on() {
+        let received = REMOTE.replace("-01", "-03");
+        let told = |received: &str| {
+            let span = tracing::info_span!("work");
+            continue_from(&span, received);
+            passing(async { current_traceparent() }, Some(received)).instrument(span)
+        };
+        assert_eq!(told(&received).await.as_deref(), Some(&*received), "its flags too");
+        assert_eq!(told("broken").await, None);
+        let later = format!("{}-more", received.replacen("00", "01", 1));
+        assert_eq!(told(&later).await.as_deref(), Some(REMOTE), "what is known of its version");
+    }
+
+    #[test]
+    fn with_tracing_a_span_of_its_own_is_told_instead_of_what_was_received() {
+        with_tracing(|| {
+            let span = tracing::info_span!("work");
+            let work = passing(async { current_traceparent() }, Some(REMOTE)).instrument(span);
+            let own = work.now_or_never().flatten().expect("tracing is on");
+            assert_ne!(own[3..], REMOTE[3..]);
         });
     }
 

@@ -4,14 +4,16 @@
 //! a terminal, JSON otherwise, filtered by `RUST_LOG`.
 //!
 //! Traces go to an OTLP collector when one is set (`OTEL_EXPORTER_OTLP_ENDPOINT`); otherwise that
-//! whole part is absent and the functions here do nothing. `RUST_LOG` does not filter traces. The
+//! whole part is absent: no span is made, and a received trace context is passed on as it is. `RUST_LOG` does not filter traces. The
 //! SDK reads the rest of the standard variables itself: `OTEL_EXPORTER_OTLP_HEADERS`,
 //! `OTEL_RESOURCE_ATTRIBUTES`, `OTEL_BSP_*`.
 
 mod context;
 mod export;
+mod passing;
 
 pub use context::{continue_from, current_traceparent, fail, link_to, trace_id, trace_id_of};
+pub use passing::{Passing, passing};
 
 use crate::settings::{LogFormat, Otlp, Sampler as Sampling, TelemetrySettings};
 use anyhow::Context as _;
