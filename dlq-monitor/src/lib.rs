@@ -28,6 +28,7 @@ mod keeper;
 mod letter;
 mod metrics;
 mod observe;
+mod overtaken;
 mod queues;
 mod retention;
 mod scan;

@@ -14,7 +14,7 @@ pub(crate) mod kinds;
 pub(crate) mod messages;
 mod openapi;
 mod operations;
-mod order;
+pub(crate) mod order;
 mod pages;
 pub(crate) mod query;
 pub(crate) mod queues;
@@ -136,6 +136,13 @@ impl Api {
             let detail = format!("there is no such dead-letter queue here; there are: {known}");
             kinds::UNKNOWN_QUEUE.problem().detail(detail)
         })
+    }
+
+    /// About how many messages a queue had when it was last looked at; none: it never was.
+    fn counted(&self, queue: &str) -> Option<u64> {
+        let looks = self.looks.borrow();
+        let look = looks.iter().find(|look| look.queue == queue)?;
+        look.found.as_ref().map(|found| found.counts.total())
     }
 
     pub(crate) fn queue_names(&self) -> Vec<&str> {

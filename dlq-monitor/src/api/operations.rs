@@ -134,7 +134,11 @@ pub(super) fn redrive() -> OperationBuilder {
             "A whole standard queue without a canary is moved by SQS itself (`StartMessageMoveTask`), \
              with what arrives meanwhile; everything else goes message by message, and what arrives \
              later is not part of it. What its death has left on a message is taken off, and its \
-             trace is kept.",
+             trace is kept. On a FIFO queue a message is refused, unless `allowReorder` is set, that \
+             would come behind a newer one of its group that is known to be delivered or on its way, and \
+             one behind a dead letter of its group that stays. Which groups the messages in the source \
+             queue are of that no worker has attempted nobody can see: a dry run and the job's `note` \
+             say about how many there are.",
         )
         .request_body(Some(body.build())),
     )

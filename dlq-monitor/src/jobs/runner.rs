@@ -14,10 +14,11 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::{
+    known::moved_of,
     moving::{MoveAction, MoveEvent, MoveStatus, MoveTask, Moving, StartError},
     plan::{Action, Begun, Event, Plan, Saved, Timing},
     request::JobRequest,
-    shell::{Shell, moved_of},
+    shell::Shell,
 };
 use crate::{keeper::Keeper, metrics::Redriven, queues::DeadLetterQueue};
 
@@ -104,6 +105,7 @@ impl Jobs {
                 _ => Some(clock),
             };
             if let Some(clock) = by_messages {
+                shell.looks_at_source(&self.connection).await;
                 let cancelled = shell.job.cancelled_by.is_some();
                 self.by_messages(&mut shell, clock, cancelled, shutdown).await;
             }

@@ -6,30 +6,30 @@ use jiff::Timestamp;
 use order_events::OrderEvent;
 use order_store::{
     Archived, Checkpoint, DeadLetter, DeadLetterFilter, DeadLetterState, Job, JobKind, JobMethod,
-    JobState, Mark, Marked, Progress, Store, StoreError,
+    JobState, Mark, Marked, Newer, Progress, Store, StoreError,
 };
 use sqs_consumer::{
     Message, Queue as _, QueueError, ReceiptHandle, ReceiveRequest,
-    aws::{AwsQueue, Outgoing},
+    aws::{AwsQueue, Connection, Outgoing},
 };
 use tokio::sync::MutexGuard;
 use tracing::warn;
 
 use super::{
+    known::{self, moved_of},
     plan::{Action, Event, Fate, Found, MarkedAs, Saved, Standing, Terms, Timing, Write},
     request::JobRequest,
 };
 use crate::{
     keeper::Keeper,
     letter::{WRITTEN_BY_WORKERS, attributes_json},
-    metrics::Redriven,
+    metrics::{Counts, Redriven},
+    observe, overtaken,
     queues::DeadLetterQueue,
 };
 
 /// Long polls ask every one of SQS's servers.
 const RECEIVE_WAIT: Duration = Duration::from_secs(1);
-/// What is known of a move task that has ended and left messages behind: this, and how many it moved.
-const MOVED: &str = "moved ";
 
 /// A job in this process's hands.
 pub(super) struct Shell<'a> {
@@ -91,6 +91,20 @@ impl<'a> Shell<'a> {
         }
     }
 
+    /// Notes how many messages a job that keeps order finds in the source queue: which groups they are of
+    /// nobody can see. Its own copies are among those that whoever goes on with it would find.
+    pub(super) async fn looks_at_source(&mut self, connection: &Connection) {
+        let begins = self.job.task.is_none() && self.job.progress == Progress::default();
+        let source = self.queue.source.as_ref().filter(|_| self.terms.refuses_disorder());
+        let Some(source) = source.filter(|_| begins) else { return };
+        let counts = observe::counts_of(connection, source.url()).await;
+        if let Err(error) = &counts {
+            warn!(job = %self.job.id, %error, "the source queue's messages are not counted");
+        }
+        // It is written with the first checkpoint.
+        self.job.task = Some(known::in_source(counts.ok().map(Counts::total)));
+    }
+
     /// Lets others look at the queue.
     pub(super) fn makes_room(&mut self) {
         self.turn = None;
@@ -132,27 +146,21 @@ impl<'a> Shell<'a> {
         let is_part = letter.id <= self.job.through && self.filter.matches(letter);
         let dealt_with = letter.job.as_ref().is_some_and(|mark| mark.job_id == self.job.id);
         let may_be_sent = is_part && !dealt_with && letter.state == DeadLetterState::Dead;
-        let overtaken = may_be_sent && self.is_overtaken(message, letter).await?;
-        Ok(Standing::of(letter.state, is_part, dealt_with, overtaken))
+        let newer = if may_be_sent { self.newer_than(message, letter).await? } else { None };
+        Ok(Standing::of(letter.state, is_part, dealt_with, newer))
     }
 
-    /// Whether newer messages of its group are delivered, as far as the store of deliveries knows.
-    async fn is_overtaken(
+    /// What newer message of its group is in its way, as far as the store of deliveries knows.
+    async fn newer_than(
         &self,
         message: &Message,
         letter: &DeadLetter,
-    ) -> Result<bool, StoreError> {
-        let Some(source) = &self.queue.source else { return Ok(false) };
-        let matters =
-            self.terms.fifo && self.terms.kind == JobKind::Redrive && !self.terms.may_reorder;
-        // The group of a message that is no order is its customer's id, unless that was mapped.
-        let group = message.group_id.as_deref().filter(|group| !group.starts_with('~'));
-        let customer = letter.customer_id.as_deref().or(group);
-        let Some(customer) = customer.filter(|_| matters) else { return Ok(false) };
-        let order = OrderEvent::from_json(&message.body).ok();
-        let accepted = order.map(|order| order.timestamp).or(letter.sent_at);
-        let otherwise = accepted.unwrap_or(letter.seen_at);
-        self.store().is_overtaken(customer, source.name(), letter.order_id, otherwise).await
+    ) -> Result<Option<Newer>, StoreError> {
+        if !self.terms.refuses_disorder() {
+            return Ok(None);
+        }
+        let accepted = OrderEvent::from_json(&message.body).ok().map(|order| order.timestamp);
+        overtaken::newer_than(self.store(), self.queue, letter, accepted).await
     }
 
     async fn send(&self, entries: &[usize]) -> Vec<Fate> {
@@ -207,7 +215,7 @@ impl<'a> Shell<'a> {
         let mut checkpoint = self.checkpoint(write.state, write.keep);
         checkpoint.progress = write.progress;
         checkpoint.canary_passed = write.canary_passed;
-        checkpoint.note = self.note(write.note);
+        checkpoint.note = known::note(&self.job, write.note);
         let moved = moved_of(&self.job).is_some() && write.progress.done >= self.job.selected;
         checkpoint.all_moved = moved && write.state == JobState::Completed;
         checkpoint.deleted = write.deleted;
@@ -217,15 +225,6 @@ impl<'a> Shell<'a> {
             self.count_marks(&write.marks);
         }
         Ok(saved)
-    }
-
-    /// The note, behind what SQS has done of the job.
-    fn note(&self, note: Option<String>) -> Option<String> {
-        let Some(moved) = moved_of(&self.job) else { return note };
-        let selected = self.job.selected;
-        let first =
-            format!("SQS moved {moved} of {selected} messages, the others go message by message");
-        Some(note.map_or(first.clone(), |note| format!("{first}; {note}")))
     }
 
     fn mark(&self, mark: &super::plan::PlannedMark) -> Option<Mark> {
@@ -324,7 +323,7 @@ impl<'a> Shell<'a> {
         let mut checkpoint = self.checkpoint(JobState::Running, true);
         checkpoint.method = JobMethod::Messages;
         checkpoint.progress = Progress { done: moved.unwrap_or(0), ..Progress::default() };
-        checkpoint.task = moved.map(|moved| format!("{MOVED}{moved}"));
+        checkpoint.task = moved.map(known::moved);
         let saved = self.save(checkpoint).await?;
         if saved != Saved::Lost {
             let more = moved.unwrap_or(0).saturating_sub(before);
@@ -332,11 +331,6 @@ impl<'a> Shell<'a> {
         }
         Ok(saved)
     }
-}
-
-/// How many messages of a job SQS has moved whose others are done message by message.
-pub(super) fn moved_of(job: &Job) -> Option<u64> {
-    job.task.as_deref()?.strip_prefix(MOVED)?.parse().ok()
 }
 
 /// The message as it goes back to its source: without what its death has left on it.
