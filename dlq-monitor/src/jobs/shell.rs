@@ -1,6 +1,9 @@
 //! Carries out what a plan asks for: the calls to SQS and to the store.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use order_events::OrderEvent;
@@ -34,6 +37,7 @@ const RECEIVE_WAIT: Duration = Duration::from_secs(1);
 /// A job in this process's hands.
 pub(super) struct Shell<'a> {
     pub(super) keeper: &'a Keeper,
+    connection: &'a Connection,
     pub(super) queue: &'a DeadLetterQueue,
     /// As it was last written.
     pub(super) job: Job,
@@ -42,6 +46,8 @@ pub(super) struct Shell<'a> {
     timing: Timing,
     /// The last receive's messages.
     batch: Vec<Message>,
+    /// Behind a move task: messages that were met in this pass and are no business of the job any more.
+    staying: HashSet<String>,
     /// While messages are in hand nobody else of this process receives.
     turn: Option<MutexGuard<'a, ()>>,
 }
@@ -49,6 +55,7 @@ pub(super) struct Shell<'a> {
 impl<'a> Shell<'a> {
     pub(super) fn new(
         keeper: &'a Keeper,
+        connection: &'a Connection,
         queue: &'a DeadLetterQueue,
         job: Job,
         request: &JobRequest,
@@ -56,8 +63,8 @@ impl<'a> Shell<'a> {
     ) -> Self {
         let terms = request.terms(job.kind, queue.fifo);
         let filter = request.filter();
-        let (batch, turn) = (Vec::new(), None);
-        Self { keeper, queue, job, terms, filter, timing, batch, turn }
+        let (batch, turn, staying) = (Vec::new(), None, HashSet::new());
+        Self { keeper, connection, queue, job, terms, filter, timing, batch, staying, turn }
     }
 
     fn store(&self) -> &Store {
@@ -77,9 +84,10 @@ impl<'a> Shell<'a> {
             Action::Release { handles } => {
                 let entries = handles.into_iter().map(|handle| (handle, Duration::ZERO)).collect();
                 self.queue.queue.change_visibility(entries).await;
+                self.staying.clear();
                 Event::Released
             }
-            Action::Count => Event::Counted(self.count().await.map_err(|e| e.to_string())),
+            Action::Count => Event::Counted(self.count().await),
             Action::Canary => {
                 let count = self.store().canary_count(self.job.id).await;
                 Event::Canary(count.map_err(|error| error.to_string()))
@@ -93,11 +101,11 @@ impl<'a> Shell<'a> {
 
     /// Notes how many messages a job that keeps order finds in the source queue: which groups they are of
     /// nobody can see. Its own copies are among those that whoever goes on with it would find.
-    pub(super) async fn looks_at_source(&mut self, connection: &Connection) {
+    pub(super) async fn looks_at_source(&mut self) {
         let begins = self.job.task.is_none() && self.job.progress == Progress::default();
         let source = self.queue.source.as_ref().filter(|_| self.terms.refuses_disorder());
         let Some(source) = source.filter(|_| begins) else { return };
-        let counts = observe::counts_of(connection, source.url()).await;
+        let counts = observe::counts_of(self.connection, source.url()).await;
         if let Err(error) = &counts {
             warn!(job = %self.job.id, %error, "the source queue's messages are not counted");
         }
@@ -133,6 +141,11 @@ impl<'a> Shell<'a> {
         let mut standings = Vec::with_capacity(self.batch.len());
         for message in &self.batch {
             standings.push(self.standing(message, &known).await?);
+        }
+        if moved_of(&self.job).is_some() {
+            let met = self.batch.iter().zip(&standings);
+            let staying = met.filter(|(_, standing)| **standing == Standing::NotSelected);
+            self.staying.extend(staying.map(|(message, _)| message.message_id.clone()));
         }
         Ok(standings)
     }
@@ -199,15 +212,26 @@ impl<'a> Shell<'a> {
         fates.collect()
     }
 
-    async fn count(&self) -> Result<u64, StoreError> {
+    /// How many messages are part of the job and not dealt with, or not known to be deleted.
+    async fn count(&self) -> Result<u64, String> {
         let (name, through) = (self.queue.name(), Some(self.job.through));
         let left =
-            self.store().count_dead_letters(name, &self.filter, through, Some(self.job.id)).await?;
-        // Of which letters SQS has moved is not known: they count among these.
-        let Progress { done, refused, failed, .. } = self.job.progress;
-        let open = self.job.selected.saturating_sub(done + refused + failed);
-        let letters = moved_of(&self.job).map_or(left.letters, |_| left.letters.min(open));
-        Ok(letters + self.store().count_undeleted(self.job.id).await?)
+            self.store().count_dead_letters(name, &self.filter, through, Some(self.job.id)).await;
+        let mut left = left.map_err(|error| error.to_string())?.letters;
+        let undeleted = self.store().count_undeleted(self.job.id).await;
+        let undeleted = undeleted.map_err(|error| error.to_string())?;
+        if moved_of(&self.job).is_some() {
+            let others = self.staying.len() as u64 + undeleted;
+            let in_queue = self.count_queue().await?.saturating_sub(others);
+            left = known::left_after_move(&self.job, left, in_queue);
+        }
+        Ok(left + undeleted)
+    }
+
+    /// How many messages the dead-letter queue has, visible or not, about.
+    pub(super) async fn count_queue(&self) -> Result<u64, String> {
+        let counts = observe::counts_of(self.connection, self.queue.queue.url()).await;
+        counts.map(Counts::total).map_err(|error| error.to_string())
     }
 
     async fn write(&mut self, write: Write) -> Result<Saved, String> {
@@ -215,16 +239,28 @@ impl<'a> Shell<'a> {
         let mut checkpoint = self.checkpoint(write.state, write.keep);
         checkpoint.progress = write.progress;
         checkpoint.canary_passed = write.canary_passed;
-        checkpoint.note = known::note(&self.job, write.note);
-        let moved = moved_of(&self.job).is_some() && write.progress.done >= self.job.selected;
+        checkpoint.note = known::note(&self.job, write.progress, write.state.is_end(), write.note);
+        // Nothing is left, so what SQS has moved is everything else.
+        let moved = moved_of(&self.job).is_some() && write.progress.not_found == 0;
         checkpoint.all_moved = moved && write.state == JobState::Completed;
         checkpoint.deleted = write.deleted;
         checkpoint.marks = marks;
         let saved = self.save(checkpoint).await?;
         if saved != Saved::Lost {
             self.count_marks(&write.marks);
+            self.note_staying(&write.marks);
         }
         Ok(saved)
+    }
+
+    /// What stays dead is not taken for something that is still to come.
+    fn note_staying(&mut self, marks: &[super::plan::PlannedMark]) {
+        if moved_of(&self.job).is_none() {
+            return;
+        }
+        let stays = |what: &MarkedAs| matches!(what, MarkedAs::Refused(_) | MarkedAs::Failed(_));
+        let staying = marks.iter().filter(|mark| stays(&mark.what));
+        self.staying.extend(staying.map(|mark| mark.message_id.clone()));
     }
 
     fn mark(&self, mark: &super::plan::PlannedMark) -> Option<Mark> {

@@ -159,10 +159,22 @@ pub(super) fn job() -> ObjectBuilder {
             ("why", text("Why.")),
             ("cancelledBy", text_or_null("Who asked for it to be ended early.")),
             ("selected", count("How many messages were part of it at first.")),
-            ("done", count("How many of them are redriven, or discarded.")),
+            (
+                "done",
+                count(
+                    "How many are redriven, or discarded. Where SQS moves a whole queue, what arrived \
+                     meanwhile is among these: there may be more than were selected.",
+                ),
+            ),
             ("refused", count("How many stay dead by a rule of order.")),
             ("failed", count("How many stay dead since SQS does not take them.")),
-            ("notFound", count("How many were not met any more.")),
+            (
+                "notFound",
+                count(
+                    "How many were not met any more. Where SQS moved a part of them, this is reckoned from \
+                     SQS's approximate counts.",
+                ),
+            ),
             ("canaryPassed", flag("Whether its first messages are known to be delivered.")),
             (
                 "note",

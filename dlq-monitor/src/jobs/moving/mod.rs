@@ -11,7 +11,10 @@ use sqs_consumer::Time;
 
 pub use types::{MoveAction, MoveEvent, MoveStatus, MoveTask, StartError};
 
-use super::plan::{Saved, Timing};
+use super::{
+    known::arrived,
+    plan::{Saved, Timing},
+};
 
 /// Clocks differ: a task that began so many milliseconds before it was asked for may be the job's.
 const CLOCKS_DIFFER_MS: i64 = 2_000;
@@ -48,6 +51,11 @@ enum Phase {
         at: Time,
     },
     Cancelling(String),
+    /// Its task is done: whether the queue is empty since then.
+    Counting {
+        since: Time,
+        at: Time,
+    },
     /// The job goes on message by message, for this reason; whether SQS's task has come to its end.
     Otherwise {
         why: String,
@@ -129,6 +137,10 @@ impl Moving {
             Phase::LookingAround | Phase::LookingForOwn | Phase::Following { .. } => {
                 MoveAction::List
             }
+            Phase::Counting { at, .. } if now < *at => {
+                MoveAction::Wait { until: (*at).min(self.renewed_at + self.timing.renew) }
+            }
+            Phase::Counting { .. } => MoveAction::Count,
             Phase::Cancelling(handle) => MoveAction::Cancel { handle: handle.clone() },
             Phase::Otherwise { why, after } => {
                 let moved = (*after || self.moved > 0).then_some(self.moved);
@@ -165,6 +177,10 @@ impl Moving {
             MoveEvent::Cancelled => {
                 self.phase = Phase::Following { at: now + self.timing.canary_ask };
             }
+            MoveEvent::Counted(Ok(count)) => {
+                self.works();
+                self.counted(now, count);
+            }
             MoveEvent::Saved(Ok((Saved::Lost, _))) => self.phase = Phase::Over,
             MoveEvent::Saved(Ok((Saved::Yes { cancelled }, asked_at_ms))) => {
                 self.works();
@@ -181,7 +197,9 @@ impl Moving {
                     _ => {}
                 }
             }
-            MoveEvent::Listed(Err(why)) | MoveEvent::Saved(Err(why)) => self.fails(now, why),
+            MoveEvent::Listed(Err(why))
+            | MoveEvent::Counted(Err(why))
+            | MoveEvent::Saved(Err(why)) => self.fails(now, why),
             MoveEvent::Woke => {}
         }
     }
@@ -228,7 +246,8 @@ impl Moving {
                 let why = format!("its task moved {} of {} messages", task.moved, self.selected);
                 Phase::Otherwise { why, after: true }
             }
-            (MoveStatus::Completed, _) => Phase::Ending(JobState::Completed, None),
+            // What arrived meanwhile is among what it moved: as many does not mean that none is left.
+            (MoveStatus::Completed, _) => Phase::Counting { since: now, at: now },
             (MoveStatus::Cancelled, _) => {
                 let note = "SQS had moved a part of the messages by then".to_owned();
                 Phase::Ending(JobState::Cancelled, Some(note))
@@ -237,6 +256,20 @@ impl Moving {
                 let note = format!("the move task failed: {why}");
                 Phase::Ending(JobState::Failed, Some(note))
             }
+        };
+    }
+
+    /// SQS's numbers lag behind, so one that is not zero is asked for again for a while.
+    fn counted(&mut self, now: Time, count: u64) {
+        let Phase::Counting { since, .. } = self.phase else { return };
+        self.phase = if count == 0 {
+            let more = self.moved.saturating_sub(self.selected);
+            Phase::Ending(JobState::Completed, (more > 0).then(|| arrived(more)))
+        } else if now >= since + self.timing.patience {
+            let why = format!("its task is done, and about {count} messages are in the queue");
+            Phase::Otherwise { why, after: true }
+        } else {
+            Phase::Counting { since, at: now + self.timing.canary_ask }
         };
     }
 
