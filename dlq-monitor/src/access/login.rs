@@ -13,7 +13,7 @@ use service_kit::Problem;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{Access, Caller, comes_from_here, is_same, session::Sessions};
+use super::{Access, Caller, comes_from_here, is_same};
 use crate::api::{Api, body, kinds};
 
 /// Bytes of a login, at most.
@@ -99,7 +99,9 @@ pub(crate) fn log_out(
         Some(field) => access.refuses_form(&caller, headers, field),
         None => access.refuses(&caller, headers),
     };
-    refused.map_or_else(|| Ok(Sessions::end()), Err)
+    // Where there are no logins, what goes with forms ends.
+    let sessions = access.sessions.as_ref().unwrap_or(&access.forms);
+    refused.map_or_else(|| Ok(sessions.end(is_secure(headers))), Err)
 }
 
 pub(super) fn now_seconds() -> u64 {

@@ -77,7 +77,7 @@ impl Access {
             warn!("MONITOR_TOKEN has fewer than {SHORT} characters: it can be guessed");
         }
         Self {
-            sessions: token.as_ref().map(|token| Sessions::new(token.expose())),
+            sessions: token.as_ref().map(|token| Sessions::new(token.expose(), listen.port())),
             token,
             logins: Limiter::default(),
             forms: Sessions::of_forms(listen.port()),
