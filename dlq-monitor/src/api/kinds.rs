@@ -253,7 +253,8 @@ pub(crate) const MISDIRECTED: Kind = Kind {
 
 pub(crate) const TOO_MANY_LOGINS: Kind = Kind {
     base: kind(StatusCode::TOO_MANY_REQUESTS, "too-many-logins", "Too many logins failed"),
-    means: "Too many logins with a wrong token were tried of late, by whomever.",
+    means: "Too many logins with a wrong token came from this address of late, or from so many others \
+            that none is tried of an address that has not logged in before.",
     remedy: "Wait for `Retry-After` seconds, or send the token as a bearer token.",
     example: || {
         let problem = TOO_MANY_LOGINS.problem().detail("too many logins were tried");

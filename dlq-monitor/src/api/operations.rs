@@ -251,7 +251,7 @@ pub(super) fn log_in() -> OperationBuilder {
         ACCESS,
         "Log in with the token",
         "For browsers: the answer's cookie does instead of the token, and to act its `csrfToken` goes \
-         with it as `X-CSRF-Token`. After some failures one has to wait. What is sent by a form is \
+         with it as `X-CSRF-Token`. After some failures an address has to wait. What is sent by a form is \
          answered with pages.",
     )
     .request_body(Some(body.build()))

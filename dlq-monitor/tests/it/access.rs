@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::{
-    http::call,
+    http::{call, call_from},
     support::{Database, Monitor, STANDARD_DLQ, Sqs},
 };
 
@@ -113,8 +113,15 @@ async fn who_guesses_has_to_wait() {
     assert_eq!(statuses, [401, 401, 401, 401, 401, 429, 429]);
     let right = json!({ "token": TOKEN }).to_string();
     let answer = call(monitor.api, "POST /login", &[JSON], right.as_bytes()).await;
-    assert_eq!(answer.problem(), "too-many-logins", "whoever asks");
+    assert_eq!(answer.problem(), "too-many-logins", "of this address");
     assert!(answer.header("retry-after").is_some());
+    let elsewhere = [127, 0, 0, 2];
+    let answer = call_from(elsewhere, monitor.api, "POST /login", &[JSON], right.as_bytes()).await;
+    assert_eq!(answer.status, 200, "who guesses keeps nobody else out: {answer:?}");
+    // Behind a proxy too, which is one address for all.
+    let named = [JSON, ("x-forwarded-for", "192.0.2.1")];
+    let answer = call(monitor.api, "POST /login", &named, right.as_bytes()).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
     monitor.stop().await;
 }
 
