@@ -284,12 +284,12 @@ const AMBIGUOUS: Kind = Kind {
 
 pub(crate) const NO_ROUTE: Kind = Kind {
     base: NOT_FOUND,
-    means: "The API has nothing at this path.",
-    remedy: "Look at /docs for what there is.",
+    means: "The monitor has nothing at this path.",
+    remedy: "Look at /docs for what the API has; the console begins at /.",
     example: || Problem::of(NOT_FOUND).detail("there is nothing at /api/dlq/message"),
 };
 
-const OTHER_METHOD: Kind = Kind {
+pub(crate) const OTHER_METHOD: Kind = Kind {
     base: METHOD_NOT_ALLOWED,
     means: "There is something at this path, but it does not take the request's method.",
     remedy: "Use one of the methods that the `Allow` header lists.",

@@ -24,6 +24,7 @@ mod links;
 mod login;
 mod message;
 mod messages;
+mod nowhere;
 mod overview;
 mod parts;
 mod selection;
@@ -38,6 +39,7 @@ use order_store::JobKind;
 
 pub(crate) use links::login_for;
 pub(crate) use login::{log_in, log_out};
+pub(crate) use nowhere::as_page;
 pub(crate) use visit::problem_page;
 
 use crate::{
