@@ -80,11 +80,7 @@ const OPEN: [Route; 7] = [
         || get(pages::problems),
         || documented::list_problems(kinds::OF_ALL),
     ),
-    Endpoint::get(
-        "/problems/{slug}",
-        || get(pages::problem),
-        || documented::get_problem(&kinds::ALL, kinds::OF_ALL, kinds::OF_PAGES),
-    ),
+    Endpoint::get("/problems/{slug}", || get(pages::problem), operations::get_problem),
 ];
 
 /// What the token is needed for, where one is set.

@@ -278,7 +278,12 @@ pub(super) fn log_out() -> OperationBuilder {
     or_as_pages(problems(operation, kinds::OF_ALL, kinds::OF_LOGGING_OUT))
 }
 
-/// Forms of people are answered with the same problems as pages.
+/// A kind of problem that there is not is a page for browsers, as everything is that they do not find.
+pub(super) fn get_problem() -> OperationBuilder {
+    or_as_pages(operations::get_problem(&kinds::ALL, kinds::OF_ALL, kinds::OF_PAGES))
+}
+
+/// Forms of people, and browsers, are answered with the same problems as pages.
 fn or_as_pages(operation: OperationBuilder) -> OperationBuilder {
     let mut operation = operation.build();
     for (status, answer) in &mut operation.responses.responses {
