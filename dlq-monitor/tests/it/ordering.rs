@@ -45,6 +45,11 @@ async fn an_order_does_not_go_back_behind_a_newer_one_that_is_being_delivered() 
     let job = redriven(&monitor, false).await;
     assert_eq!((&job["done"], &job["refused"]), (&0.into(), &1.into()), "{job}");
     assert_eq!((sqs.count(FIFO), sqs.count(FIFO_DLQ)), (0, 1));
+    let page = Browser::new(monitor.api)
+        .page(&format!("/jobs/{}", job["id"].as_str().expect("an id")))
+        .await;
+    assert!(page.contains("<span class=\"chip state-partly\">nothing done</span>"), "{page}");
+    assert!(!page.contains("state-completed\""), "it is not called good: {page}");
     let why = monitor.letters(FIFO_DLQ, 1).await.remove(0);
     let why = why["job"]["detail"].as_str().expect("a reason");
     assert!(why.contains("in the source queue or being delivered"), "{why}");
@@ -93,6 +98,8 @@ async fn an_order_that_died_again_does_not_go_back_behind_a_newer_one_that_is_de
     let job = redriven(&monitor, false).await;
     assert_eq!((&job["done"], &job["refused"]), (&1.into(), &1.into()), "{job}");
     assert_eq!(sqs.bodies(FIFO), [newer.to_json()]);
+    let jobs = Browser::new(monitor.api).page("/jobs").await;
+    assert!(jobs.contains("<span class=\"chip state-partly\">completed in part</span>"), "{jobs}");
     monitor.stop().await;
 }
 
