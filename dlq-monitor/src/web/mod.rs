@@ -55,6 +55,7 @@ pub(crate) fn router(access: &Arc<Access>) -> Router<Arc<Api>> {
         .route("/", get(overview::show))
         .route("/messages", get(messages::show))
         .route("/messages/{queue}/{messageId}", get(message::show))
+        .route("/messages/{queue}/{messageId}/body", get(message::download))
         .route(
             "/redrive",
             get(|api, visit, uri| act::open(Redrive, api, visit, uri))
