@@ -2,7 +2,7 @@
 
 mod filter;
 pub(crate) mod list;
-mod overtaking;
+pub(crate) mod overtaking;
 pub(crate) mod write;
 
 use std::collections::{BTreeMap, HashSet};

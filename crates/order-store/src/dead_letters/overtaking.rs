@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::{Store, StoreError, backend::Parameters};
+use crate::{
+    Store, StoreError,
+    backend::{Dialect, Parameters},
+};
 
 /// A dead order and its place among its customer's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,65 +41,64 @@ impl Store {
     /// What newer order of this customer, first attempted after this one, would be delivered before it,
     /// were it redriven now. Orders that nobody has attempted yet are not known.
     pub async fn newer_than(&self, dead: &DeadOrder<'_>) -> Result<Option<Newer>, StoreError> {
-        if self.newer_is_delivered(dead).await? {
+        let dialect = self.backend.dialect();
+        let (sql, parameters) = delivered(dead, dialect);
+        if !self.rows_by_key(sql, parameters).await?.is_empty() {
             return Ok(Some(Newer::Delivered));
         }
-        self.newer_goes_first(dead).await
-    }
-
-    async fn newer_is_delivered(&self, dead: &DeadOrder<'_>) -> Result<bool, StoreError> {
-        let mut parameters = Parameters::default();
-        let newer = self.newer(dead, &mut parameters);
-        let sql = format!(
-            "SELECT status FROM deliveries WHERE {newer} AND status = 'DELIVERED' LIMIT 1"
-        );
-        Ok(!self.rows_by_key(sql, parameters).await?.is_empty())
-    }
-
-    /// Of an order's dead letters the newest tells where it is, unless it was attempted for the last time
-    /// since: then it is dead again, behind this one. Of a failed one that was never met nobody knows but
-    /// that it is, or will be, dead.
-    async fn newer_goes_first(&self, dead: &DeadOrder<'_>) -> Result<Option<Newer>, StoreError> {
-        let as_text = self.backend.dialect().as_text;
-        let mut parameters = Parameters::default();
-        let newer = self.newer(dead, &mut parameters);
-        let (sent_at, id) = dead.place;
-        let (sent_at, id) =
-            (parameters.number(sent_at.as_millisecond()), parameters.number(id));
-        let kept_since = parameters.number(dead.kept_since.as_millisecond());
-        let sql = format!(
-            "SELECT CAST(CASE WHEN letter.state = 'dead' THEN 1 ELSE 0 END AS BIGINT) AS ahead
-             FROM (SELECT order_id{as_text} AS identity, status, updated_at_ms FROM deliveries
-                   WHERE {newer} AND status IN ('PENDING', 'IN_TRANSIT', 'FAILED')) AS newer
-             LEFT JOIN dead_letters AS letter ON letter.id =
-                (SELECT MAX(id) FROM dead_letters WHERE identity = newer.identity)
-             WHERE (letter.id IS NULL AND newer.status <> 'FAILED'
-                    AND newer.updated_at_ms >= {kept_since})
-                OR (letter.state IN ('sent', 'redriven', 'gone')
-                    AND (newer.status <> 'FAILED' OR newer.updated_at_ms <= letter.settled_at_ms)
-                    AND (newer.updated_at_ms >= {kept_since}
-                        OR letter.settled_at_ms >= {kept_since}))
-                OR (letter.state = 'dead'
-                    AND (COALESCE(letter.sent_at_ms, letter.seen_at_ms), letter.id)
-                        < ({sent_at}, {id}))
-             ORDER BY ahead LIMIT 1"
-        );
+        let (sql, parameters) = going_first(dead, dialect);
         let rows = self.rows_by_key(sql, parameters).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         Ok(Some(if row.number("ahead")? == 1 { Newer::Ahead } else { Newer::OnTheWay }))
     }
+}
 
-    /// The condition that a delivery is of a newer order of the customer.
-    fn newer(&self, dead: &DeadOrder<'_>, parameters: &mut Parameters) -> String {
-        let as_uuid = self.backend.dialect().as_uuid;
-        let (customer, queue) =
-            (parameters.text(dead.customer_id), parameters.text(dead.source));
-        let order = parameters.text(&dead.order_id.unwrap_or_default().to_string());
-        let otherwise = parameters.number(dead.otherwise.as_millisecond());
-        format!(
-            "customer_id = {customer} AND queue = {queue} AND order_id <> {order}{as_uuid}
-                AND created_at_ms > COALESCE(
-                    (SELECT created_at_ms FROM deliveries WHERE order_id = {order}{as_uuid}), {otherwise})"
-        )
-    }
+/// Whether a newer order is delivered.
+pub(crate) fn delivered(dead: &DeadOrder<'_>, dialect: &Dialect) -> (String, Parameters) {
+    let mut parameters = Parameters::default();
+    let newer = newer(dead, dialect, &mut parameters);
+    let sql = format!("SELECT status {newer} AND status = 'DELIVERED' LIMIT 1");
+    (sql, parameters)
+}
+
+/// Whether one that is not would be sooner. Of an order's dead letters the newest tells where it is, unless
+/// it was attempted for the last time since: then it is dead again, behind this one. Of a failed one that
+/// was never met nobody knows but that it is, or will be, dead.
+pub(crate) fn going_first(dead: &DeadOrder<'_>, dialect: &Dialect) -> (String, Parameters) {
+    let as_text = dialect.as_text;
+    let mut parameters = Parameters::default();
+    let newer = newer(dead, dialect, &mut parameters);
+    let (sent_at, id) = dead.place;
+    let (sent_at, id) = (parameters.number(sent_at.as_millisecond()), parameters.number(id));
+    let kept_since = parameters.number(dead.kept_since.as_millisecond());
+    let sql = format!(
+        "SELECT CAST(CASE WHEN letter.state = 'dead' THEN 1 ELSE 0 END AS BIGINT) AS ahead
+         FROM (SELECT order_id{as_text} AS identity, status, updated_at_ms {newer}
+               AND status IN ('PENDING', 'IN_TRANSIT', 'FAILED')) AS newer
+         LEFT JOIN dead_letters AS letter ON letter.id =
+            (SELECT MAX(id) FROM dead_letters WHERE identity = newer.identity)
+         WHERE (letter.id IS NULL AND newer.status <> 'FAILED'
+                AND newer.updated_at_ms >= {kept_since})
+            OR (letter.state IN ('sent', 'redriven', 'gone')
+                AND (newer.status <> 'FAILED' OR newer.updated_at_ms <= letter.settled_at_ms)
+                AND (newer.updated_at_ms >= {kept_since} OR letter.settled_at_ms >= {kept_since}))
+            OR (letter.state = 'dead'
+                AND (COALESCE(letter.sent_at_ms, letter.seen_at_ms), letter.id) < ({sent_at}, {id}))
+         ORDER BY ahead LIMIT 1"
+    );
+    (sql, parameters)
+}
+
+/// From where newer orders of the customer are read.
+fn newer(dead: &DeadOrder<'_>, dialect: &Dialect, parameters: &mut Parameters) -> String {
+    let as_uuid = dialect.as_uuid;
+    let (customer, queue) = (parameters.text(dead.customer_id), parameters.text(dead.source));
+    let order = parameters.text(&dead.order_id.unwrap_or_default().to_string());
+    let otherwise = parameters.number(dead.otherwise.as_millisecond());
+    let index = if dialect.names_index { " INDEXED BY deliveries_by_customer" } else { "" };
+    format!(
+        "FROM deliveries{index} WHERE customer_id = {customer} AND queue = {queue}
+            AND order_id <> {order}{as_uuid} AND created_at_ms > COALESCE(
+                (SELECT created_at_ms FROM deliveries WHERE order_id = {order}{as_uuid}), {otherwise})"
+    )
 }
