@@ -27,6 +27,8 @@ pub struct Moving {
     renewed_at: Time,
     /// When starting was written down.
     asked_at_ms: Option<i64>,
+    /// When the job's own task began, which tells it from later ones.
+    own_since_ms: Option<i64>,
     moved: u64,
     /// Messages that were to be moved, as far as they were known.
     selected: u64,
@@ -81,6 +83,7 @@ impl Moving {
             phase,
             renewed_at: leased_at,
             asked_at_ms,
+            own_since_ms: None,
             moved,
             selected,
             written: moved,
@@ -225,7 +228,10 @@ impl Moving {
                 }
             }
             Phase::Following { .. } => {
-                if let Some(task) = newest {
+                let own = |task: &&MoveTask| {
+                    self.own_since_ms.is_none_or(|since| task.started_at_ms == since)
+                };
+                if let Some(task) = tasks.iter().find(own) {
                     self.follow(now, task);
                 } else {
                     let note = "SQS does not know of the move task any more".to_owned();
@@ -237,6 +243,7 @@ impl Moving {
     }
 
     fn follow(&mut self, now: Time, task: &MoveTask) {
+        self.own_since_ms = Some(task.started_at_ms);
         self.moved = task.moved;
         self.phase = match (&task.status, &task.handle) {
             (MoveStatus::Running, Some(handle)) if self.cancel => Phase::Cancelling(handle.clone()),

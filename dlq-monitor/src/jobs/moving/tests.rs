@@ -118,6 +118,18 @@ fn a_task_that_moved_enough_is_not_taken_for_one_that_moved_all() {
 }
 
 #[test]
+fn what_a_later_task_of_somebody_else_moves_is_not_counted() {
+    let mut job = following();
+    job.next(at(0));
+    job.done(at(0), at(0), listed(&[task(MoveStatus::Running, 0)]));
+    job.done(at(0), at(2), MoveEvent::Woke);
+    assert_eq!(job.next(at(2)), MoveAction::List);
+    let later = MoveTask { started_at_ms: AT + 1_000, ..task(MoveStatus::Running, 90) };
+    job.done(at(2), at(2), listed(&[later, task(MoveStatus::Completed, 5)]));
+    assert_eq!(job.moved(), 5);
+}
+
+#[test]
 fn who_takes_the_job_over_finds_the_task_or_starts_it() {
     let mut job = Moving::new(Timing::DEFAULT, 5, Some(AT + 500), 0, at(0));
     assert_eq!(job.next(at(0)), MoveAction::List);
