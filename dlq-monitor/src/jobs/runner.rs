@@ -90,8 +90,7 @@ impl Jobs {
         let request = serde_json::from_str::<JobRequest>(&job.request);
         let method = job.method;
         let read = request.as_ref().ok().cloned().unwrap_or_default();
-        let mut shell =
-            Shell::new(&self.keeper, &self.connection, queue, job, &read, self.timing);
+        let mut shell = Shell::new(&self.keeper, &self.connection, queue, job, &read, self.timing);
         let clock = Clock(leased_at);
         if let Err(error) = request {
             shell.give_up(format!("what was asked for cannot be read: {error}")).await;

@@ -281,7 +281,10 @@ fn refusals(shown: &Shown<'_>) -> Markup {
         shown.dry_run.refusals;
     let because = [
         (newer_delivered, "newer messages of their groups are delivered already"),
-        (newer_on_the_way, "newer messages of their groups are in the source queue or being delivered"),
+        (
+            newer_on_the_way,
+            "newer messages of their groups are in the source queue or being delivered",
+        ),
         (newer_ahead, "newer messages of their groups are dead before them, and go first"),
         (earlier_stays, "an earlier message of their group stays dead"),
     ];

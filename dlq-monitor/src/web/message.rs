@@ -232,7 +232,8 @@ pub(super) async fn download(
         Err(problem) => return visit.answer(Err(problem)),
     };
     // SQS's ids are UUIDs; nothing else could end the quoted name.
-    let name = whole.letter.message_id.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "_");
+    let name =
+        whole.letter.message_id.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "_");
     let headers = [
         (header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
         (header::CONTENT_DISPOSITION, format!("attachment; filename=\"message-{name}.txt\"")),

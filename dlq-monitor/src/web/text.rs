@@ -162,7 +162,9 @@ mod tests {
         let shown = body(&json);
         assert!(shown.is_cut && shown.kind == "JSON, laid out anew");
         assert!(shown.markup.into_string().starts_with("[\n  &quot;상"));
-        assert!(!body(&"a".repeat(SHOWN_OF_BODY)).is_cut && body(&"a".repeat(SHOWN_OF_BODY + 1)).is_cut);
+        assert!(
+            !body(&"a".repeat(SHOWN_OF_BODY)).is_cut && body(&"a".repeat(SHOWN_OF_BODY + 1)).is_cut
+        );
     }
 
     #[test]

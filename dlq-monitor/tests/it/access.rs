@@ -28,11 +28,7 @@ async fn with_a_token_nothing_is_told_or_done_without_it() {
     let cookie = format!("dlq_monitor_session_{}=AAAA", monitor.api.port());
     for path in ["queues", "messages", "jobs", "audit", "session"] {
         let line = format!("GET /api/dlq/{path}");
-        for headers in [
-            &[][..],
-            &[("authorization", "Bearer wrong")],
-            &[("cookie", &cookie)],
-        ] {
+        for headers in [&[][..], &[("authorization", "Bearer wrong")], &[("cookie", &cookie)]] {
             let answer = call(monitor.api, &line, headers, b"").await;
             assert_eq!((answer.status, answer.problem().as_str()), (401, "unauthorized"), "{line}");
             assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
@@ -89,7 +85,8 @@ async fn two_monitors_on_one_machine_leave_each_other_their_logins() {
     for monitor in [&one, &other] {
         let answer = call(monitor.api, "POST /login", &[JSON], login.as_bytes()).await;
         let cookie = answer.header("set-cookie").expect("a cookie");
-        let (name, value) = cookie.split(';').next().and_then(|pair| pair.split_once('=')).expect("a pair");
+        let (name, value) =
+            cookie.split(';').next().and_then(|pair| pair.split_once('=')).expect("a pair");
         kept.insert(name.to_owned(), value.to_owned());
     }
     let cookies: Vec<String> = kept.iter().map(|(name, value)| format!("{name}={value}")).collect();

@@ -94,7 +94,10 @@ async fn an_order_that_died_again_does_not_go_back_behind_a_newer_one_that_is_de
     }
     monitor.letters(FIFO_DLQ, 2).await;
     let dry_run = thought(&monitor, false).await;
-    assert_eq!((&dry_run["wouldRefuse"], &dry_run["refusals"]["newerAhead"]), (&1.into(), &1.into()));
+    assert_eq!(
+        (&dry_run["wouldRefuse"], &dry_run["refusals"]["newerAhead"]),
+        (&1.into(), &1.into())
+    );
     let job = redriven(&monitor, false).await;
     assert_eq!((&job["done"], &job["refused"]), (&1.into(), &1.into()), "{job}");
     assert_eq!(sqs.bodies(FIFO), [newer.to_json()]);

@@ -1,8 +1,8 @@
 use axum::{Extension, Router, http::StatusCode, routing::get};
 use prometheus::Registry;
 use service_kit::{
-    AdminServer, Peer, Problem, Readiness, ServeLimits, Shutdown, ShutdownTrigger, bind, build_info,
-    routes, serve,
+    AdminServer, Peer, Problem, Readiness, ServeLimits, Shutdown, ShutdownTrigger, bind,
+    build_info, routes, serve,
 };
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{

@@ -183,9 +183,10 @@ impl Plan {
                 return;
             }
             Standing::Copied if !self.breaks(Broken::SendsAgain) => Step::Copied,
-            Standing::NotSelected | Standing::Selected | Standing::Overtaken(_) | Standing::Copied => {
-                Step::Ready
-            }
+            Standing::NotSelected
+            | Standing::Selected
+            | Standing::Overtaken(_)
+            | Standing::Copied => Step::Ready,
         };
         self.batch.entries[position].step = step;
     }

@@ -65,7 +65,9 @@ async fn of_a_body_of_a_mebibyte_the_beginning_is_shown_and_ten_attributes_of_an
     let (monitor, page) = page_of(&sqs).await;
     assert!(page.contains(&format!("&lt;{}", "상".repeat(21_845))));
     assert!(page.len() < 100_000, "a browser takes long for so long a line: {}", page.len());
-    assert!(page.contains(", of which this is the beginning") && page.contains("here it is cut off"));
+    assert!(
+        page.contains(", of which this is the beginning") && page.contains("here it is cut off")
+    );
     assert!(page.contains("1,020,002 bytes") && page.contains("AJ+Slg=="));
     assert!(page.contains("tabindex=\"0\""), "it can be scrolled by keyboard");
     let browser = Browser::new(monitor.api);
