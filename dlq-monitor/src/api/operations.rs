@@ -4,7 +4,7 @@ use order_store::{DeadLetterState, JobState};
 use serde_json::{Value, json};
 use service_kit::docs::{
     header, in_json, location,
-    operations::{operation, parameter, string},
+    operations::{self, operation, parameter, string},
     problems,
     schemas::{formatted, named, text},
 };
