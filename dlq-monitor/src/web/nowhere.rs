@@ -26,7 +26,7 @@ pub(crate) async fn as_page(request: Request, next: Next) -> Response {
         _ => return answer,
     };
     let content_type = answer.headers().get(header::CONTENT_TYPE).map(|value| value.as_bytes());
-    if !is_for_people || content_type != Some(b"application/problem+json") {
+    if !is_for_people || content_type != Some(&b"application/problem+json"[..]) {
         return answer;
     }
     let (head, body) = answer.into_parts();
