@@ -29,6 +29,7 @@ mod keeper;
 mod letter;
 mod metrics;
 mod observe;
+mod overtaken;
 mod queues;
 mod retention;
 mod scan;

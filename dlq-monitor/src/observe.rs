@@ -332,6 +332,11 @@ impl Watched {
     }
 }
 
+/// How many messages a queue has, about.
+pub(crate) async fn counts_of(connection: &Connection, url: &str) -> Result<Counts, QueueError> {
+    Attributes::read(connection, url).await.map(|attributes| attributes.counts)
+}
+
 /// What SQS says of a queue.
 #[derive(Clone, Copy, Debug, Default)]
 struct Attributes {

@@ -28,6 +28,7 @@ use crate::{
     observe::{Observer, Role},
     queues::DeadLetterQueue,
     retention::forget_what_is_over,
+    web,
 };
 
 /// Each may hold an answer of more than a MiB that its client does not read. Those who ask are people,
@@ -83,8 +84,10 @@ impl Service {
             trace_url: settings.trace_url,
             site: LazyLock::new(api::site),
         };
-        // Outermost, so that what no route answers has these headers too.
-        let router = routes(api::router(api), &registry).layer(from_fn(access::secure));
+        // Outermost, so that what no route answers is a page for people and has these headers too.
+        let router = routes(api::router(api), &registry)
+            .layer(from_fn(web::as_page))
+            .layer(from_fn(access::secure));
         let jobs = Jobs { connection, keeper, queues, timing: Timing::DEFAULT };
         let observer = if urls.is_empty() {
             warn!("no queue has a URL, so there is nothing to watch");

@@ -20,12 +20,13 @@ fn main() -> ExitCode {
             let (data_dir, observe) = (settings.data_dir.clone(), settings.observe);
             let fleet = Box::pin(Fleet::build(settings)).await?;
             let at = fleet.addresses();
-            let observers = match observe {
-                true => tokio::select! {
+            let observers = if observe {
+                tokio::select! {
                     started = Observers::start(&at) => Some(started?),
                     () = shutdown.requested() => return Ok(()),
-                },
-                false => None,
+                }
+            } else {
+                None
             };
             welcome(&at, &data_dir, observers.as_ref());
             let outcome = fleet.run(shutdown).await;

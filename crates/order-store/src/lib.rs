@@ -50,7 +50,7 @@ use uuid::Uuid;
 
 pub use dead_letters::{
     DeadLetter, DeadLetterContent, DeadLetterCount, DeadLetterFilter, DeadLetterPage,
-    DeadLetterState, JobMark, LetterPosition, NewDeadLetter, UNKNOWN_REASON,
+    DeadLetterState, DeadOrder, JobMark, LetterPosition, NewDeadLetter, Newer, UNKNOWN_REASON,
 };
 pub use jobs::{
     Archived, AuditEntry, CanaryCount, Checkpoint, Job, JobAction, JobKind, JobMethod, JobPosition,

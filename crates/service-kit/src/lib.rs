@@ -40,7 +40,7 @@ pub use admin::{AdminServer, build_info};
 pub use bind::{BindError, bind};
 pub use client::{HttpClient, HttpClientError, HttpClientLimits};
 pub use http::{
-    BAD_REQUEST, GivesWay, METHOD_NOT_ALLOWED, NOT_FOUND, ServeLimits, is_json, routes, serve,
+    BAD_REQUEST, GivesWay, METHOD_NOT_ALLOWED, NOT_FOUND, Peer, ServeLimits, is_json, routes, serve,
 };
 pub use invalid::{FieldError, FieldErrors, read_query};
 pub use problem::{Problem, ProblemKind};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     Extension, Json,
     extract::{Request, State},
-    http::{HeaderMap, header},
+    http::{HeaderMap, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use service_kit::Problem;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{Access, Caller, comes_from_here, is_same, session::Sessions};
+use super::{Access, Caller, comes_from_here, is_same, limiter::Client};
 use crate::api::{Api, body, kinds};
 
 /// Bytes of a login, at most.
@@ -56,16 +56,17 @@ pub(crate) async fn login(api: &Api, request: Request) -> Result<Response, Probl
     let (head, body) = request.into_parts();
     let body = body::read(body, LOGIN_BYTES).await?;
     let given = serde_json::from_slice::<Login>(&body).map(|login| login.token).ok();
-    let (caller, cookie) = log_in(&api.access, &head.headers, given.as_deref())?;
+    let (caller, cookie) = log_in(&api.access, &head, given.as_deref())?;
     Ok(([(header::SET_COOKIE, cookie)], Json(view(&api.access, &caller))).into_response())
 }
 
 /// Who has logged in with this token, and the cookie of that.
 pub(crate) fn log_in(
     access: &Access,
-    headers: &HeaderMap,
+    head: &Parts,
     given: Option<&str>,
 ) -> Result<(Caller, String), Problem> {
+    let headers = &head.headers;
     let (Some(token), Some(sessions)) = (&access.token, &access.sessions) else {
         let detail = "no MONITOR_TOKEN is set, so there is nothing to log in with";
         return Err(kinds::LOGIN_NOT_SET_UP.problem().detail(detail));
@@ -73,7 +74,8 @@ pub(crate) fn log_in(
     if !comes_from_here(headers) {
         return Err(kinds::FORGED.problem().detail("the page of the login is another server's"));
     }
-    if let Err(wait) = access.logins.take(Instant::now()) {
+    let client = Client::of(head);
+    if let Err(wait) = access.logins.take(client, Instant::now()) {
         let detail = "too many logins failed; wait, or show the token as a bearer token";
         return Err(kinds::TOO_MANY_LOGINS.problem().detail(detail).retry_after(wait));
     }
@@ -81,7 +83,7 @@ pub(crate) fn log_in(
         warn!("a login with a wrong token was refused");
         return Err(kinds::UNAUTHORIZED.problem().detail("the token is wrong"));
     }
-    access.logins.give_back();
+    access.logins.give_back(client);
     let session = sessions.begin(now_seconds(), is_secure(headers));
     Ok((Caller::Session { csrf: session.csrf }, session.cookie))
 }
@@ -99,7 +101,9 @@ pub(crate) fn log_out(
         Some(field) => access.refuses_form(&caller, headers, field),
         None => access.refuses(&caller, headers),
     };
-    refused.map_or_else(|| Ok(Sessions::end()), Err)
+    // Where there are no logins, what goes with forms ends.
+    let sessions = access.sessions.as_ref().unwrap_or(&access.forms);
+    refused.map_or_else(|| Ok(sessions.end(is_secure(headers))), Err)
 }
 
 pub(super) fn now_seconds() -> u64 {

@@ -77,7 +77,7 @@ impl Access {
             warn!("MONITOR_TOKEN has fewer than {SHORT} characters: it can be guessed");
         }
         Self {
-            sessions: token.as_ref().map(|token| Sessions::new(token.expose())),
+            sessions: token.as_ref().map(|token| Sessions::new(token.expose(), listen.port())),
             token,
             logins: Limiter::default(),
             forms: Sessions::of_forms(listen.port()),
@@ -93,9 +93,7 @@ impl Access {
     /// Who asks; none: somebody who has to show a token first.
     fn caller(&self, headers: &HeaderMap) -> Option<Caller> {
         let Some(token) = &self.token else { return Some(Caller::Anybody) };
-        let bearer = headers.get(header::AUTHORIZATION);
-        let bearer = bearer.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-        if bearer.is_some_and(|given| is_same(given, token.expose().as_bytes())) {
+        if bearer(headers).is_some_and(|given| is_same(given, token.expose().as_bytes())) {
             return Some(Caller::Bearer);
         }
         let csrf = self.sessions.as_ref()?.csrf_of(headers)?;
@@ -193,6 +191,15 @@ pub(crate) async fn secure(request: Request, next: Next) -> Response {
     response
 }
 
+/// The token of a request's `Authorization: Bearer`. The scheme's name may be spelled in any case (RFC
+/// 9110, 11.1).
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let value = headers.get(header::AUTHORIZATION)?.as_bytes();
+    let (scheme, token) = value.split_at_checked(b"Bearer".len())?;
+    let token = token.strip_prefix(b" ")?;
+    scheme.eq_ignore_ascii_case(b"Bearer").then_some(token)
+}
+
 /// Whether two texts are the same. Digests are compared, all of each, so that the time taken says
 /// nothing about the texts.
 fn is_same(one: &[u8], other: &[u8]) -> bool {
@@ -245,7 +252,11 @@ mod tests {
             ("Bearer a long secret of the fleet", Some(Caller::Bearer)),
             ("Bearer a long secret of the flee", None),
             ("Bearer ", None),
-            ("bearer a long secret of the fleet", None),
+            ("bearer a long secret of the fleet", Some(Caller::Bearer)),
+            ("BEARER a long secret of the fleet", Some(Caller::Bearer)),
+            ("bearer A long secret of the fleet", None),
+            ("Bearera long secret of the fleet", None),
+            ("Bear", None),
             ("Basic a long secret of the fleet", None),
         ] {
             assert_eq!(access.caller(&headers(&[("authorization", value)])), caller, "{value}");

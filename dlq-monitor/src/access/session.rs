@@ -11,11 +11,15 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use rand::RngExt;
 use sha2::{Digest, Sha256};
 
-use super::is_same;
+use super::{is_same, login::is_secure};
 
-const COOKIE: &str = "dlq_monitor_session";
-/// With the port behind it: a browser sends the cookies of one port of this machine to all of them.
+/// With the port behind them: a browser sends the cookies of one port of a machine to all of them, and
+/// what one monitor sets would take the place of another's.
+const COOKIE: &str = "dlq_monitor_session_";
 const FORMS_COOKIE: &str = "dlq_monitor_forms_";
+/// Before the name where the browser speaks TLS: it takes such a cookie only from this very host, over TLS
+/// and for all of its paths (RFC 6265bis, 4.1.3.2), so that no other host of the domain can plant one.
+const OF_HOST: &str = "__Host-";
 /// How long a login holds.
 const LASTS: Duration = Duration::from_hours(8);
 /// When it ends, in seconds since the epoch, and some bytes of its own.
@@ -27,6 +31,7 @@ const BLOCK: usize = 64;
 #[derive(Clone)]
 pub(super) struct Sessions {
     key: [u8; 32],
+    /// Without what stands before it over TLS.
     cookie: String,
 }
 
@@ -39,9 +44,10 @@ pub(super) struct Session {
 }
 
 impl Sessions {
-    pub(super) fn new(token: &str) -> Self {
+    /// Logins with this token, at this port.
+    pub(super) fn new(token: &str, port: u16) -> Self {
         let key = hmac(token.as_bytes(), &[b"dlq-monitor sessions"]);
-        Self { key, cookie: COOKIE.to_owned() }
+        Self { key, cookie: format!("{COOKIE}{port}") }
     }
 
     /// What goes with forms where nobody logs in, at this port.
@@ -58,19 +64,21 @@ impl Sessions {
         let csrf = self.csrf(&value);
         let signature = self.signature(&value);
         value.extend(signature);
-        let secure = if secure { "; Secure" } else { "" };
-        let cookie = format!(
-            "{}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}{secure}",
-            self.cookie,
-            BASE64.encode(value),
-            LASTS.as_secs()
-        );
+        let cookie = self.set_cookie(&BASE64.encode(value), LASTS, secure);
         Session { cookie, csrf }
     }
 
     /// The cookie that ends a login.
-    pub(super) fn end() -> String {
-        format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0")
+    pub(super) fn end(&self, secure: bool) -> String {
+        self.set_cookie("", Duration::ZERO, secure)
+    }
+
+    fn set_cookie(&self, value: &str, lasts: Duration, secure: bool) -> String {
+        let (before, behind) = if secure { (OF_HOST, "; Secure") } else { ("", "") };
+        let (cookie, seconds) = (&self.cookie, lasts.as_secs());
+        format!(
+            "{before}{cookie}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{behind}"
+        )
     }
 
     /// The token against forged requests of the login that a request's cookie is of.
@@ -79,8 +87,10 @@ impl Sessions {
         let cookies =
             headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let mut pairs = cookies.flat_map(|cookies| cookies.split(';'));
+        let before = if is_secure(headers) { OF_HOST } else { "" };
         pairs.find_map(|pair| {
-            self.check(pair.trim().strip_prefix(&self.cookie)?.strip_prefix('=')?, now)
+            let value = pair.trim().strip_prefix(before)?.strip_prefix(&self.cookie)?;
+            self.check(value.strip_prefix('=')?, now)
         })
     }
 
@@ -133,12 +143,12 @@ mod tests {
 
     #[test]
     fn a_login_holds_for_its_time_and_with_its_token_only() {
-        let sessions = Sessions::new("token");
+        let sessions = Sessions::new("token", 8082);
         let session = sessions.begin(1_000, true);
         let ends = 1_000 + LASTS.as_secs();
         assert_eq!(sessions.check(value(&session), ends - 1), Some(session.csrf.clone()));
         assert_eq!(sessions.check(value(&session), ends), None);
-        assert_eq!(Sessions::new("another").check(value(&session), 1_000), None);
+        assert_eq!(Sessions::new("another", 8082).check(value(&session), 1_000), None);
         let other = sessions.begin(1_000, true);
         assert_ne!(value(&session), value(&other));
         assert_ne!(session.csrf, other.csrf, "one login's does not do for another");
@@ -148,8 +158,33 @@ mod tests {
     }
 
     #[test]
+    fn a_login_is_of_its_port_and_over_tls_of_its_host() {
+        let now = jiff::Timestamp::now().as_second().cast_unsigned();
+        let (one, other) = (Sessions::new("token", 8082), Sessions::new("token", 8083));
+        let sent = |session: &Session, tls: bool| {
+            let pair = session.cookie.split(';').next().expect("a pair");
+            let mut headers = HeaderMap::new();
+            headers.insert(header::COOKIE, format!("a=b; {pair}").parse().expect("a header"));
+            if tls {
+                headers.insert("x-forwarded-proto", "https".parse().expect("a header"));
+            }
+            headers
+        };
+        let (plain, secure) = (one.begin(now, false), one.begin(now, true));
+        assert!(plain.cookie.starts_with("dlq_monitor_session_8082="), "{}", plain.cookie);
+        assert!(secure.cookie.starts_with("__Host-dlq_monitor_session_8082="), "{}", secure.cookie);
+        assert_eq!(one.csrf_of(&sent(&plain, false)), Some(plain.csrf.clone()));
+        assert_eq!(one.csrf_of(&sent(&secure, true)), Some(secure.csrf.clone()));
+        assert_eq!(one.csrf_of(&sent(&plain, true)), None, "another host may have set it");
+        assert_eq!(other.csrf_of(&sent(&plain, false)), None);
+        assert_ne!(one.end(false), other.end(false), "each ends its own");
+        assert!(one.end(true).starts_with("__Host-dlq_monitor_session_8082=; "));
+        assert!(one.end(true).contains("Max-Age=0") && one.end(true).ends_with("; Secure"));
+    }
+
+    #[test]
     fn a_cookie_that_was_tampered_with_is_none() {
-        let sessions = Sessions::new("token");
+        let sessions = Sessions::new("token", 8082);
         let session = sessions.begin(1_000, false);
         let bytes = BASE64.decode(value(&session)).expect("base64");
         for position in 0..bytes.len() {

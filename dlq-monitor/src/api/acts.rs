@@ -21,7 +21,9 @@ use uuid::Uuid;
 use super::{
     Api,
     asked::{Asked, Method},
-    body, kinds, order, store_failed,
+    body, kinds,
+    order::{self, Refusals, Refused},
+    store_failed,
     views::{JobView, LetterView},
 };
 use crate::{access::Caller, queues::DeadLetterQueue};
@@ -198,6 +200,11 @@ pub(crate) struct DryRun {
     pub(crate) looked_at: u64,
     /// Of these, how many a rule of order would leave where they are.
     pub(crate) would_refuse: u64,
+    /// The same by why.
+    pub(crate) refusals: Refusals,
+    /// Of a FIFO queue's redrive that keeps order: about how many messages are in the source queue, of
+    /// whatever groups. None: it is no such redrive, or the queue could not be looked at yet.
+    pub(crate) unseen_in_source: Option<u64>,
     /// The first of those, for the console.
     #[serde(skip)]
     pub(crate) refused: Vec<LetterView>,
@@ -216,16 +223,17 @@ async fn dry_run(
     selected: u64,
 ) -> Result<DryRun, StoreError> {
     let letters = first_letters(api, queue, &asked.request.filter()).await?;
-    let orders = kind == JobKind::Redrive && queue.fifo && !asked.request.allow_reorder;
+    let keeps_order = asked.request.terms(kind, queue.fifo).refuses_disorder();
     let mut by_reason = BTreeMap::new();
     for letter in &letters {
         *by_reason.entry(letter.reason.clone()).or_default() += 1;
     }
-    let refused = if orders {
+    let refused = if keeps_order {
         order::refused(&api.store, queue, &asked.request.filter(), &letters).await?
     } else {
-        Vec::new()
+        Refused::default()
     };
+    let of_source = queue.source_name().filter(|_| keeps_order);
     Ok(DryRun {
         kind: kind.as_str(),
         method: method.as_str(),
@@ -234,8 +242,10 @@ async fn dry_run(
         selected,
         by_reason,
         looked_at: letters.len() as u64,
-        would_refuse: refused.len() as u64,
-        refused: refused.into_iter().take(SHOWN).map(|letter| api.view(letter.clone())).collect(),
+        would_refuse: refused.letters.len() as u64,
+        refusals: refused.why,
+        unseen_in_source: of_source.and_then(|source| api.counted(source)),
+        refused: refused.letters.into_iter().take(SHOWN).map(|one| api.view(one.clone())).collect(),
         messages: letters.into_iter().take(SHOWN).map(|letter| api.view(letter)).collect(),
         seconds_at_least: asked.request.rate.map(|rate| selected.div_ceil(u64::from(rate))),
     })

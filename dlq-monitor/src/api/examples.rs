@@ -62,8 +62,9 @@ pub(super) fn dry_run_example() -> Value {
     json!({
         "kind": "redrive", "method": "move_task", "queue": "order-queue-standard-dlq",
         "source": "order-queue-standard", "selected": 1, "lookedAt": 1,
-        "byReason": { "forced": 1 }, "wouldRefuse": 0, "messages": [short_letter()],
-        "secondsAtLeast": null,
+        "byReason": { "forced": 1 }, "wouldRefuse": 0,
+        "refusals": { "newerDelivered": 0, "newerOnTheWay": 0, "newerAhead": 0, "earlierStays": 0 },
+        "unseenInSource": null, "messages": [short_letter()], "secondsAtLeast": null,
     })
 }
 

@@ -253,7 +253,8 @@ pub(crate) const MISDIRECTED: Kind = Kind {
 
 pub(crate) const TOO_MANY_LOGINS: Kind = Kind {
     base: kind(StatusCode::TOO_MANY_REQUESTS, "too-many-logins", "Too many logins failed"),
-    means: "Too many logins with a wrong token were tried of late, by whomever.",
+    means: "Too many logins with a wrong token came from this address of late, or from so many others \
+            that none is tried of an address that has not logged in before.",
     remedy: "Wait for `Retry-After` seconds, or send the token as a bearer token.",
     example: || {
         let problem = TOO_MANY_LOGINS.problem().detail("too many logins were tried");
@@ -283,12 +284,12 @@ const AMBIGUOUS: Kind = Kind {
 
 pub(crate) const NO_ROUTE: Kind = Kind {
     base: NOT_FOUND,
-    means: "The API has nothing at this path.",
-    remedy: "Look at /docs for what there is.",
+    means: "The monitor has nothing at this path.",
+    remedy: "Look at /docs for what the API has; the console begins at /.",
     example: || Problem::of(NOT_FOUND).detail("there is nothing at /api/dlq/message"),
 };
 
-const OTHER_METHOD: Kind = Kind {
+pub(crate) const OTHER_METHOD: Kind = Kind {
     base: METHOD_NOT_ALLOWED,
     means: "There is something at this path, but it does not take the request's method.",
     remedy: "Use one of the methods that the `Allow` header lists.",

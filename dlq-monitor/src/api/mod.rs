@@ -14,7 +14,7 @@ pub(crate) mod kinds;
 pub(crate) mod messages;
 mod openapi;
 mod operations;
-mod order;
+pub(crate) mod order;
 mod pages;
 pub(crate) mod query;
 pub(crate) mod queues;
@@ -80,11 +80,7 @@ const OPEN: [Route; 7] = [
         || get(pages::problems),
         || documented::list_problems(kinds::OF_ALL),
     ),
-    Endpoint::get(
-        "/problems/{slug}",
-        || get(pages::problem),
-        || documented::get_problem(&kinds::ALL, kinds::OF_ALL, kinds::OF_PAGES),
-    ),
+    Endpoint::get("/problems/{slug}", || get(pages::problem), operations::get_problem),
 ];
 
 /// What the token is needed for, where one is set.
@@ -136,6 +132,13 @@ impl Api {
             let detail = format!("there is no such dead-letter queue here; there are: {known}");
             kinds::UNKNOWN_QUEUE.problem().detail(detail)
         })
+    }
+
+    /// About how many messages a queue had when it was last looked at; none: it never was.
+    fn counted(&self, queue: &str) -> Option<u64> {
+        let looks = self.looks.borrow();
+        let look = looks.iter().find(|look| look.queue == queue)?;
+        look.found.as_ref().map(|found| found.counts.total())
     }
 
     pub(crate) fn queue_names(&self) -> Vec<&str> {

@@ -4,7 +4,7 @@ use order_store::{DeadLetterState, JobState};
 use serde_json::{Value, json};
 use service_kit::docs::{
     header, in_json, location,
-    operations::{operation, parameter, string},
+    operations::{self, operation, parameter, string},
     problems,
     schemas::{formatted, named, text},
 };
@@ -134,7 +134,11 @@ pub(super) fn redrive() -> OperationBuilder {
             "A whole standard queue without a canary is moved by SQS itself (`StartMessageMoveTask`), \
              with what arrives meanwhile; everything else goes message by message, and what arrives \
              later is not part of it. What its death has left on a message is taken off, and its \
-             trace is kept.",
+             trace is kept. On a FIFO queue a message is refused, unless `allowReorder` is set, that \
+             would come behind a newer one of its group that is known to be delivered or on its way, and \
+             one behind a dead letter of its group that stays. Which groups the messages in the source \
+             queue are of that no worker has attempted nobody can see: a dry run and the job's `note` \
+             say about how many there are.",
         )
         .request_body(Some(body.build())),
     )
@@ -247,7 +251,7 @@ pub(super) fn log_in() -> OperationBuilder {
         ACCESS,
         "Log in with the token",
         "For browsers: the answer's cookie does instead of the token, and to act its `csrfToken` goes \
-         with it as `X-CSRF-Token`. After some failures one has to wait. What is sent by a form is \
+         with it as `X-CSRF-Token`. After some failures an address has to wait. What is sent by a form is \
          answered with pages.",
     )
     .request_body(Some(body.build()))
@@ -274,7 +278,12 @@ pub(super) fn log_out() -> OperationBuilder {
     or_as_pages(problems(operation, kinds::OF_ALL, kinds::OF_LOGGING_OUT))
 }
 
-/// Forms of people are answered with the same problems as pages.
+/// A kind of problem that there is not is a page for browsers, as everything is that they do not find.
+pub(super) fn get_problem() -> OperationBuilder {
+    or_as_pages(operations::get_problem(&kinds::ALL, kinds::OF_ALL, kinds::OF_PAGES))
+}
+
+/// Forms of people, and browsers, are answered with the same problems as pages.
 fn or_as_pages(operation: OperationBuilder) -> OperationBuilder {
     let mut operation = operation.build();
     for (status, answer) in &mut operation.responses.responses {

@@ -1,22 +1,40 @@
-//! Which dead letters of a FIFO queue a redrive would refuse, as its plan does: those that newer messages
-//! of their group have overtaken, and those behind one of their group that stays dead.
+//! Which dead letters of a FIFO queue a redrive would refuse, and why, as its plan does: those that would
+//! come behind newer messages of their group, and those behind one of their group that stays dead.
 
 use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
-use order_store::{DeadLetter, DeadLetterFilter, Store, StoreError};
+use order_store::{DeadLetter, DeadLetterFilter, Newer, Store, StoreError};
+use serde::Serialize;
 
-use crate::queues::DeadLetterQueue;
+use crate::{
+    overtaken::{newer_than, place},
+    queues::DeadLetterQueue,
+};
 
 /// Groups that one question is about, and letters of them that are looked at.
 const ASKED_AT_ONCE: usize = 200;
 const LOOKED_AT: u32 = 10_000;
 
-/// Where a letter is in its group: a FIFO queue gives what was sent to it first.
-type Place = (Timestamp, i64);
+/// Why a redrive leaves letters where they are: how many for each reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Refusals {
+    /// A newer message of their group is delivered.
+    pub(crate) newer_delivered: u64,
+    /// One is in the source queue or being delivered.
+    pub(crate) newer_on_the_way: u64,
+    /// One is dead before them, and goes first.
+    pub(crate) newer_ahead: u64,
+    /// An earlier dead letter of their group stays.
+    pub(crate) earlier_stays: u64,
+}
 
-fn place(letter: &DeadLetter) -> Place {
-    (letter.sent_at.unwrap_or(letter.seen_at), letter.id)
+/// The letters that would stay where they are, and why.
+#[derive(Debug, Default)]
+pub(super) struct Refused<'a> {
+    pub(super) letters: Vec<&'a DeadLetter>,
+    pub(super) why: Refusals,
 }
 
 /// Of these letters, which the filter means, those that would stay where they are.
@@ -25,11 +43,11 @@ pub(super) async fn refused<'a>(
     queue: &DeadLetterQueue,
     filter: &DeadLetterFilter,
     letters: &'a [DeadLetter],
-) -> Result<Vec<&'a DeadLetter>, StoreError> {
+) -> Result<Refused<'a>, StoreError> {
     let mut stays = Stays::default();
     for letter in letters {
-        if is_overtaken(store, queue, letter).await? {
-            stays.note(letter);
+        if let Some(newer) = newer_than(store, queue, letter, None).await? {
+            stays.note(letter, Some(newer));
         }
     }
     let groups: HashSet<&str> =
@@ -38,24 +56,25 @@ pub(super) async fn refused<'a>(
     for groups in groups.chunks(ASKED_AT_ONCE) {
         for letter in store.dead_letters_in_groups(queue.name(), groups, LOOKED_AT).await? {
             if !filter.matches(&letter) {
-                stays.note(&letter);
+                stays.note(&letter, None);
             }
         }
     }
-    Ok(letters.iter().filter(|letter| stays.holds(letter)).collect())
+    Ok(stays.of(letters))
 }
 
 /// What stays dead.
 #[derive(Default)]
 struct Stays {
-    ids: HashSet<i64>,
+    /// By its id, with what newer message is in its way; none: it is not meant.
+    ids: HashMap<i64, Option<Newer>>,
     /// The first one of each group.
-    first: HashMap<String, Place>,
+    first: HashMap<String, (Timestamp, i64)>,
 }
 
 impl Stays {
-    fn note(&mut self, letter: &DeadLetter) {
-        self.ids.insert(letter.id);
+    fn note(&mut self, letter: &DeadLetter, newer: Option<Newer>) {
+        self.ids.insert(letter.id, newer);
         if let Some(group) = &letter.group {
             let place = place(letter);
             let first = self.first.entry(group.clone()).or_insert(place);
@@ -63,24 +82,24 @@ impl Stays {
         }
     }
 
-    /// Whether a letter is one of these, or behind one of them.
-    fn holds(&self, letter: &DeadLetter) -> bool {
-        let first = letter.group.as_ref().and_then(|group| self.first.get(group));
-        self.ids.contains(&letter.id) || first.is_some_and(|first| *first < place(letter))
+    /// Those of the letters that are among these, or behind one of them.
+    fn of<'a>(&self, letters: &'a [DeadLetter]) -> Refused<'a> {
+        let mut refused = Refused::default();
+        for letter in letters {
+            let first = letter.group.as_ref().and_then(|group| self.first.get(group));
+            let Refusals { newer_delivered, newer_on_the_way, newer_ahead, earlier_stays } =
+                &mut refused.why;
+            let count = match self.ids.get(&letter.id) {
+                Some(Some(Newer::Delivered)) => newer_delivered,
+                Some(Some(Newer::OnTheWay)) => newer_on_the_way,
+                Some(Some(Newer::Ahead)) => newer_ahead,
+                Some(None) => earlier_stays,
+                None if first.is_some_and(|first| *first < place(letter)) => earlier_stays,
+                None => continue,
+            };
+            *count += 1;
+            refused.letters.push(letter);
+        }
+        refused
     }
-}
-
-async fn is_overtaken(
-    store: &Store,
-    queue: &DeadLetterQueue,
-    letter: &DeadLetter,
-) -> Result<bool, StoreError> {
-    // The group of a message that is no order is its customer's id, unless that was mapped.
-    let group = letter.group.as_deref().filter(|group| !group.starts_with('~'));
-    let customer = letter.customer_id.as_deref().or(group);
-    let (Some(source), Some(customer)) = (queue.source_name(), customer) else {
-        return Ok(false);
-    };
-    let otherwise = letter.sent_at.unwrap_or(letter.seen_at);
-    store.is_overtaken(customer, source, letter.order_id, otherwise).await
 }

@@ -4,6 +4,7 @@
 //! What to do next is decided by [`plan`] and [`moving`], which are pure. `runner` takes jobs in hand
 //! and carries out what these ask for; `request` is what was asked for, as it is kept.
 
+mod known;
 pub mod moving;
 pub mod plan;
 pub(crate) mod request;

@@ -14,10 +14,11 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::{
+    known::moved_of,
     moving::{MoveAction, MoveEvent, MoveStatus, MoveTask, Moving, StartError},
     plan::{Action, Begun, Event, Plan, Saved, Timing},
     request::JobRequest,
-    shell::{Shell, moved_of},
+    shell::Shell,
 };
 use crate::{keeper::Keeper, metrics::Redriven, queues::DeadLetterQueue};
 
@@ -89,7 +90,7 @@ impl Jobs {
         let request = serde_json::from_str::<JobRequest>(&job.request);
         let method = job.method;
         let read = request.as_ref().ok().cloned().unwrap_or_default();
-        let mut shell = Shell::new(&self.keeper, queue, job, &read, self.timing);
+        let mut shell = Shell::new(&self.keeper, &self.connection, queue, job, &read, self.timing);
         let clock = Clock(leased_at);
         if let Err(error) = request {
             shell.give_up(format!("what was asked for cannot be read: {error}")).await;
@@ -104,6 +105,7 @@ impl Jobs {
                 _ => Some(clock),
             };
             if let Some(clock) = by_messages {
+                shell.looks_at_source().await;
                 let cancelled = shell.job.cancelled_by.is_some();
                 self.by_messages(&mut shell, clock, cancelled, shutdown).await;
             }
@@ -204,6 +206,7 @@ impl Jobs {
                 MoveAction::Write { state, moved, asking, note, keep } => {
                     self.write_move(shell, state, moved, asking, note, keep).await
                 }
+                MoveAction::Count => MoveEvent::Counted(shell.count_queue().await),
                 MoveAction::List => MoveEvent::Listed(self.list(&shell.queue.queue).await),
                 MoveAction::Start => {
                     let started = self.start(&shell.queue.queue, source, request.rate).await;
@@ -235,7 +238,7 @@ impl Jobs {
         let before = checkpoint.progress.done;
         checkpoint.progress.done = moved;
         // Of a part it is not known which: that is left to the next looks.
-        checkpoint.all_moved = state == JobState::Completed && moved >= shell.job.selected;
+        checkpoint.all_moved = state == JobState::Completed;
         checkpoint.note = note;
         let asked_at_ms = asking.then(|| checkpoint.now.as_millisecond());
         if let Some(at) = asked_at_ms {

@@ -1,21 +1,25 @@
 //! Carries out what a plan asks for: the calls to SQS and to the store.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use order_events::OrderEvent;
 use order_store::{
     Archived, Checkpoint, DeadLetter, DeadLetterFilter, DeadLetterState, Job, JobKind, JobMethod,
-    JobState, Mark, Marked, Progress, Store, StoreError,
+    JobState, Mark, Marked, Newer, Progress, Store, StoreError,
 };
 use sqs_consumer::{
     Message, Queue as _, QueueError, ReceiptHandle, ReceiveRequest,
-    aws::{AwsQueue, Outgoing},
+    aws::{AwsQueue, Connection, Outgoing},
 };
 use tokio::sync::MutexGuard;
 use tracing::warn;
 
 use super::{
+    known::{self, moved_of},
     plan::{Action, Event, Fate, Found, MarkedAs, Saved, Standing, Terms, Timing, Write},
     request::JobRequest,
     told::tell,
@@ -23,19 +27,19 @@ use super::{
 use crate::{
     keeper::Keeper,
     letter::{WRITTEN_BY_WORKERS, attributes_json},
-    metrics::Redriven,
+    metrics::{Counts, Redriven},
+    observe, overtaken,
     queues::DeadLetterQueue,
     spans,
 };
 
 /// Long polls ask every one of SQS's servers.
 const RECEIVE_WAIT: Duration = Duration::from_secs(1);
-/// What is known of a move task that has ended and left messages behind: this, and how many it moved.
-const MOVED: &str = "moved ";
 
 /// A job in this process's hands.
 pub(super) struct Shell<'a> {
     pub(super) keeper: &'a Keeper,
+    connection: &'a Connection,
     pub(super) queue: &'a DeadLetterQueue,
     /// As it was last written.
     pub(super) job: Job,
@@ -44,6 +48,8 @@ pub(super) struct Shell<'a> {
     timing: Timing,
     /// The last receive's messages.
     batch: Vec<Message>,
+    /// Behind a move task: messages that were met in this pass and are no business of the job any more.
+    staying: HashSet<String>,
     /// While messages are in hand nobody else of this process receives.
     turn: Option<MutexGuard<'a, ()>>,
 }
@@ -51,6 +57,7 @@ pub(super) struct Shell<'a> {
 impl<'a> Shell<'a> {
     pub(super) fn new(
         keeper: &'a Keeper,
+        connection: &'a Connection,
         queue: &'a DeadLetterQueue,
         job: Job,
         request: &JobRequest,
@@ -58,8 +65,8 @@ impl<'a> Shell<'a> {
     ) -> Self {
         let terms = request.terms(job.kind, queue.fifo);
         let filter = request.filter();
-        let (batch, turn) = (Vec::new(), None);
-        Self { keeper, queue, job, terms, filter, timing, batch, turn }
+        let (batch, turn, staying) = (Vec::new(), None, HashSet::new());
+        Self { keeper, connection, queue, job, terms, filter, timing, batch, staying, turn }
     }
 
     fn store(&self) -> &Store {
@@ -79,9 +86,10 @@ impl<'a> Shell<'a> {
             Action::Release { handles } => {
                 let entries = handles.into_iter().map(|handle| (handle, Duration::ZERO)).collect();
                 self.queue.queue.change_visibility(entries).await;
+                self.staying.clear();
                 Event::Released
             }
-            Action::Count => Event::Counted(self.count().await.map_err(|e| e.to_string())),
+            Action::Count => Event::Counted(self.count().await),
             Action::Canary => {
                 let count = self.store().canary_count(self.job.id).await;
                 Event::Canary(count.map_err(|error| error.to_string()))
@@ -91,6 +99,20 @@ impl<'a> Shell<'a> {
                 Event::Woke
             }
         }
+    }
+
+    /// Notes how many messages a job that keeps order finds in the source queue: which groups they are of
+    /// nobody can see. Its own copies are among those that whoever goes on with it would find.
+    pub(super) async fn looks_at_source(&mut self) {
+        let begins = self.job.task.is_none() && self.job.progress == Progress::default();
+        let source = self.queue.source.as_ref().filter(|_| self.terms.refuses_disorder());
+        let Some(source) = source.filter(|_| begins) else { return };
+        let counts = observe::counts_of(self.connection, source.url()).await;
+        if let Err(error) = &counts {
+            warn!(job = %self.job.id, %error, "the source queue's messages are not counted");
+        }
+        // It is written with the first checkpoint.
+        self.job.task = Some(known::in_source(counts.ok().map(Counts::total)));
     }
 
     /// Lets others look at the queue.
@@ -122,6 +144,11 @@ impl<'a> Shell<'a> {
         for message in &self.batch {
             standings.push(self.standing(message, &known).await?);
         }
+        if moved_of(&self.job).is_some() {
+            let met = self.batch.iter().zip(&standings);
+            let staying = met.filter(|(_, standing)| **standing == Standing::NotSelected);
+            self.staying.extend(staying.map(|(message, _)| message.message_id.clone()));
+        }
         Ok(standings)
     }
 
@@ -134,27 +161,21 @@ impl<'a> Shell<'a> {
         let is_part = letter.id <= self.job.through && self.filter.matches(letter);
         let dealt_with = letter.job.as_ref().is_some_and(|mark| mark.job_id == self.job.id);
         let may_be_sent = is_part && !dealt_with && letter.state == DeadLetterState::Dead;
-        let overtaken = may_be_sent && self.is_overtaken(message, letter).await?;
-        Ok(Standing::of(letter.state, is_part, dealt_with, overtaken))
+        let newer = if may_be_sent { self.newer_than(message, letter).await? } else { None };
+        Ok(Standing::of(letter.state, is_part, dealt_with, newer))
     }
 
-    /// Whether newer messages of its group are delivered, as far as the store of deliveries knows.
-    async fn is_overtaken(
+    /// What newer message of its group is in its way, as far as the store of deliveries knows.
+    async fn newer_than(
         &self,
         message: &Message,
         letter: &DeadLetter,
-    ) -> Result<bool, StoreError> {
-        let Some(source) = &self.queue.source else { return Ok(false) };
-        let matters =
-            self.terms.fifo && self.terms.kind == JobKind::Redrive && !self.terms.may_reorder;
-        // The group of a message that is no order is its customer's id, unless that was mapped.
-        let group = message.group_id.as_deref().filter(|group| !group.starts_with('~'));
-        let customer = letter.customer_id.as_deref().or(group);
-        let Some(customer) = customer.filter(|_| matters) else { return Ok(false) };
-        let order = OrderEvent::from_json(&message.body).ok();
-        let accepted = order.map(|order| order.timestamp).or(letter.sent_at);
-        let otherwise = accepted.unwrap_or(letter.seen_at);
-        self.store().is_overtaken(customer, source.name(), letter.order_id, otherwise).await
+    ) -> Result<Option<Newer>, StoreError> {
+        if !self.terms.refuses_disorder() {
+            return Ok(None);
+        }
+        let accepted = OrderEvent::from_json(&message.body).ok().map(|order| order.timestamp);
+        overtaken::newer_than(self.store(), self.queue, letter, accepted).await
     }
 
     async fn send(&self, entries: &[usize]) -> Vec<Fate> {
@@ -195,15 +216,26 @@ impl<'a> Shell<'a> {
         fates.collect()
     }
 
-    async fn count(&self) -> Result<u64, StoreError> {
+    /// How many messages are part of the job and not dealt with, or not known to be deleted.
+    async fn count(&self) -> Result<u64, String> {
         let (name, through) = (self.queue.name(), Some(self.job.through));
         let left =
-            self.store().count_dead_letters(name, &self.filter, through, Some(self.job.id)).await?;
-        // Of which letters SQS has moved is not known: they count among these.
-        let Progress { done, refused, failed, .. } = self.job.progress;
-        let open = self.job.selected.saturating_sub(done + refused + failed);
-        let letters = moved_of(&self.job).map_or(left.letters, |_| left.letters.min(open));
-        Ok(letters + self.store().count_undeleted(self.job.id).await?)
+            self.store().count_dead_letters(name, &self.filter, through, Some(self.job.id)).await;
+        let mut left = left.map_err(|error| error.to_string())?.letters;
+        let undeleted = self.store().count_undeleted(self.job.id).await;
+        let undeleted = undeleted.map_err(|error| error.to_string())?;
+        if moved_of(&self.job).is_some() {
+            let others = self.staying.len() as u64 + undeleted;
+            let in_queue = self.count_queue().await?.saturating_sub(others);
+            left = known::left_after_move(&self.job, left, in_queue);
+        }
+        Ok(left + undeleted)
+    }
+
+    /// How many messages the dead-letter queue has, visible or not, about.
+    pub(super) async fn count_queue(&self) -> Result<u64, String> {
+        let counts = observe::counts_of(self.connection, self.queue.queue.url()).await;
+        counts.map(Counts::total).map_err(|error| error.to_string())
     }
 
     async fn write(&mut self, write: Write) -> Result<Saved, String> {
@@ -211,25 +243,28 @@ impl<'a> Shell<'a> {
         let mut checkpoint = self.checkpoint(write.state, write.keep);
         checkpoint.progress = write.progress;
         checkpoint.canary_passed = write.canary_passed;
-        checkpoint.note = self.note(write.note);
-        let moved = moved_of(&self.job).is_some() && write.progress.done >= self.job.selected;
+        checkpoint.note = known::note(&self.job, write.progress, write.state.is_end(), write.note);
+        // Nothing is left, so what SQS has moved is everything else.
+        let moved = moved_of(&self.job).is_some() && write.progress.not_found == 0;
         checkpoint.all_moved = moved && write.state == JobState::Completed;
         checkpoint.deleted = write.deleted;
         checkpoint.marks = marks;
         let saved = self.save(checkpoint).await?;
         if saved != Saved::Lost {
             self.count_marks(&write.marks);
+            self.note_staying(&write.marks);
         }
         Ok(saved)
     }
 
-    /// The note, behind what SQS has done of the job.
-    fn note(&self, note: Option<String>) -> Option<String> {
-        let Some(moved) = moved_of(&self.job) else { return note };
-        let selected = self.job.selected;
-        let first =
-            format!("SQS moved {moved} of {selected} messages, the others go message by message");
-        Some(note.map_or(first.clone(), |note| format!("{first}; {note}")))
+    /// What stays dead is not taken for something that is still to come.
+    fn note_staying(&mut self, marks: &[super::plan::PlannedMark]) {
+        if moved_of(&self.job).is_none() {
+            return;
+        }
+        let stays = |what: &MarkedAs| matches!(what, MarkedAs::Refused(_) | MarkedAs::Failed(_));
+        let staying = marks.iter().filter(|mark| stays(&mark.what));
+        self.staying.extend(staying.map(|mark| mark.message_id.clone()));
     }
 
     fn mark(&self, mark: &super::plan::PlannedMark) -> Option<Mark> {
@@ -331,7 +366,7 @@ impl<'a> Shell<'a> {
         let mut checkpoint = self.checkpoint(JobState::Running, true);
         checkpoint.method = JobMethod::Messages;
         checkpoint.progress = Progress { done: moved.unwrap_or(0), ..Progress::default() };
-        checkpoint.task = moved.map(|moved| format!("{MOVED}{moved}"));
+        checkpoint.task = moved.map(known::moved);
         let saved = self.save(checkpoint).await?;
         if saved != Saved::Lost {
             let more = moved.unwrap_or(0).saturating_sub(before);
@@ -339,11 +374,6 @@ impl<'a> Shell<'a> {
         }
         Ok(saved)
     }
-}
-
-/// How many messages of a job SQS has moved whose others are done message by message.
-pub(super) fn moved_of(job: &Job) -> Option<u64> {
-    job.task.as_deref()?.strip_prefix(MOVED)?.parse().ok()
 }
 
 /// The message as it goes back to its source: without what its death has left on it.

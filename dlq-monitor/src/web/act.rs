@@ -63,19 +63,22 @@ async fn form(kind: JobKind, api: &Api, visit: &Visit, query: &str) -> Result<Pa
         return Err(acting_not_allowed());
     }
     let selection = Selection::of_query(said(query))?;
-    let how = How::default();
-    let (dry_run, fifo) = preview(kind, api, &how, &selection).await?;
     let errors = Errors::default();
-    let request_id = Uuid::now_v7();
-    let shown = Shown {
-        kind,
-        fifo,
-        selection: &selection,
-        how: &how,
-        dry_run: &dry_run,
-        request_id,
-        errors,
-    };
+    first_page(kind, api, visit, &selection, &How::default(), Uuid::now_v7(), errors).await
+}
+
+/// The first form, with what was typed and what is wrong with it.
+async fn first_page(
+    kind: JobKind,
+    api: &Api,
+    visit: &Visit,
+    selection: &Selection,
+    how: &How,
+    request_id: Uuid,
+    errors: Errors,
+) -> Result<Page, Problem> {
+    let (dry_run, fifo) = preview(kind, api, selection).await?;
+    let shown = Shown { kind, fifo, selection, how, dry_run: &dry_run, request_id, errors };
     Ok(confirm::first_page(visit, &shown))
 }
 
@@ -83,10 +86,9 @@ async fn form(kind: JobKind, api: &Api, visit: &Visit, query: &str) -> Result<Pa
 async fn preview(
     kind: JobKind,
     api: &Api,
-    how: &How,
     selection: &Selection,
 ) -> Result<(DryRun, bool), Problem> {
-    let mut object = how.to_json(selection);
+    let mut object = How::default().to_json(selection);
     // A discard needs a reason, which is still to be given.
     object.entry("reason").or_insert_with(|| "not said yet".into());
     let meant = Meant::find(api, kind, Asked::read(kind, object)?).await?;
@@ -128,7 +130,8 @@ async fn try_submit(
         Ok(asked) => asked,
         Err(problem) => {
             let errors = Errors::of(&problem);
-            return first_again(kind, api, visit, &selection, &how, request_id, errors).await;
+            let page = first_page(kind, api, visit, &selection, &how, request_id, errors).await?;
+            return Ok(Outcome::Page(Box::new(page.with_status(StatusCode::BAD_REQUEST))));
         }
     };
     let mut errors = Errors::default();
@@ -176,22 +179,6 @@ pub(super) async fn ours(api: &Api, visit: &Visit, request: Request) -> Result<S
         Some(problem) => Err(problem),
         None => Ok(sent),
     }
-}
-
-/// The first form with what is wrong with it, and with what was typed.
-async fn first_again(
-    kind: JobKind,
-    api: &Api,
-    visit: &Visit,
-    selection: &Selection,
-    how: &How,
-    request_id: Uuid,
-    errors: Errors,
-) -> Result<Outcome, Problem> {
-    let (dry_run, fifo) = preview(kind, api, &How::default(), selection).await?;
-    let shown = Shown { kind, fifo, selection, how, dry_run: &dry_run, request_id, errors };
-    let page = confirm::first_page(visit, &shown).with_status(StatusCode::BAD_REQUEST);
-    Ok(Outcome::Page(Box::new(page)))
 }
 
 /// The job of this id, if the form was sent before.

@@ -12,7 +12,7 @@ use super::{
     parts::{self, bdi, counted, facts, messages, number},
     visit::{Page, Visit, back_to_list},
 };
-use crate::api::{acts::DryRun, asked::limits};
+use crate::api::{acts::DryRun, asked::limits, order::Refusals};
 
 fn verb(kind: JobKind) -> &'static str {
     match kind {
@@ -157,8 +157,8 @@ fn reorder(checked: bool) -> Markup {
                 aria-describedby="hint-allowReorder";
             label for="field-allowReorder" { "Allow the order within a group to break" }
             p #hint-allowReorder .hint .warned {
-                strong { "Careful: " } "messages then go back behind newer ones of their group that were \
-                 delivered already. Without this they are refused and stay dead."
+                strong { "Careful: " } "messages then go back behind newer ones of their group that are \
+                 delivered already or on their way. Without this they are refused and stay dead."
             }
         }
     }
@@ -189,7 +189,7 @@ fn said(shown: &Shown<'_>) -> Markup {
 
 /// What would be done.
 fn preview(shown: &Shown<'_>) -> Markup {
-    let DryRun { selected, looked_at, would_refuse, .. } = *shown.dry_run;
+    let DryRun { selected, looked_at, would_refuse, unseen_in_source, .. } = *shown.dry_run;
     html! {
         section #preview .panel aria-labelledby="preview-title" {
             h2 #preview-title { "What would happen" }
@@ -207,6 +207,7 @@ fn preview(shown: &Shown<'_>) -> Markup {
                     p .hint { "The newest " (number(looked_at)) " were looked at one by one." }
                 }
                 @if would_refuse > 0 { (refusals(shown)) }
+                @if let Some(count) = unseen_in_source.filter(|count| *count > 0) { (unseen(count)) }
                 details { summary { "The first of them" }
                     (plain_table("preview-messages", "The first of the messages",
                         &shown.dry_run.messages, Timestamp::now())) }
@@ -276,13 +277,29 @@ fn reasons(dry_run: &DryRun) -> Markup {
 
 fn refusals(shown: &Shown<'_>) -> Markup {
     let refused = shown.dry_run.would_refuse;
+    let Refusals { newer_delivered, newer_on_the_way, newer_ahead, earlier_stays } =
+        shown.dry_run.refusals;
+    let because = [
+        (newer_delivered, "newer messages of their groups are delivered already"),
+        (
+            newer_on_the_way,
+            "newer messages of their groups are in the source queue or being delivered",
+        ),
+        (newer_ahead, "newer messages of their groups are dead before them, and go first"),
+        (earlier_stays, "an earlier message of their group stays dead"),
+    ];
     html! {
-        div .notice .warn {
+        div #refusals .notice .warn {
             p {
                 strong { (messages(refused)) " would be refused" }
-                " and stay dead: newer orders of their customers are delivered already, or an earlier one \
-                 stays dead, so the order would break."
+                " and stay dead, since the order of their groups would break:"
             }
+            ul {
+                @for (count, why) in because {
+                    @if count > 0 { li { (number(count)) ": " (why) } }
+                }
+            }
+            p { "These are:" }
             ul {
                 @for letter in &shown.dry_run.refused {
                     li {
@@ -293,6 +310,21 @@ fn refusals(shown: &Shown<'_>) -> Markup {
                     }
                 }
                 @if refused > shown.dry_run.refused.len() as u64 { li { "and more" } }
+            }
+        }
+    }
+}
+
+/// What nobody can see of the order within groups.
+fn unseen(count: u64) -> Markup {
+    html! {
+        div #unseen .notice .warn {
+            p {
+                strong { "About " (messages(count)) " " (if count == 1 { "is" } else { "are" })
+                    " in the source queue." }
+                " Which groups they are of cannot be seen before a worker attempts them. Newer ones of the \
+                 groups of these messages are delivered first: wait until the source queue is empty where \
+                 the order matters."
             }
         }
     }

@@ -55,7 +55,7 @@ function replace(live, html) {
 
 /** What is read out: the state, and each tenth of the way. */
 function words(live) {
-  const state = live.querySelector("#job-state").dataset.state;
+  const state = live.querySelector("#job-state .chip").textContent;
   const bar = live.querySelector("progress");
   const tenths = Math.floor((10 * bar.value) / bar.max);
   return `${state}, ${tenths * 10} percent`;

@@ -13,7 +13,7 @@ use service_kit::Problem;
 
 use super::{
     frame::Place,
-    jobs::{bar, numbers, request, title},
+    jobs::{bar, numbers, request, state, title},
     letters::plain_table,
     links::{self, with_query},
     parts::{self, bdi, facts, number, sentence, time, time_or},
@@ -106,7 +106,7 @@ fn live(job: &JobView, may_act: bool, now: Timestamp) -> Markup {
     ];
     html! {
         p #job-state data-state=(job.state) data-ended=(over) {
-            (parts::state(job.state)) " " span .numbers { (numbers(job)) }
+            (state(job)) " " span .numbers { (numbers(job)) }
             @if job.cancelled_by.is_some() && !over { " " span .hint { "It is told to end." } }
         }
         div #job-progress { (bar(job)) }

@@ -56,7 +56,7 @@ pub(super) fn table(jobs: &[JobView], caption: &str, now: Timestamp) -> Markup {
                         a href=(links::job(job.id)) { (title(job)) }
                         p .sub { (job.queue) }
                     }))
-                    (cell("State", &parts::state(job.state)))
+                    (cell("State", &state(job)))
                     (cell("Progress", &html! { (bar(job)) p .sub { (numbers(job)) } }))
                     (cell("Asked for by", &html! {
                         (bdi(&job.requested_by))
@@ -74,6 +74,16 @@ pub(super) fn table(jobs: &[JobView], caption: &str, now: Timestamp) -> Markup {
 pub(super) fn title(job: &JobView) -> String {
     let verb = if job.kind == "discard" { "Discard" } else { "Redrive" };
     format!("{verb} {}", parts::messages(job.selected))
+}
+
+/// How far a job is, as a chip: one that came to its end is not called good that has left messages.
+pub(super) fn state(job: &JobView) -> Markup {
+    let left = job.refused + job.failed + job.not_found;
+    match (job.state, job.done) {
+        ("completed", 0) if left > 0 => parts::chip("state-partly", "nothing done"),
+        ("completed", _) if left > 0 => parts::chip("state-partly", "completed in part"),
+        _ => parts::state(job.state),
+    }
 }
 
 /// Messages that a job is done with, whatever it came to.

@@ -13,6 +13,11 @@ pub(super) fn message(queue: &str, message_id: &str) -> String {
     format!("/messages/{}/{}", part(queue), part(message_id))
 }
 
+/// The body of a message, as a file.
+pub(super) fn body(queue: &str, message_id: &str) -> String {
+    format!("{}/body", message(queue, message_id))
+}
+
 /// The page of a job.
 pub(super) fn job(id: Uuid) -> String {
     format!("/jobs/{id}")

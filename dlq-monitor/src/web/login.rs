@@ -49,7 +49,7 @@ pub(crate) async fn log_in(
     let next = own(sent.field("next"));
     // As it was typed: a token may begin with a space.
     let token = sent.0.iter().find(|(name, _)| name == "token").map(|(_, token)| &**token);
-    match access::log_in(&api.access, &head.headers, token) {
+    match access::log_in(&api.access, &head, token) {
         Ok((_, cookie)) => {
             let cookie = [(header::SET_COOKIE, cookie)];
             Ok((cookie, see(next)).into_response())

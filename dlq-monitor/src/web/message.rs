@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Path, State, rejection::PathRejection},
-    response::Response,
+    http::header,
+    response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
 use maud::{Markup, html};
@@ -23,6 +24,9 @@ use crate::api::{
     Api, messages,
     views::{AttemptView, LetterView, WholeLetterView},
 };
+
+/// Bytes of an attribute's value that are shown, at most.
+const SHOWN_OF_VALUE: usize = 8 * 1024;
 
 pub(super) async fn show(
     State(api): State<Arc<Api>>,
@@ -195,15 +199,46 @@ fn history(letter: &LetterView, now: Timestamp) -> Markup {
 fn body(whole: &WholeLetterView) -> Markup {
     let shown = text::body(&whole.body);
     let length = parts::counted(whole.body_bytes as u64, "byte", "bytes");
+    let href = links::body(&whole.letter.queue, &whole.letter.message_id);
     html! {
         section .panel aria-labelledby="body-title" {
             h2 #body-title { "Body" }
-            p .hint { (shown.kind) ", " (length) }
+            p .hint {
+                (shown.kind) ", " (length)
+                @if shown.is_cut { ", of which this is the beginning" }
+                ". "
+                a #whole-body href=(href) download { "Download it as it was sent" }
+            }
             pre #body .code tabindex="0" role="group" aria-label="The body" {
                 bdi dir="ltr" { (shown.markup) }
+                @if shown.is_cut { "\n" span .mark { "here it is cut off" } }
             }
         }
     }
+}
+
+/// `GET /messages/{queue}/{messageId}/body`: the body as a file, never as something that a browser shows.
+pub(super) async fn download(
+    State(api): State<Arc<Api>>,
+    visit: Visit,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Response {
+    let found = match path {
+        Ok(Path((queue, message_id))) => messages::whole(&api, &queue, &message_id).await,
+        Err(_) => Err(messages::unknown()),
+    };
+    let whole = match found {
+        Ok(whole) => whole,
+        Err(problem) => return visit.answer(Err(problem)),
+    };
+    // SQS's ids are UUIDs; nothing else could end the quoted name.
+    let name =
+        whole.letter.message_id.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "_");
+    let headers = [
+        (header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"message-{name}.txt\"")),
+    ];
+    (headers, whole.body).into_response()
 }
 
 fn attributes(attributes: &Value) -> Markup {
@@ -231,10 +266,26 @@ fn attributes(attributes: &Value) -> Markup {
 
 fn value(attribute: &Value) -> Markup {
     match (attribute["value"].as_str(), attribute["base64"].as_str()) {
-        (Some(text), _) => html! { span .value { (bdi(text)) } },
+        (Some(text), _) => {
+            let shown = text::beginning(text, SHOWN_OF_VALUE);
+            html! { span .value { (bdi(shown)) } (rest(text, shown)) }
+        }
         (None, Some(bytes)) => {
-            html! { code .value .wrap { (bytes) } p .sub { "bytes, in base64" } }
+            let shown = text::beginning(bytes, SHOWN_OF_VALUE);
+            html! {
+                code .value .wrap { (shown) } p .sub { "bytes, in base64" } (rest(bytes, shown))
+            }
         }
         (None, None) => html! { span .faint { "–" } },
+    }
+}
+
+/// How much of a value is not shown.
+fn rest(value: &str, shown: &str) -> Markup {
+    let left_out = (value.len() - shown.len()) as u64;
+    html! {
+        @if left_out > 0 {
+            p .sub { (parts::counted(left_out, "byte more", "bytes more")) ", which the HTTP API gives" }
+        }
     }
 }

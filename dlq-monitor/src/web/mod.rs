@@ -24,6 +24,7 @@ mod links;
 mod login;
 mod message;
 mod messages;
+mod nowhere;
 mod overview;
 mod parts;
 mod selection;
@@ -38,6 +39,7 @@ use order_store::JobKind;
 
 pub(crate) use links::login_for;
 pub(crate) use login::{log_in, log_out};
+pub(crate) use nowhere::as_page;
 pub(crate) use visit::problem_page;
 
 use crate::{
@@ -53,6 +55,7 @@ pub(crate) fn router(access: &Arc<Access>) -> Router<Arc<Api>> {
         .route("/", get(overview::show))
         .route("/messages", get(messages::show))
         .route("/messages/{queue}/{messageId}", get(message::show))
+        .route("/messages/{queue}/{messageId}/body", get(message::download))
         .route(
             "/redrive",
             get(|api, visit, uri| act::open(Redrive, api, visit, uri))

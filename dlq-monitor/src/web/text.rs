@@ -1,6 +1,6 @@
 //! Texts that somebody else has written: shown as they are, with what cannot be seen made visible.
 
-use std::fmt::Write;
+use std::{borrow::Cow, fmt::Write};
 
 use maud::{Escaper, Markup, PreEscaped, html};
 use serde::de::IgnoredAny;
@@ -10,6 +10,8 @@ use crate::letter::is_invisible;
 /// A body that is laid out anew has at most so many times its bytes, and some more.
 const GROWS: usize = 4;
 const GROWS_BY: usize = 64 * 1024;
+/// Bytes of a body that are shown, at most.
+const SHOWN_OF_BODY: usize = 64 * 1024;
 
 /// A text in which control characters, and those that turn the direction of text or take no room, are
 /// written as their code points. It is to stand in an element that isolates its direction.
@@ -47,17 +49,28 @@ pub(super) struct Body {
     /// What it is, for people.
     pub(super) kind: &'static str,
     pub(super) markup: Markup,
+    /// Whether this is its beginning alone.
+    pub(super) is_cut: bool,
 }
 
-/// A body: JSON with a line for each part, anything else as it is.
+/// The beginning of a body: JSON with a line for each part, anything else as it is. A browser takes long
+/// for a line of a megabyte.
 pub(super) fn body(text: &str) -> Body {
-    match laid_out(text) {
-        Some(json) => Body { kind: "JSON, laid out anew", markup: visible(&json) },
+    let (kind, shown) = match laid_out(text) {
+        Some(json) => ("JSON, laid out anew", Cow::Owned(json)),
         None if text.is_empty() => {
-            Body { kind: "empty", markup: html! { span .mark { "no bytes" } } }
+            let markup = html! { span .mark { "no bytes" } };
+            return Body { kind: "empty", markup, is_cut: false };
         }
-        None => Body { kind: "text", markup: visible(text) },
-    }
+        None => ("text", Cow::Borrowed(text)),
+    };
+    let beginning = beginning(&shown, SHOWN_OF_BODY);
+    Body { kind, markup: visible(beginning), is_cut: beginning.len() < shown.len() }
+}
+
+/// So many bytes of a text, or some fewer: no character is cut.
+pub(super) fn beginning(text: &str, most: usize) -> &str {
+    &text[..text.floor_char_boundary(most)]
 }
 
 /// JSON with a line for each part of it. Its tokens stay as they were sent: numbers that no program
@@ -137,6 +150,21 @@ mod tests {
                         \"x\\\"{,\": [\n      1,\n      {}\n    ]\n  },\n  \"c\": \"상\\\\\"\n}";
         assert_eq!(laid_out(sent).as_deref(), Some(expected));
         assert_eq!(body(sent).kind, "JSON, laid out anew");
+    }
+
+    #[test]
+    fn of_a_long_body_the_beginning_is_shown() {
+        let long = "상".repeat(SHOWN_OF_BODY);
+        let shown = body(&long);
+        let length = shown.markup.into_string().len();
+        assert!(shown.is_cut && length <= SHOWN_OF_BODY && length + 3 > SHOWN_OF_BODY, "{length}");
+        let json = format!("[\"{long}\"]");
+        let shown = body(&json);
+        assert!(shown.is_cut && shown.kind == "JSON, laid out anew");
+        assert!(shown.markup.into_string().starts_with("[\n  &quot;상"));
+        assert!(
+            !body(&"a".repeat(SHOWN_OF_BODY)).is_cut && body(&"a".repeat(SHOWN_OF_BODY + 1)).is_cut
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::{
-    http::call,
+    http::{call, call_from},
     support::{Database, Monitor, STANDARD_DLQ, Sqs},
 };
 
@@ -25,13 +25,10 @@ fn redrive() -> Vec<u8> {
 async fn with_a_token_nothing_is_told_or_done_without_it() {
     let (_sqs, _database, monitor) = guarded().await;
     let bearer = format!("Bearer {TOKEN}");
+    let cookie = format!("dlq_monitor_session_{}=AAAA", monitor.api.port());
     for path in ["queues", "messages", "jobs", "audit", "session"] {
         let line = format!("GET /api/dlq/{path}");
-        for headers in [
-            &[][..],
-            &[("authorization", "Bearer wrong")],
-            &[("cookie", "dlq_monitor_session=AAAA")],
-        ] {
+        for headers in [&[][..], &[("authorization", "Bearer wrong")], &[("cookie", &cookie)]] {
             let answer = call(monitor.api, &line, headers, b"").await;
             assert_eq!((answer.status, answer.problem().as_str()), (401, "unauthorized"), "{line}");
             assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
@@ -79,6 +76,29 @@ async fn a_login_reads_by_its_cookie_and_acts_with_its_token_against_forgery() {
 }
 
 #[tokio::test]
+async fn two_monitors_on_one_machine_leave_each_other_their_logins() {
+    let (_sqs, _database, one) = guarded().await;
+    let (_sqs, _database, other) = guarded().await;
+    let login = json!({ "token": TOKEN }).to_string();
+    // A browser keeps one cookie of a name for a machine, whatever the port, and sends it to all.
+    let mut kept = std::collections::BTreeMap::new();
+    for monitor in [&one, &other] {
+        let answer = call(monitor.api, "POST /login", &[JSON], login.as_bytes()).await;
+        let cookie = answer.header("set-cookie").expect("a cookie");
+        let (name, value) =
+            cookie.split(';').next().and_then(|pair| pair.split_once('=')).expect("a pair");
+        kept.insert(name.to_owned(), value.to_owned());
+    }
+    let cookies: Vec<String> = kept.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let cookies = cookies.join("; ");
+    for monitor in [one, other] {
+        let answer = call(monitor.api, "GET /api/dlq/session", &[("cookie", &cookies)], b"").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        monitor.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn who_guesses_has_to_wait() {
     let (_sqs, _database, monitor) = guarded().await;
     let login = json!({ "token": "wrong" }).to_string();
@@ -90,8 +110,15 @@ async fn who_guesses_has_to_wait() {
     assert_eq!(statuses, [401, 401, 401, 401, 401, 429, 429]);
     let right = json!({ "token": TOKEN }).to_string();
     let answer = call(monitor.api, "POST /login", &[JSON], right.as_bytes()).await;
-    assert_eq!(answer.problem(), "too-many-logins", "whoever asks");
+    assert_eq!(answer.problem(), "too-many-logins", "of this address");
     assert!(answer.header("retry-after").is_some());
+    let elsewhere = [127, 0, 0, 2];
+    let answer = call_from(elsewhere, monitor.api, "POST /login", &[JSON], right.as_bytes()).await;
+    assert_eq!(answer.status, 200, "who guesses keeps nobody else out: {answer:?}");
+    // Behind a proxy too, which is one address for all.
+    let named = [JSON, ("x-forwarded-for", "192.0.2.1")];
+    let answer = call(monitor.api, "POST /login", &named, right.as_bytes()).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
     monitor.stop().await;
 }
 

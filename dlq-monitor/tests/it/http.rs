@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 
 /// An answer to a request.
@@ -43,6 +43,31 @@ pub(crate) async fn call(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Answer {
+    let stream = TcpStream::connect(addr).await.expect("it listens");
+    call_on(stream, addr, request_line, headers, body).await
+}
+
+/// The same from another address of this machine.
+pub(crate) async fn call_from(
+    from: [u8; 4],
+    addr: SocketAddr,
+    request_line: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Answer {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(SocketAddr::from((from, 0))).expect("all of 127 is this machine");
+    let stream = socket.connect(addr).await.expect("it listens");
+    call_on(stream, addr, request_line, headers, body).await
+}
+
+async fn call_on(
+    mut stream: TcpStream,
+    addr: SocketAddr,
+    request_line: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Answer {
     let mut head = format!(
         "{request_line} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n",
         body.len()
@@ -53,7 +78,6 @@ pub(crate) async fn call(
         head.extend([name, ": ", value, "\r\n"]);
     }
     head.push_str("\r\n");
-    let mut stream = TcpStream::connect(addr).await.expect("it listens");
     stream.write_all(head.as_bytes()).await.expect("the head is sent");
     // A server may refuse a body before it has read it.
     _ = stream.write_all(body).await;

@@ -10,6 +10,7 @@ mod http;
 mod kills;
 mod moving;
 mod observing;
+mod ordering;
 mod redriving;
 mod settings;
 mod simulation;

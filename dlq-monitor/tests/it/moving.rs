@@ -1,8 +1,57 @@
 //! Jobs that SQS does itself: whole standard queues, moved by a task.
 
-use serde_json::json;
+use aws_sdk_sqs::types::QueueAttributeName;
+use serde_json::{Value, json};
 
-use crate::support::{FIFO_DLQ, Monitor, STANDARD, STANDARD_DLQ, eventually, queue_url, started};
+use crate::support::{
+    Database, FIFO_DLQ, Monitor, STANDARD, STANDARD_DLQ, Sqs, eventually, queue_url, started,
+};
+
+/// Receives the dead messages of these bodies, and keeps them; gives their handles.
+async fn hidden(sqs: &Sqs, bodies: &[&str]) -> Vec<String> {
+    let url = queue_url(sqs.addr, STANDARD_DLQ);
+    let kept = tokio::sync::Mutex::new(Vec::new());
+    eventually("scans have none of them in hand", || async {
+        let call = sqs.connection.receiving().receive_message().queue_url(&url);
+        let call = call.max_number_of_messages(10).visibility_timeout(3_600);
+        let mut kept = kept.lock().await;
+        for message in call.send().await.expect("an answer").messages.unwrap_or_default() {
+            let handle = message.receipt_handle.expect("a handle");
+            if bodies.contains(&message.body.as_deref().unwrap_or_default()) {
+                kept.push(handle);
+            } else {
+                shown(sqs, &[handle]).await;
+            }
+        }
+        (kept.len() == bodies.len()).then_some(())
+    })
+    .await;
+    kept.into_inner()
+}
+
+/// Gives them back.
+async fn shown(sqs: &Sqs, handles: &[String]) {
+    for handle in handles {
+        let call = sqs.connection.settling().change_message_visibility();
+        let call = call.queue_url(queue_url(sqs.addr, STANDARD_DLQ)).visibility_timeout(0);
+        call.receipt_handle(handle).send().await.expect("it is visible again");
+    }
+}
+
+/// The job, once SQS has moved what it could and the others go one by one.
+async fn one_by_one(monitor: &Monitor, id: &str) -> Value {
+    let path = format!("/api/dlq/jobs/{id}");
+    eventually("SQS has moved what it could", || async {
+        let job = monitor.json(&path).await;
+        (job["method"] == "messages").then_some(job)
+    })
+    .await
+}
+
+fn counts(job: &Value) -> [u64; 5] {
+    ["selected", "done", "refused", "failed", "notFound"]
+        .map(|name| job[name].as_u64().expect("a count"))
+}
 
 #[tokio::test]
 async fn a_whole_standard_queue_is_moved_by_sqs_itself_and_followed() {
@@ -74,26 +123,13 @@ async fn a_message_that_somebody_else_has_while_sqs_moves_is_redriven_by_the_job
         sqs.send(STANDARD_DLQ, &format!("{i}"), &[]).await;
     }
     monitor.letters(STANDARD_DLQ, 5).await;
-    let url = queue_url(sqs.addr, STANDARD_DLQ);
-    let hidden = eventually("one that no scan has in hand", || async {
-        let call = sqs.connection.receiving().receive_message().queue_url(&url);
-        let found = call.visibility_timeout(3_600).send().await.expect("an answer");
-        found.messages.unwrap_or_default().pop()
-    })
-    .await;
+    let handles = hidden(&sqs, &["3"]).await;
     let body = json!({ "queue": STANDARD_DLQ, "all": true, "reason": "mended" });
     let id = monitor.begin("redrive", body).await;
-    let path = format!("/api/dlq/jobs/{id}");
-    let job = eventually("SQS has moved what it could", || async {
-        let job = monitor.json(&path).await;
-        (job["method"] == "messages").then_some(job)
-    })
-    .await;
+    let job = one_by_one(&monitor, &id).await;
     assert_eq!((&job["state"], &job["done"]), (&"running".into(), &4.into()), "{job}");
     assert_eq!((sqs.count(STANDARD_DLQ), sqs.count(STANDARD)), (1, 4));
-    let call = sqs.connection.settling().change_message_visibility().queue_url(&url);
-    let call = call.set_receipt_handle(hidden.receipt_handle).visibility_timeout(0);
-    call.send().await.expect("it is visible again");
+    shown(&sqs, &handles).await;
     let job = monitor.ended(&id).await;
     assert_eq!((&job["state"], &job["done"]), (&"completed".into(), &5.into()), "{job}");
     assert_eq!((&job["notFound"], &job["refused"]), (&0.into(), &0.into()), "{job}");
@@ -119,19 +155,92 @@ async fn what_is_taken_for_good_while_sqs_moves_is_counted_as_not_found() {
         sqs.send(STANDARD_DLQ, &format!("{i}"), &[]).await;
     }
     monitor.letters(STANDARD_DLQ, 3).await;
-    let url = queue_url(sqs.addr, STANDARD_DLQ);
-    eventually("one that no scan has in hand", || async {
-        let call = sqs.connection.receiving().receive_message().queue_url(&url);
-        let found = call.visibility_timeout(3_600).send().await.expect("an answer");
-        found.messages.unwrap_or_default().pop()
-    })
-    .await;
+    hidden(&sqs, &["1"]).await;
     let id = monitor.begin("redrive", json!({ "queue": STANDARD_DLQ, "all": true })).await;
     let job = monitor.ended(&id).await;
     assert_eq!((&job["state"], &job["done"]), (&"completed".into(), &2.into()), "{job}");
     assert_eq!(job["notFound"], 1, "{job}");
     let note = job["note"].as_str().expect("a note");
     assert!(note.starts_with("SQS moved 2 of 3 messages") && note.contains("1 were not found"));
+    monitor.stop().await;
+}
+
+/// A job on four messages of which two are hidden, while two that the monitor has not met are moved with
+/// the others: SQS counts as many as were meant. Its id, and the handles.
+async fn moved_enough(sqs: &Sqs, monitor: &Monitor) -> (String, Vec<String>) {
+    monitor.letters(STANDARD_DLQ, 4).await;
+    let handles = hidden(sqs, &["2", "3"]).await;
+    for body in ["4", "5"] {
+        sqs.send(STANDARD_DLQ, body, &[]).await;
+    }
+    let id = monitor.begin("redrive", json!({ "queue": STANDARD_DLQ, "all": true })).await;
+    let job = one_by_one(monitor, &id).await;
+    assert_eq!((counts(&job), &job["state"]), ([4, 4, 0, 0, 0], &"running".into()), "{job}");
+    (id, handles)
+}
+
+/// An SQS with four dead messages, and a monitor that looks once.
+async fn with_four() -> (Sqs, Database, Monitor) {
+    let (sqs, database) = (Sqs::anywhere().await, Database::create());
+    for body in ["0", "1", "2", "3"] {
+        sqs.send(STANDARD_DLQ, body, &[]).await;
+    }
+    let monitor = Monitor::on(sqs.addr, &database, &[("MONITOR_INTERVAL", "1h")]).await;
+    (sqs, database, monitor)
+}
+
+#[tokio::test]
+async fn what_arrives_while_sqs_moves_does_not_stand_for_what_somebody_has() {
+    let (sqs, _database, monitor) = with_four().await;
+    let (id, handles) = moved_enough(&sqs, &monitor).await;
+    shown(&sqs, &handles).await;
+    let job = monitor.ended(&id).await;
+    assert_eq!((counts(&job), &job["state"]), ([4, 6, 0, 0, 0], &"completed".into()), "{job}");
+    let note = job["note"].as_str().expect("a note");
+    assert!(note.starts_with("SQS moved 4 messages, not all of them of the 4"), "{note}");
+    assert!(note.ends_with("2 more than were meant went along: they arrived meanwhile"), "{note}");
+    assert_eq!((sqs.count(STANDARD), sqs.count(STANDARD_DLQ)), (6, 0));
+    let redriven = "dlq_redriven_messages_total{outcome=\"redriven\"}";
+    monitor.metric_becomes(redriven, 6.0).await;
+    monitor.letters(STANDARD_DLQ, 0).await;
+    monitor.stop().await;
+}
+
+#[tokio::test]
+async fn what_somebody_has_for_good_is_not_found_though_sqs_moved_as_many() {
+    let (sqs, _database, monitor) = with_four().await;
+    let (id, _handles) = moved_enough(&sqs, &monitor).await;
+    let job = monitor.ended(&id).await;
+    assert_eq!((counts(&job), &job["state"]), ([4, 4, 0, 0, 2], &"completed".into()), "{job}");
+    assert!(job["note"].as_str().is_some_and(|note| note.contains("2 were not found")), "{job}");
+    let redriven = monitor.json("/api/dlq/messages?state=redriven").await;
+    assert_eq!(redriven["items"], json!([]), "which of them SQS moved is not known");
+    monitor.stop().await;
+}
+
+#[tokio::test]
+async fn what_sqs_does_not_take_one_by_one_is_counted_as_failed_and_stays_dead() {
+    let (sqs, _database, monitor) = started().await;
+    let large = "large".repeat(1_000);
+    for body in ["0", "1", &large] {
+        sqs.send(STANDARD_DLQ, body, &[]).await;
+    }
+    monitor.letters(STANDARD_DLQ, 3).await;
+    let handles = hidden(&sqs, &[&large]).await;
+    let id = monitor.begin("redrive", json!({ "queue": STANDARD_DLQ, "all": true })).await;
+    assert_eq!(counts(&one_by_one(&monitor, &id).await), [3, 2, 0, 0, 0]);
+    let call = sqs.connection.settling().set_queue_attributes();
+    let call = call.attributes(QueueAttributeName::MaximumMessageSize, "1024");
+    call.queue_url(queue_url(sqs.addr, STANDARD)).send().await.expect("it is set");
+    // One that dies now is no part of it.
+    sqs.send(STANDARD_DLQ, "new", &[]).await;
+    shown(&sqs, &handles).await;
+    let job = monitor.ended(&id).await;
+    assert_eq!((counts(&job), &job["state"]), ([3, 2, 0, 1, 0], &"completed".into()), "{job}");
+    assert_eq!((sqs.count(STANDARD), sqs.count(STANDARD_DLQ)), (2, 2));
+    let left = monitor.letters(STANDARD_DLQ, 2).await;
+    let outcomes: Vec<_> = left.iter().map(|letter| &letter["job"]["outcome"]).collect();
+    assert_eq!(outcomes, [&json!(null), &json!("failed")], "{left:?}");
     monitor.stop().await;
 }
 

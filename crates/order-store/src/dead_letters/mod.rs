@@ -2,6 +2,7 @@
 
 pub(crate) mod filter;
 pub(crate) mod list;
+pub(crate) mod overtaking;
 pub(crate) mod write;
 
 use std::collections::{BTreeMap, HashSet};
@@ -11,6 +12,7 @@ use uuid::Uuid;
 
 pub use filter::{DeadLetterFilter, UNKNOWN_REASON};
 pub use list::{DeadLetterCount, DeadLetterPage, LetterPosition};
+pub use overtaking::{DeadOrder, Newer};
 
 use crate::{
     Attempt, Reason, Store, StoreError,
@@ -361,30 +363,6 @@ impl Store {
             attempts.extend(attempt.order_id.map(|order_id| (order_id, attempt)));
         }
         Ok(attempts)
-    }
-
-    /// Whether an order of this customer that came by this queue and was first attempted after this
-    /// one is delivered already. Of an order that was never attempted, `otherwise` is the time.
-    pub async fn is_overtaken(
-        &self,
-        customer_id: &str,
-        queue: &str,
-        order_id: Option<Uuid>,
-        otherwise: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let as_uuid = self.backend.dialect().as_uuid;
-        let mut parameters = Parameters::default();
-        let (customer, queue) = (parameters.text(customer_id), parameters.text(queue));
-        let order = parameters.text(&order_id.unwrap_or_default().to_string());
-        let otherwise = parameters.number(otherwise.as_millisecond());
-        let sql = format!(
-            "SELECT status FROM deliveries WHERE customer_id = {customer} AND status = 'DELIVERED'
-                AND created_at_ms > COALESCE(
-                    (SELECT created_at_ms FROM deliveries WHERE order_id = {order}{as_uuid}), {otherwise})
-                AND queue = {queue} AND order_id <> {order}{as_uuid}
-             LIMIT 1"
-        );
-        Ok(!self.rows_by_key(sql, parameters).await?.is_empty())
     }
 
     pub(crate) async fn change(

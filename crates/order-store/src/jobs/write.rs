@@ -250,7 +250,7 @@ fn all_moved(checkpoint: &Checkpoint, dialect: &Dialect) -> Statement {
     let sql = format!(
         "UPDATE dead_letters SET state = 'redriven', settled_at_ms = {now}, job_id = {job}{as_uuid},
             job_outcome = 'redriven', job_detail = NULL
-         WHERE queue = {queue} AND state = 'dead'
+         WHERE queue = {queue} AND state = 'dead' AND (job_id IS NULL OR job_id <> {job}{as_uuid})
             AND id <= (SELECT through FROM dlq_jobs WHERE id = {job}{as_uuid})"
     );
     (sql, parameters.0)

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod plans;
+mod steps;
 mod write;
 
 use std::{
@@ -21,27 +22,12 @@ use sqlx::{
 };
 use tokio::time::{Instant, sleep};
 
-use self::write::Writer;
+use self::{steps::STEPS, write::Writer};
 use crate::{
     LIMITS, StoreError,
     backend::{Backend, Columns, Connection, Dialect, Pool, Row, Value},
-    migrations::{APPLIED, Standing, Step, migrator, newer},
+    migrations::{APPLIED, Standing, migrator, newer},
 };
-
-const STEPS: &[Step] = &[
-    (
-        1,
-        "deliveries and attempts",
-        include_str!("../../migrations/sqlite/0001_deliveries_and_attempts.sql"),
-    ),
-    (2, "requests", include_str!("../../migrations/sqlite/0002_requests.sql")),
-    (
-        3,
-        "listing and retention",
-        include_str!("../../migrations/sqlite/0003_listing_and_retention.sql"),
-    ),
-    (4, "dead letters", include_str!("../../migrations/sqlite/0004_dead_letters.sql")),
-];
 
 const DIALECT: Dialect = Dialect { as_uuid: "", as_text: "", names_index: true, skip_locked: "" };
 

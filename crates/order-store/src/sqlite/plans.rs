@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::{DIALECT, Sqlite};
 use crate::{
-    Archived, Checkpoint, DeadLetterFilter, DeadLetterState, DeliveryFilter, JobMethod, JobState,
-    LetterPosition, Mark, Marked, Position, Progress, Turn,
+    Archived, Checkpoint, DeadLetterFilter, DeadLetterState, DeadOrder, DeliveryFilter, JobMethod,
+    JobState, LetterPosition, Mark, Marked, Position, Progress, Turn,
     backend::{Backend, Pool, Value},
     dead_letters, jobs, listing, reads,
     sweep::{Dust, Sweep},
@@ -168,5 +168,31 @@ async fn what_is_old_is_found_from_the_old_end_of_an_index() {
         let plan = plan(&database, &sql, values).await;
         assert!(plan.iter().any(|step| step.contains(index)), "{plan:?}");
         assert!(!plan.iter().any(|step| step.starts_with("SCAN")), "{plan:?}");
+    }
+}
+
+#[tokio::test]
+async fn newer_orders_of_a_customer_are_a_range_of_an_index_and_their_letters_found_by_identity() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (database, _writer) = Sqlite::open(&directory.path().join("d.db")).await.expect("it opens");
+    let dead = DeadOrder {
+        customer_id: "customer",
+        source: "queue",
+        order_id: Some(Uuid::from_u128(1)),
+        otherwise: Timestamp::UNIX_EPOCH,
+        place: (Timestamp::UNIX_EPOCH, 1),
+        kept_since: Timestamp::UNIX_EPOCH,
+    };
+    let (delivered, first) = dead_letters::overtaking::delivered(&dead, &DIALECT);
+    let (going_first, second) = dead_letters::overtaking::going_first(&dead, &DIALECT);
+    for (sql, values) in [(delivered, first.0), (going_first, second.0)] {
+        let plan = plan(&database, &sql, values).await;
+        let range = "deliveries_by_customer (customer_id=? AND status=? AND created_at_ms>?)";
+        assert!(plan.iter().any(|step| step.contains(range)), "{plan:?}");
+        assert!(!plan.iter().any(|step| step.starts_with("SCAN")), "{plan:?}");
+        let letters = plan.iter().filter(|step| step.contains("dead_letters"));
+        for step in letters {
+            assert!(step.contains("dead_letters_by_identity (identity=?)"), "{plan:?}");
+        }
     }
 }

@@ -221,33 +221,6 @@ async fn what_is_over_is_forgotten_the_oldest_first(database: &impl TestDatabase
     assert_eq!(one(&store, "message-4").await.state, DeadLetterState::Dead);
 }
 
-async fn an_order_is_overtaken_by_a_newer_one_of_its_customer_that_is_delivered(
-    database: &impl TestDatabase,
-) {
-    let store = open(database).await;
-    // Attempts at orders begin with their numbers, which are milliseconds.
-    let (dead, newer) = (Uuid::from_u128(1), Uuid::from_u128(2));
-    store.write(record(dead, 100, Failed)).await.expect("it is written");
-    let epoch = Timestamp::UNIX_EPOCH;
-    let overtaken = |queue, order| store.is_overtaken("customer-001", queue, order, epoch);
-    assert_eq!(overtaken("orders", Some(dead)).await, Ok(false), "it is not delivered itself");
-    store.write(record(Uuid::from_u128(3), 50, Delivered)).await.expect("it is written");
-    assert_eq!(overtaken("orders", Some(dead)).await, Ok(false), "that one was before it");
-    store.write(record(newer, 200, Failed)).await.expect("it is written");
-    assert_eq!(overtaken("orders", Some(dead)).await, Ok(false), "it is not delivered");
-    store.write(record(newer, 300, Delivered)).await.expect("it is written");
-    assert_eq!(overtaken("orders", Some(dead)).await, Ok(true));
-    assert_eq!(overtaken("other", Some(dead)).await, Ok(false), "another queue");
-    assert_eq!(store.is_overtaken("customer-002", "orders", Some(dead), epoch).await, Ok(false));
-    // Of what was never attempted, the time is given.
-    let never = Some(Uuid::from_u128(9));
-    assert_eq!(overtaken("orders", never).await, Ok(true));
-    let late = Timestamp::from_millisecond(1_700_000_000_900).expect("a time");
-    let later = store.is_overtaken("customer-001", "orders", never, late).await;
-    assert_eq!(later, Ok(false));
-    assert_eq!(store.is_overtaken("customer-001", "orders", None, epoch).await, Ok(true));
-}
-
 async fn the_last_attempts_at_orders_are_found_at_once(database: &impl TestDatabase) {
     let store = open(database).await;
     let (first, second) = (Uuid::from_u128(1), Uuid::from_u128(2));
@@ -281,7 +254,6 @@ on_both! {
     a_search_that_finds_nothing_in_what_it_went_through_goes_on_behind_it,
     what_looks_have_missed_is_settled_and_what_comes_back_is_dead_again,
     what_is_over_is_forgotten_the_oldest_first,
-    an_order_is_overtaken_by_a_newer_one_of_its_customer_that_is_delivered,
     the_last_attempts_at_orders_are_found_at_once,
     dead_letters_are_counted_by_reason,
 }

@@ -293,6 +293,22 @@ async fn what_sqs_has_moved_is_redriven_as_a_whole(database: &impl TestDatabase)
     assert_eq!(states, [redriven, redriven, DeadLetterState::Dead], "the last one came later");
 }
 
+async fn what_sqs_has_moved_is_not_what_the_job_itself_has_left(database: &impl TestDatabase) {
+    let store = with_letters(database, 2).await;
+    store.create_job(&new_job(1, JobKind::Redrive)).await.expect("it is kept");
+    let job = claimed(&store, "a", at(10)).await.expect("a job");
+    let mut failed = checkpoint(&job, at(11));
+    failed.marks = vec![mark(0, Marked::Failed("too large".to_owned()))];
+    let job = store.write_checkpoint(&failed).await.expect("an answer").expect("it is written");
+    let mut moved = checkpoint(&job, at(12));
+    moved.all_moved = true;
+    store.write_checkpoint(&moved).await.expect("an answer").expect("it is written");
+    let left = one(&store, "message-0").await;
+    let outcome = left.job.map(|mark| mark.outcome);
+    assert_eq!((left.state, outcome.as_deref()), (DeadLetterState::Dead, Some("failed")));
+    assert_eq!(one(&store, "message-1").await.state, DeadLetterState::Redriven);
+}
+
 async fn the_canary_is_what_became_of_the_redriven_orders(database: &impl TestDatabase) {
     let store = with_letters(database, 5).await;
     store.create_job(&new_job(1, JobKind::Redrive)).await.expect("it is kept");
@@ -350,6 +366,7 @@ on_both! {
     a_checkpoint_is_written_once_with_everything_in_it,
     what_is_discarded_is_in_the_archive_with_the_same_commit,
     what_sqs_has_moved_is_redriven_as_a_whole,
+    what_sqs_has_moved_is_not_what_the_job_itself_has_left,
     the_canary_is_what_became_of_the_redriven_orders,
     jobs_are_listed_those_asked_for_last_in_front,
 }

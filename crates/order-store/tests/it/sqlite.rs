@@ -131,16 +131,30 @@ async fn a_file_of_a_newer_program_is_refused_with_both_versions() {
     assert!(error.contains("version 99") && error.contains("newer program"), "{error}");
 }
 
+/// What SQLite has besides to change a line, and the line that would stand in the way of all others.
+const REPLACEMENTS: [&str; 4] = [
+    "INSERT OR REPLACE INTO dlq_audit
+        SELECT id, at_ms, 'nobody', action, queue, job_id, why, request FROM dlq_audit",
+    "REPLACE INTO dlq_audit
+        SELECT id, at_ms, requested_by, action, queue, job_id, 'another', request FROM dlq_audit",
+    "UPDATE OR REPLACE dlq_audit SET why = 'another'",
+    "INSERT INTO dlq_audit
+        SELECT -1, at_ms, requested_by, action, queue, job_id, why, request FROM dlq_audit",
+];
+
 #[tokio::test]
 async fn the_audit_log_cannot_be_changed_by_anybody() {
     let temp = TempStore::open().await;
     let mut other = temp.another_process().await;
     run(&mut other, crate::support::AN_AUDIT_ENTRY).await;
-    for sql in crate::support::CHANGES_OF_THE_AUDIT {
+    for sql in crate::support::CHANGES_OF_THE_AUDIT.into_iter().chain(REPLACEMENTS) {
         let error = sqlx::query(sql).execute(&mut other).await.expect_err(sql).to_string();
-        assert!(error.contains("the audit log is only added to"), "{error}");
+        assert!(error.contains("the audit log is only added to"), "{sql}: {error}");
     }
-    assert_eq!(temp.store.audit_page(None, 10).await.map(|page| page.len()), Ok(1));
+    let audit = temp.store.audit_page(None, 10).await.expect("a page");
+    assert_eq!((audit.len(), audit[0].requested_by.as_str()), (1, "somebody"));
+    run(&mut other, crate::support::AN_AUDIT_ENTRY).await;
+    assert_eq!(temp.store.audit_page(None, 10).await.map(|page| page.len()), Ok(2), "it goes on");
 }
 
 #[tokio::test]

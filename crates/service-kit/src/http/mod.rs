@@ -11,7 +11,7 @@ mod wire;
 
 pub use content::is_json;
 pub use gives_way::GivesWay;
-pub use serve::{ServeLimits, serve};
+pub use serve::{Peer, ServeLimits, serve};
 
 use crate::{Problem, ProblemKind};
 use axum::{

@@ -21,7 +21,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use std::{convert::Infallible, io, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
@@ -68,6 +68,11 @@ impl Default for ServeLimits {
     }
 }
 
+/// The other end of a request's connection: its client, or the last proxy before this server. It is among
+/// the extensions of every request that [`serve`] hands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer(pub IpAddr);
+
 /// For a client that is to make room to take the rest of an answer that is on its way.
 const LAST_ANSWER: Duration = Duration::from_secs(1);
 
@@ -97,15 +102,15 @@ pub async fn serve(
                 tracing::warn!(connections, "further connections have to wait: all are busy");
             }
         }
-        if !full && let Some(stream) = newcomer.take() {
+        if !full && let Some((stream, peer)) = newcomer.take() {
             let (place, shutdown, drain) = (idle.place(), shutdown.clone(), drain.clone());
-            let open = Connection { place, shutdown, drain, limits };
+            let open = Connection { place, peer, shutdown, drain, limits };
             connections.spawn(open.serve(stream, router.clone()));
         }
         tokio::select! {
             () = accepting_ends.as_mut() => break,
             accepted = listener.accept(), if newcomer.is_none() => match accepted {
-                Ok((stream, _)) => newcomer = Some(stream),
+                Ok((stream, peer)) => newcomer = Some((stream, Peer(peer.ip()))),
                 Err(error) => accept_failed(&error, &idle).await,
             },
             () = idle.one_more_waits(), if newcomer.is_some() && !closing => {}
@@ -134,6 +139,7 @@ async fn accepting_ends(shutdown: &Shutdown, delay: Duration) {
 
 struct Connection {
     place: Arc<Place>,
+    peer: Peer,
     /// From when on every answer is the connection's last.
     shutdown: Shutdown,
     /// From when on it is not to wait for a request.
@@ -150,10 +156,12 @@ impl Connection {
         let shutdown = Arc::new(self.shutdown.clone());
         let service = service_fn(|request: Request<Incoming>| {
             let (place, shutdown) = (Arc::clone(&self.place), Arc::clone(&shutdown));
+            let peer = self.peer;
             // All of it belongs to the first poll: of requests in a row the library reads the next
             // one as soon as it has an answer, and polls it when the client has taken that.
             async move {
-                let (head, body) = request.into_parts();
+                let (mut head, body) = request.into_parts();
+                head.extensions.insert(peer);
                 let refusal = head::refusal(&head);
                 let body = Arriving::new(body, Arc::clone(&place));
                 let number = body.request();

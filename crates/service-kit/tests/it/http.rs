@@ -1,8 +1,8 @@
-use axum::{Router, http::StatusCode, routing::get};
+use axum::{Extension, Router, http::StatusCode, routing::get};
 use prometheus::Registry;
 use service_kit::{
-    AdminServer, Problem, Readiness, ServeLimits, Shutdown, ShutdownTrigger, bind, build_info,
-    routes, serve,
+    AdminServer, Peer, Problem, Readiness, ServeLimits, Shutdown, ShutdownTrigger, bind,
+    build_info, routes, serve,
 };
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
@@ -37,6 +37,14 @@ pub(crate) fn start(router: Router, limits: ServeLimits) -> Served {
     let addr = listener.local_addr().expect("an address");
     let (trigger, shutdown) = Shutdown::new();
     Served { addr, trigger, ended: tokio::spawn(serve(listener, router, shutdown, limits)) }
+}
+
+#[tokio::test]
+async fn a_request_says_where_it_comes_from() {
+    let peer = async |Extension(Peer(address)): Extension<Peer>| address.to_string();
+    let served = start(Router::new().route("/", get(peer)), ServeLimits::default());
+    let answer = request(served.addr, "GET", "/").await;
+    assert!(answer.ends_with("\r\n\r\n127.0.0.1"), "{answer}");
 }
 
 #[tokio::test]

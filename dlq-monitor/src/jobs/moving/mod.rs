@@ -11,7 +11,10 @@ use sqs_consumer::Time;
 
 pub use types::{MoveAction, MoveEvent, MoveStatus, MoveTask, StartError};
 
-use super::plan::{Saved, Timing};
+use super::{
+    known::arrived,
+    plan::{Saved, Timing},
+};
 
 /// Clocks differ: a task that began so many milliseconds before it was asked for may be the job's.
 const CLOCKS_DIFFER_MS: i64 = 2_000;
@@ -24,6 +27,8 @@ pub struct Moving {
     renewed_at: Time,
     /// When starting was written down.
     asked_at_ms: Option<i64>,
+    /// When the job's own task began, which tells it from later ones.
+    own_since_ms: Option<i64>,
     moved: u64,
     /// Messages that were to be moved, as far as they were known.
     selected: u64,
@@ -48,6 +53,11 @@ enum Phase {
         at: Time,
     },
     Cancelling(String),
+    /// Its task is done: whether the queue is empty since then.
+    Counting {
+        since: Time,
+        at: Time,
+    },
     /// The job goes on message by message, for this reason; whether SQS's task has come to its end.
     Otherwise {
         why: String,
@@ -73,6 +83,7 @@ impl Moving {
             phase,
             renewed_at: leased_at,
             asked_at_ms,
+            own_since_ms: None,
             moved,
             selected,
             written: moved,
@@ -123,12 +134,13 @@ impl Moving {
         match &self.phase {
             Phase::Asking => self.write(JobState::Running, None, true),
             Phase::Starting => MoveAction::Start,
-            Phase::Following { at } if now < *at => {
+            Phase::Following { at } | Phase::Counting { at, .. } if now < *at => {
                 MoveAction::Wait { until: (*at).min(self.renewed_at + self.timing.renew) }
             }
             Phase::LookingAround | Phase::LookingForOwn | Phase::Following { .. } => {
                 MoveAction::List
             }
+            Phase::Counting { .. } => MoveAction::Count,
             Phase::Cancelling(handle) => MoveAction::Cancel { handle: handle.clone() },
             Phase::Otherwise { why, after } => {
                 let moved = (*after || self.moved > 0).then_some(self.moved);
@@ -165,6 +177,10 @@ impl Moving {
             MoveEvent::Cancelled => {
                 self.phase = Phase::Following { at: now + self.timing.canary_ask };
             }
+            MoveEvent::Counted(Ok(count)) => {
+                self.works();
+                self.counted(now, count);
+            }
             MoveEvent::Saved(Ok((Saved::Lost, _))) => self.phase = Phase::Over,
             MoveEvent::Saved(Ok((Saved::Yes { cancelled }, asked_at_ms))) => {
                 self.works();
@@ -181,7 +197,9 @@ impl Moving {
                     _ => {}
                 }
             }
-            MoveEvent::Listed(Err(why)) | MoveEvent::Saved(Err(why)) => self.fails(now, why),
+            MoveEvent::Listed(Err(why))
+            | MoveEvent::Counted(Err(why))
+            | MoveEvent::Saved(Err(why)) => self.fails(now, why),
             MoveEvent::Woke => {}
         }
     }
@@ -207,7 +225,10 @@ impl Moving {
                 }
             }
             Phase::Following { .. } => {
-                if let Some(task) = newest {
+                let own = |task: &&MoveTask| {
+                    self.own_since_ms.is_none_or(|since| task.started_at_ms == since)
+                };
+                if let Some(task) = tasks.iter().find(own) {
                     self.follow(now, task);
                 } else {
                     let note = "SQS does not know of the move task any more".to_owned();
@@ -219,6 +240,7 @@ impl Moving {
     }
 
     fn follow(&mut self, now: Time, task: &MoveTask) {
+        self.own_since_ms = Some(task.started_at_ms);
         self.moved = task.moved;
         self.phase = match (&task.status, &task.handle) {
             (MoveStatus::Running, Some(handle)) if self.cancel => Phase::Cancelling(handle.clone()),
@@ -228,7 +250,8 @@ impl Moving {
                 let why = format!("its task moved {} of {} messages", task.moved, self.selected);
                 Phase::Otherwise { why, after: true }
             }
-            (MoveStatus::Completed, _) => Phase::Ending(JobState::Completed, None),
+            // What arrived meanwhile is among what it moved: as many does not mean that none is left.
+            (MoveStatus::Completed, _) => Phase::Counting { since: now, at: now },
             (MoveStatus::Cancelled, _) => {
                 let note = "SQS had moved a part of the messages by then".to_owned();
                 Phase::Ending(JobState::Cancelled, Some(note))
@@ -237,6 +260,20 @@ impl Moving {
                 let note = format!("the move task failed: {why}");
                 Phase::Ending(JobState::Failed, Some(note))
             }
+        };
+    }
+
+    /// SQS's numbers lag behind, so one that is not zero is asked for again for a while.
+    fn counted(&mut self, now: Time, count: u64) {
+        let Phase::Counting { since, .. } = self.phase else { return };
+        self.phase = if count == 0 {
+            let more = self.moved.saturating_sub(self.selected);
+            Phase::Ending(JobState::Completed, (more > 0).then(|| arrived(more)))
+        } else if now >= since + self.timing.patience {
+            let why = format!("its task is done, and about {count} messages are in the queue");
+            Phase::Otherwise { why, after: true }
+        } else {
+            Phase::Counting { since, at: now + self.timing.canary_ask }
         };
     }
 

@@ -32,6 +32,12 @@ fn following() -> Moving {
     job
 }
 
+/// Tells how many messages are in the queue when the task is done.
+fn counts(job: &mut Moving, now: u64, count: u64) {
+    assert_eq!(job.next(at(now)), MoveAction::Count);
+    job.done(at(now), at(now), MoveEvent::Counted(Ok(count)));
+}
+
 fn ends(job: &mut Moving, now: u64) -> (JobState, Option<String>) {
     let MoveAction::Write { state, note, keep: false, .. } = job.next(at(now)) else {
         panic!("it ends");
@@ -53,6 +59,9 @@ fn a_task_is_started_when_that_is_written_down_and_followed_to_its_end() {
     assert_eq!(job.next(at(2)), MoveAction::List);
     job.done(at(2), at(2), listed(&[task(MoveStatus::Completed, 5)]));
     assert_eq!(job.moved(), 5);
+    assert!(matches!(job.next(at(2)), MoveAction::Write { moved: 5, keep: true, .. }));
+    job.done(at(2), at(2), saved(false));
+    counts(&mut job, 2, 0);
     assert_eq!(ends(&mut job, 2), (JobState::Completed, None));
 }
 
@@ -79,10 +88,55 @@ fn what_a_task_leaves_behind_is_done_message_by_message() {
 }
 
 #[test]
+fn a_task_that_moved_enough_is_not_taken_for_one_that_moved_all() {
+    let mut job = following();
+    job.next(at(0));
+    job.done(at(0), at(0), listed(&[task(MoveStatus::Completed, 5)]));
+    job.next(at(0));
+    job.done(at(0), at(0), saved(false));
+    // SQS's numbers lag behind.
+    counts(&mut job, 0, 2);
+    assert_eq!(job.next(at(0)), MoveAction::Wait { until: at(2) });
+    job.done(at(0), at(10), MoveEvent::Woke);
+    assert!(matches!(job.next(at(10)), MoveAction::Write { keep: true, .. }), "it is renewed");
+    job.done(at(10), at(10), saved(false));
+    counts(&mut job, 10, 2);
+    job.next(at(10));
+    job.done(at(10), at(15), MoveEvent::Woke);
+    counts(&mut job, 15, 2);
+    let why = "its task is done, and about 2 messages are in the queue".to_owned();
+    assert_eq!(job.next(at(15)), MoveAction::DoItOtherwise { why, moved: Some(5) });
+    // One that took more along says so.
+    let mut job = following();
+    job.next(at(0));
+    job.done(at(0), at(0), listed(&[task(MoveStatus::Completed, 7)]));
+    job.next(at(0));
+    job.done(at(0), at(0), saved(false));
+    counts(&mut job, 0, 0);
+    let note = "2 more than were meant went along: they arrived meanwhile".to_owned();
+    assert_eq!(ends(&mut job, 0), (JobState::Completed, Some(note)));
+}
+
+#[test]
+fn what_a_later_task_of_somebody_else_moves_is_not_counted() {
+    let mut job = following();
+    job.next(at(0));
+    job.done(at(0), at(0), listed(&[task(MoveStatus::Running, 0)]));
+    job.done(at(0), at(2), MoveEvent::Woke);
+    assert_eq!(job.next(at(2)), MoveAction::List);
+    let later = MoveTask { started_at_ms: AT + 1_000, ..task(MoveStatus::Running, 90) };
+    job.done(at(2), at(2), listed(&[later, task(MoveStatus::Completed, 5)]));
+    assert_eq!(job.moved(), 5);
+}
+
+#[test]
 fn who_takes_the_job_over_finds_the_task_or_starts_it() {
     let mut job = Moving::new(Timing::DEFAULT, 5, Some(AT + 500), 0, at(0));
     assert_eq!(job.next(at(0)), MoveAction::List);
     job.done(at(0), at(0), listed(&[task(MoveStatus::Completed, 5)]));
+    assert!(matches!(job.next(at(0)), MoveAction::Write { moved: 5, keep: true, .. }));
+    job.done(at(0), at(0), saved(false));
+    counts(&mut job, 0, 0);
     assert_eq!(ends(&mut job, 0), (JobState::Completed, None));
     let mut job = Moving::new(Timing::DEFAULT, 5, Some(AT + 60_000), 0, at(0));
     job.next(at(0));

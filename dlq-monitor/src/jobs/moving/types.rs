@@ -56,6 +56,8 @@ pub enum MoveAction {
         /// Whether the lease is kept.
         keep: bool,
     },
+    /// Count the messages that are in the dead-letter queue, about, visible or not.
+    Count,
     /// Do nothing before this time, unless there is news.
     Wait {
         /// The time.
@@ -82,6 +84,8 @@ pub enum MoveEvent {
     Started(Result<(), StartError>),
     /// Of [`MoveAction::Cancel`], whatever came of it.
     Cancelled,
+    /// Of [`MoveAction::Count`].
+    Counted(Result<u64, String>),
     /// Of [`MoveAction::Write`]; with the time at which starting was written down, in milliseconds.
     Saved(Result<(Saved, Option<i64>), String>),
     /// Of [`MoveAction::Wait`].

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use order_store::JobKind;
+use order_store::{JobKind, Newer};
 use sqs_consumer::Time;
 
 use super::{Action, Broken, Found, LEFT, MarkedAs, Plan, PlannedMark, Standing};
@@ -123,7 +123,7 @@ impl Plan {
         }
         let (mut wave, mut bytes) = (Vec::new(), 0);
         let mut groups: HashMap<String, Group> = HashMap::new();
-        let ordered = self.keeps_order();
+        let ordered = self.goes_by_groups();
         for position in 0..self.batch.entries.len() {
             let Entry { found, step } = &self.batch.entries[position];
             let (step, size) = (*step, found.bytes);
@@ -166,7 +166,7 @@ impl Plan {
         wave
     }
 
-    fn keeps_order(&self) -> bool {
+    fn goes_by_groups(&self) -> bool {
         self.terms.fifo && self.terms.kind == JobKind::Redrive
     }
 
@@ -176,22 +176,17 @@ impl Plan {
             Standing::NotSelected if !self.breaks(Broken::TakesEverything) => {
                 Step::Left(Why::Stays)
             }
-            Standing::Overtaken
-                if self.keeps_order()
-                    && !self.terms.may_reorder
-                    && !self.breaks(Broken::IgnoresOvertaking) =>
+            Standing::Overtaken(newer)
+                if self.terms.refuses_disorder() && !self.breaks(Broken::IgnoresOvertaking) =>
             {
-                self.refuse(
-                    position,
-                    "newer messages of its message group were delivered already",
-                    now,
-                );
+                self.refuse(position, why_refused(newer), now);
                 return;
             }
             Standing::Copied if !self.breaks(Broken::SendsAgain) => Step::Copied,
-            Standing::NotSelected | Standing::Selected | Standing::Overtaken | Standing::Copied => {
-                Step::Ready
-            }
+            Standing::NotSelected
+            | Standing::Selected
+            | Standing::Overtaken(_)
+            | Standing::Copied => Step::Ready,
         };
         self.batch.entries[position].step = step;
     }
@@ -261,6 +256,18 @@ impl Plan {
             // The oldest become visible by themselves first.
             self.left.pop_front();
         }
+    }
+}
+
+/// Why a message is refused that would come behind this one of its group.
+fn why_refused(newer: Newer) -> &'static str {
+    match newer {
+        Newer::Delivered => "newer messages of its message group were delivered already",
+        Newer::OnTheWay => {
+            "newer messages of its message group are in the source queue or being delivered: it would \
+             come behind them"
+        }
+        Newer::Ahead => "newer messages of its message group are dead before it, and go first",
     }
 }
 

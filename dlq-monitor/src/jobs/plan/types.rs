@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use order_store::{DeadLetterState, JobKind, JobState, Progress};
+use order_store::{DeadLetterState, JobKind, JobState, Newer, Progress};
 use sqs_consumer::{ReceiptHandle, Time};
 
 /// What was asked for.
@@ -18,6 +18,13 @@ pub struct Terms {
     pub per_second: Option<u32>,
     /// After so many messages their delivery is waited for.
     pub canary: Option<u64>,
+}
+
+impl Terms {
+    /// Whether the order within a group is kept, so that what would break it is refused.
+    pub fn refuses_disorder(&self) -> bool {
+        self.fifo && self.kind == JobKind::Redrive && !self.may_reorder
+    }
 }
 
 /// Constants of a job.
@@ -105,24 +112,25 @@ pub enum Standing {
     NotSelected,
     /// To be dealt with.
     Selected,
-    /// The same, but newer messages of its group are delivered already.
-    Overtaken,
+    /// The same, but a newer message of its group would be delivered before it, or is already.
+    Overtaken(Newer),
     /// Its copy is where it should be, and that is written down: it is only to be deleted.
     Copied,
 }
 
 impl Standing {
     /// What a message is of which this is known: where it is in its life, whether it is part of the
-    /// job, whether the job has dealt with it, and whether newer ones of its group are delivered.
-    pub fn of(state: DeadLetterState, is_part: bool, is_dealt_with: bool, overtaken: bool) -> Self {
+    /// job, whether the job has dealt with it, and what newer one of its group is in its way.
+    pub fn of(
+        state: DeadLetterState,
+        is_part: bool,
+        is_dealt_with: bool,
+        newer: Option<Newer>,
+    ) -> Self {
         match state {
             DeadLetterState::Sent | DeadLetterState::Archived => Self::Copied,
             DeadLetterState::Dead if is_part && !is_dealt_with => {
-                if overtaken {
-                    Self::Overtaken
-                } else {
-                    Self::Selected
-                }
+                newer.map_or(Self::Selected, Self::Overtaken)
             }
             _ => Self::NotSelected,
         }

@@ -1,7 +1,7 @@
 //! The web console, as a browser without scripts meets it.
 
 mod acting;
-mod browser;
+pub(crate) mod browser;
 mod entrance;
 mod pages;
 mod states;

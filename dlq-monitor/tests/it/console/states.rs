@@ -4,7 +4,10 @@
 use std::net::SocketAddr;
 
 use super::browser::Browser;
-use crate::support::{Database, Monitor, STANDARD_DLQ, Sqs, environment, eventually};
+use crate::{
+    http::call,
+    support::{Database, Monitor, STANDARD_DLQ, Sqs, environment, eventually},
+};
 
 #[tokio::test]
 async fn nothing_dead_is_good_news_once_everything_was_looked_at() {
@@ -86,4 +89,32 @@ async fn where_nobody_may_act_there_are_no_buttons_and_the_page_says_why() {
         assert_eq!(answer.status, 403, "{path}");
     }
     everywhere.stop().await;
+}
+
+#[tokio::test]
+async fn where_there_is_nothing_a_browser_is_shown_a_page_and_a_script_told_a_problem() {
+    let sqs = Sqs::anywhere().await;
+    let monitor = Monitor::start(sqs.addr).await;
+    let browser = Browser::new(monitor.api);
+    for path in ["/nowhere", "/messages/a/b/c", "/assets/nothing.js", "/problems/nothing"] {
+        let answer = browser.get(path).await;
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (404, Some("text/html; charset=utf-8")),
+            "{path}: {answer:?}"
+        );
+        for part in ["<h1>Not found</h1>", "There is n", "href=\"/\"", "/problems/not-found"] {
+            assert!(answer.body.contains(part), "{path}: {part}: {}", answer.body);
+        }
+        let policy = answer.header("content-security-policy").unwrap_or_default();
+        assert!(policy.starts_with("default-src 'none'"), "{path}: {policy}");
+    }
+    let answer = browser.send("/messages", &[]).await;
+    assert_eq!((answer.status, answer.header("allow")), (405, Some("GET,HEAD")), "{answer:?}");
+    assert!(answer.body.contains("<h1>Method not allowed</h1>"), "{answer:?}");
+    let script = call(monitor.api, "GET /nowhere", &[("accept", "*/*")], b"").await;
+    assert_eq!((script.status, script.problem().as_str()), (404, "not-found"));
+    let api = browser.get("/api/dlq/nowhere").await;
+    assert_eq!((api.status, api.problem().as_str()), (404, "not-found"), "the API's is JSON");
+    monitor.stop().await;
 }

@@ -53,7 +53,7 @@ async fn what_cannot_be_seen_in_a_body_is_written_out() {
 }
 
 #[tokio::test]
-async fn a_body_of_a_mebibyte_is_shown_whole_and_ten_attributes_of_any_type() {
+async fn of_a_body_of_a_mebibyte_the_beginning_is_shown_and_ten_attributes_of_any_type() {
     let sqs = Sqs::anywhere().await;
     let body = format!("<{}>", "상".repeat(340_000));
     let mut attributes: Vec<(&str, _)> = ["a", "b", "c", "d", "e", "f", "g", "h", "i"]
@@ -63,11 +63,37 @@ async fn a_body_of_a_mebibyte_is_shown_whole_and_ten_attributes_of_any_type() {
     attributes.push(("picture", bytes(&[0, 159, 146, 150])));
     sqs.send(STANDARD_DLQ, &body, &attributes).await;
     let (monitor, page) = page_of(&sqs).await;
-    assert!(page.contains(&format!("&lt;{}&gt;", "상".repeat(340_000))));
+    assert!(page.contains(&format!("&lt;{}", "상".repeat(21_845))));
+    assert!(page.len() < 100_000, "a browser takes long for so long a line: {}", page.len());
+    assert!(
+        page.contains(", of which this is the beginning") && page.contains("here it is cut off")
+    );
     assert!(page.contains("1,020,002 bytes") && page.contains("AJ+Slg=="));
     assert!(page.contains("tabindex=\"0\""), "it can be scrolled by keyboard");
-    let list = Browser::new(monitor.api).page("/messages").await;
+    let browser = Browser::new(monitor.api);
+    let path = page.split('"').find(|part| part.ends_with("/body")).expect("a link");
+    let whole = browser.get(path).await;
+    assert_eq!((whole.status, whole.body.as_str()), (200, body.as_str()));
+    assert_eq!(whole.header("content-type"), Some("text/plain; charset=utf-8"));
+    assert_eq!(whole.header("x-content-type-options"), Some("nosniff"));
+    let name = whole.header("content-disposition").expect("it is a file");
+    assert!(name.starts_with("attachment; filename=\"message-"), "{name}");
+    let nothing = browser.get(&format!("/messages/{STANDARD_DLQ}/nothing/body")).await;
+    assert_eq!(nothing.status, 404);
+    let list = browser.page("/messages").await;
     assert!(list.len() < 40_000, "lists show no bodies: {}", list.len());
+    monitor.stop().await;
+}
+
+#[tokio::test]
+async fn a_long_attribute_is_shown_in_part_and_a_short_body_whole() {
+    let sqs = Sqs::anywhere().await;
+    let long = "a".repeat(100_000);
+    sqs.send(STANDARD_DLQ, "short", &[("long", text(&long)), ("bytes", bytes(&[1; 9_000]))]).await;
+    let (monitor, page) = page_of(&sqs).await;
+    assert!(page.len() < 50_000, "{}", page.len());
+    assert!(page.contains("91,808 bytes more") && page.contains("3,808 bytes more"), "{page}");
+    assert!(page.contains("short") && !page.contains("here it is cut off"), "{page}");
     monitor.stop().await;
 }
 

@@ -162,8 +162,9 @@ impl InWork {
         let number = self.batch[entry].number;
         let standing = self.standings[entry];
         let what = || format!("message {number}");
-        let overtaken = standing == Standing::Overtaken && !self.terms.may_reorder;
-        that(!(overtaken && self.terms.fifo), Check::NotOvertaken, now, what)?;
+        let overtaken = matches!(standing, Standing::Overtaken(_));
+        let in_order = !overtaken || self.terms.may_reorder || !self.terms.fifo;
+        that(in_order, Check::NotOvertaken, now, what)?;
         that(standing != Standing::Copied, Check::CopiesAreNotSentAgain, now, what)
     }
 

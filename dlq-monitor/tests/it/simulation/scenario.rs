@@ -70,7 +70,7 @@ pub(super) enum Trouble {
     Peek { messages: usize, long: u64 },
     /// A message dies.
     Death { group: u32 },
-    /// A newer message of the group is delivered.
+    /// A newer message of the group is delivered, or on its way.
     Overtaken { group: u32 },
 }
 

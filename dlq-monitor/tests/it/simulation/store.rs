@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use dlq_monitor::jobs::plan::{Begun, MarkedAs, Saved, Standing, Terms, Write};
-use order_store::{CanaryCount, DeadLetterState, JobState, Progress};
+use order_store::{CanaryCount, DeadLetterState, JobState, Newer, Progress};
 
 use super::scenario::Asked;
 
@@ -13,7 +13,7 @@ pub(super) struct Store {
     pub(super) jobs: Vec<Job>,
     /// The numbers of archived messages.
     pub(super) archive: BTreeSet<usize>,
-    /// Groups of which newer messages were delivered.
+    /// Groups of which newer messages were delivered, or are on their way.
     pub(super) overtaken: BTreeSet<u32>,
     pub(super) delivered: BTreeSet<usize>,
 }
@@ -145,8 +145,9 @@ impl Store {
     pub(super) fn standing(&self, job: usize, message_id: &str) -> Standing {
         let (id, row) = self.found(message_id);
         let dealt_with = row.by.is_some_and(|(by, _)| by == job);
-        let overtaken = self.overtaken.contains(&row.group);
-        Standing::of(row.state, self.jobs[job].has(id, row), dealt_with, overtaken)
+        let newer = if row.group % 2 == 0 { Newer::Delivered } else { Newer::OnTheWay };
+        let newer = self.overtaken.contains(&row.group).then_some(newer);
+        Standing::of(row.state, self.jobs[job].has(id, row), dealt_with, newer)
     }
 
     pub(super) fn found(&self, message_id: &str) -> (usize, &Row) {

@@ -1,21 +1,22 @@
 //! What is sent and answered.
 
+mod acts;
+
 use order_events::DeliveryStatus;
-use order_store::{DeadLetterState, JobKind, JobMethod, JobState};
+use order_store::DeadLetterState;
 use service_kit::docs::schemas::{formatted, named, object, shared, text};
 use utoipa::openapi::{
-    ArrayBuilder, Components, ComponentsBuilder, ObjectBuilder, RefOr, Schema, Type,
+    ArrayBuilder, Components, ComponentsBuilder, ObjectBuilder, Type,
     schema::SchemaType,
     security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
 use super::{
-    asked::limits,
     examples::{
-        audit_page_example, discard_example, dry_run_example, job_example, job_page_example,
-        letter_example, letter_page_example, queues_example, redrive_example, session_example,
+        audit_page_example, job_page_example, letter_example, letter_page_example, queues_example,
+        session_example,
     },
-    kinds, query,
+    kinds,
 };
 use crate::letter::REASONS;
 
@@ -50,14 +51,14 @@ pub(super) fn components() -> Components {
             LETTER_PAGE,
             page("Dead letters.", LETTER_IN_LIST).examples([letter_page_example()]),
         )
-        .schema(FILTER, filter())
-        .schema(REDRIVE, redrive())
-        .schema(DISCARD, discard())
-        .schema(CANCEL, cancel())
-        .schema(DRY_RUN, dry_run())
-        .schema(JOB, job())
+        .schema(FILTER, acts::filter())
+        .schema(REDRIVE, acts::redrive())
+        .schema(DISCARD, acts::discard())
+        .schema(CANCEL, acts::cancel())
+        .schema(DRY_RUN, acts::dry_run())
+        .schema(JOB, acts::job())
         .schema(JOB_PAGE, page("Jobs.", JOB).examples([job_page_example()]))
-        .schema(AUDIT_ENTRY, audit_entry())
+        .schema(AUDIT_ENTRY, acts::audit_entry())
         .schema(
             AUDIT_PAGE,
             page("Lines of the audit log.", AUDIT_ENTRY).examples([audit_page_example()]),
@@ -234,157 +235,6 @@ fn attempt() -> ObjectBuilder {
             ("worker", text("Which worker tried.")),
             ("startedAt", time("When it began.")),
             ("finishedAt", time("When it ended.")),
-        ],
-    )
-}
-
-fn filter() -> ObjectBuilder {
-    ObjectBuilder::new()
-        .schema_type(Type::Object)
-        .description(Some("Which dead letters are meant; at least one of these."))
-        .property("reason", reason("Why they died."))
-        .property(
-            "customerId",
-            text("Whose orders they are.")
-                .min_length(Some(1))
-                .max_length(Some(query::LONGEST_CUSTOMER)),
-        )
-        .property(
-            "text",
-            text("Somewhere in their texts.")
-                .min_length(Some(1))
-                .max_length(Some(query::LONGEST_TEXT)),
-        )
-        .property("from", time("First met at this time or later."))
-        .property("to", time("First met before this time."))
-}
-
-fn at_most(most: u32, about: &str) -> ObjectBuilder {
-    of_type(Type::Integer, about).minimum(Some(1)).maximum(Some(most as usize))
-}
-
-/// What redriving and discarding have in common.
-fn act(about: &str) -> ObjectBuilder {
-    let id = text("A message id.").min_length(Some(1)).max_length(Some(limits::ID));
-    let ids = ArrayBuilder::new().items(id).min_items(Some(1)).max_items(Some(limits::IDS));
-    object(about, [("queue", text("The dead-letter queue's name."))])
-        .property("all", flag("The whole queue. One of this, `ids` and `filter` is needed."))
-        .property("ids", ids.description(Some("These messages.")))
-        .property("filter", RefOr::<Schema>::from(named(FILTER)))
-        .property("rate", at_most(limits::RATE, "Messages per second, at most."))
-        .property("dryRun", flag("Whether it is only thought through."))
-        .property("expectedCount", count("How many messages must be meant."))
-        .property("by", text("Who asks.").max_length(Some(limits::WHO)))
-}
-
-fn redrive() -> ObjectBuilder {
-    act("A redrive.")
-        .property("reason", text("Why, for the audit log.").max_length(Some(limits::WHY)))
-        .property(
-            "canary",
-            at_most(
-                limits::CANARY,
-                "So many messages go first; the others when all of these are delivered.",
-            ),
-        )
-        .property(
-            "allowReorder",
-            flag("Whether messages of a FIFO group may go back behind newer ones."),
-        )
-        .property("method", word("How; `auto` is what fits.", ["auto", "messages", "moveTask"]))
-        .examples([redrive_example()])
-}
-
-fn discard() -> ObjectBuilder {
-    act("A discard.")
-        .property("reason", text("Why, for the audit log.").max_length(Some(limits::WHY)))
-        .required("reason")
-        .examples([discard_example()])
-}
-
-fn cancel() -> ObjectBuilder {
-    ObjectBuilder::new()
-        .schema_type(Type::Object)
-        .description(Some("Why a job is ended, and by whom."))
-        .property("reason", text("Why, for the audit log.").max_length(Some(limits::WHY)))
-        .property("by", text("Who asks.").max_length(Some(limits::WHO)))
-}
-
-fn kind() -> ObjectBuilder {
-    word("What it does.", JobKind::ALL.iter().map(|kind| kind.as_str()))
-}
-
-fn method() -> ObjectBuilder {
-    let methods = JobMethod::ALL.iter().map(|method| method.as_str());
-    word("Message by message, or by SQS itself.", methods)
-}
-
-fn dry_run() -> ObjectBuilder {
-    object(
-        "What a job would do.",
-        [
-            ("kind", kind()),
-            ("method", method()),
-            ("queue", text("The dead-letter queue's name.")),
-            ("source", text_or_null("Where its messages would go back to.")),
-            ("selected", count("How many messages are meant.")),
-            ("lookedAt", count("How many of these were looked at one by one.")),
-            ("byReason", some_object("How many of those died for each reason.")),
-            ("wouldRefuse", count("How many of those would be left, since newer messages of their FIFO groups were delivered already, or an earlier dead letter of theirs stays.")),
-            ("secondsAtLeast", count_or_null("How long it takes at the rate that was asked for.")),
-        ],
-    )
-    .property("messages", ArrayBuilder::new().items(named(LETTER_IN_LIST)))
-    .required("messages")
-    .examples([dry_run_example()])
-}
-
-fn job() -> ObjectBuilder {
-    object(
-        "A redrive or a discard.",
-        [
-            ("id", formatted("uuid", "Its id.")),
-            ("kind", kind()),
-            ("method", method()),
-            ("queue", text("The dead-letter queue's name.")),
-            (
-                "state",
-                word(
-                    "How far it is. `canary`: it waits until the first messages are delivered.",
-                    JobState::ALL.iter().map(|state| state.as_str()),
-                ),
-            ),
-            ("request", some_object("What exactly was asked for.")),
-            ("requestedBy", text("Who asked.")),
-            ("why", text("Why.")),
-            ("cancelledBy", text_or_null("Who asked for it to be ended early.")),
-            ("selected", count("How many messages were part of it at first.")),
-            ("done", count("How many of them are redriven, or discarded.")),
-            ("refused", count("How many stay dead by a rule of order.")),
-            ("failed", count("How many stay dead since SQS does not take them.")),
-            ("notFound", count("How many were not met any more.")),
-            ("canaryPassed", flag("Whether its first messages are known to be delivered.")),
-            ("note", text_or_null("What holds it up, or why it ended as it did.")),
-            ("createdAt", time("When it was asked for.")),
-            ("startedAt", text_or_null("When it was begun.")),
-            ("updatedAt", time("When it was last written.")),
-            ("finishedAt", text_or_null("When it ended.")),
-        ],
-    )
-    .examples([job_example()])
-}
-
-fn audit_entry() -> ObjectBuilder {
-    object(
-        "Who did what and why.",
-        [
-            ("at", time("When.")),
-            ("requestedBy", text("Who.")),
-            ("action", word("What.", ["redrive", "discard", "cancel"])),
-            ("queue", text("The dead-letter queue's name.")),
-            ("jobId", formatted("uuid", "The job.")),
-            ("why", text("Why.")),
-            ("request", some_object("What exactly was asked for.")),
         ],
     )
 }
