@@ -36,6 +36,7 @@ pub struct Service {
     deliveries: Deliveries,
     compression: bool,
     origins: Option<Origins>,
+    sheds_load: bool,
 }
 
 impl Service {
@@ -48,6 +49,7 @@ impl Service {
         build_info(&registry, "order-api", env!("CARGO_PKG_VERSION"));
         let metrics = Metrics::register(&registry);
 
+        let sheds_load = settings.sheds_load();
         let queues = &settings.queues;
         let queue_url = queues.standard.as_deref().or(queues.fifo.as_deref());
         let (region, endpoint, keys) = settings.aws.parts();
@@ -72,6 +74,7 @@ impl Service {
             )?,
             compression: settings.compression,
             origins: settings.cors_allowed_origins,
+            sheds_load,
             registry,
             metrics,
         })
@@ -97,6 +100,12 @@ impl Service {
     /// margin, and the admin listener closes last.
     pub async fn run(self, shutdown: Shutdown) -> anyhow::Result<()> {
         tracing::info!(listen = %self.local_addr, admin = %self.admin.local_addr(), "order-api is up");
+        if !self.sheds_load {
+            tracing::warn!(
+                "PUBLISH_BUFFER_ORDERS is not less than MAX_CONNECTIONS: orders that SQS does not take \
+                 will wait for a connection instead of being answered with 503"
+            );
+        }
         let (admin_trigger, admin_shutdown) = Shutdown::new();
         let admin = self.admin.serve(self.registry.clone(), self.readiness.clone(), admin_shutdown);
         let admin = tokio::spawn(admin);

@@ -51,7 +51,8 @@ pub struct PublishSettings {
     pub batch: usize,
     /// For which an order waits for others, while a call is under way.
     pub linger: Duration,
-    /// Orders in hand; further ones are turned away.
+    /// Orders in hand; further ones are turned away. Fewer than connections, see
+    /// [`Settings::sheds_load`].
     pub buffer_orders: usize,
     /// Bytes of the orders in hand, those that are being read or answered among them, and of the
     /// answers about orders.
@@ -81,7 +82,7 @@ impl Settings {
             Setting::new("PUBLISH_CONCURRENCY", "64", "1 to 1000", "Calls to SQS at once, for each queue"),
             Setting::new("PUBLISH_BATCH", "10", "1 to 10", "Orders that share a call to SQS at most"),
             Setting::new("PUBLISH_LINGER", "800us", "0ms to 1s", "Time between the beginnings of calls that are not full, while one is under way: an order waits for others that long, and a timer's 1ms more, at most"),
-            Setting::new("PUBLISH_BUFFER_ORDERS", "4096", "1 to 100000", "Orders that are being sent or wait for that, or for the store of idempotency keys; further ones are answered with 503, and no key is used up for them"),
+            Setting::new("PUBLISH_BUFFER_ORDERS", "2048", "1 to 100000", "Orders that are being sent or wait for that, or for the store of idempotency keys; further ones are answered with 503, and no key is used up for them. A connection carries one order at a time: with no fewer than MAX_CONNECTIONS, of which the service warns, further orders would wait for a connection instead"),
             Setting::new("PUBLISH_BUFFER_BYTES", "16777216", "1048576 to 1073741824", "Bytes of the orders that are being read, wait, are being sent, or are in answers that their clients have not taken yet, answers about orders among them; further ones are answered with 503. A client that has kept a part of them waiting for a second makes room for others"),
             Setting::optional(DATABASE_URL, DATABASES, "Where idempotency keys are kept, for all replicas and restarts: the deliveries' database or another. When not set, each replica knows the latest keys that it has seen itself").secret(),
             Setting::new("IDEMPOTENCY_RETENTION", "24h", "1m to 3650d", "How long an idempotency key is kept there"),
@@ -137,6 +138,12 @@ impl Settings {
             cors_allowed_origins: origins(reader),
         }
     }
+
+    /// Whether there can be an order that finds the buffer full. Each of those in it has a connection to
+    /// itself; when all connections have one, the next order waits outside, where no deadline counts.
+    pub(crate) fn sheds_load(&self) -> bool {
+        self.publish.buffer_orders < self.limits.connections
+    }
 }
 
 fn database(reader: &mut Reader) -> Option<DatabaseUrl> {
@@ -175,6 +182,16 @@ fn origins(reader: &mut Reader) -> Option<Origins> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn by_default_the_buffer_is_full_before_the_connections_are_all_in_use() {
+        let mut reader = Reader::load(Settings::table(), None, Vec::new());
+        let settings = Settings::read(&mut reader);
+        let settings = reader.finish(settings).expect("the defaults are valid");
+        assert!(settings.sheds_load());
+        // So many connections are left to tell that there is no room, and to ask for health.
+        assert!(settings.limits.connections >= 2 * settings.publish.buffer_orders);
+    }
 
     #[test]
     fn sqs_has_no_longer_to_confirm_an_order_than_a_call_may_take() {

@@ -20,8 +20,9 @@ use crate::{
 
 /// Milliseconds that may be added to the median and to the slowest hundredth.
 const ADDED: [f64; 2] = [1.0, 3.0];
-/// Milliseconds by which the slowest hundredth may be sent late: beyond that it is the generator
-/// that is measured, or its want of connections, and the slice is measured again.
+/// Milliseconds by which the generator may be late with a hundredth of a slice: beyond that it is the
+/// generator that is measured, and the slice is measured again. What waits for a connection is not
+/// late by that: a stall of the API must not take its own slice out.
 const LATE: f64 = 1.0;
 /// Slices that may be measured again, for each that counts.
 const AGAIN: usize = 20;
@@ -111,9 +112,10 @@ pub(crate) async fn run(options: Options<'_>) -> anyhow::Result<()> {
          way, with exponential times between them, over as many connections; a time counts from when an order \
          was due. Bare: the messages that the API makes of such orders, each in a SendMessage of the same \
          generator, without the SDK. The API is alone on a core, the rest on the other. Sent late: for how long \
-         orders that were due waited for the generator or a connection, on the way on which it was more. A round \
-         is of {slices} slices of {SLICE} orders each way, the ways in turn; a slice that was sent more than \
-         {LATE} ms late on either way, the machine having held up the generator, is measured again. Medians of \
+         orders that were due waited for the generator, on the way on which it was more; what waited for a \
+         connection did so for what is measured. A round is of {slices} slices of {SLICE} orders each way, the \
+         ways in turn; a slice that was sent more than {LATE} ms late on either way, the machine having held up \
+         the generator, is measured again. Medians of \
          {rounds} rounds; what is added is that of each round. Wanted: at most {} ms and {} ms.",
         ADDED[0], ADDED[1]
     )?;

@@ -3,6 +3,7 @@
 //! waits that end when they are to (tokio's own end up to two milliseconds later).
 
 use std::{
+    collections::VecDeque,
     io::Write as _,
     net::{SocketAddr, TcpStream},
     ops::Range,
@@ -109,8 +110,9 @@ struct Connection {
     answer: Vec<u8>,
 }
 
-/// How long each request took since it was due, and how long after that it was sent; from the
-/// shortest time to the longest.
+/// How long each request took since it was due, and by how much of that the generator itself was late;
+/// from the shortest time to the longest. What a request waited for a connection is in the first only:
+/// it is what is measured that keeps them.
 #[derive(Default)]
 pub(super) struct Times {
     pub(super) took: Vec<Duration>,
@@ -123,6 +125,72 @@ impl Times {
             times.extend(others);
             times.sort_unstable();
         }
+    }
+}
+
+/// When requests are due: at a rate, or whenever there is a connection for one.
+struct Schedule {
+    /// Those that are not due yet.
+    left: usize,
+    /// So far.
+    begun: u64,
+    per_second: Option<f64>,
+    next: Instant,
+    /// Those that are due, and have no connection yet.
+    waiting: VecDeque<Due>,
+}
+
+/// A request that is due.
+struct Due {
+    at: Instant,
+    /// When the generator first saw that it was.
+    seen: Instant,
+}
+
+impl Schedule {
+    fn new(count: usize, per_second: Option<f64>, next: Instant) -> Self {
+        Self { left: count, begun: 0, per_second, next, waiting: VecDeque::new() }
+    }
+
+    /// Sees what has become due, whether or not there is a connection for it.
+    fn look(&mut self, now: Instant) {
+        let Some(per_second) = self.per_second else { return };
+        while self.left > 0 && self.next <= now {
+            self.waiting.push_back(Due { at: self.next, seen: now });
+            self.begin();
+            let part = fraction(self.begun, 4);
+            self.next += Duration::from_secs_f64(-(1.0 - part).ln() / per_second);
+        }
+    }
+
+    /// The next request to be sent, if one is due.
+    fn take(&mut self, now: Instant) -> Option<Due> {
+        if self.per_second.is_none() && self.left > 0 {
+            self.begin();
+            return Some(Due { at: now, seen: now });
+        }
+        self.look(now);
+        self.waiting.pop_front()
+    }
+
+    fn begin(&mut self) {
+        self.left -= 1;
+        self.begun += 1;
+    }
+
+    /// Until a request becomes due; nothing when only an answer can change anything.
+    fn pause(&self, now: Instant) -> Option<Duration> {
+        let is_timed = self.per_second.is_some() && self.left > 0;
+        is_timed.then(|| self.next.saturating_duration_since(now))
+    }
+}
+
+impl Due {
+    /// By how much the generator was late to see it, and then to send it, which it could from when a
+    /// connection was free.
+    fn late(&self, sent: Instant, free_since: Instant) -> Duration {
+        let could_be_sent = self.seen.max(free_since);
+        self.seen.saturating_duration_since(self.at) + sent.saturating_duration_since(could_be_sent)
     }
 }
 
@@ -170,33 +238,31 @@ impl Generator {
         per_second: Option<f64>,
     ) -> anyhow::Result<Times> {
         let mut times = Times { took: Vec::with_capacity(count), late: Vec::with_capacity(count) };
-        let mut due = Instant::now();
+        let mut schedule = Schedule::new(count, per_second, Instant::now());
+        let mut free_since = Instant::now();
         while times.took.len() < count {
             let mut now = Instant::now();
-            while times.late.len() < count
-                && due <= now
+            schedule.look(now);
+            while !self.free.is_empty()
+                && let Some(due) = schedule.take(now)
                 && let Some(at) = self.free.pop()
             {
-                if per_second.is_none() {
-                    due = now;
-                }
-                times.late.push(now.saturating_duration_since(due));
-                self.connections[at].send(requests.render_next(), due)?;
-                if let Some(per_second) = per_second {
-                    let part = fraction(times.late.len() as u64, 4);
-                    due += Duration::from_secs_f64(-(1.0 - part).ln() / per_second);
-                }
+                times.late.push(due.late(now, free_since));
+                self.connections[at].send(requests.render_next(), due.at)?;
                 now = Instant::now();
             }
-            let sends = times.late.len() < count && !self.free.is_empty();
-            let pause = if sends { due.saturating_duration_since(now) } else { LONGEST };
-            self.wait(pause)?;
-            ensure!(sends || !self.events.is_empty(), "no answer in {LONGEST:?}");
+            let pause = schedule.pause(now);
+            self.wait(pause.unwrap_or(LONGEST))?;
+            ensure!(pause.is_some() || !self.events.is_empty(), "no answer in {LONGEST:?}");
             for event in self.events.drain(..) {
                 let at = event.data.u64() as usize;
                 let connection = &mut self.connections[at];
                 if connection.receive()? {
-                    times.took.push(connection.due.elapsed());
+                    let now = Instant::now();
+                    times.took.push(now.saturating_duration_since(connection.due));
+                    if self.free.is_empty() {
+                        free_since = now;
+                    }
                     self.free.push(at);
                 }
             }
@@ -276,6 +342,38 @@ mod tests {
             })
             .collect();
         assert!(bodies.len() > 90, "a hundred of ten thousand: {bodies:?}");
+    }
+
+    #[test]
+    fn what_waits_for_a_connection_is_not_late_but_what_waits_for_the_generator_is() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut schedule = Schedule::new(2, Some(1e9), start);
+        // Both are due at the start as good as, and seen 2 ms later; no connection is free until 50 ms.
+        schedule.look(at(2));
+        let [first, _] = [(); 2].map(|()| schedule.take(at(50)).expect("it is due"));
+        assert!(schedule.take(at(50)).is_none() && schedule.pause(at(50)).is_none());
+        assert_eq!(first.late(at(50), at(50)), Duration::from_millis(2));
+        assert_eq!(
+            first.late(at(53), at(50)),
+            Duration::from_millis(5),
+            "and sent 3 ms after that"
+        );
+        // With a connection that was free all the time, all of it is the generator's.
+        assert_eq!(first.late(at(50), start), Duration::from_millis(50));
+    }
+
+    #[test]
+    fn a_request_that_has_no_connection_is_seen_when_it_is_due_and_its_wait_is_measured() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(2, Some(1.0), start);
+        schedule.look(start);
+        let pause = schedule.pause(start).expect("the second is still to come");
+        let due = start + pause;
+        schedule.look(due);
+        let long_after = due + Duration::from_secs(9);
+        let taken = [(); 2].map(|()| schedule.take(long_after).expect("it is due"));
+        assert_eq!(taken.map(|request| (request.at, request.seen)), [(start, start), (due, due)]);
     }
 
     #[test]

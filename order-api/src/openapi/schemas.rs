@@ -92,7 +92,9 @@ fn order_event() -> ObjectBuilder {
         .description(Some("The sum of price times quantity over the items, exact."));
     let items = ArrayBuilder::new().items(named(ORDER_ITEM)).min_items(Some(1));
     object(
-        "An accepted order, byte for byte the message that is in the queue.",
+        "An accepted order, byte for byte the message that was sent. Where a FIFO queue has dropped it as \
+         a repetition, of an order whose `Idempotency-Key` this replica could not know, the message in \
+         the queue is the first one's, which may differ in `timestamp`.",
         [
             ("orderId", order_id()),
             ("customerId", text("The customer's id, as it was sent.")),

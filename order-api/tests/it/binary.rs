@@ -149,6 +149,20 @@ async fn where_too_few_files_may_be_open_for_the_connections_there_are_fewer_and
 }
 
 #[tokio::test]
+async fn a_buffer_that_cannot_be_full_before_the_connections_are_all_in_use_is_warned_of() {
+    for (buffer, warned) in [("16", true), ("15", false)] {
+        let env = [("MAX_CONNECTIONS", "16"), ("PUBLISH_BUFFER_ORDERS", buffer)];
+        let mut running = start(&env).await;
+        terminate(&running.child).await;
+        let mut said = false;
+        while let Some(line) = running.log.next_line().await.expect("readable") {
+            said |= line.contains("PUBLISH_BUFFER_ORDERS is not less than MAX_CONNECTIONS");
+        }
+        assert_eq!(said, warned, "{buffer} orders in 16 connections");
+    }
+}
+
+#[tokio::test]
 async fn sigterm_stops_the_service_with_exit_code_0() {
     let mut running = start(&[]).await;
     terminate(&running.child).await;

@@ -100,6 +100,38 @@ async fn orders_beyond_the_bounds_are_turned_away_at_once() {
 }
 
 #[tokio::test]
+async fn while_sqs_hangs_the_orders_over_the_buffer_get_their_503_with_connections_to_spare() {
+    let sqs = FakeSqs::start().await;
+    let bounds =
+        [("MAX_CONNECTIONS", "16"), ("PUBLISH_BUFFER_ORDERS", "8"), ("PUBLISH_TIMEOUT", "10s")];
+    let api = Api::start(sqs.addr, &bounds).await;
+    sqs.close_gate();
+    let mut hanging = Vec::new();
+    for orders in 1..=8 {
+        hanging.push(open(api.addr, POST, &JSON, ORDER.as_bytes()).await);
+        let buffered = format!("\norder_publish_buffered {orders}\n");
+        until("it is taken in", async || api.metrics().await.contains(&buffered)).await;
+    }
+    // One after the other and all at once: each in a connection that none of the others holds.
+    for _ in 0..3 {
+        assert_unavailable(&post(api.addr, "", ORDER).await, "overloaded");
+    }
+    let mut further = Vec::new();
+    for _ in 0..5 {
+        further.push(open(api.addr, POST, &JSON, ORDER.as_bytes()).await);
+    }
+    for client in &mut further {
+        assert_unavailable(&read_answer(client).await, "overloaded");
+    }
+    assert_eq!(sqs.answered(), 0, "nobody waited for SQS");
+    sqs.open_gate();
+    for client in &mut hanging {
+        assert_eq!(read_answer(client).await.status, 202);
+    }
+    api.stop().await;
+}
+
+#[tokio::test]
 async fn an_sqs_that_does_not_answer_in_time_is_a_503_and_nothing_is_called_accepted() {
     let sqs = FakeSqs::start().await;
     let api = Api::start(sqs.addr, &[("PUBLISH_TIMEOUT", "100ms")]).await;
