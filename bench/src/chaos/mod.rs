@@ -175,6 +175,7 @@ async fn attack(options: Options, binaries: &Path, scratch: &Path) -> anyhow::Re
     };
     report::write(&figures, &findings, orders == FULL)?;
     enough_happened(&fleet.tally, orders == FULL)?;
+    ensure!(25 * refused >= calls, "only {refused} of {calls} calls were refused, of one in 20");
     Ok(findings)
 }
 

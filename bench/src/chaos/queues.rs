@@ -19,8 +19,9 @@ const ENTRY_ERROR_RATE: f64 = 0.01;
 /// from those that a worker leaves behind.
 const LOST_ANSWER_RATE: f64 = 0.002;
 const ERRORS: [&str; 3] = ["Throttling", "InternalFailure", "ServiceUnavailable"];
-const OPERATIONS: [&str; 5] = [
+const OPERATIONS: [&str; 6] = [
     "SendMessage",
+    "SendMessageBatch",
     "ReceiveMessage",
     "DeleteMessageBatch",
     "ChangeMessageVisibilityBatch",
