@@ -134,14 +134,11 @@ impl Moving {
         match &self.phase {
             Phase::Asking => self.write(JobState::Running, None, true),
             Phase::Starting => MoveAction::Start,
-            Phase::Following { at } if now < *at => {
+            Phase::Following { at } | Phase::Counting { at, .. } if now < *at => {
                 MoveAction::Wait { until: (*at).min(self.renewed_at + self.timing.renew) }
             }
             Phase::LookingAround | Phase::LookingForOwn | Phase::Following { .. } => {
                 MoveAction::List
-            }
-            Phase::Counting { at, .. } if now < *at => {
-                MoveAction::Wait { until: (*at).min(self.renewed_at + self.timing.renew) }
             }
             Phase::Counting { .. } => MoveAction::Count,
             Phase::Cancelling(handle) => MoveAction::Cancel { handle: handle.clone() },
