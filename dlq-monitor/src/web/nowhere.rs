@@ -3,7 +3,7 @@
 use axum::{
     body::{Body, to_bytes},
     extract::Request,
-    http::{HeaderMap, Method, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::Response,
 };
@@ -25,8 +25,7 @@ pub(crate) async fn as_page(request: Request, next: Next) -> Response {
         StatusCode::METHOD_NOT_ALLOWED => &kinds::OTHER_METHOD,
         _ => return answer,
     };
-    let content_type =
-        answer.headers().get(header::CONTENT_TYPE).map(axum::http::HeaderValue::as_bytes);
+    let content_type = answer.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     if !is_for_people || content_type != Some(&b"application/problem+json"[..]) {
         return answer;
     }
