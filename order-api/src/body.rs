@@ -46,8 +46,8 @@ pub(crate) async fn read_json(
     if announced(&head.headers) > LARGEST {
         return Err(Refusal::TooLarge);
     }
-    // Its bytes are free again while the body is waited for: with all of its clients' connections, a
-    // large head would cost more than what is in hand of their orders.
+    // Nobody needs it while the body is waited for: over all connections, large heads would take more
+    // memory than all orders in hand.
     drop(head);
     let read = tokio::time::timeout(TIMEOUT, read(body, room)).await;
     let (bytes, reserved) = read.map_err(|_| Refusal::BodyTimeout)??;
