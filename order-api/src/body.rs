@@ -46,6 +46,9 @@ pub(crate) async fn read_json(
     if announced(&head.headers) > LARGEST {
         return Err(Refusal::TooLarge);
     }
+    // Nobody needs it while the body is waited for: over all connections, large heads would take more
+    // memory than all orders in hand.
+    drop(head);
     let read = tokio::time::timeout(TIMEOUT, read(body, room)).await;
     let (bytes, reserved) = read.map_err(|_| Refusal::BodyTimeout)??;
     Ok((bytes.into(), reserved))

@@ -31,6 +31,20 @@ TIME TO STOP, terminationGracePeriodSeconds
   worker     preStop + long poll + drain timeout + last scrape + flush
   order API  preStop + SHUTDOWN_DELAY + twice the time for open requests + flush
   monitor    a scan's end + flush
+
+MEMORY OF THE ORDER API
+
+  M   its memory limit                                    orderApi.resources.limits.memory
+  b   bytes of the orders in hand                         PUBLISH_BUFFER_BYTES of orderApi.env
+  s   the program itself, and what its allocator keeps    32Mi
+  k   a connection whose client never ends its request    48Ki
+
+An order in hand is there twice, as it came and as it is sent. What is left of the limit is for the
+connections, and no more of them are served than have room in it, the program's own default at most.
+Half as many orders are in hand, so that the others can be told that there is no room.
+
+  MAX_CONNECTIONS         min(4096, (M - s - 2 x b) / k)
+  PUBLISH_BUFFER_ORDERS   MAX_CONNECTIONS / 2
 */}}
 
 {{/* The milliseconds of a duration: one number and one unit. */}}
@@ -99,6 +113,34 @@ admin listener's connections, 5 s for the last spans, 2 s for the store of keys.
 {{- $request := add (max (include "fleet.seconds" $api.publishTimeout | int64) 3) 2 -}}
 {{- $flush := add 1 5 2 -}}
 {{- add (int64 $api.preStopSeconds) (include "fleet.seconds" $api.shutdownDelay) $request $request $flush -}}
+{{- end -}}
+
+{{/* The bytes of a quantity of memory, as Kubernetes has it. */}}
+{{- define "fleet.bytes" -}}
+{{- $text := include "fleet.text" . -}}
+{{- $factors := dict "" 1 "m" 0.001 "k" 1000 "Ki" 1024 "M" 1000000 "Mi" 1048576 "G" 1000000000 "Gi" 1073741824 "T" 1000000000000 "Ti" 1099511627776 -}}
+{{- mulf (regexFind "^[0-9.]+" $text | float64) (get $factors (regexFind "[a-zA-Z]*$" $text)) | int64 -}}
+{{- end -}}
+
+{{/* As many connections as the order API's memory bears; empty without a limit. */}}
+{{- define "fleet.orderApi.room" -}}
+{{- $api := .Values.orderApi -}}
+{{- with dig "limits" "memory" "" $api.resources -}}
+{{- $own := mul 32 1024 1024 -}}
+{{- $connection := mul 48 1024 -}}
+{{- $orders := include "fleet.text" (get $api.env "PUBLISH_BUFFER_BYTES" | default 16777216) | int64 -}}
+{{- max 0 (div (sub (include "fleet.bytes" . | int64) (add $own (mul 2 $orders))) $connection) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* MAX_CONNECTIONS: 16 at least, as the program has it. */}}
+{{- define "fleet.orderApi.connections" -}}
+{{- $given := get .Values.orderApi.env "MAX_CONNECTIONS" -}}
+{{- if $given -}}
+{{- include "fleet.text" $given -}}
+{{- else -}}
+{{- max 16 (min 4096 (include "fleet.orderApi.room" . | default 4096 | int64)) -}}
+{{- end -}}
 {{- end -}}
 
 {{/*

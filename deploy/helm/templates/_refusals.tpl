@@ -5,7 +5,7 @@ take. All problems are found and told together, each with what to change.
 
 {{- define "fleet.problems" -}}
 {{- $problems := list -}}
-{{- range list "fleet.problems.release" "fleet.problems.queues" "fleet.problems.visibility" "fleet.problems.durations" "fleet.problems.workers" "fleet.problems.stopping" "fleet.problems.scaling" "fleet.problems.database" "fleet.problems.cluster" -}}
+{{- range list "fleet.problems.release" "fleet.problems.queues" "fleet.problems.visibility" "fleet.problems.durations" "fleet.problems.workers" "fleet.problems.stopping" "fleet.problems.memory" "fleet.problems.scaling" "fleet.problems.database" "fleet.problems.cluster" -}}
 {{- $problems = concat $problems (include . $ | fromJsonArray) -}}
 {{- end -}}
 {{- toJson $problems -}}
@@ -118,6 +118,17 @@ take. All problems are found and told together, each with what to change.
 {{- $needed := include "fleet.orderApi.grace" . | int64 -}}
 {{- if and $given (lt $given $needed) -}}
 {{- $problems = append $problems (printf "orderApi.terminationGracePeriodSeconds is %d, shorter than the work: %d s are needed for preStopSeconds, shutdownDelay and the requests under way. Set it to 0, which computes it" $given $needed) -}}
+{{- end -}}
+{{- toJson $problems -}}
+{{- end -}}
+
+{{/* Connections that the order API's memory does not bear: clients could have its pods killed. */}}
+{{- define "fleet.problems.memory" -}}
+{{- $problems := list -}}
+{{- $room := include "fleet.orderApi.room" . -}}
+{{- $connections := include "fleet.orderApi.connections" . | int64 -}}
+{{- if and $room (lt (int64 $room) $connections) -}}
+{{- $problems = append $problems (printf "orderApi.resources.limits.memory is %s, room for %s connections beside the orders in hand, and MAX_CONNECTIONS is %d: clients that keep them all open could have a pod killed. Raise the limit, or lower MAX_CONNECTIONS or PUBLISH_BUFFER_BYTES in orderApi.env" (include "fleet.text" .Values.orderApi.resources.limits.memory) $room $connections) -}}
 {{- end -}}
 {{- toJson $problems -}}
 {{- end -}}

@@ -55,6 +55,18 @@ CASES = {
         ("--set", "workers.terminationGracePeriodSeconds=30"),
         ["workers.terminationGracePeriodSeconds is 30, shorter than the work: 112 s", "Set it to 0"],
     ),
+    "more connections than the API's memory bears": (
+        ("--set", "orderApi.env.MAX_CONNECTIONS=5000"),
+        ["orderApi.resources.limits.memory is 256Mi, room for 4096 connections", "MAX_CONNECTIONS is 5000", "Raise the limit"],
+    ),
+    "more orders in hand than the API's memory bears": (
+        ("--set", "orderApi.env.PUBLISH_BUFFER_BYTES=134217728"),
+        ["orderApi.resources.limits.memory is 256Mi, room for 0 connections", "MAX_CONNECTIONS is 16"],
+    ),
+    "a memory limit that bears no connection": (
+        ("--set", "orderApi.resources.limits.memory=64Mi"),
+        ["orderApi.resources.limits.memory is 64Mi, room for 0 connections", "Raise the limit"],
+    ),
     "a grace period shorter than the API's work": (
         ("--set", "orderApi.terminationGracePeriodSeconds=10"),
         ["orderApi.terminationGracePeriodSeconds is 10, shorter than the work: 32 s", "Set it to 0"],

@@ -45,7 +45,7 @@ fn info() -> Info {
         Every kind of problem has a page, which its `type` leads to. Paths that do not exist are \
         answered with 404 `not-found`, methods that a path does not take with 405 \
         `method-not-allowed` and `Allow`; GET answers HEAD too. Requests that are not HTTP are \
-        answered with 400 or 431 without content.\n\n\
+        answered with 400 without content, heads of more than 16 KiB with 431.\n\n\
         Amounts are exact decimals. They are JSON numbers, to be read as decimals and never as \
         binary floating point. Fields that are not described here may be added to answers, and are \
         ignored in requests.";

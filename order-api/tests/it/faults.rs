@@ -190,6 +190,24 @@ async fn a_send_that_fails_drops_readiness_and_a_queue_that_answers_raises_it() 
 }
 
 #[tokio::test]
+async fn a_send_that_hangs_drops_readiness_for_a_while_though_the_queues_answer() {
+    let sqs = FakeSqs::start().await;
+    let api = Api::start(sqs.addr, &[("PUBLISH_TIMEOUT", "100ms")]).await;
+    api.until_ready().await;
+    sqs.close_gate();
+    for _ in 0..2 {
+        assert_unavailable(&post(api.addr, "", ORDER).await, "queue-unavailable");
+        until("readiness drops", async || !api.readiness.is_ready()).await;
+        // For a while only: without orders nobody would learn that they get through again.
+        api.until_ready().await;
+    }
+    sqs.open_gate();
+    assert_eq!(post(api.addr, "", ORDER).await.status, 202);
+    api.until_ready().await;
+    api.stop().await;
+}
+
+#[tokio::test]
 async fn without_queues_the_service_is_alive_and_says_what_is_missing() {
     let api = Api::start_with(&[]).await;
     let reason = "no queue URL is set: SQS_QUEUE_URL_STANDARD, SQS_QUEUE_URL_FIFO";

@@ -286,7 +286,7 @@ async fn a_coded_body_is_refused_as_such() {
 async fn a_query_that_cannot_be_read_is_refused_and_a_long_one_is_read() {
     let queue = Queue::start().await;
     let api = Api::start(queue.addr(), &[]).await;
-    let long = format!("?{}queueType=standard", "a=b&".repeat(5000));
+    let long = format!("?{}queueType=standard", "a=b&".repeat(3000));
     for (query, status) in [
         ("?queueType=%", 400),
         ("?queueType=%zz", 400),

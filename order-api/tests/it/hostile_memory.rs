@@ -64,14 +64,21 @@ async fn ten_thousand_connections_cost_a_bounded_memory_each_and_others_are_serv
     let count = connections();
     let half = request("half");
     let half = &half[..half.len() - 1];
-    let header = format!("GET / HTTP/1.1\r\nHost: test\r\nX-A: {}", "a".repeat(30_000));
+    let long = format!("X-A: {}", "a".repeat(15_000));
+    let header = format!("GET / HTTP/1.1\r\nHost: test\r\n{long}");
+    let both = format!(
+        "POST /api/orders HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n\
+         Content-Length: 4000\r\n{long}\r\n\r\n{}",
+        " ".repeat(3_000)
+    );
     let refused = refused();
     for (name, sent, most) in [
         ("silent", "", 32 * 1024),
         ("answered", "GET /api/orders/health HTTP/1.1\r\nHost: test\r\n\r\n", 32 * 1024),
         ("in a body", half, 48 * 1024),
-        ("in a header of almost the limit", &*header, 96 * 1024),
-        (UNREAD, &*refused, 64 * 1024),
+        ("in a header of almost the limit", &*header, 48 * 1024),
+        ("in a body after such a header", &*both, 48 * 1024),
+        (UNREAD, &*refused, 48 * 1024),
     ] {
         let running = start(&[("MAX_CONNECTIONS", "20000"), ("RUST_LOG", "info")]).await;
         let pid = running.child.id().expect("it runs");

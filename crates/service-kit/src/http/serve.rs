@@ -34,8 +34,9 @@ pub struct ServeLimits {
     /// request, or for the rest of one - is closed for a new one; when none waits, the new one has to.
     /// Fewer, with a warning, where the process may not have so many files open, and some besides.
     pub connections: usize,
-    /// Bytes of a request's header, at least 8 KiB. With the connections it bounds what clients that
-    /// never end their headers can take of the memory: such a one is noticed at less than twice this.
+    /// Bytes of a request's header, at least 8 KiB; beyond that it is answered with 431. With the
+    /// connections it bounds what clients that never end their requests can take of the memory: a header
+    /// that is too long is noticed at less than twice this, and no more is read ahead of a body.
     pub header_bytes: usize,
     /// For a request's header to be complete, counted from the connection's start or the answer
     /// before: it also closes idle connections. Longer than the idle time of usual load balancers
@@ -58,7 +59,7 @@ impl Default for ServeLimits {
     fn default() -> Self {
         Self {
             connections: 1_000,
-            header_bytes: 32 * 1024,
+            header_bytes: 16 * 1024,
             header_read: Duration::from_secs(75),
             write: Duration::from_secs(10),
             answer: Duration::from_mins(1),
