@@ -51,8 +51,7 @@ pub struct PublishSettings {
     pub batch: usize,
     /// For which an order waits for others, while a call is under way.
     pub linger: Duration,
-    /// Orders in hand; further ones are turned away. Fewer than connections, see
-    /// [`Settings::sheds_load`].
+    /// Orders in hand; further ones are turned away. Fewer than connections: otherwise none is.
     pub buffer_orders: usize,
     /// Bytes of the orders in hand, those that are being read or answered among them, and of the
     /// answers about orders.
