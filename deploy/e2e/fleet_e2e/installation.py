@@ -107,6 +107,10 @@ class Installation:
         self.forget_addresses()
         return pods
 
+    def image_with_a_shell(self):
+        """The bundled database's: it is in the cluster already, and the fleet's own have none."""
+        return self.cluster.pods(selector("postgres"))[0]["spec"]["containers"][0]["image"]
+
     def settle(self, keep_dead_letters=False):
         """The state that checks begin with: nothing paused, queues empty, KEDA at its minimum."""
         if self.has_keda():

@@ -61,10 +61,17 @@ LOADED = merged(BASE, {
     },
 })
 
-# One order after another in each of a few groups takes long enough as it is.
+# One order after another in each of a few groups takes long enough as it is. A pod delivers few groups at
+# once, so that they need more pods than the least.
+FIFO_CONCURRENCY, FIFO_UTILIZATION_PERCENT, MAX_FIFO_WORKERS = 2, 60, 10
 FIFO = merged(BASE, {
-    "keda": {"fifo": {"meanProcessingTime": "1s", "scaleDown": {"stabilizationSeconds": 30}}},
-    "workers": {"carrier": {"simulatedTime": "100ms"}},
+    "keda": {
+        "fifo": {
+            "minReplicas": MIN_WORKERS, "maxReplicas": MAX_FIFO_WORKERS, "utilizationPercent": FIFO_UTILIZATION_PERCENT,
+            "meanProcessingTime": "1s", "scaleDown": {"stabilizationSeconds": 30},
+        },
+    },
+    "workers": {"carrier": {"simulatedTime": "200ms"}, "fifo": {"concurrency": FIFO_CONCURRENCY}},
 })
 
 # Nothing autoscaled: pods come and go by the rollout alone.

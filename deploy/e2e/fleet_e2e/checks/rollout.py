@@ -9,14 +9,16 @@ from ..installation import API, DEPLOYMENTS, FIFO_WORKER, STANDARD_WORKER, now
 from ..process import say
 from ..report import seconds
 from ..waiting import NotYet, until
+from .neighbour import Neighbour
 
 ORDERS_PER_SECOND, READS_PER_SECOND = 20, 20
 ROLLED_OUT_SECONDS = 240
 
 
 class Service:
-    """The API as its clients have it: by its Service, whichever pods are behind it. A port-forward leads
-    to one pod and ends with it; the API server's proxy chooses among those that are ready."""
+    """The API as clients outside of the cluster have it here. A port-forward leads to one pod and ends with
+    it; the API server's proxy chooses among the Service's pods that are ready at that very moment. Clients
+    that come later to know what has become of a pod are the neighbour's."""
 
     def __init__(self, cluster):
         self._proxy = Proxy(cluster)
@@ -40,8 +42,9 @@ def check(run, report):
     try:
         client = Client(service)
         stream = load.Stream(client, orders_per_second=ORDERS_PER_SECOND, reads_per_second=READS_PER_SECOND)
-        with client, stream:
+        with client, stream, Neighbour(run.cluster, image=fleet.image_with_a_shell()) as neighbour:
             until("orders and reads under way", lambda: len(stream.accepted) > 50 and stream.reads > 10, seconds=30)
+            until("a neighbour's requests under way", lambda: neighbour.has_asked(100), seconds=60)
             began = time.monotonic()
             fleet.upgrade(values.rolled(values.STEADY, 1))
             rolled_out(fleet, DEPLOYMENTS)
@@ -51,11 +54,15 @@ def check(run, report):
                 run.cluster.kubectl("rollout", "restart", "deployment", deployment)
                 rolled_out(fleet, [deployment])
                 report.figure("restart of " + deployment, seconds(time.monotonic() - began))
+            asked = neighbour.answers()
     finally:
         service.stop()
     fleet.forget_addresses()
     report.figure("reads", stream.reads)
-    report.figure("failed requests", len(stream.failures))
+    report.figure("requests of a pod by the Service's address", sum(asked.values()))
+    failed = {answer: count for answer, count in asked.items() if answer not in neighbour.GOOD}
+    report.expect(not failed, "a pod's requests were answered: %s" % failed)
+    report.figure("failed requests", len(stream.failures) + sum(failed.values()))
     for when, problem in stream.failures[:10]:
         say("after %.1f s: %s" % (when, problem))
     report.expect(not stream.failures, "%d requests failed" % len(stream.failures))
