@@ -6,7 +6,8 @@ from pathlib import Path
 
 from calls import ADAPTER, ADAPTER_METHODS, QUEUE_METHODS, ROOT, action, code, functions, operations_of, reached, sources
 
-IAM = Path(__file__).resolve().parents[1] / "iam"
+AWS = Path(__file__).resolve().parents[1]
+IAM = AWS / "iam"
 SERVICES = ("order-api", "delivery-worker", "dlq-monitor")
 SOURCES = {"order-queue-standard", "order-queue.fifo"}
 DEAD_LETTERS = {"order-queue-standard-dlq", "order-queue-dlq.fifo"}
@@ -68,6 +69,31 @@ class Policies(unittest.TestCase):
         self.assertEqual(monitor["sqs:DeleteMessage"], DEAD_LETTERS)
         for each in ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"):
             self.assertLessEqual(monitor.get(each, set()), DEAD_LETTERS, each)
+
+
+class Page(unittest.TestCase):
+    """The policies that README.md shows for taking roles on."""
+
+    def statements(self):
+        blocks = re.findall(r"^```json\n(.*?)^```$", (AWS / "README.md").read_text(encoding="utf-8"), re.S | re.M)
+        return [statement for block in blocks for statement in json.loads(block)["Statement"]]
+
+    def test_whoever_may_take_a_role_on_may_bring_the_tags_of_pod_identity(self):
+        taken = [each for each in self.statements() if "sts:AssumeRole" in each["Action"] and isinstance(each["Action"], list)]
+        # The pods' own way in, and of KEDA's both sides: a role that trusts its, and what its is allowed.
+        self.assertEqual([sorted(set(each) - {"Effect", "Action"}) for each in taken], [["Principal"], ["Principal"], ["Resource"]])
+        self.assertEqual(taken[0]["Principal"], {"Service": "pods.eks.amazonaws.com"})
+        self.assertRegex(taken[1]["Principal"]["AWS"], r":role/keda-operator$")
+        self.assertRegex(taken[2]["Resource"], r":role/fleet-delivery-worker$")
+        for statement in taken:
+            self.assertEqual(statement["Action"], ["sts:AssumeRole", "sts:TagSession"])
+
+    def test_each_identity_that_keda_takes_on_leads_to_both_policies(self):
+        rows = re.findall(r"^\| `(identityOwner: \w+|roleArn)[^|]*\|[^|]*\|([^|]*)\|$", (AWS / "README.md").read_text(encoding="utf-8"), re.M)
+        self.assertEqual(
+            {name: "may take it on, both as below" in needs for name, needs in rows},
+            {"identityOwner: workload": True, "identityOwner: keda": False, "roleArn": True},
+        )
 
 
 class Search(unittest.TestCase):
