@@ -8,6 +8,7 @@ import unittest
 
 from fleet_e2e import checks, cli, values
 from fleet_e2e.checks.images import ended, is_image
+from fleet_e2e.checks.values import last_end
 from fleet_e2e.commands import blocks
 from fleet_e2e.forward import READY
 from fleet_e2e.process import ROOT, Failure, run
@@ -136,6 +137,17 @@ class Images(unittest.TestCase):
         self.assertTrue(ended({"waiting": {"reason": "CreateContainerError"}}))
         self.assertFalse(ended({"waiting": {"reason": "ContainerCreating"}}))
         self.assertFalse(ended({"running": {}}))
+
+
+class Ends(unittest.TestCase):
+    def test_the_end_of_a_container_is_known_while_it_waits_to_be_started_again_and_after(self):
+        end = {"terminated": {"exitCode": 64, "message": "one setting is wrong"}}
+        waiting = {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": end}
+        for status in ({"state": end}, waiting, {"state": {"running": {}}, "lastState": end}):
+            self.assertEqual(last_end({"status": {"containerStatuses": [status]}}), end["terminated"], status)
+        for status in ({"state": {"running": {}}, "lastState": {}}, {"state": {"waiting": {"reason": "ContainerCreating"}}}):
+            self.assertIsNone(last_end({"status": {"containerStatuses": [status]}}), status)
+        self.assertIsNone(last_end({"status": {}}))
 
 
 class Texts(unittest.TestCase):
