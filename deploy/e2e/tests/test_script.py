@@ -162,6 +162,16 @@ class Texts(unittest.TestCase):
             done = subprocess.run(["bash", "-n"], input=block.text, capture_output=True, text=True)
             self.assertEqual((done.returncode, done.stderr), (0, ""), block.text)
 
+    def test_the_experiments_keep_what_their_reader_has_chosen_and_put_it_back(self):
+        with open(ROOT + "/docs/experiments.md", encoding="utf-8") as file:
+            lines = "".join(block.text for block in blocks(file.read())).splitlines()
+        helm = [line for line in lines if line.startswith(("helm get values", "helm upgrade"))]
+        kept = helm[0].partition(">")[2]
+        self.assertTrue(kept, helm[0])
+        for line in helm[1:-1]:
+            self.assertIn(" --reuse-values ", line)
+        self.assertEqual(helm[-1], "helm upgrade fleet deploy/helm --reset-values --values " + kept)
+
     def test_the_appversion_is_found(self):
         self.assertRegex(cli.app_version(), r"^\d+\.\d+\.\d+")
 
