@@ -188,6 +188,20 @@ class Notes(unittest.TestCase):
         self.assertIn("queues.fifoDlq.url", text)
         self.assertNotIn("NOBODY", chart.notes(*chart.AWS))
 
+    def test_they_warn_of_a_queue_that_takes_orders_and_has_no_workers(self):
+        for queue in ("standard", "fifo"):
+            said, off = "Nobody delivers the orders of the %s queue" % queue, "workers.%s.enabled=false" % queue
+            self.assertNotIn(said, chart.notes())
+            here = chart.notes("--set", off)
+            self.assertIn(said, here)
+            self.assertIn("send no order with queueType %s." % queue, here)
+            self.assertEqual(here.count("Nobody delivers"), 1)
+            there = chart.notes(*chart.AWS, "--set", off)
+            self.assertIn(said, there)
+            self.assertIn("leave queues.%s.url out" % queue, there)
+            # The API has no such queue, and says so to whoever asks for it.
+            self.assertNotIn(said, chart.notes(*chart.AWS, "--set", "%s,queues.%s.url=" % (off, queue)))
+
     def test_they_say_where_the_orders_of_helm_test_go_and_what_is_left_of_it(self):
         self.assertIn("through your queues to the carrier at https://carrier.example", chart.notes(*chart.AWS))
         self.assertIn("through your queues.", chart.notes(*chart.AWS, "--set", "workers.carrier.url="))
