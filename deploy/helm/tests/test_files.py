@@ -202,6 +202,31 @@ class Notes(unittest.TestCase):
             # The API has no such queue, and says so to whoever asks for it.
             self.assertNotIn(said, chart.notes(*chart.AWS, "--set", "%s,queues.%s.url=" % (off, queue)))
 
+    def test_they_warn_of_fewer_receives_than_attempts_as_the_workers_do(self):
+        worker = re.search(r'"MAX_ATTEMPTS",\s*"(\d+)"', chart.source("delivery-worker/src/settings.rs")).group(1)
+        fewer, untried = "is %d, less than the %d attempts of a worker", "is %d, as many as the attempts of a worker"
+        for values, queue, said in (
+            ("queues.standard.maxReceiveCount=2", "standard", fewer % (2, int(worker))),
+            ("workers.env.MAX_ATTEMPTS=4", "standard", fewer % (3, 4)),
+            # Those of one queue's workers alone, over those of all.
+            ("workers.env.MAX_ATTEMPTS=2,workers.standard.env.MAX_ATTEMPTS=5", "standard", fewer % (3, 5)),
+            ("workers.fifo.env.MAX_ATTEMPTS=12", "fifo", fewer % (10, 12)),
+            ("workers.fifo.env.MAX_ATTEMPTS=10", "fifo", untried % 10),
+            ("queues.fifo.maxReceiveCount=%s" % worker, "fifo", untried % int(worker)),
+        ):
+            with self.subTest(values):
+                text = chart.notes("--set", values)
+                self.assertIn("queues.%s.maxReceiveCount %s (MAX_ATTEMPTS)" % (queue, said), text)
+                self.assertEqual(text.count(".maxReceiveCount is"), 1, text)
+        self.assertIn("to 10 or more, or set a lower MAX_ATTEMPTS in workers.env, 3 now.", chart.notes("--set", "queues.fifo.maxReceiveCount=2"))
+        self.assertIn("to 13 or more", chart.notes("--set", "workers.fifo.env.MAX_ATTEMPTS=12"))
+        for values in (
+            "workers.standard.env.MAX_ATTEMPTS=3,workers.fifo.env.MAX_ATTEMPTS=9",
+            # Nobody attempts anything there; and what is no number is refused by the program itself.
+            "queues.fifo.maxReceiveCount=2,workers.fifo.enabled=false", "workers.env.MAX_ATTEMPTS=abc",
+        ):
+            self.assertNotIn("maxReceiveCount", chart.notes("--set", values), values)
+
     def test_they_say_where_the_orders_of_helm_test_go_and_what_is_left_of_it(self):
         self.assertIn("through your queues to the carrier at https://carrier.example", chart.notes(*chart.AWS))
         self.assertIn("through your queues.", chart.notes(*chart.AWS, "--set", "workers.carrier.url="))
