@@ -63,15 +63,53 @@ class Up(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("no-such-builder is not on PATH; it is needed to build images", done.stderr)
 
-    def with_kubectl(self, *given, **environment):
-        """deploy/up with a kubectl of a kind cluster, of which the chart's part goes no further than helm."""
+    def with_kubectl(self, *given, context="kind-fleet", stubs=None, **environment):
+        """deploy/up with a kubectl of a cluster, of which the chart's part goes no further than helm.
+        Beside it there are further programs, by the status that they end with; what they are called
+        with is in `calls`."""
         with tempfile.TemporaryDirectory() as folder:
-            for name, text in (("kubectl", 'case $1 in config) echo kind-fleet ;; esac'), ("helm", "exit 9")):
+            noted = os.path.join(folder, "calls")
+            texts = {"kubectl": "case $1 in config) echo %s ;; esac" % context, "helm": "exit 9"}
+            for name, status in (stubs or {}).items():
+                texts[name] = 'echo "%s $*" >>%s; exit %d' % (name, noted, status)
+            for name, text in texts.items():
                 path = os.path.join(folder, name)
                 with open(path, "w", encoding="utf-8") as file:
                     file.write("#!/bin/sh\n%s\n" % text)
                 os.chmod(path, 0o755)
-            return run([UP, *given], check=False, env={"PATH": "%s:/usr/bin:/bin" % folder, **environment})
+            done = run([UP, *given], check=False, env={"PATH": "%s:/usr/bin:/bin" % folder, **environment})
+            done.calls = []
+            if os.path.exists(noted):
+                with open(noted, encoding="utf-8") as file:
+                    done.calls = file.read().splitlines()
+            return done
+
+    def test_each_image_is_built_and_then_loaded_into_the_cluster_of_the_context(self):
+        images = ["docker.io/library/%s:7" % name for name in ("order-api", "delivery-worker", "dlq-monitor", "local-sqs", "fleet-check")]
+        for cluster, context, load, first in (
+            ("kind", "kind-shop", "kind load docker-image --name shop ", []),
+            ("minikube", "dev", "minikube --profile dev image load ", ["minikube --profile dev status"]),
+            ("push --to registry", "dev", "push --to registry ", []),
+        ):
+            with self.subTest(cluster):
+                stubs = {"docker": 0, cluster.split()[0]: 0}
+                done = self.with_kubectl(cluster, "--only-images", "--tag", "7", context=context, stubs=stubs)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertEqual(done.calls[:len(first)], first)
+                calls = done.calls[len(first):]
+                self.assertEqual(calls[1::2], [load + image for image in images])
+                for call, image in zip(calls[0::2], images, strict=True):
+                    name = image.split("/")[-1].split(":")[0]
+                    self.assertTrue(call.startswith("docker build -t %s --target %s --build-arg VERSION=7 " % (image, name)), call)
+                    self.assertTrue(call.endswith(" ."), call)
+
+    def test_images_are_loaded_into_no_other_cluster_than_the_contexts(self):
+        done = self.with_kubectl("kind", context="shop", stubs={"docker": 0, "kind": 0})
+        self.assertEqual((done.returncode, done.calls), (1, []))
+        self.assertIn("the current context is shop, which is no cluster of kind's", done.stderr)
+        done = self.with_kubectl("minikube", context="shop", stubs={"docker": 0, "minikube": 85})
+        self.assertEqual((done.returncode, done.calls), (1, ["minikube --profile shop status"]))
+        self.assertIn("the current context is shop, which is no running cluster of minikube's", done.stderr)
 
     def test_the_step_that_has_failed_is_said_last(self):
         for build, load, said in (
