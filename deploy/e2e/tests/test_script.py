@@ -63,13 +63,14 @@ class Up(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("no-such-builder is not on PATH; it is needed to build images", done.stderr)
 
-    def with_kubectl(self, *given, context="kind-fleet", stubs=None, **environment):
+    def with_kubectl(self, *given, context="kind-fleet", stubs=None, origin="", **environment):
         """deploy/up with a kubectl of a cluster, of which the chart's part goes no further than helm.
         Beside it there are further programs, by the status that they end with; what they are called
         with is in `calls`."""
         with tempfile.TemporaryDirectory() as folder:
             noted = os.path.join(folder, "calls")
             texts = {"kubectl": "case $1 in config) echo %s ;; esac" % context, "helm": "exit 9"}
+            texts["git"] = 'case "$*" in "rev-parse HEAD") echo 5eed ;; "remote get-url origin") echo "%s" ;; esac' % origin
             for name, status in (stubs or {}).items():
                 texts[name] = 'echo "%s $*" >>%s; exit %d' % (name, noted, status)
             for name, text in texts.items():
@@ -102,6 +103,20 @@ class Up(unittest.TestCase):
                     name = image.split("/")[-1].split(":")[0]
                     self.assertTrue(call.startswith("docker build -t %s --target %s --build-arg VERSION=7 " % (image, name)), call)
                     self.assertTrue(call.endswith(" ."), call)
+
+    def test_an_image_tells_the_repository_that_it_is_made_of_and_no_secret_of_its_url(self):
+        for origin, told in (
+            ("https://git.example/shop/fleet.git", "https://git.example/shop/fleet.git"),
+            ("https://ci:t0ken@git.example:8443/shop/fleet?t0ken=1#t0ken", "https://git.example:8443/shop/fleet"),
+            ("https://t0ken@git.example/shop/fleet", "https://git.example/shop/fleet"),
+            ("git@git.example:shop/fleet.git", None), ("/srv/fleet.git", None), ("", None),
+        ):
+            with self.subTest(origin):
+                done = self.with_kubectl("true", "--only-images", "--tag", "7", stubs={"docker": 0}, origin=origin)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                arguments = done.calls[0].split(" --build-arg ")[1:]
+                expected = ["VERSION=7", "REVISION=5eed", *(["SOURCE=" + told] if told else [])]
+                self.assertEqual(arguments, [*expected[:-1], expected[-1] + " ."])
 
     def test_images_are_loaded_into_no_other_cluster_than_the_contexts(self):
         done = self.with_kubectl("kind", context="shop", stubs={"docker": 0, "kind": 0})
