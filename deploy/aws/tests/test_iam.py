@@ -8,7 +8,9 @@ from calls import ADAPTER, ADAPTER_METHODS, QUEUE_METHODS, ROOT, action, code, f
 
 AWS = Path(__file__).resolve().parents[1]
 IAM = AWS / "iam"
-SERVICES = ("order-api", "delivery-worker", "dlq-monitor")
+# The folder of each one that calls SQS; `helm test` is one of them.
+CALLERS = {name: ROOT / name for name in ("order-api", "delivery-worker", "dlq-monitor")}
+CALLERS["fleet-check"] = ROOT / "crates" / "fleet-check"
 SOURCES = {"order-queue-standard", "order-queue.fifo"}
 DEAD_LETTERS = {"order-queue-standard-dlq", "order-queue-dlq.fifo"}
 ARN = re.compile(r"^arn:aws:sqs:eu-central-1:123456789012:([a-z-]+(?:\.fifo)?)$")
@@ -30,9 +32,9 @@ def allowed(name):
 
 class Policies(unittest.TestCase):
     def test_each_service_is_allowed_what_its_code_calls_and_nothing_else(self):
-        for service in SERVICES:
+        for service, folder in CALLERS.items():
             with self.subTest(service):
-                called = {action(operation) for operation in operations_of(ROOT / service / "src")}
+                called = {action(operation) for operation in operations_of(folder / "src")}
                 self.assertTrue(called, "no call was found: the search is broken")
                 granted = set(allowed(service))
                 self.assertEqual(called - granted, set(), "called, but not allowed")
@@ -43,7 +45,7 @@ class Policies(unittest.TestCase):
 
     def test_a_policy_is_made_of_exact_actions_and_the_four_queues(self):
         files = sorted(path.stem for path in IAM.glob("*.json"))
-        self.assertEqual(files, sorted((*SERVICES, "keda")))
+        self.assertEqual(files, sorted((*CALLERS, "keda")))
         for name in files:
             document = policy(name)
             self.assertEqual(document["Version"], "2012-10-17", name)
@@ -70,9 +72,17 @@ class Policies(unittest.TestCase):
         for each in ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"):
             self.assertLessEqual(monitor.get(each, set()), DEAD_LETTERS, each)
 
+    def test_the_test_touches_no_queue_but_the_standard_ones(self):
+        taken = dict.fromkeys(("sqs:ReceiveMessage", "sqs:ChangeMessageVisibility", "sqs:DeleteMessage"), {"order-queue-standard-dlq"})
+        self.assertEqual(allowed("fleet-check"), {**taken, "sqs:SendMessage": {"order-queue-standard"}})
+
 
 class Page(unittest.TestCase):
-    """The policies that README.md shows for taking roles on."""
+    """README.md: every policy, and those that it shows for taking roles on."""
+
+    def test_every_policy_is_in_the_table(self):
+        listed = re.findall(r"^\| \[(\S+)\.json\]\(iam/\1\.json\) \|", (AWS / "README.md").read_text(encoding="utf-8"), re.M)
+        self.assertEqual(sorted(listed), sorted((*CALLERS, "keda")))
 
     def statements(self):
         blocks = re.findall(r"^```json\n(.*?)^```$", (AWS / "README.md").read_text(encoding="utf-8"), re.S | re.M)

@@ -235,6 +235,15 @@ class Notes(unittest.TestCase):
         self.assertIn("kubectl -n shop delete pod fleet-test", chart.notes())
         self.assertNotIn("fleet-test", chart.notes("--set", "tests.enabled=false"))
 
+    def test_they_say_what_helm_test_needs_where_it_speaks_with_the_queues_of_aws(self):
+        failing = (*chart.AWS, "--set", "workers.failTestProducts=true,workers.carrier.url=")
+        self.assertIn("the ServiceAccount fleet-test needs a role with what\n  deploy/aws/iam/fleet-check.json allows", chart.notes(*failing))
+        named = chart.notes(*failing, "--set", "serviceAccounts.test.name=checker")
+        self.assertIn("the ServiceAccount checker needs", named)
+        self.assertIn("the keys of the Secret keys need what", chart.notes(*failing, "--set", "aws.credentialsSecret=keys"))
+        for others in ((), chart.AWS, (*chart.AWS, "--set", "workers.failTestProducts=true"), (*failing, "--set", "tests.enabled=false")):
+            self.assertNotIn("fleet-check.json", chart.notes(*others))
+
     def test_they_warn_of_a_drain_that_is_shorter_than_an_attempt(self):
         self.assertIn("workers.drainTimeout (19s) is shorter than workers.handlerTimeout (20s)", chart.notes("--set", "workers.drainTimeout=19s"))
         self.assertNotIn("drainTimeout", chart.notes("--set", "workers.drainTimeout=20s"))
