@@ -6,8 +6,11 @@ from pathlib import Path
 
 from calls import ADAPTER, ADAPTER_METHODS, QUEUE_METHODS, ROOT, action, code, functions, operations_of, reached, sources
 
-IAM = Path(__file__).resolve().parents[1] / "iam"
-SERVICES = ("order-api", "delivery-worker", "dlq-monitor")
+AWS = Path(__file__).resolve().parents[1]
+IAM = AWS / "iam"
+# The folder of each one that calls SQS; `helm test` is one of them.
+CALLERS = {name: ROOT / name for name in ("order-api", "delivery-worker", "dlq-monitor")}
+CALLERS["fleet-check"] = ROOT / "crates" / "fleet-check"
 SOURCES = {"order-queue-standard", "order-queue.fifo"}
 DEAD_LETTERS = {"order-queue-standard-dlq", "order-queue-dlq.fifo"}
 ARN = re.compile(r"^arn:aws:sqs:eu-central-1:123456789012:([a-z-]+(?:\.fifo)?)$")
@@ -29,9 +32,9 @@ def allowed(name):
 
 class Policies(unittest.TestCase):
     def test_each_service_is_allowed_what_its_code_calls_and_nothing_else(self):
-        for service in SERVICES:
+        for service, folder in CALLERS.items():
             with self.subTest(service):
-                called = {action(operation) for operation in operations_of(ROOT / service / "src")}
+                called = {action(operation) for operation in operations_of(folder / "src")}
                 self.assertTrue(called, "no call was found: the search is broken")
                 granted = set(allowed(service))
                 self.assertEqual(called - granted, set(), "called, but not allowed")
@@ -42,7 +45,7 @@ class Policies(unittest.TestCase):
 
     def test_a_policy_is_made_of_exact_actions_and_the_four_queues(self):
         files = sorted(path.stem for path in IAM.glob("*.json"))
-        self.assertEqual(files, sorted((*SERVICES, "keda")))
+        self.assertEqual(files, sorted((*CALLERS, "keda")))
         for name in files:
             document = policy(name)
             self.assertEqual(document["Version"], "2012-10-17", name)
@@ -68,6 +71,39 @@ class Policies(unittest.TestCase):
         self.assertEqual(monitor["sqs:DeleteMessage"], DEAD_LETTERS)
         for each in ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"):
             self.assertLessEqual(monitor.get(each, set()), DEAD_LETTERS, each)
+
+    def test_the_test_touches_no_queue_but_the_standard_ones(self):
+        taken = dict.fromkeys(("sqs:ReceiveMessage", "sqs:ChangeMessageVisibility", "sqs:DeleteMessage"), {"order-queue-standard-dlq"})
+        self.assertEqual(allowed("fleet-check"), {**taken, "sqs:SendMessage": {"order-queue-standard"}})
+
+
+class Page(unittest.TestCase):
+    """README.md: every policy, and those that it shows for taking roles on."""
+
+    def test_every_policy_is_in_the_table(self):
+        listed = re.findall(r"^\| \[(\S+)\.json\]\(iam/\1\.json\) \|", (AWS / "README.md").read_text(encoding="utf-8"), re.M)
+        self.assertEqual(sorted(listed), sorted((*CALLERS, "keda")))
+
+    def statements(self):
+        blocks = re.findall(r"^```json\n(.*?)^```$", (AWS / "README.md").read_text(encoding="utf-8"), re.S | re.M)
+        return [statement for block in blocks for statement in json.loads(block)["Statement"]]
+
+    def test_whoever_may_take_a_role_on_may_bring_the_tags_of_pod_identity(self):
+        taken = [each for each in self.statements() if "sts:AssumeRole" in each["Action"] and isinstance(each["Action"], list)]
+        # The pods' own way in, and of KEDA's both sides: a role that trusts its, and what its is allowed.
+        self.assertEqual([sorted(set(each) - {"Effect", "Action"}) for each in taken], [["Principal"], ["Principal"], ["Resource"]])
+        self.assertEqual(taken[0]["Principal"], {"Service": "pods.eks.amazonaws.com"})
+        self.assertRegex(taken[1]["Principal"]["AWS"], r":role/keda-operator$")
+        self.assertRegex(taken[2]["Resource"], r":role/fleet-delivery-worker$")
+        for statement in taken:
+            self.assertEqual(statement["Action"], ["sts:AssumeRole", "sts:TagSession"])
+
+    def test_each_identity_that_keda_takes_on_leads_to_both_policies(self):
+        rows = re.findall(r"^\| `(identityOwner: \w+|roleArn)[^|]*\|[^|]*\|([^|]*)\|$", (AWS / "README.md").read_text(encoding="utf-8"), re.M)
+        self.assertEqual(
+            {name: "may take it on, both as below" in needs for name, needs in rows},
+            {"identityOwner: workload": True, "identityOwner: keda": False, "roleArn": True},
+        )
 
 
 class Search(unittest.TestCase):

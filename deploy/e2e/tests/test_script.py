@@ -8,6 +8,7 @@ import unittest
 
 from fleet_e2e import checks, cli, values
 from fleet_e2e.checks.images import ended, is_image
+from fleet_e2e.checks.values import last_end
 from fleet_e2e.commands import blocks
 from fleet_e2e.forward import READY
 from fleet_e2e.process import ROOT, Failure, run
@@ -62,15 +63,68 @@ class Up(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("no-such-builder is not on PATH; it is needed to build images", done.stderr)
 
-    def with_kubectl(self, *given, **environment):
-        """deploy/up with a kubectl of a kind cluster, of which the chart's part goes no further than helm."""
+    def with_kubectl(self, *given, context="kind-fleet", stubs=None, origin="", **environment):
+        """deploy/up with a kubectl of a cluster, of which the chart's part goes no further than helm.
+        Beside it there are further programs, by the status that they end with; what they are called
+        with is in `calls`."""
         with tempfile.TemporaryDirectory() as folder:
-            for name, text in (("kubectl", 'case $1 in config) echo kind-fleet ;; esac'), ("helm", "exit 9")):
+            noted = os.path.join(folder, "calls")
+            texts = {"kubectl": "case $1 in config) echo %s ;; esac" % context, "helm": "exit 9"}
+            texts["git"] = 'case "$*" in "rev-parse HEAD") echo 5eed ;; "remote get-url origin") echo "%s" ;; esac' % origin
+            for name, status in (stubs or {}).items():
+                texts[name] = 'echo "%s $*" >>%s; exit %d' % (name, noted, status)
+            for name, text in texts.items():
                 path = os.path.join(folder, name)
                 with open(path, "w", encoding="utf-8") as file:
                     file.write("#!/bin/sh\n%s\n" % text)
                 os.chmod(path, 0o755)
-            return run([UP, *given], check=False, env={"PATH": "%s:/usr/bin:/bin" % folder, **environment})
+            done = run([UP, *given], check=False, env={"PATH": "%s:/usr/bin:/bin" % folder, **environment})
+            done.calls = []
+            if os.path.exists(noted):
+                with open(noted, encoding="utf-8") as file:
+                    done.calls = file.read().splitlines()
+            return done
+
+    def test_each_image_is_built_and_then_loaded_into_the_cluster_of_the_context(self):
+        images = ["docker.io/library/%s:7" % name for name in ("order-api", "delivery-worker", "dlq-monitor", "local-sqs", "fleet-check")]
+        for cluster, context, load, first in (
+            ("kind", "kind-shop", "kind load docker-image --name shop ", []),
+            ("minikube", "dev", "minikube --profile dev image load ", ["minikube --profile dev status"]),
+            ("push --to registry", "dev", "push --to registry ", []),
+        ):
+            with self.subTest(cluster):
+                stubs = {"docker": 0, cluster.split()[0]: 0}
+                done = self.with_kubectl(cluster, "--only-images", "--tag", "7", context=context, stubs=stubs)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertEqual(done.calls[:len(first)], first)
+                calls = done.calls[len(first):]
+                self.assertEqual(calls[1::2], [load + image for image in images])
+                for call, image in zip(calls[0::2], images, strict=True):
+                    name = image.split("/")[-1].split(":")[0]
+                    self.assertTrue(call.startswith("docker build -t %s --target %s --build-arg VERSION=7 " % (image, name)), call)
+                    self.assertTrue(call.endswith(" ."), call)
+
+    def test_an_image_tells_the_repository_that_it_is_made_of_and_no_secret_of_its_url(self):
+        for origin, told in (
+            ("https://git.example/shop/fleet.git", "https://git.example/shop/fleet.git"),
+            ("https://ci:t0ken@git.example:8443/shop/fleet?t0ken=1#t0ken", "https://git.example:8443/shop/fleet"),
+            ("https://t0ken@git.example/shop/fleet", "https://git.example/shop/fleet"),
+            ("git@git.example:shop/fleet.git", None), ("/srv/fleet.git", None), ("", None),
+        ):
+            with self.subTest(origin):
+                done = self.with_kubectl("true", "--only-images", "--tag", "7", stubs={"docker": 0}, origin=origin)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                arguments = done.calls[0].split(" --build-arg ")[1:]
+                expected = ["VERSION=7", "REVISION=5eed", *(["SOURCE=" + told] if told else [])]
+                self.assertEqual(arguments, [*expected[:-1], expected[-1] + " ."])
+
+    def test_images_are_loaded_into_no_other_cluster_than_the_contexts(self):
+        done = self.with_kubectl("kind", context="shop", stubs={"docker": 0, "kind": 0})
+        self.assertEqual((done.returncode, done.calls), (1, []))
+        self.assertIn("the current context is shop, which is no cluster of kind's", done.stderr)
+        done = self.with_kubectl("minikube", context="shop", stubs={"docker": 0, "minikube": 85})
+        self.assertEqual((done.returncode, done.calls), (1, ["minikube --profile shop status"]))
+        self.assertIn("the current context is shop, which is no running cluster of minikube's", done.stderr)
 
     def test_the_step_that_has_failed_is_said_last(self):
         for build, load, said in (
@@ -138,6 +192,17 @@ class Images(unittest.TestCase):
         self.assertFalse(ended({"running": {}}))
 
 
+class Ends(unittest.TestCase):
+    def test_the_end_of_a_container_is_known_while_it_waits_to_be_started_again_and_after(self):
+        end = {"terminated": {"exitCode": 64, "message": "one setting is wrong"}}
+        waiting = {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": end}
+        for status in ({"state": end}, waiting, {"state": {"running": {}}, "lastState": end}):
+            self.assertEqual(last_end({"status": {"containerStatuses": [status]}}), end["terminated"], status)
+        for status in ({"state": {"running": {}}, "lastState": {}}, {"state": {"waiting": {"reason": "ContainerCreating"}}}):
+            self.assertIsNone(last_end({"status": {"containerStatuses": [status]}}), status)
+        self.assertIsNone(last_end({"status": {}}))
+
+
 class Texts(unittest.TestCase):
     def test_the_port_of_a_port_forward_is_read(self):
         self.assertEqual(READY.search("Forwarding from 127.0.0.1:41235 -> 8080\n")[1], "41235")
@@ -149,6 +214,16 @@ class Texts(unittest.TestCase):
         for block in found:
             done = subprocess.run(["bash", "-n"], input=block.text, capture_output=True, text=True)
             self.assertEqual((done.returncode, done.stderr), (0, ""), block.text)
+
+    def test_the_experiments_keep_what_their_reader_has_chosen_and_put_it_back(self):
+        with open(ROOT + "/docs/experiments.md", encoding="utf-8") as file:
+            lines = "".join(block.text for block in blocks(file.read())).splitlines()
+        helm = [line for line in lines if line.startswith(("helm get values", "helm upgrade"))]
+        kept = helm[0].partition(">")[2]
+        self.assertTrue(kept, helm[0])
+        for line in helm[1:-1]:
+            self.assertIn(" --reuse-values ", line)
+        self.assertEqual(helm[-1], "helm upgrade fleet deploy/helm --reset-values --values " + kept)
 
     def test_the_appversion_is_found(self):
         self.assertRegex(cli.app_version(), r"^\d+\.\d+\.\d+")

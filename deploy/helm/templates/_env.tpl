@@ -63,6 +63,13 @@ optional).
 {{- end }}
 {{- end -}}
 
+{{/* Attempts that an order of a queue gets: the program's own 3, unless `env` says another number. Arguments: root, queue. */}}
+{{- define "fleet.attempts" -}}
+{{- $workers := .root.Values.workers -}}
+{{- $given := get (get $workers .queue).env "MAX_ATTEMPTS" | default (get $workers.env "MAX_ATTEMPTS") | default 3 -}}
+{{- include "fleet.text" $given | int64 -}}
+{{- end -}}
+
 {{/* Volumes of a program that uses the database. Arguments: root. */}}
 {{- define "fleet.database.volumes" -}}
 {{- if not (include "fleet.databaseSecret" .root) }}

@@ -145,6 +145,11 @@ take. All problems are found and told together, each with what to change.
 {{- $problems = append $problems (printf "%s.minReplicas is %d, more than maxReplicas (%d)" (index $row 0) (int64 $of.minReplicas) (int64 $of.maxReplicas)) -}}
 {{- end -}}
 {{- end -}}
+{{- /* Without a request Kubernetes takes the limit for it. */ -}}
+{{- $cpu := dig "requests" "cpu" (dig "limits" "cpu" "" .Values.orderApi.resources) .Values.orderApi.resources -}}
+{{- if and .Values.orderApi.autoscaling.enabled (not (regexMatch "[1-9]" (include "fleet.text" $cpu))) -}}
+{{- $problems = append $problems "orderApi.autoscaling.enabled is true, and the order API's pods request no CPU: they are scaled on a share of what they request, so that none would ever be added. Set orderApi.resources.requests.cpu, or orderApi.autoscaling.enabled to false" -}}
+{{- end -}}
 {{- range $queue := list "standard" "fifo" -}}
 {{- $of := dict "root" $ "queue" $queue -}}
 {{- $concurrency := include "fleet.concurrency" $of | int64 -}}

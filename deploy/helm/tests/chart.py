@@ -73,6 +73,7 @@ def render(*arguments):
     return parse(render_text(*arguments))
 
 
+@functools.lru_cache(maxsize=None)
 def refusal(*arguments):
     """What helm says of values that it must refuse."""
     status, out, err = helm("template", "fleet", CHART, "--namespace", NAMESPACE, *arguments)

@@ -188,6 +188,45 @@ class Notes(unittest.TestCase):
         self.assertIn("queues.fifoDlq.url", text)
         self.assertNotIn("NOBODY", chart.notes(*chart.AWS))
 
+    def test_they_warn_of_a_queue_that_takes_orders_and_has_no_workers(self):
+        for queue in ("standard", "fifo"):
+            said, off = "Nobody delivers the orders of the %s queue" % queue, "workers.%s.enabled=false" % queue
+            self.assertNotIn(said, chart.notes())
+            here = chart.notes("--set", off)
+            self.assertIn(said, here)
+            self.assertIn("send no order with queueType %s." % queue, here)
+            self.assertEqual(here.count("Nobody delivers"), 1)
+            there = chart.notes(*chart.AWS, "--set", off)
+            self.assertIn(said, there)
+            self.assertIn("leave queues.%s.url out" % queue, there)
+            # The API has no such queue, and says so to whoever asks for it.
+            self.assertNotIn(said, chart.notes(*chart.AWS, "--set", "%s,queues.%s.url=" % (off, queue)))
+
+    def test_they_warn_of_fewer_receives_than_attempts_as_the_workers_do(self):
+        worker = re.search(r'"MAX_ATTEMPTS",\s*"(\d+)"', chart.source("delivery-worker/src/settings.rs")).group(1)
+        fewer, untried = "is %d, less than the %d attempts of a worker", "is %d, as many as the attempts of a worker"
+        for values, queue, said in (
+            ("queues.standard.maxReceiveCount=2", "standard", fewer % (2, int(worker))),
+            ("workers.env.MAX_ATTEMPTS=4", "standard", fewer % (3, 4)),
+            # Those of one queue's workers alone, over those of all.
+            ("workers.env.MAX_ATTEMPTS=2,workers.standard.env.MAX_ATTEMPTS=5", "standard", fewer % (3, 5)),
+            ("workers.fifo.env.MAX_ATTEMPTS=12", "fifo", fewer % (10, 12)),
+            ("workers.fifo.env.MAX_ATTEMPTS=10", "fifo", untried % 10),
+            ("queues.fifo.maxReceiveCount=%s" % worker, "fifo", untried % int(worker)),
+        ):
+            with self.subTest(values):
+                text = chart.notes("--set", values)
+                self.assertIn("queues.%s.maxReceiveCount %s (MAX_ATTEMPTS)" % (queue, said), text)
+                self.assertEqual(text.count(".maxReceiveCount is"), 1, text)
+        self.assertIn("to 10 or more, or set a lower MAX_ATTEMPTS in workers.env, 3 now.", chart.notes("--set", "queues.fifo.maxReceiveCount=2"))
+        self.assertIn("to 13 or more", chart.notes("--set", "workers.fifo.env.MAX_ATTEMPTS=12"))
+        for values in (
+            "workers.standard.env.MAX_ATTEMPTS=3,workers.fifo.env.MAX_ATTEMPTS=9",
+            # Nobody attempts anything there; and what is no number is refused by the program itself.
+            "queues.fifo.maxReceiveCount=2,workers.fifo.enabled=false", "workers.env.MAX_ATTEMPTS=abc",
+        ):
+            self.assertNotIn("maxReceiveCount", chart.notes("--set", values), values)
+
     def test_they_say_where_the_orders_of_helm_test_go_and_what_is_left_of_it(self):
         self.assertIn("through your queues to the carrier at https://carrier.example", chart.notes(*chart.AWS))
         self.assertIn("through your queues.", chart.notes(*chart.AWS, "--set", "workers.carrier.url="))
@@ -195,6 +234,15 @@ class Notes(unittest.TestCase):
         self.assertNotIn("real ones", chart.notes())
         self.assertIn("kubectl -n shop delete pod fleet-test", chart.notes())
         self.assertNotIn("fleet-test", chart.notes("--set", "tests.enabled=false"))
+
+    def test_they_say_what_helm_test_needs_where_it_speaks_with_the_queues_of_aws(self):
+        failing = (*chart.AWS, "--set", "workers.failTestProducts=true,workers.carrier.url=")
+        self.assertIn("the ServiceAccount fleet-test needs a role with what\n  deploy/aws/iam/fleet-check.json allows", chart.notes(*failing))
+        named = chart.notes(*failing, "--set", "serviceAccounts.test.name=checker")
+        self.assertIn("the ServiceAccount checker needs", named)
+        self.assertIn("the keys of the Secret keys need what", chart.notes(*failing, "--set", "aws.credentialsSecret=keys"))
+        for others in ((), chart.AWS, (*chart.AWS, "--set", "workers.failTestProducts=true"), (*failing, "--set", "tests.enabled=false")):
+            self.assertNotIn("fleet-check.json", chart.notes(*others))
 
     def test_they_warn_of_a_drain_that_is_shorter_than_an_attempt(self):
         self.assertIn("workers.drainTimeout (19s) is shorter than workers.handlerTimeout (20s)", chart.notes("--set", "workers.drainTimeout=19s"))

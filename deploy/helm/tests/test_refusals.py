@@ -93,6 +93,14 @@ CASES = {
         ("--set", "keda.fifo.minReplicas=11,keda.standard.minReplicas=12,orderApi.autoscaling.minReplicas=7"),
         ["keda.fifo.minReplicas is 11, more than maxReplicas (10)", "keda.standard.minReplicas is 12", "orderApi.autoscaling.minReplicas is 7"],
     ),
+    "an API that is scaled on a share of no CPU": (
+        ("--set", "orderApi.resources.requests.cpu=null"),
+        ["orderApi.autoscaling.enabled is true, and the order API's pods request no CPU",
+         "Set orderApi.resources.requests.cpu, or orderApi.autoscaling.enabled to false"],
+    ),
+    "an API that is scaled on a share of nothing": (
+        ("--set", "orderApi.resources.requests.cpu=0m,orderApi.resources.limits.cpu=1"), ["the order API's pods request no CPU"],
+    ),
     "a wait that asks for pods without need": (
         ("--set", "keda.standard.acceptableWait=10ms"), ["keda.standard.acceptableWait is 10ms", "Set a longer acceptableWait"],
     ),
@@ -150,6 +158,9 @@ class Refusals(unittest.TestCase):
             "queues.standard.visibilityTimeout=3,workers.handlerTimeout=2s,workers.carrier.timeout=1s",
             "keda.standard.minReplicas=10",
             "workers.standard.groupConcurrency=64",
+            # A limit alone is requested too.
+            "orderApi.resources.requests.cpu=null,orderApi.resources.limits.cpu=1",
+            "orderApi.resources.requests.cpu=null,orderApi.autoscaling.enabled=false",
         ):
             with self.subTest(values):
                 self.assertTrue(chart.render("--set", values))

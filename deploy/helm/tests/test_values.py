@@ -1,7 +1,9 @@
 """values.yaml, values.schema.json and the README's table say the same, and wrong values are refused
 with what is allowed."""
+import functools
 import json
 import os
+import re
 import unittest
 
 import chart
@@ -49,6 +51,7 @@ WRONG = [
     ("networkPolicy.dns.service=\"x\"", "/networkPolicy/dns", "service"),
     ("networkPolicy.egress.s3=\"any\"", "/networkPolicy/egress", "s3"),
     ("networkPolicy.podPorts.database=[5432]", "/networkPolicy/podPorts", "database"),
+    ("networkPolicy.podPorts.sqs=null", "/networkPolicy/podPorts", "sqs"),
     ("networkPolicy.podPorts.carrier=[0]", "/networkPolicy/podPorts/carrier/0", "1"),
     ("serviceAccounts.api={}", "/serviceAccounts", "api"),
     ("serviceAccounts.worker.role=\"x\"", "/serviceAccounts/worker", "role"),
@@ -69,6 +72,8 @@ WRONG = [
     ("monitoring.enabled=\"maybe\"", "/monitoring/enabled", "auto"),
     ("keda.auth.identityOwner=\"operator\"", "/keda/auth/identityOwner", "workload"),
     ("orderApi.topologySpread=[{\"topologyKey\":\"zone\",\"maxSkew\":1,\"whenUnsatisfiable\":\"Never\"}]", "/orderApi/topologySpread/0/whenUnsatisfiable", "ScheduleAnyway"),
+    ("workers.standard.topologySpread=[{\"topologyKey\":\"zone\",\"minDomains\":2}]", "/workers/standard/topologySpread/0", "minDomains"),
+    ("workers.standard.topologySpread=[{\"topologyKey\":\"\"}]", "/workers/standard/topologySpread/0/topologyKey", "minLength"),
     ("workers.standard.topologySpread=[{\"topologyKey\":\"zone\"}]", "/workers/standard/topologySpread/0", "maxSkew"),
     ("workers.fifo.tolerations=[{\"keys\":\"spot\"}]", "/workers/fifo/tolerations/0", "keys"),
     ("workers.fifo.tolerations=[{\"tolerationSeconds\":-1}]", "/workers/fifo/tolerations/0/tolerationSeconds", "0"),
@@ -111,6 +116,8 @@ WRONG = [
     ("workers.fifo.affinity={\"nodes\":{}}", "/workers/fifo/affinity", "nodes"),
     ("networkPolicy.apiFrom=\"all\"", "/networkPolicy/apiFrom", "any"),
     ("networkPolicy.monitorFrom=[{}]", "/networkPolicy/monitorFrom/0", "minProperties"),
+    ("networkPolicy.monitorFrom=[{\"selector\":{}}]", "/networkPolicy/monitorFrom/0", "selector"),
+    ("networkPolicy.monitorFrom=[{\"ipBlock\":{\"cidr\":\"10.0.0.0/8\",\"not\":[]}}]", "/networkPolicy/monitorFrom/0/ipBlock", "not"),
     ("networkPolicy.monitorFrom=[{\"ipBlock\":{}}]", "/networkPolicy/monitorFrom/0/ipBlock", "cidr"),
     ("networkPolicy.dns.podLabels={\"k8s-app\":null}", "/networkPolicy/dns/podLabels", "minProperties"),
     # bounds
@@ -118,29 +125,52 @@ WRONG = [
     ("queues.fifo.visibilityTimeout=43201", "/queues/fifo/visibilityTimeout", "43,200|43200"),
     ("queues.fifo.maxReceiveCount=1", "/queues/fifo/maxReceiveCount", "2"),
     ("database.port=0", "/database/port", "1"),
+    ("queues.standard.maxReceiveCount=1001", "/queues/standard/maxReceiveCount", "1,?000"),
+    ("queues.fifo.maxReceiveCount=1001", "/queues/fifo/maxReceiveCount", "1,?000"),
+    ("database.port=65536", "/database/port", "65,?535"),
+    ("networkPolicy.podPorts.otlp=[65536]", "/networkPolicy/podPorts/otlp/0", "65,?535"),
     ("orderApi.replicas=0", "/orderApi/replicas", "1"),
+    ("orderApi.replicas=1001", "/orderApi/replicas", "1,?000"),
+    ("orderApi.autoscaling.targetCPUPercent=9", "/orderApi/autoscaling/targetCPUPercent", "10"),
     ("orderApi.autoscaling.targetCPUPercent=101", "/orderApi/autoscaling/targetCPUPercent", "100"),
     ("orderApi.pdb.maxUnavailable=0", "/orderApi/pdb/maxUnavailable", "1"),
+    ("orderApi.preStopSeconds=-1", "/orderApi/preStopSeconds", "0"),
     ("orderApi.preStopSeconds=121", "/orderApi/preStopSeconds", "120"),
     ("orderApi.terminationGracePeriodSeconds=-1", "/orderApi/terminationGracePeriodSeconds", "0"),
+    ("workers.terminationGracePeriodSeconds=86401", "/workers/terminationGracePeriodSeconds", "86,?400"),
     ("workers.concurrency=0", "/workers/concurrency", "1"),
+    ("workers.concurrency=10001", "/workers/concurrency", "10,?000"),
+    ("workers.standard.concurrency=-1", "/workers/standard/concurrency", "0"),
     ("workers.standard.concurrency=10001", "/workers/standard/concurrency", "10,?000"),
+    ("workers.fifo.concurrency=-1", "/workers/fifo/concurrency", "0"),
+    ("workers.fifo.concurrency=10001", "/workers/fifo/concurrency", "10,?000"),
     ("workers.standard.groupConcurrency=-1", "/workers/standard/groupConcurrency", "0"),
+    ("workers.standard.groupConcurrency=10001", "/workers/standard/groupConcurrency", "10,?000"),
     ("workers.fifo.replicas=0", "/workers/fifo/replicas", "1"),
     ("keda.pollingInterval=0", "/keda/pollingInterval", "1"),
+    ("keda.pollingInterval=3601", "/keda/pollingInterval", "3,?600"),
     ("keda.cooldownPeriod=-1", "/keda/cooldownPeriod", "0"),
+    ("keda.cooldownPeriod=86401", "/keda/cooldownPeriod", "86,?400"),
     ("keda.failureThreshold=0", "/keda/failureThreshold", "1"),
+    ("keda.failureThreshold=101", "/keda/failureThreshold", "100"),
     ("keda.standard.minReplicas=-1", "/keda/standard/minReplicas", "0"),
+    ("keda.standard.minReplicas=1001", "/keda/standard/minReplicas", "1,?000"),
     ("keda.standard.maxReplicas=0", "/keda/standard/maxReplicas", "1"),
     ("keda.fifo.minReplicas=0", "/keda/fifo/minReplicas", "1"),
+    ("keda.fifo.utilizationPercent=9", "/keda/fifo/utilizationPercent", "10"),
     ("keda.fifo.utilizationPercent=96", "/keda/fifo/utilizationPercent", "95"),
     ("keda.fifo.utilizationPercent=0.6", "/keda/fifo/utilizationPercent", "integer"),
     ("keda.standard.scaleUp.percent=0", "/keda/standard/scaleUp/percent", "1"),
+    ("keda.standard.scaleUp.percent=10001", "/keda/standard/scaleUp/percent", "10,?000"),
+    ("keda.standard.scaleUp.periodSeconds=0", "/keda/standard/scaleUp/periodSeconds", "1"),
     ("keda.fifo.scaleUp.periodSeconds=1801", "/keda/fifo/scaleUp/periodSeconds", "1,?800"),
+    ("keda.standard.scaleDown.percent=0", "/keda/standard/scaleDown/percent", "1"),
     ("keda.standard.scaleDown.percent=101", "/keda/standard/scaleDown/percent", "100"),
+    ("keda.standard.scaleDown.stabilizationSeconds=-1", "/keda/standard/scaleDown/stabilizationSeconds", "0"),
     ("keda.fifo.scaleDown.stabilizationSeconds=3601", "/keda/fifo/scaleDown/stabilizationSeconds", "3,?600"),
     ("workers.fifo.topologySpread=[{\"topologyKey\":\"zone\",\"maxSkew\":0,\"whenUnsatisfiable\":\"ScheduleAnyway\"}]", "/workers/fifo/topologySpread/0/maxSkew", "1"),
-    # types
+    ("workers.fifo.resources={\"requests\":{\"cpu\":0}}", "/workers/fifo/resources/requests/cpu", "exclusiveMinimum"),
+    # types that are easily mistaken; all others are tried below
     ("localSqs.enabled=\"true\"", "/localSqs/enabled", "boolean"),
     ("workers.failTestProducts=\"no\"", "/workers/failTestProducts", "boolean"),
     ("orderApi.podAnnotations={\"a\":1}", "/orderApi/podAnnotations/a", "string"),
@@ -148,19 +178,100 @@ WRONG = [
 ]
 
 
-def places(schema, path="", seen=()):
-    """(path, what the schema says) of everything in it, references followed."""
+# What can be wrong about a value, and how helm says that it is.
+RULES = {
+    "type": re.compile(r"got \w+, want (.*)"),
+    "required": re.compile(r"missing propert"),
+    "additionalProperties": re.compile(r"additional propert"),
+    "propertyNames": re.compile(r"invalid propertyName"),
+    "pattern": re.compile(r"does not match pattern"),
+    "enum": re.compile(r"value must be one of"),
+    "const": re.compile(r"value must be '"),
+    **{name: re.compile(name + ": got") for name in ("minimum", "maximum", "exclusiveMinimum", "minLength", "minProperties")},
+}
+# Those that say something of the schemas in them, which are looked at one by one, and those that say nothing of a value.
+NO_RULES = {"$schema", "title", "description", "definitions", "properties", "items", "allOf", "anyOf"}
+
+
+def places(schema, path=""):
+    """(path, what the schema says) of everything in it, references followed. `0` stands for each
+    element of a list, `*` for each name of a map."""
     if "$ref" in schema:
         name = schema["$ref"].split("/")[-1]
-        return places(SCHEMA["definitions"][name], path, seen)
+        return places(SCHEMA["definitions"][name], path)
     found = [(path, schema)]
     for part in schema.get("allOf", []) + schema.get("anyOf", []):
-        found += places(part, path, seen)
+        found += places(part, path)
     for name, part in schema.get("properties", {}).items():
-        found += places(part, path + "/" + name, seen)
+        found += places(part, path + "/" + name)
+    if isinstance(schema.get("additionalProperties"), dict):
+        found += places(schema["additionalProperties"], path + "/*")
     if isinstance(schema.get("items"), dict):
-        found += places(schema["items"], path + "/0", seen)
+        found += places(schema["items"], path + "/0")
     return found
+
+
+def rules():
+    """(id of the schema that has it, keyword) to the first path that it holds for. A definition that
+    several values refer to is one schema."""
+    found = {}
+    for path, schema in places(SCHEMA):
+        for keyword in set(schema) - NO_RULES:
+            # What a map's values must be is a place of its own.
+            if not (keyword == "additionalProperties" and isinstance(schema[keyword], dict)):
+                found.setdefault((id(schema), keyword), path)
+    # Helm itself takes nothing for values but a map.
+    del found[id(SCHEMA), "type"]
+    return found
+
+
+@functools.lru_cache(maxsize=None)
+def schemas_by_path():
+    found = {}
+    for path, schema in places(SCHEMA):
+        found.setdefault(path, []).append(schema)
+    return found
+
+
+def broken(said, where):
+    """The rules that helm says are broken by a value at `where`."""
+    found = set()
+    for path, text in re.findall(r"- at '(.*?)': (.*)", said):
+        for keyword, words in RULES.items():
+            told = words.search(text)
+            # Which path helm prints of a wrong name has nothing to do with it.
+            for schema in schemas_at(where if keyword == "propertyNames" else path) if told else []:
+                if keyword in schema and (keyword != "type" or types(schema["type"]) == told.group(1)):
+                    found.add((id(schema), keyword))
+    return found
+
+
+def schemas_at(path):
+    path = re.sub(r"/[0-9]+(?=/|$)", "/0", path)
+    by_path = schemas_by_path()
+    return by_path.get(path) or by_path.get(path.rpartition("/")[0] + "/*", [])
+
+
+def types(allowed):
+    """Types as helm names them."""
+    return allowed if isinstance(allowed, str) else " or ".join(sorted(allowed))
+
+
+def of_another_type():
+    """(what `--set-json` takes, path) of a value of a wrong type in each place, of a definition in one."""
+    seen = set()
+    for path, schema in places(SCHEMA):
+        if path and "type" in schema and id(schema) not in seen:
+            seen.add(id(schema))
+            name = path[1:].replace("/0", "[0]").replace("/*", "/any").replace("/", ".")
+            yield "%s=%s" % (name, "{}" if schema["type"] == "array" else "[]"), path.replace("*", "any")
+
+
+def taken_away():
+    """A value of each object, and the objects themselves."""
+    paths = [path for path, _, _ in table.rows(table.read(table.VALUES))]
+    first = {path.rpartition(".")[0]: path for path in reversed(paths)}
+    return sorted({*first.values(), *(parent for parent in first if parent)})
 
 
 class Values(unittest.TestCase):
@@ -198,7 +309,7 @@ class Values(unittest.TestCase):
 
     def test_every_text_and_number_has_bounds(self):
         # Words of people's own: any text is right.
-        free = ("topologyKey", "key", "value")
+        free = ("topologyKey", "key", "value", "*")
         for path, schema in places(SCHEMA):
             with self.subTest(path):
                 if schema.get("type") == "string" and path.split("/")[-1] not in free:
@@ -214,23 +325,30 @@ class Values(unittest.TestCase):
                 self.assertRegex(said, allowed)
 
     def test_a_value_that_is_taken_away_is_missed(self):
-        paths = [path for path, _, _ in table.rows(table.read(table.VALUES))]
-        # One of each object, and the objects themselves.
-        first = {path.rpartition(".")[0]: path for path in reversed(paths)}
-        for path in {*first.values(), *(parent for parent in first if parent)}:
+        for path in taken_away():
             with self.subTest(path):
                 said = chart.refusal("--set", path + "=null")
                 self.assertIn("missing property '%s'" % path.split(".")[-1], said)
 
+    def test_a_value_of_another_type_is_refused_with_the_right_one(self):
+        for wrong, where in of_another_type():
+            with self.subTest(wrong):
+                said = chart.refusal("--set-json", wrong)
+                told = re.findall(r"(?m)at '%s': got \w+, want (.*)$" % re.escape(where), said)
+                allowed = {types(schema["type"]) for schema in schemas_at(where) if "type" in schema}
+                self.assertEqual(set(told), allowed - {"array" if wrong.endswith("=[]") else "object"}, said)
+
     def test_every_rule_of_the_schema_has_a_wrong_value(self):
-        tried = {where.strip("'") for _, where, _ in WRONG}
-        shared = {json.dumps(schema, sort_keys=True) for path, schema in places(SCHEMA) if path in tried}
-        for path, schema in places(SCHEMA):
-            rules = {"pattern", "minimum", "maximum", "enum", "minLength", "minProperties", "required"} & set(schema)
-            unknown = schema.get("additionalProperties") is False
-            if (rules or unknown) and path not in tried:
-                with self.subTest(path):
-                    self.assertIn(json.dumps(schema, sort_keys=True), shared, "no wrong value tries this rule")
+        unknown = {keyword for _, keyword in rules()} - set(RULES)
+        self.assertEqual(unknown, set(), "a keyword that this test does not know")
+        tried = set()
+        for wrong, where in [(wrong, where) for wrong, where, _ in WRONG] + list(of_another_type()):
+            tried |= broken(chart.refusal("--set-json", wrong), where)
+        for path in taken_away():
+            tried |= broken(chart.refusal("--set", path + "=null"), "")
+        for rule, path in rules().items():
+            with self.subTest(path, rule=rule[1]):
+                self.assertTrue(rule in tried, "no wrong value breaks this rule")
 
     def test_numbers_and_flags_of_env_are_written_as_the_programs_read_them(self):
         env = 'orderApi.env={"PUBLISH_BUFFER_BYTES":16777216,"OTEL_SDK_DISABLED":true,"OTEL_TRACES_SAMPLER_ARG":0.25}'

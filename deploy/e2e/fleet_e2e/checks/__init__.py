@@ -1,4 +1,4 @@
-"""The checks, in the order in which they run: those that need no installation, then those that share one."""
+"""The checks, in the order in which they run: those that do not share an installation, then those that do."""
 from . import (
     backoff, experiments, fifo, flood, images, install, observability, orders, policies, render, rollout, scale_in, values,
 )
@@ -14,7 +14,7 @@ class Check:
 
 
 ALL = [
-    Check("values", "wrong values are refused, and the message says what to change", values.check),
+    Check("values", "wrong values are refused, by the chart or by the program, and the message says what to change", values.check),
     Check("render", "KEDA x monitoring x AWS or local: rendered, linted, accepted by the API server", render.check),
     Check("images", "each at most 40 MB as the node keeps it, and without a shell", images.check),
     Check("install", "an empty restricted namespace is green in 2 minutes, tested, and empty again", install.check),
