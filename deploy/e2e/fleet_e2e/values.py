@@ -24,9 +24,10 @@ def of_workers(value):
     return {"workers": {"standard": value, "fifo": value}}
 
 
-# Small, since all pods may share two cores; quick to notice, since that is waited for.
+# Small, since all pods may share two cores; quick to notice and to scale in, since that is waited for.
+SOON = {"scaleDown": {"stabilizationSeconds": 30}}
 BASE = merged(
-    {"keda": {"pollingInterval": POLL_SECONDS}, "dlqMonitor": {"interval": "5s"}},
+    {"keda": {"pollingInterval": POLL_SECONDS, "standard": SOON, "fifo": SOON}, "dlqMonitor": {"interval": "5s"}},
     of_workers({"resources": {"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"memory": "256Mi"}}}),
 )
 
@@ -68,7 +69,7 @@ FIFO = merged(BASE, {
     "keda": {
         "fifo": {
             "minReplicas": MIN_WORKERS, "maxReplicas": MAX_FIFO_WORKERS, "utilizationPercent": FIFO_UTILIZATION_PERCENT,
-            "meanProcessingTime": "1s", "scaleDown": {"stabilizationSeconds": 30},
+            "meanProcessingTime": "1s",
         },
     },
     "workers": {"carrier": {"simulatedTime": "200ms"}, "fifo": {"concurrency": FIFO_CONCURRENCY}},
