@@ -28,7 +28,7 @@ def sizes(run):
     found = {}
     for node in run.cluster.list("nodes", namespaced=False):
         for image in node["status"].get("images", []):
-            for reference in image.get("names", []):
+            for reference in image.get("names") or []:
                 for name in NAMES:
                     if is_image(reference, name, run.tag):
                         found[name] = max(found.get(name, 0), image["sizeBytes"])
