@@ -24,6 +24,8 @@ def check(run, report):
     killed = 0
     with Sampler(lambda: fleet.cluster.replicas(FIFO_WORKER)) as pods:
         accepted = load.burst(fleet.api, ORDERS, queue="fifo", customers=GROUPS)
+        until("%d pods, as many as the groups need" % needed, lambda: pods.most >= needed, seconds=90)
+        report.figure("1 -> %d pods in" % needed, seconds(pods.elapsed()))
         for share in KILL_AT:
             until("%d%% of the orders left" % (share * 100), lambda: left_at_most(fleet, share * ORDERS), seconds=120)
             names = [pod["metadata"]["name"] for pod in fleet.pods_of(FIFO_WORKER)]
