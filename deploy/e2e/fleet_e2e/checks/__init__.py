@@ -22,7 +22,7 @@ ALL = [
     Check("observability", "the demonstration's Prometheus scrapes every pod, and a failing order fires an alert", observability.check),
     Check("flood", "5000 orders: KEDA goes to the maximum and back, nothing lost, no receive burnt", flood.check),
     Check("backoff", "5000 orders that wait for their next attempt add no pod", backoff.check),
-    Check("fifo", "3 groups never have more pods than 3 groups need; order holds while pods are killed", fifo.check),
+    Check("fifo", "3 groups get the pods that 3 groups need and no more; order holds while pods are killed", fifo.check),
     Check("scale-in", "kubectl scale sticks while KEDA is paused; scaling in under load strands nothing", scale_in.check),
     Check("rollout", "helm upgrade and restarts under load: no failed request, nothing lost or stranded", rollout.check),
     Check("policies", "pods reach what they must, and a pod without labels nothing", policies.check),
