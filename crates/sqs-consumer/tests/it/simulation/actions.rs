@@ -146,7 +146,11 @@ impl Simulation<'_> {
             }
             Action::Forget { ticket, fate } => {
                 self.check_forget(index, ticket, fate)?;
+                let nothing_fails = self.nothing_fails();
                 let worker = &mut self.workers[index];
+                if nothing_fails && fate != Fate::Lost {
+                    worker.received_in_calm.get_or_insert(0);
+                }
                 let slot = worker.slots.remove(&ticket).expect("it was checked");
                 if let Some(group) = slot.group
                     && matches!(fate, Fate::Lost | Fate::Stranded)

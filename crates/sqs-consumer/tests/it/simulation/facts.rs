@@ -16,7 +16,8 @@ use super::{
     worker::{Outage, Slot},
 };
 
-/// In calm, after so many receives nothing reminds of failures.
+/// In calm, after so many receives nothing reminds of failures. Those before the first message has
+/// left do not count: until its delete is answered a worker cannot know that deletes work again.
 const RECEIVES_IN_CALM: u32 = 10;
 
 impl Simulation<'_> {
@@ -158,14 +159,13 @@ impl Simulation<'_> {
     /// When nothing has failed for long, and some messages have come since, a worker receives without
     /// the pauses that failures make.
     fn check_pace(&mut self, index: usize, useful: bool) -> Checked {
-        // Receives wait for two thirds of the visibility timeout and leases are extended in its last third:
-        // answers that take that long come too late.
-        let is_in_time = self.plan.network.latency * 2 < self.plan.visibility() / 3;
-        let nothing_fails =
-            self.now > self.calm_from + CALM && self.plan.in_flight_limit.is_none() && is_in_time;
+        let nothing_fails = self.nothing_fails();
         let (now, worker) = (self.now, &mut self.workers[index]);
-        worker.received_in_calm += u32::from(useful && nothing_fails);
-        if worker.received_in_calm < RECEIVES_IN_CALM {
+        let Some(received) = &mut worker.received_in_calm else {
+            return Ok(());
+        };
+        *received += u32::from(useful && nothing_fails);
+        if *received < RECEIVES_IN_CALM {
             return Ok(());
         }
         if worker.scheduler.failed_receives() > 0 || worker.scheduler.stats().settling_fails {
@@ -173,6 +173,14 @@ impl Simulation<'_> {
             return worker.violates(now, Check::NoIdleHandler, None, what);
         }
         Ok(())
+    }
+
+    /// Nothing has failed for long, and nothing will.
+    pub(super) fn nothing_fails(&self) -> bool {
+        // Receives wait for two thirds of the visibility timeout and leases are extended in its last third:
+        // answers that take that long come too late.
+        let is_in_time = self.plan.network.latency * 2 < self.plan.visibility() / 3;
+        self.now > self.calm_from + CALM && self.plan.in_flight_limit.is_none() && is_in_time
     }
 
     fn extended(&mut self, index: usize, requested_at: u64, entry: &Entry, answer: Answer) {

@@ -46,8 +46,9 @@ pub(super) struct Worker {
     /// Groups with a message that a drain could not settle since a call about it had no good answer in
     /// time.
     pub(super) stuck: BTreeSet<u32>,
-    /// Receives that brought something when nothing failed any more.
-    pub(super) received_in_calm: u32,
+    /// Receives that brought something when nothing failed any more, since the first message that
+    /// has left the worker then.
+    pub(super) received_in_calm: Option<u32>,
     /// Since when receives have been of no use.
     pub(super) receives_fail_since: Option<u64>,
     /// What has happened while it was stopped.
@@ -181,7 +182,7 @@ impl Worker {
             fastest: None,
             slowest_receive: 0,
             stuck: BTreeSet::new(),
-            received_in_calm: 0,
+            received_in_calm: None,
             receives_fail_since: None,
             mailbox: Vec::new(),
             wakeup: None,
