@@ -7,7 +7,7 @@ use crate::{
     room::{Full, Reserved, Room},
 };
 use axum::{
-    body::{Body, Bytes},
+    body::{Body, Bytes, HttpBody},
     http::{HeaderMap, Request, header},
 };
 use http_body_util::BodyExt;
@@ -50,18 +50,18 @@ pub(crate) async fn read_json(
     // memory than all orders in hand.
     drop(head);
     let read = tokio::time::timeout(TIMEOUT, read(body, room)).await;
-    let (bytes, reserved) = read.map_err(|_| Refusal::BodyTimeout)??;
-    Ok((bytes.into(), reserved))
+    read.map_err(|_| Refusal::BodyTimeout)?.map_err(Refusal::from)
 }
 
 /// A whole body, and the room that it takes. Its time is up to the caller.
-pub(crate) async fn read(mut body: Body, room: &Room) -> Result<(Vec<u8>, Reserved), ReadError> {
+pub(crate) async fn read(mut body: Body, room: &Room) -> Result<(Bytes, Reserved), ReadError> {
     let (mut bytes, mut reserved) = (Vec::new(), room.part());
     loop {
+        // What has been given up cannot grow: it is no matter that what is there is taken first.
         let frame = tokio::select! {
             biased;
-            () = reserved.given_up() => return Err(ReadError::NoRoom),
             frame = body.frame() => frame,
+            () = reserved.given_up() => return Err(ReadError::NoRoom),
         };
         let Some(frame) = frame else { break };
         let frame = frame.map_err(ReadError::Broken)?;
@@ -73,9 +73,14 @@ pub(crate) async fn read(mut body: Body, room: &Room) -> Result<(Vec<u8>, Reserv
             return Err(ReadError::TooLarge);
         }
         reserved.grow(data.len())?;
+        // Most bodies come in one piece. One that waits for others is copied: it would keep all of the
+        // connection's buffer.
+        if bytes.is_empty() && body.is_end_stream() {
+            return Ok((data, reserved.arrived()?));
+        }
         bytes.extend_from_slice(&data);
     }
-    Ok((bytes, reserved.arrived()?))
+    Ok((bytes.into(), reserved.arrived()?))
 }
 
 impl From<Full> for ReadError {

@@ -168,7 +168,8 @@ impl Worker {
         let answer = self.client.begin(question(uri)).await;
         let (head, body) = answer.map_err(NoAnswer::unheard)?.into_parts();
         match body::read(Body::new(body), room).await {
-            Ok((body, reserved)) => Ok((head, body, reserved)),
+            // A copy: what is passed on must not keep more than its own bytes.
+            Ok((body, reserved)) => Ok((head, body.to_vec(), reserved)),
             Err(ReadError::NoRoom) => Err(NoAnswer::NoRoom),
             Err(error) => Err(NoAnswer::unheard(error)),
         }

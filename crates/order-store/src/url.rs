@@ -44,6 +44,26 @@ const PARAMETERS: [&str; 10] = [
 impl DatabaseUrl {
     /// What a `DATABASE_URL` may be, for the tables of settings.
     pub const ALLOWED: &str = "sqlite://<path of a file>, which is created if it does not exist, or postgres://<user>:<password>@<host>:<port>/<database>, with ?sslmode=verify-full and other parameters of libpq";
+
+    /// The database for what is written beside the deliveries by other processes: of SQLite a file of
+    /// its own, `deliveries-keys.db` beside `deliveries.db` for the name `keys`. A SQLite file has one
+    /// writer at a time and no order among those who wait, so that a worker with a backlog keeps
+    /// everybody else out for seconds. A PostgreSQL database is the same one.
+    pub fn beside(self, name: &str) -> Self {
+        match self {
+            Self::Sqlite(path) => {
+                let mut file = path.file_stem().unwrap_or_default().to_owned();
+                file.push("-");
+                file.push(name);
+                if let Some(extension) = path.extension() {
+                    file.push(".");
+                    file.push(extension);
+                }
+                Self::Sqlite(path.with_file_name(file))
+            }
+            postgres @ Self::Postgres(_) => postgres,
+        }
+    }
 }
 
 impl FromStr for DatabaseUrl {
@@ -110,6 +130,20 @@ impl fmt::Debug for PostgresUrl {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_kept_beside_the_deliveries_has_a_file_of_its_own_in_sqlite() {
+        for (url, beside) in [
+            ("sqlite://deliveries.db", "deliveries-keys.db"),
+            ("sqlite:///var/lib/fleet.d/deliveries", "/var/lib/fleet.d/deliveries-keys"),
+            ("sqlite://./a.b.sqlite3", "./a.b-keys.sqlite3"),
+        ] {
+            let url: DatabaseUrl = url.parse().expect("it names a file");
+            assert_eq!(url.beside("keys"), DatabaseUrl::Sqlite(beside.into()));
+        }
+        let postgres: DatabaseUrl = "postgres://a:b@c/d".parse().expect("it names a database");
+        assert_eq!(postgres.clone().beside("keys"), postgres);
+    }
 
     #[test]
     fn a_file_is_a_database_for_sqlite() {

@@ -28,6 +28,9 @@ use sha2::{Digest, Sha256};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use uuid::{Uuid, uuid};
 
+/// What the store of keys adds to the name of the deliveries' file.
+const BESIDE: &str = "keys";
+
 /// Below which the ids of orders with a key are made (UUID version 5, RFC 9562).
 const KEYED_ORDERS: Uuid = uuid!("b3a5d8a4-52f5-4b9d-8c0b-6f6f0c7f6a55");
 
@@ -64,7 +67,9 @@ impl Keys {
     pub(crate) fn new(settings: KeySettings, metrics: &Metrics) -> Self {
         Self {
             recent: Arc::default(),
-            remote: settings.database.map(|url| Remote::new(url, settings.retention)),
+            remote: settings
+                .database
+                .map(|url| Remote::new(url.beside(BESIDE), settings.retention)),
             metrics: metrics.clone(),
         }
     }

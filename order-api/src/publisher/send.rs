@@ -181,11 +181,10 @@ impl Sender {
             Ok(answer) => answer,
             Err(error) => return Answer::Failed(PublishError::Refused(classify(&error))),
         };
-        // What the answer does not name is not confirmed.
-        let mut results = vec![Err(not_named()); messages.len()];
+        let mut results = vec![None; messages.len()];
         let mut tell = |id: &str, result| {
             if let Some(place) = id.parse().ok().and_then(|at: usize| results.get_mut(at)) {
-                *place = result;
+                *place = Some(result);
             }
         };
         for sent in answer.successful {
@@ -194,7 +193,9 @@ impl Sender {
         for failed in answer.failed {
             tell(&failed.id, Err(PublishError::Refused(classify_entry(&failed))));
         }
-        Answer::Each(results)
+        // What the answer does not name is not confirmed.
+        let or_not_named = |result: Option<_>| result.unwrap_or_else(|| Err(not_named()));
+        Answer::Each(results.into_iter().map(or_not_named).collect())
     }
 
     fn group_of(&self, message: &Message, grouped: bool) -> Option<String> {

@@ -212,7 +212,7 @@ async fn orders_that_wait_for_a_silent_store_keep_their_room() {
     let settings = [("DATABASE_URL", database.as_str()), ("PUBLISH_BUFFER_BYTES", "1048576")];
     let api = Api::start(sqs.addr, &settings).await;
     accepted(api.addr, "key", ORDER).await;
-    let file = SqliteConnectOptions::new().filename(folder.path().join("fleet.db"));
+    let file = SqliteConnectOptions::new().filename(folder.path().join("fleet-keys.db"));
     let mut other = file.connect().await.expect("it connects");
     let lock = other.begin_with("BEGIN IMMEDIATE").await.expect("nobody else writes");
     let large = hostile_answers::order(900);
@@ -225,6 +225,20 @@ async fn orders_that_wait_for_a_silent_store_keep_their_room() {
     assert_unavailable(&post(api.addr, "", &large).await, "overloaded");
     lock.rollback().await.expect("unlocked");
     until("there is room again", async || post(api.addr, "", &large).await.status == 202).await;
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn orders_with_a_key_do_not_wait_for_whoever_writes_deliveries() {
+    let (sqs, folder) = (FakeSqs::start().await, tempfile::tempdir().expect("a folder"));
+    let deliveries = SqliteConnectOptions::new().filename(folder.path().join("fleet.db"));
+    let mut worker = deliveries.create_if_missing(true).connect().await.expect("it connects");
+    let writing = worker.begin_with("BEGIN EXCLUSIVE").await.expect("nobody else writes");
+    let api = Api::start(sqs.addr, &[("DATABASE_URL", url(folder.path()).as_str())]).await;
+    let first = accepted(api.addr, "key", ORDER).await;
+    assert_eq!(accepted(api.addr, "key", ORDER).await.body, first.body);
+    assert_refused(&order(api.addr, "", "key", &other_order()).await);
+    writing.rollback().await.expect("it ends");
     api.stop().await;
 }
 

@@ -20,6 +20,8 @@ use tokio_io_timeout::TimeoutStream;
 const LINGER: Duration = Duration::from_secs(2);
 /// Bytes of what it sends meanwhile that are read and thrown away.
 const LINGER_BYTES: usize = 16 * 1024 * 1024;
+/// An answer of so few bytes is copied into one piece: the system takes that sooner than several.
+const ONE_PIECE: usize = 1024;
 
 /// A connection whose end is gentle. To close a socket with unread bytes resets it, and the reset
 /// takes from the client the answer that it has not read yet (RFC 9112, section 9.6): where a request
@@ -156,7 +158,18 @@ impl<S: AsyncRead + AsyncWrite> AsyncWrite for Wire<S> {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = self.stream.as_mut().poll_write_vectored(cx, bytes);
+        let length: usize = bytes.iter().map(|part| part.len()).sum();
+        let result = if length <= ONE_PIECE {
+            let mut piece = [0; ONE_PIECE];
+            let mut end = 0;
+            for part in bytes {
+                piece[end..end + part.len()].copy_from_slice(part);
+                end += part.len();
+            }
+            self.stream.as_mut().poll_write(cx, &piece[..end])
+        } else {
+            self.stream.as_mut().poll_write_vectored(cx, bytes)
+        };
         self.written(result, cx)
     }
 
