@@ -122,13 +122,18 @@ take. All problems are found and told together, each with what to change.
 {{- toJson $problems -}}
 {{- end -}}
 
-{{/* Connections that the order API's memory does not bear: clients could have its pods killed. */}}
+{{/* Connections that memory does not bear: the order API's, which clients could have killed, and PostgreSQL's. */}}
 {{- define "fleet.problems.memory" -}}
 {{- $problems := list -}}
 {{- $room := include "fleet.orderApi.room" . -}}
 {{- $connections := include "fleet.orderApi.connections" . | int64 -}}
 {{- if and $room (lt (int64 $room) $connections) -}}
 {{- $problems = append $problems (printf "orderApi.resources.limits.memory is %s, room for %s connections beside the orders in hand, and MAX_CONNECTIONS is %d: clients that keep them all open could have a pod killed. Raise the limit, or lower MAX_CONNECTIONS or PUBLISH_BUFFER_BYTES in orderApi.env" (include "fleet.text" .Values.orderApi.resources.limits.memory) $room $connections) -}}
+{{- end -}}
+{{- $room := include "fleet.postgres.room" . -}}
+{{- $connections := get (include "fleet.database.connections" . | fromJson) "most" | int64 -}}
+{{- if and .Values.postgres.enabled $room (lt (int64 $room) $connections) -}}
+{{- $problems = append $problems (printf "postgres.resources.limits.memory is %s, room for %s connections, and the fleet opens up to %d: 8 of each of %s workers and one of each of %s order APIs, twice as many in a rolling update, 7 of the monitor. Raise the limit, lower keda.*.maxReplicas or workers.*.replicas, or use a database of yours (postgres.enabled=false)" (include "fleet.text" .Values.postgres.resources.limits.memory) $room $connections (include "fleet.workers.most" .) (include "fleet.orderApi.most" .)) -}}
 {{- end -}}
 {{- toJson $problems -}}
 {{- end -}}
