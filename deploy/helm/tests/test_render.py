@@ -139,8 +139,10 @@ class Rendering(unittest.TestCase):
         arguments = [word for value in (
             "database.existingSecret=123", "database.key=1e3", "database.ca.configMap=1", "database.ca.key=0x1", "dlqMonitor.tokenSecret=007",
             "dlqMonitor.tokenKey=1_0", "aws.credentialsSecret=12", "image.pullSecrets={345}", "serviceAccounts.worker.name=678",
-            "serviceAccounts.orderApi.name=true", "orderApi.topologySpread[0].topologyKey=1",
+            "serviceAccounts.orderApi.name=true",
         ) for word in ("--set-string", value)]
+        spread = [{"topologyKey": "1", "maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway"}]
+        arguments += ["--set-json", "orderApi.topologySpread=" + json.dumps(spread)]
         for one in chart.render(*chart.AWS, "--api-versions", chart.KEDA, *arguments):
             with self.subTest("%s %s" % (one["kind"], one["metadata"]["name"])):
                 self.assertEqual(shapes.of_object(one), [])
