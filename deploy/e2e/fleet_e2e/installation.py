@@ -72,7 +72,7 @@ class Installation:
             say("helm upgrade --install %s" % RELEASE if self._values is not None else "helm install " + RELEASE)
             self._values = None
             self.helm.upgrade(RELEASE, values)
-            # A number that an autoscaler has left is not the chart's to change; its notes say so.
+            # The chart leaves a number that is an autoscaler's alone; its notes say so.
             for component, pods in fixed_replicas(values).items():
                 self.cluster.kubectl("scale", "deployment", "%s-%s" % (RELEASE, component), "--replicas=%d" % pods)
             self.wait_green()

@@ -13,7 +13,8 @@ replicas: {{ int64 .fixed }}
 {{/*
 The present number of a Deployment that has a fixed one, where it is another one and somebody else's:
 `kubectl scale`'s, or an autoscaler's that is gone. To apply the fixed one would be a conflict with its
-owner, which ends an upgrade half done; the field is left out, so that the present number stays. Without
+owner, which ends an upgrade half done; the field is left out, so that the present number stays. What
+helm has never set is nobody's even when it was scaled: Kubernetes notes no owner then. Without
 server-side apply there are no conflicts, and helm would take away what is not rendered. Arguments: root,
 component, fixed.
 */}}

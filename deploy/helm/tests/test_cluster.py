@@ -150,6 +150,8 @@ class Replicas(unittest.TestCase):
 
     def test_a_fixed_number_is_the_values_one_whatever_runs(self):
         self.assertEqual(self.numbers(("helm", "Apply", True), arguments=FIXED), [2] * 3)
+        # Kubernetes notes no owner of a number that helm had not set when it was scaled.
+        self.assertEqual(self.numbers(("helm", "Apply", False), arguments=FIXED), [2] * 3)
         # Without server-side apply nobody owns anything, and what is not rendered is taken away.
         self.assertEqual(self.numbers(("helm", "Update", True), ("kubectl", "Update", True), arguments=FIXED), [2] * 3)
 
