@@ -16,8 +16,8 @@ SUPERUSERS, PEOPLE = 3, 10
 def allowed(*arguments):
     """max_connections of the bundled PostgreSQL."""
     spec = chart.named(chart.render(*arguments), "Deployment", "postgres")["spec"]["template"]["spec"]
-    flag, setting = spec["containers"][0]["args"]
-    assert flag == "-c"
+    program, flag, setting = spec["containers"][0]["args"]
+    assert (program, flag) == ("postgres", "-c")
     return int(re.fullmatch(r"max_connections=(\d+)", setting).group(1))
 
 
