@@ -160,7 +160,7 @@ impl Settings {
             Setting::new(
                 "CARRIER_SIMULATED_TIME",
                 "0ms",
-                SIMULATED_TIMES,
+                "a duration up to 1h such as 50ms, or lognormal(50ms, 0.5, seed=7): median, sigma of 0 to 3, optional seed; shorter than CARRIER_TIMEOUT",
                 "Time that the simulated carrier takes for one order",
             ),
             Setting::new(
@@ -222,6 +222,16 @@ impl Settings {
                 humantime::format_duration(consumer.handler_timeout)
             );
             note(reader, "CARRIER_TIMEOUT", &allowed);
+        }
+        // Every attempt would run out of time, or half of them, and look like an outage.
+        if let CarrierSettings::Simulated(time) = settings.carrier
+            && time.median() >= carrier_timeout
+        {
+            let allowed = format!(
+                "shorter than CARRIER_TIMEOUT ({})",
+                humantime::format_duration(carrier_timeout)
+            );
+            note(reader, "CARRIER_SIMULATED_TIME", &allowed);
         }
         if consumer.group_concurrency.is_some_and(|limit| limit > consumer.concurrency) {
             let allowed = format!("not more than WORKER_CONCURRENCY ({})", consumer.concurrency);

@@ -40,6 +40,17 @@ pub enum SimulatedTime {
 )]
 pub struct InvalidSimulatedTime;
 
+impl SimulatedTime {
+    /// What half of the deliveries take at most.
+    #[must_use]
+    pub fn median(&self) -> Duration {
+        match self {
+            Self::Constant(time) => *time,
+            Self::Lognormal { median, .. } => *median,
+        }
+    }
+}
+
 impl FromStr for SimulatedTime {
     type Err = InvalidSimulatedTime;
 

@@ -228,7 +228,8 @@ async fn a_worker_that_is_stopped_under_load_leaves_nothing_in_flight() {
 #[tokio::test]
 async fn a_worker_that_leaves_a_message_leased_stays_until_that_has_been_scraped() {
     let sqs = Sqs::anywhere().await;
-    let settings = [("CARRIER_SIMULATED_TIME", "1h"), ("DRAIN_TIMEOUT", "100ms")];
+    let settings =
+        [("CARRIER_SIMULATED_TIME", "1h"), ("CARRIER_TIMEOUT", "2h"), ("DRAIN_TIMEOUT", "100ms")];
     let worker = Worker::start(sqs.addr, &settings).await;
     sqs.send(STANDARD, &order_of("상품").to_json(), None).await;
     let in_hand = format!(r#"delivery_in_flight{{queue="{STANDARD}"}} 1"#);

@@ -114,6 +114,23 @@ fn a_default_gives_way_to_a_setting_that_would_contradict_it() {
 }
 
 #[test]
+fn a_simulated_carrier_that_no_attempt_could_wait_for_is_refused() {
+    let read =
+        |time, timeout| read(&[("CARRIER_SIMULATED_TIME", time), ("CARRIER_TIMEOUT", timeout)]);
+    for time in ["10s", "11s", "lognormal(10s, 0.5)"] {
+        let problems = read(time, "10s").unwrap_err();
+        assert_eq!(problems.0.len(), 1, "{problems}");
+        let said = problems.to_string();
+        assert!(said.contains("CARRIER_SIMULATED_TIME"), "{said}");
+        assert!(said.contains("shorter than CARRIER_TIMEOUT (10s)"), "{said}");
+        assert!(read(time, "12s").is_ok());
+    }
+    // A carrier at a URL is not simulated.
+    let url = ("CARRIER_URL", "https://carrier/orders");
+    assert!(self::read(&[("CARRIER_SIMULATED_TIME", "1h"), url]).is_ok());
+}
+
+#[test]
 fn a_database_is_sqlite_or_postgresql_and_a_wrong_one_is_not_repeated() {
     let settings = read(&[]).unwrap();
     assert_eq!(settings.database, DatabaseUrl::Sqlite("deliveries.db".into()));

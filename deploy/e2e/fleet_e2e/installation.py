@@ -8,6 +8,7 @@ from .cluster import is_ready, restarts, why_not_ready
 from .forward import Forward
 from .helm import Helm
 from .process import Failure, say
+from .values import fixed_replicas
 from .waiting import NotYet, until
 
 RELEASE = "fleet"
@@ -71,6 +72,9 @@ class Installation:
             say("helm upgrade --install %s" % RELEASE if self._values is not None else "helm install " + RELEASE)
             self._values = None
             self.helm.upgrade(RELEASE, values)
+            # The chart leaves a number that is an autoscaler's alone; its notes say so.
+            for component, pods in fixed_replicas(values).items():
+                self.cluster.kubectl("scale", "deployment", "%s-%s" % (RELEASE, component), "--replicas=%d" % pods)
             self.wait_green()
             self._values = values
         self.settle(keep_dead_letters)

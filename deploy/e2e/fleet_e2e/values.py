@@ -81,6 +81,17 @@ STEADY = merged(BASE, {
 }, of_workers({"replicas": 2}))
 
 
+def fixed_replicas(profile):
+    """The pods that a profile sets, by component, where nothing scales them."""
+    workers, api = profile.get("workers", {}), profile.get("orderApi", {})
+    found = {}
+    if profile.get("keda", {}).get("enabled") is False:
+        found = {"worker-" + queue: workers[queue]["replicas"] for queue in ("standard", "fifo")}
+    if api.get("autoscaling", {}).get("enabled") is False:
+        found["order-api"] = api["replicas"]
+    return found
+
+
 def rolled(profile, revision):
     """The same, with pods that are new to Kubernetes."""
     note = {"podAnnotations": {"fleet-e2e/revision": str(revision)}}

@@ -5,8 +5,10 @@ import os
 import subprocess
 import tempfile
 import unittest
+from unittest import mock
 
 from fleet_e2e import checks, cli, values
+from fleet_e2e.checks import images, policies
 from fleet_e2e.checks.images import ended, is_image
 from fleet_e2e.checks.values import last_end
 from fleet_e2e.commands import blocks
@@ -178,7 +180,57 @@ class Values(unittest.TestCase):
         self.assertEqual(json.dumps(rolled), plain)
 
 
+    def test_what_nothing_scales_is_scaled_by_hand(self):
+        self.assertEqual(values.fixed_replicas(values.STEADY), {"worker-standard": 2, "worker-fifo": 2, "order-api": 2})
+        for profile in (values.PLAIN, values.LOADED, values.FIFO, values.OBSERVED):
+            self.assertEqual(values.fixed_replicas(profile), {})
+
+
+class Policies(unittest.TestCase):
+    def test_the_outside_is_reached_by_everybody_but_the_fleet(self):
+        for outside in ((policies.LISTENER, 9324), (policies.KUBERNETES, 6443)):
+            reached = {source for source in policies.REACHES if policies.wanted(source, outside) == "reached"}
+            self.assertEqual(reached, {policies.NEIGHBOUR, policies.STRANGER})
+        self.assertEqual(policies.wanted("worker-fifo", policies.SQS), "reached")
+        self.assertEqual(policies.wanted(policies.NEIGHBOUR, policies.SQS), "refused")
+
+    def test_the_api_servers_own_address_is_found(self):
+        of = {"addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.2"]}], "ports": [{"port": 6443}]}
+        none = [{"addressType": "IPv6", "endpoints": [{"addresses": ["fd00::2"]}], "ports": [{"port": 6443}]}, dict(of, endpoints=None)]
+        self.assertEqual(policies.endpoint([*none, of]), ("10.0.0.2", 6443))
+        with self.assertRaisesRegex(Failure, "no IPv4 endpoint"):
+            policies.endpoint(none)
+
+
 class Images(unittest.TestCase):
+    def sizes(self, text, build="docker build"):
+        """What is measured where docker is such a script."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "docker")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write("#!/bin/sh\n" + text)
+            os.chmod(path, 0o755)
+            with mock.patch.dict(os.environ, {"PATH": folder + ":/usr/bin:/bin", "BUILD": build}):
+                return images.compressed("7")
+
+    def test_what_docker_has_built_is_measured_compressed(self):
+        plain = "case $1 in save) [ $2 = docker.io/library/${2##*/} ] && head -c 50000000 /dev/zero ;; esac"
+        how, sizes = self.sizes(plain)
+        self.assertEqual((how, set(sizes)), ("gzip of docker save", set(images.NAMES)))
+        for size in sizes.values():
+            self.assertTrue(10_000 < size < 100_000, size)
+        # Layers that are compressed already do not get smaller.
+        _, sizes = self.sizes("case $1 in save) head -c 300000 /dev/urandom ;; esac", build="")
+        for size in sizes.values():
+            self.assertTrue(300_000 <= size < 310_000, size)
+
+    def test_where_no_builder_can_tell_the_nodes_sizes_are_taken(self):
+        self.assertEqual(self.sizes("exit 1"), ("", {}), "it has not built them")
+        self.assertEqual(self.sizes("exit 0", build="bash -c"), ("", {}))
+        self.assertEqual(self.sizes("exit 0", build="podman build"), ("", {}), "it is not there")
+        with self.assertRaisesRegex(Failure, "docker save .* ended with 3"):
+            self.sizes("case $1 in save) exit 3 ;; esac")
+
     def test_an_image_is_known_whatever_stands_before_its_name(self):
         for reference in ("order-api:1", "docker.io/library/order-api:1", "localhost/order-api:1", "r.example:5000/t/order-api:1"):
             self.assertTrue(is_image(reference, "order-api", "1"), reference)

@@ -26,6 +26,11 @@ grow. What works is utilization: while more than u of all lanes are busy, there 
 
   FIFO       min(q + min(t - q, C x pods), busy x T / (C x u))     per T: so many pods
 
+u is 85 % at most. The HorizontalPodAutoscaler changes nothing while what it sees is within a tenth of
+what there is, and pods whose lanes are all busy ask for 1 / u as many: above 1 / 1.1, 90.9 %, no pod
+would ever be added. The rest is for lanes that are just between two orders: with 85 % pods are added
+while 93.5 % of the lanes are busy.
+
 TIME TO STOP, terminationGracePeriodSeconds
 
   worker     preStop + long poll + drain timeout + last scrape + flush
@@ -45,6 +50,30 @@ Half as many orders are in hand, so that the others can be told that there is no
 
   MAX_CONNECTIONS         min(4096, (M - s - 2 x b) / k)
   PUBLISH_BUFFER_ORDERS   MAX_CONNECTIONS / 2
+
+CONNECTIONS TO POSTGRESQL
+
+  W   worker pods at most                 the larger of keda.*.maxReplicas and workers.*.replicas; the
+                                          latter alone without KEDA. Both queues together
+  A   order API pods at most              orderApi.autoscaling.maxReplicas, or orderApi.replicas; none
+                                          where idempotencyStore is off
+  8   connections of a worker             one writes, 4 read for handlers, 2 answer questions, one counts
+  1   of an order API                     one writes
+  7   of the monitor                      as a worker, without counting
+
+  steady    8 x W + A + 7
+  most      2 x (8 x W + A) + 7
+
+In a rolling update all old pods may still be draining when all new ones are there, hence twice; the
+old monitor ends before the new one begins. The bundled PostgreSQL allows 13 more, 3 that it keeps for
+superusers and 10 for people. A change of that number restarts it, and it forgets everything: so the
+number is a multiple of 100 and 400 at least, and does not depend on whether the cluster has KEDA.
+
+  max_connections         max(400, the next hundred from most + 13)
+
+A connection's process takes 2Mi (measured: 1.6 MB, with 300 of them that read and write the fleet's
+tables), PostgreSQL itself 256Mi, half of that its buffers. A memory limit without room for `most` is
+refused.
 */}}
 
 {{/* The milliseconds of a duration: one number and one unit. */}}
@@ -115,11 +144,18 @@ admin listener's connections, 5 s for the last spans, 2 s for the store of keys.
 {{- add (int64 $api.preStopSeconds) (include "fleet.seconds" $api.shutdownDelay) $request $request $flush -}}
 {{- end -}}
 
-{{/* The bytes of a quantity of memory, as Kubernetes has it. */}}
-{{- define "fleet.bytes" -}}
+{{/* A quantity in thousandths, as Kubernetes has it. */}}
+{{- define "fleet.thousandths" -}}
 {{- $text := include "fleet.text" . -}}
-{{- $factors := dict "" 1 "m" 0.001 "k" 1000 "Ki" 1024 "M" 1000000 "Mi" 1048576 "G" 1000000000 "Gi" 1073741824 "T" 1000000000000 "Ti" 1099511627776 -}}
-{{- mulf (regexFind "^[0-9.]+" $text | float64) (get $factors (regexFind "[a-zA-Z]*$" $text)) | int64 -}}
+{{- $factors := dict "" 1 "k" 1000 "Ki" 1024 "M" 1000000 "Mi" 1048576 "G" 1000000000 "Gi" 1073741824 "T" 1000000000000 "Ti" 1099511627776 -}}
+{{- $unit := regexFind "[a-zA-Z]*$" $text -}}
+{{- $factor := eq $unit "m" | ternary 1 (mul 1000 (get $factors $unit | default 1)) -}}
+{{- mulf (regexFind "^[0-9.]+" $text | float64) $factor | int64 -}}
+{{- end -}}
+
+{{/* The bytes of a quantity of memory. */}}
+{{- define "fleet.bytes" -}}
+{{- div (include "fleet.thousandths" . | int64) 1000 -}}
 {{- end -}}
 
 {{/* As many connections as the order API's memory bears; empty without a limit. */}}
@@ -140,6 +176,45 @@ admin listener's connections, 5 s for the last spans, 2 s for the store of keys.
 {{- include "fleet.text" $given -}}
 {{- else -}}
 {{- max 16 (min 4096 (include "fleet.orderApi.room" . | default 4096 | int64)) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* W. */}}
+{{- define "fleet.workers.most" -}}
+{{- $pods := 0 -}}
+{{- range $queue := include "fleet.worker.queues" . | fromJsonArray -}}
+{{- $most := (get $.Values.workers $queue).replicas | int64 -}}
+{{- if ne (toString $.Values.keda.enabled) "false" -}}
+{{- $most = max $most ((get $.Values.keda $queue).maxReplicas | int64) -}}
+{{- end -}}
+{{- $pods = add $pods $most -}}
+{{- end -}}
+{{- $pods -}}
+{{- end -}}
+
+{{/* A. */}}
+{{- define "fleet.orderApi.most" -}}
+{{- $api := .Values.orderApi -}}
+{{- $most := $api.autoscaling.enabled | ternary $api.autoscaling.maxReplicas $api.replicas -}}
+{{- $api.idempotencyStore | ternary $most 0 | int64 -}}
+{{- end -}}
+
+{{/* Connections to PostgreSQL, as JSON: {steady, most}. */}}
+{{- define "fleet.database.connections" -}}
+{{- $pods := add (mul 8 (include "fleet.workers.most" . | int64)) (include "fleet.orderApi.most" . | int64) -}}
+{{- dict "steady" (add $pods 7) "most" (add (mul 2 $pods) 7) | toJson -}}
+{{- end -}}
+
+{{/* max_connections of the bundled PostgreSQL. */}}
+{{- define "fleet.postgres.connections" -}}
+{{- $most := get (include "fleet.database.connections" . | fromJson) "most" | int64 -}}
+{{- max 400 (mul 100 (div (add $most 13 99) 100)) -}}
+{{- end -}}
+
+{{/* As many connections as the bundled PostgreSQL's memory bears; empty without a limit. */}}
+{{- define "fleet.postgres.room" -}}
+{{- with dig "limits" "memory" "" .Values.postgres.resources -}}
+{{- max 0 (div (sub (include "fleet.bytes" . | int64) (mul 256 1024 1024)) (mul 2 1024 1024)) -}}
 {{- end -}}
 {{- end -}}
 

@@ -55,8 +55,8 @@ optional).
 - name: {{ .name }}
   valueFrom:
     secretKeyRef:
-      name: {{ .secret }}
-      key: {{ .key }}
+      name: {{ .secret | quote }}
+      key: {{ .key | quote }}
       {{- if .optional }}
       optional: true
       {{- end }}
@@ -79,9 +79,9 @@ optional).
 {{- with .root.Values.database.ca.configMap }}
 - name: database-ca
   configMap:
-    name: {{ . }}
+    name: {{ . | quote }}
     items:
-      - key: {{ $.root.Values.database.ca.key }}
+      - key: {{ $.root.Values.database.ca.key | quote }}
         path: ca.pem
 {{- end }}
 {{- end -}}

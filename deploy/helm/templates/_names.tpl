@@ -109,13 +109,17 @@ http://{{ include "fleet.host" (dict "root" . "name" "local-sqs") }}:9324
 {{- end -}}
 {{- end -}}
 
+{{/* The region that a host of AWS's is in, empty of any other host. */}}
+{{- define "fleet.urlRegion" -}}
+{{- regexFind "^https?://[^/:]*amazonaws[.]com" . | regexFind "[./][a-z]{2}(-[a-z]+)+-[0-9]+[.]" | trimAll "./" -}}
+{{- end -}}
+
 {{/* The region: as set, else of the first queue URL that names one, else us-east-1. */}}
 {{- define "fleet.region" -}}
 {{- $region := .Values.aws.region -}}
 {{- if and (not $region) (not .Values.localSqs.enabled) -}}
 {{- range $queue := list "standard" "fifo" -}}
-{{- $host := regexFind "^https?://[^/]*amazonaws[.]com" (get $.Values.queues $queue).url -}}
-{{- if not $region }}{{ $region = regexFind "[a-z]{2}(-[a-z]+)+-[0-9]+" $host }}{{ end -}}
+{{- if not $region }}{{ $region = include "fleet.urlRegion" (get $.Values.queues $queue).url }}{{ end -}}
 {{- end -}}
 {{- end -}}
 {{- $region | default "us-east-1" -}}

@@ -4,13 +4,13 @@ What all pods have in common. Each of them passes the restricted Pod Security St
 
 {{/* The beginning of a pod's spec. Arguments: root, component, user, own (its values), spread (optional). */}}
 {{- define "fleet.pod" -}}
-serviceAccountName: {{ include "fleet.serviceAccount" . }}
+serviceAccountName: {{ include "fleet.serviceAccount" . | quote }}
 automountServiceAccountToken: false
 enableServiceLinks: false
 {{- with .root.Values.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
 {{- end }}
 securityContext:
@@ -35,7 +35,7 @@ affinity:
 {{- with .own.topologySpread }}
 topologySpreadConstraints:
   {{- range . }}
-  - topologyKey: {{ .topologyKey }}
+  - topologyKey: {{ .topologyKey | quote }}
     maxSkew: {{ .maxSkew }}
     whenUnsatisfiable: {{ .whenUnsatisfiable }}
     labelSelector:
@@ -100,8 +100,8 @@ lifecycle:
 {{- end -}}
 
 {{/*
-A pod's annotations: its own, what a change of which restarts it, and, where no Prometheus operator
-looks for pods, those that a Prometheus may go by. Arguments: root, own, checksums (name to text),
+A pod's annotations: what a change of which restarts it, where no Prometheus operator looks for pods
+those that a Prometheus may go by, and its own, which win. Arguments: root, own, checksums (name to text),
 scrape (port, or 0).
 */}}
 {{- define "fleet.podAnnotations" -}}
@@ -114,7 +114,7 @@ scrape (port, or 0).
 {{- $_ := set $annotations "prometheus.io/port" (toString .scrape) -}}
 {{- $_ := set $annotations "prometheus.io/path" "/metrics" -}}
 {{- end -}}
-{{- $annotations = merge $annotations (.own.podAnnotations | default dict) -}}
+{{- $annotations = mergeOverwrite $annotations (.own.podAnnotations | default dict) -}}
 {{- with $annotations -}}
 annotations:
   {{- toYaml . | nindent 2 }}

@@ -5,7 +5,7 @@ take. All problems are found and told together, each with what to change.
 
 {{- define "fleet.problems" -}}
 {{- $problems := list -}}
-{{- range list "fleet.problems.release" "fleet.problems.queues" "fleet.problems.visibility" "fleet.problems.durations" "fleet.problems.workers" "fleet.problems.stopping" "fleet.problems.memory" "fleet.problems.scaling" "fleet.problems.database" "fleet.problems.cluster" -}}
+{{- range list "fleet.problems.release" "fleet.problems.queues" "fleet.problems.urls" "fleet.problems.visibility" "fleet.problems.durations" "fleet.problems.workers" "fleet.problems.stopping" "fleet.problems.memory" "fleet.problems.resources" "fleet.problems.scaling" "fleet.problems.database" "fleet.problems.labels" "fleet.problems.cluster" -}}
 {{- $problems = concat $problems (include . $ | fromJsonArray) -}}
 {{- end -}}
 {{- toJson $problems -}}
@@ -46,6 +46,40 @@ take. All problems are found and told together, each with what to change.
 {{- if and (get $.Values.workers $queue).enabled (not (get $.Values.queues $queue).url) -}}
 {{- $problems = append $problems (printf "queues.%s.url is empty: there is no bundled SQS (localSqs.enabled is false), so give the queue's URL, or set workers.%s.enabled to false" $queue $queue) -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $problems -}}
+{{- end -}}
+
+{{/* URLs by their name, as JSON: of queues, SQS, the carrier and the collector, where they are set. */}}
+{{- define "fleet.urls" -}}
+{{- $urls := dict "aws.endpoint" .Values.aws.endpoint "telemetry.otlpEndpoint" .Values.telemetry.otlpEndpoint "workers.carrier.url" .Values.workers.carrier.url -}}
+{{- range $queue, $of := .Values.queues }}{{ $_ := set $urls (printf "queues.%s.url" $queue) $of.url }}{{ end -}}
+{{- range $name, $url := $urls }}{{ if not $url }}{{ $_ := unset $urls $name }}{{ end }}{{ end -}}
+{{- toJson $urls -}}
+{{- end -}}
+
+{{/* Ports that there are, one region for all, and a queue that is not another one too. */}}
+{{- define "fleet.problems.urls" -}}
+{{- $problems := list -}}
+{{- $region := include "fleet.region" . -}}
+{{- $seen := dict -}}
+{{- range $name, $url := include "fleet.urls" . | fromJson -}}
+{{- $port := include "fleet.urlPort" $url | int64 -}}
+{{- if or (lt $port 1) (gt $port 65535) -}}
+{{- $problems = append $problems (printf "%s is %s: a port is a number from 1 to 65535" $name $url) -}}
+{{- end -}}
+{{- if or (hasPrefix "queues." $name) (eq $name "aws.endpoint") -}}
+{{- $its := include "fleet.urlRegion" $url -}}
+{{- if and $its (ne $its $region) -}}
+{{- $problems = append $problems (printf "%s is %s, in the region %s, and the fleet's region is %s (%s): requests are signed for one region and sent there. Let all queues be in one region, and leave aws.region empty or set it to that one" $name $url $its $region (empty $.Values.aws.region | ternary "that of the first order queue" "aws.region")) -}}
+{{- end -}}
+{{- end -}}
+{{- if hasPrefix "queues." $name -}}
+{{- with get $seen $url -}}
+{{- $problems = append $problems (printf "%s and %s are both %s: each of the four queues is one of its own" . $name $url) -}}
+{{- end -}}
+{{- $_ := set $seen $url $name -}}
 {{- end -}}
 {{- end -}}
 {{- toJson $problems -}}
@@ -99,6 +133,10 @@ take. All problems are found and told together, each with what to change.
 {{- if gt (mul 4 (include "fleet.ms" $workers.carrier.timeout | int64)) (mul 3 (include "fleet.ms" $workers.handlerTimeout | int64)) -}}
 {{- $problems = append $problems (printf "workers.carrier.timeout is %s; it may be at most three quarters of workers.handlerTimeout (%s): the rest is the store's" $workers.carrier.timeout $workers.handlerTimeout) -}}
 {{- end -}}
+{{- $median := regexFind "(0|[1-9][0-9]{0,6})(ms|s|m|h)" (regexFind "^(lognormal[(] *)?[0-9]+(ms|s|m|h) *(,|$)" $workers.carrier.simulatedTime) -}}
+{{- if and $median (not $workers.carrier.url) (ge (include "fleet.ms" $median | int64) (include "fleet.ms" $workers.carrier.timeout | int64)) -}}
+{{- $problems = append $problems (printf "workers.carrier.simulatedTime is %s, and the worker waits no longer than workers.carrier.timeout (%s): no order would be delivered, or not even every other one. Set a shorter simulatedTime, or a longer timeout" $workers.carrier.simulatedTime $workers.carrier.timeout) -}}
+{{- end -}}
 {{- $concurrency := include "fleet.concurrency" (dict "root" . "queue" "standard") | int64 -}}
 {{- if gt (int64 $workers.standard.groupConcurrency) $concurrency -}}
 {{- $problems = append $problems (printf "workers.standard.groupConcurrency is %d; it may be at most the concurrency (%d)" (int64 $workers.standard.groupConcurrency) $concurrency) -}}
@@ -122,13 +160,56 @@ take. All problems are found and told together, each with what to change.
 {{- toJson $problems -}}
 {{- end -}}
 
-{{/* Connections that the order API's memory does not bear: clients could have its pods killed. */}}
+{{/* Connections that memory does not bear: the order API's, which clients could have killed, and PostgreSQL's. */}}
 {{- define "fleet.problems.memory" -}}
 {{- $problems := list -}}
 {{- $room := include "fleet.orderApi.room" . -}}
 {{- $connections := include "fleet.orderApi.connections" . | int64 -}}
 {{- if and $room (lt (int64 $room) $connections) -}}
 {{- $problems = append $problems (printf "orderApi.resources.limits.memory is %s, room for %s connections beside the orders in hand, and MAX_CONNECTIONS is %d: clients that keep them all open could have a pod killed. Raise the limit, or lower MAX_CONNECTIONS or PUBLISH_BUFFER_BYTES in orderApi.env" (include "fleet.text" .Values.orderApi.resources.limits.memory) $room $connections) -}}
+{{- end -}}
+{{- $room := include "fleet.postgres.room" . -}}
+{{- $connections := get (include "fleet.database.connections" . | fromJson) "most" | int64 -}}
+{{- if and .Values.postgres.enabled $room (lt (int64 $room) $connections) -}}
+{{- $problems = append $problems (printf "postgres.resources.limits.memory is %s, room for %s connections, and the fleet opens up to %d: 8 of each of %s workers and one of each of %s order APIs, twice as many in a rolling update, 7 of the monitor. Raise the limit, lower keda.*.maxReplicas or workers.*.replicas, or use a database of yours (postgres.enabled=false)" (include "fleet.text" .Values.postgres.resources.limits.memory) $room $connections (include "fleet.workers.most" .) (include "fleet.orderApi.most" .)) -}}
+{{- end -}}
+{{- toJson $problems -}}
+{{- end -}}
+
+{{/* Requests above limits, which Kubernetes refuses once everything else is there. */}}
+{{- define "fleet.problems.resources" -}}
+{{- $problems := list -}}
+{{- $values := .Values -}}
+{{- range $row := list
+  (list "localSqs" $values.localSqs)
+  (list "postgres" $values.postgres)
+  (list "orderApi" $values.orderApi)
+  (list "workers.standard" $values.workers.standard)
+  (list "workers.fifo" $values.workers.fifo)
+  (list "dlqMonitor" $values.dlqMonitor)
+  (list "observability.prometheus" $values.observability.prometheus)
+  (list "observability.alertmanager" $values.observability.alertmanager)
+  (list "observability.grafana" $values.observability.grafana)
+  (list "tests" $values.tests) -}}
+{{- $resources := (index $row 1).resources -}}
+{{- range $what, $request := $resources.requests -}}
+{{- $limit := dig "limits" $what "" $resources -}}
+{{- if and $limit (gt (include "fleet.thousandths" $request | int64) (include "fleet.thousandths" $limit | int64)) -}}
+{{- $problems = append $problems (printf "%s.resources.requests.%s is %s, more than its limit (%s). Raise the limit, or lower the request" (index $row 0) $what (include "fleet.text" $request) (include "fleet.text" $limit)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $problems -}}
+{{- end -}}
+
+{{/* Labels that objects have anyway: two of one name are none. */}}
+{{- define "fleet.problems.labels" -}}
+{{- $problems := list -}}
+{{- $own := include "fleet.labels" (dict "root" . "component" "monitoring") | fromYaml -}}
+{{- range $name := keys .Values.monitoring.labels | sortAlpha -}}
+{{- if hasKey $own $name -}}
+{{- $problems = append $problems (printf "monitoring.labels has %s, which the chart sets itself. Leave it out" $name) -}}
+{{- end -}}
 {{- end -}}
 {{- toJson $problems -}}
 {{- end -}}

@@ -110,6 +110,7 @@ class Lacking(unittest.TestCase):
                 self.assertTrue(chart.render(*arguments, *claimed))
 
 
+FIXED = ("--set", "keda.enabled=false,orderApi.autoscaling.enabled=false")
 AUTOSCALED = ("order-api", "worker-standard", "worker-fifo")
 
 
@@ -148,8 +149,32 @@ class Replicas(unittest.TestCase):
         self.assertEqual(self.numbers(), [None] * 3)
 
     def test_a_fixed_number_is_the_values_one_whatever_runs(self):
-        fixed = ("--set", "keda.enabled=false,orderApi.autoscaling.enabled=false")
-        self.assertEqual(self.numbers(("helm", "Apply", True), arguments=fixed), [2] * 3)
+        self.assertEqual(self.numbers(("helm", "Apply", True), arguments=FIXED), [2] * 3)
+        # Kubernetes notes no owner of a number that helm had not set when it was scaled.
+        self.assertEqual(self.numbers(("helm", "Apply", False), arguments=FIXED), [2] * 3)
+        # Without server-side apply nobody owns anything, and what is not rendered is taken away.
+        self.assertEqual(self.numbers(("helm", "Update", True), ("kubectl", "Update", True), arguments=FIXED), [2] * 3)
+
+    def test_a_fixed_number_that_somebody_else_has_changed_stays_and_the_notes_say_how_to_have_it_back(self):
+        for owner in ("kubectl", "kube-controller-manager"):
+            owners = (("helm", "Apply", False), (owner, "Update", True))
+            self.assertEqual(self.numbers(*owners, arguments=FIXED), [None] * 3)
+            text = self.notes(*owners)
+            for pods, name in enumerate(AUTOSCALED, 3):
+                self.assertRegex(text, r"%s +keeps its %d pods: not this chart has set their number, and it says 2" % (name, pods))
+                self.assertIn("kubectl -n shop scale deployment fleet-%s --replicas=2" % name, text)
+
+    def test_a_fixed_number_that_is_the_present_one_is_asked_for_whoever_has_set_it(self):
+        owners = (("helm", "Apply", False), ("kubectl", "Update", True))
+        given = ("--set", "orderApi.replicas=3,workers.standard.replicas=4,workers.fifo.replicas=5")
+        self.assertEqual(self.numbers(*owners, arguments=(*FIXED, *given)), [3, 4, 5])
+        self.assertNotIn("keeps its", self.notes(*owners, arguments=given))
+        self.assertNotIn("keeps its", chart.notes(*FIXED))
+
+    def notes(self, *owners, arguments=()):
+        objects = [running(name, pods, *owners) for pods, name in enumerate(AUTOSCALED, 3)]
+        with cluster.serving(SHOP, objects, (chart.KEDA,)) as asked:
+            return chart.notes(*FIXED, *arguments, "--is-upgrade", *asked)
 
 
 if __name__ == "__main__":

@@ -280,6 +280,13 @@ class Test(unittest.TestCase):
         self.assertNotIn("SQS_QUEUE_URL_STANDARD", environment("--set", "workers.standard.enabled=false"))
         self.assertEqual(chart.of_kind(chart.render("--set", "tests.enabled=false"), "Pod"), [])
 
+    def test_whoever_applies_what_is_rendered_can_leave_the_test_out_as_the_readme_says(self):
+        page = chart.source("deploy/helm/README.md")
+        self.assertEqual(len(chart.of_kind(chart.render(), "Pod")), 1)
+        for flag in ("--skip-tests", "--no-hooks"):
+            self.assertIn(flag, page)
+            self.assertEqual(chart.of_kind(chart.render(flag), "Pod"), [], flag)
+
 
 if __name__ == "__main__":
     unittest.main()

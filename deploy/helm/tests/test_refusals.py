@@ -32,6 +32,44 @@ CASES = {
         ("--set", "localSqs.enabled=false"),
         ["queues.standard.url is empty", "queues.fifo.url is empty", "workers.fifo.enabled"],
     ),
+    "queues in another region than the one that is set": (
+        (*chart.AWS, "--set", "aws.region=eu-west-1"),
+        ["queues.fifoDlq.url is %sorder-queue-dlq.fifo, in the region eu-central-1, and the fleet's region is eu-west-1 (aws.region)" % AWS_URL,
+         "leave aws.region empty"],
+    ),
+    "queues in two regions": (
+        (*chart.AWS, "--set", "queues.fifo.url=https://sqs.eu-west-1.amazonaws.com/123456789012/order-queue.fifo"),
+        ["queues.fifo.url is https://sqs.eu-west-1", "in the region eu-west-1, and the fleet's region is eu-central-1 (that of the first order queue)"],
+    ),
+    "an endpoint in another region": (
+        (*chart.AWS, "--set", "aws.endpoint=https://vpce-0a1-bc-eu-central-1a.sqs.eu-west-1.vpce.amazonaws.com"),
+        ["aws.endpoint is https://vpce-0a1", "in the region eu-west-1"],
+    ),
+    "a queue that is its own dead-letter queue": (
+        (*chart.AWS, "--set", "queues.standardDlq.url=%sorder-queue-standard" % AWS_URL),
+        ["queues.standard.url and queues.standardDlq.url are both %sorder-queue-standard" % AWS_URL, "each of the four queues is one of its own"],
+    ),
+    "ports that there are not": (
+        (*chart.AWS, "--set", "workers.carrier.url=http://carrier:65536,telemetry.otlpEndpoint=http://collector:0,queues.fifo.url=http://sqs:99999/1/a.fifo"),
+        ["workers.carrier.url is http://carrier:65536: a port is a number from 1 to 65535", "telemetry.otlpEndpoint is http://collector:0: a port",
+         "queues.fifo.url is http://sqs:99999/1/a.fifo: a port"],
+    ),
+    "a request above its limit": (
+        ("--set", "orderApi.resources.requests.memory=1Gi,workers.fifo.resources.requests.cpu=2,workers.fifo.resources.limits.cpu=1500m,"
+                  "observability.grafana.resources.requests.memory=600M,tests.resources.requests.memory=65Mi"),
+        ["orderApi.resources.requests.memory is 1Gi, more than its limit (256Mi)", "workers.fifo.resources.requests.cpu is 2, more than its limit (1500m)",
+         "observability.grafana.resources.requests.memory is 600M, more than its limit (512Mi)", "tests.resources.requests.memory is 65Mi", "lower the request"],
+    ),
+    "a label that the chart sets": (
+        ("--set", "monitoring.labels.app\\.kubernetes\\.io/name=x"), ["monitoring.labels has app.kubernetes.io/name", "Leave it out"],
+    ),
+    "a simulated carrier that takes longer than anybody waits": (
+        ("--set", "workers.carrier.simulatedTime=10s"),
+        ["workers.carrier.simulatedTime is 10s", "waits no longer than workers.carrier.timeout (10s)", "Set a shorter simulatedTime"],
+    ),
+    "one that mostly does": (
+        ("--set-json", 'workers.carrier.simulatedTime="lognormal(1m, 0.5, seed=7)"'), ["workers.carrier.simulatedTime is lognormal(1m, 0.5, seed=7)"],
+    ),
     "queues beside the bundled ones": (
         ("--set", "queues.fifo.url=%sorder-queue.fifo" % AWS_URL),
         ["queues.fifo.url is set, and localSqs.enabled is true", "Set localSqs.enabled to false"],
@@ -161,6 +199,11 @@ class Refusals(unittest.TestCase):
             # A limit alone is requested too.
             "orderApi.resources.requests.cpu=null,orderApi.resources.limits.cpu=1",
             "orderApi.resources.requests.cpu=null,orderApi.autoscaling.enabled=false",
+            "workers.carrier.simulatedTime=9999ms",
+            # A carrier at a URL is not simulated.
+            "workers.carrier.simulatedTime=1h,workers.carrier.url=http://carrier:65535",
+            "workers.fifo.resources.requests.cpu=0.25,workers.fifo.resources.limits.cpu=250m",
+            "dlqMonitor.resources.requests.memory=262144Ki,dlqMonitor.resources.limits.memory=256Mi",
         ):
             with self.subTest(values):
                 self.assertTrue(chart.render("--set", values))

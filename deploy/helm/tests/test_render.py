@@ -1,4 +1,5 @@
 """Everything that the chart can render is well formed, and is called what is agreed."""
+import json
 import unittest
 
 import chart
@@ -123,6 +124,28 @@ class Rendering(unittest.TestCase):
             self.assertEqual(found[component].get("prometheus.io/port"), port, component)
         for _, _, annotations, _ in chart.pods(chart.render("--api-versions", chart.OPERATOR)):
             self.assertNotIn("prometheus.io/scrape", annotations)
+
+    def test_annotations_of_yours_win(self):
+        keys = {"prometheus.io/scrape": "false", "prometheus.io/port": "1", "example.com/team": "orders"}
+        names = {"orderApi": "order-api", "workers.standard": "worker-standard", "workers.fifo": "worker-fifo", "dlqMonitor": "dlq-monitor", "localSqs": "local-sqs"}
+        arguments = [word for value in names for word in ("--set-json", "%s.podAnnotations=%s" % (value, json.dumps(keys)))]
+        found = {component: annotations for component, _, annotations, _ in chart.pods(chart.render(*arguments))}
+        for name in names.values():
+            self.assertLessEqual(keys.items(), found[name].items(), name)
+            self.assertEqual(found[name]["prometheus.io/path"], "/metrics", name)
+        self.assertIn("checksum/database", found["order-api"])
+
+    def test_names_that_look_like_numbers_are_texts(self):
+        arguments = [word for value in (
+            "database.existingSecret=123", "database.key=1e3", "database.ca.configMap=1", "database.ca.key=0x1", "dlqMonitor.tokenSecret=007",
+            "dlqMonitor.tokenKey=1_0", "aws.credentialsSecret=12", "image.pullSecrets={345}", "serviceAccounts.worker.name=678",
+            "serviceAccounts.orderApi.name=true",
+        ) for word in ("--set-string", value)]
+        spread = [{"topologyKey": "1", "maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway"}]
+        arguments += ["--set-json", "orderApi.topologySpread=" + json.dumps(spread)]
+        for one in chart.render(*chart.AWS, "--api-versions", chart.KEDA, *arguments):
+            with self.subTest("%s %s" % (one["kind"], one["metadata"]["name"])):
+                self.assertEqual(shapes.of_object(one), [])
 
     def test_a_service_for_the_outside_leaves_the_admin_port_out(self):
         ports = lambda *arguments: [  # noqa: E731

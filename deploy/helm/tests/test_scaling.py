@@ -1,8 +1,12 @@
 """Autoscaling: the arithmetic, what KEDA is told, and what comes of it when it is played through."""
+import copy
+import json
 import math
+import os
 import unittest
 
 import chart
+import table
 
 KEDA = ("--api-versions", chart.KEDA)
 
@@ -155,7 +159,7 @@ class Told(unittest.TestCase):
 
     def test_the_region_is_the_queues(self):
         self.assertEqual(trigger(scaled("fifo", *chart.AWS), "q")["metadata"]["awsRegion"], "eu-central-1")
-        given = scaled("fifo", *chart.AWS, "--set", "aws.region=eu-west-1")
+        given = scaled("fifo", "--set", "aws.region=eu-west-1")
         self.assertEqual(trigger(given, "t")["metadata"]["awsRegion"], "eu-west-1")
 
     def test_nothing_of_keda_is_there_without_it(self):
@@ -186,11 +190,12 @@ class Played(unittest.TestCase):
         self.assertEqual(scaler.pods, 1)
         self.assertTrue(all(after >= before - max(1, math.ceil(before / 2)) for before, after in zip(scaler.history[1:], scaler.history[2:])))
 
-    def fifo(self, groups, syncs=80):
-        spec = scaled("fifo", "--set", "keda.fifo.maxReplicas=100")
-        scaler = Autoscaler(spec)
+    def fifo(self, groups, syncs=80, utilization=60, occupied=1.0):
+        """`occupied` is the share of a full pod's lanes that have a running handler at a look."""
+        values = "keda.fifo.maxReplicas=60,keda.fifo.utilizationPercent=%d,postgres.resources.limits.memory=4Gi" % utilization
+        scaler = Autoscaler(scaled("fifo", "--set", values))
         for _ in range(syncs):
-            busy = min(groups, 64 * scaler.pods)
+            busy = int(min(groups, 64 * scaler.pods) * occupied)
             scaler.sync(q=100000, t=100000 + busy, busy=busy)
         return scaler
 
@@ -203,6 +208,22 @@ class Played(unittest.TestCase):
         reached = next(i for i, pods in enumerate(scaler.history) if pods >= 16)
         self.assertLessEqual(reached * scaler.SYNC, 75)
         self.assertEqual(set(scaler.history[-20:]), {27})
+
+    def test_pods_are_added_at_the_highest_utilization_too_even_while_some_lanes_are_between_two_orders(self):
+        fifo = json.loads(table.read(os.path.join(chart.CHART, "values.schema.json")))["properties"]["keda"]["properties"]["fifo"]
+        highest = fifo["properties"]["utilizationPercent"]["maximum"]
+        for occupied in (1.0, 0.95):
+            scaler = self.fifo(1000, utilization=highest, occupied=occupied)
+            self.assertGreaterEqual(scaler.pods, 16, "as many as the groups need")
+            self.assertEqual(len(set(scaler.history[-20:])), 1, scaler.history)
+        # Why there is a highest one: above it full pods ask for more of them in vain.
+        spec = copy.deepcopy(scaled("fifo"))
+        modifiers = spec["advanced"]["scalingModifiers"]
+        modifiers["formula"] = modifiers["formula"].replace("0.6", "0.91")
+        scaler = Autoscaler(spec)
+        for _ in range(40):
+            scaler.sync(q=100000, t=100064, busy=64 * scaler.pods)
+        self.assertEqual(scaler.pods, 1)
 
     def test_no_pods_are_added_for_more_groups_than_there_are_messages(self):
         scaler = Autoscaler(scaled("fifo"))

@@ -110,6 +110,17 @@ WRONG = [
     ("monitoring.runbookUrl=\"wiki.example.com\"", "/monitoring/runbookUrl", "pattern"),
     ("monitoring.runbookUrl=\"https://wiki.example.com/{{ $value }}\"", "/monitoring/runbookUrl", "pattern"),
     ("networkPolicy.dns.cidrs=[\"localhost\"]", "/networkPolicy/dns/cidrs/0", "pattern"),
+    ("networkPolicy.dns.cidrs=[\"10.0.0.256/32\"]", "/networkPolicy/dns/cidrs/0", "pattern"),
+    ("networkPolicy.dns.cidrs=[\"10.0.0.0/33\"]", "/networkPolicy/dns/cidrs/0", "pattern"),
+    ("networkPolicy.dns.cidrs=[\"10.0.0/8\"]", "/networkPolicy/dns/cidrs/0", "pattern"),
+    ("networkPolicy.dns.cidrs=[\"10.01.0.0/16\"]", "/networkPolicy/dns/cidrs/0", "pattern"),
+    ("networkPolicy.apiFrom=[{\"ipBlock\":{\"cidr\":\"fd00::/129\"}}]", "/networkPolicy/apiFrom/0/ipBlock/cidr", "pattern"),
+    ("networkPolicy.apiFrom=[{\"ipBlock\":{\"cidr\":\"fd00:1/64\"}}]", "/networkPolicy/apiFrom/0/ipBlock/cidr", "pattern"),
+    ("networkPolicy.egress.carrier=[{\"ipBlock\":{\"cidr\":\"10.0.0.0/8\",\"except\":[\"10.1.0.0\"]}}]", "/networkPolicy/egress/carrier/0/ipBlock/except/0", "pattern"),
+    ("workers.carrier.url=\"http://carrier:port\"", "/workers/carrier/url", "https?"),
+    ("workers.carrier.url=\"http://carrier:123456\"", "/workers/carrier/url", "https?"),
+    ("telemetry.otlpEndpoint=\"http://fd00::1:4318\"", "/telemetry/otlpEndpoint", "https?"),
+    ("telemetry.otlpEndpoint=\"http://collector/%zz\"", "/telemetry/otlpEndpoint", "https?"),
     ("orderApi.resources={\"limits\":{\"memory\":\"lots\"}}", "/orderApi/resources/limits/memory", "pattern"),
     ("orderApi.resources={\"limits\":{\"gpu\":1}}", "/orderApi/resources/limits", "gpu"),
     ("orderApi.resources={\"cpu\":1}", "/orderApi/resources", "cpu"),
@@ -158,7 +169,7 @@ WRONG = [
     ("keda.standard.maxReplicas=0", "/keda/standard/maxReplicas", "1"),
     ("keda.fifo.minReplicas=0", "/keda/fifo/minReplicas", "1"),
     ("keda.fifo.utilizationPercent=9", "/keda/fifo/utilizationPercent", "10"),
-    ("keda.fifo.utilizationPercent=96", "/keda/fifo/utilizationPercent", "95"),
+    ("keda.fifo.utilizationPercent=86", "/keda/fifo/utilizationPercent", "85"),
     ("keda.fifo.utilizationPercent=0.6", "/keda/fifo/utilizationPercent", "integer"),
     ("keda.standard.scaleUp.percent=0", "/keda/standard/scaleUp/percent", "1"),
     ("keda.standard.scaleUp.percent=10001", "/keda/standard/scaleUp/percent", "10,?000"),
@@ -294,7 +305,7 @@ class Values(unittest.TestCase):
             if "properties" not in schema and "/0" not in path and path.count("/") > 0
         }
         beneath = {path for path in leaves if any(path.startswith(value + "/") for value in of_values)}
-        self.assertEqual(leaves - of_values - beneath - {"/global"}, set())
+        self.assertEqual(leaves - of_values - beneath - {"/global", "/enabled"}, set())
 
     def test_no_object_takes_unknown_names(self):
         free = {"/global", "/networkPolicy/dns/podLabels"}
@@ -349,6 +360,17 @@ class Values(unittest.TestCase):
         for rule, path in rules().items():
             with self.subTest(path, rule=rule[1]):
                 self.assertTrue(rule in tried, "no wrong value breaks this rule")
+
+    def test_addresses_and_urls_of_every_form_are_taken(self):
+        for cidr in ("0.0.0.0/0", "255.255.255.255/32", "10.1.2.0/24", "::/0", "fd00:ec2::23/128", "2001:db8:0:1:2:3:4:5/64", "fe80::/10"):
+            with self.subTest(cidr):
+                self.assertTrue(chart.render("--set-json", 'networkPolicy.dns.cidrs=["%s"]' % cidr))
+        for url in ("http://carrier", "https://user:pass@carrier.example:65535/a%20b?c=d#e", "http://[fd00::1]:4318", "http://10.0.0.1:1/", "https://c_1.example?x"):
+            with self.subTest(url):
+                self.assertTrue(chart.render("--set-json", 'workers.carrier.url="%s"' % url))
+
+    def test_it_can_be_a_part_of_another_chart_under_a_condition(self):
+        self.assertEqual(chart.render("--set", "enabled=true"), chart.render())
 
     def test_numbers_and_flags_of_env_are_written_as_the_programs_read_them(self):
         env = 'orderApi.env={"PUBLISH_BUFFER_BYTES":16777216,"OTEL_SDK_DISABLED":true,"OTEL_TRACES_SAMPLER_ARG":0.25}'

@@ -16,7 +16,7 @@ class Check:
 ALL = [
     Check("values", "wrong values are refused, by the chart or by the program, and the message says what to change", values.check),
     Check("render", "KEDA x monitoring x AWS or local: rendered, linted, accepted by the API server", render.check),
-    Check("images", "each at most 40 MB as the node keeps it, and without a shell", images.check),
+    Check("images", "each at most 40 MB compressed, as pulled from a registry, and without a shell", images.check),
     Check("install", "an empty restricted namespace is green in 2 minutes, tested, and empty again", install.check),
     Check("orders", "the README's orders: delivered, dead-lettered, counted, redriven", orders.check),
     Check("observability", "the demonstration's Prometheus scrapes every pod, and a failing order fires an alert", observability.check),

@@ -2,7 +2,7 @@
 import json
 
 from .. import values
-from ..cluster import Cluster, is_ready
+from ..cluster import Cluster, is_ready, why_not_ready
 from ..installation import RELEASE, selector
 from ..process import Failure, say
 from ..waiting import NotYet, until
@@ -16,6 +16,10 @@ PORTS = {
 TARGETS = [(component, port) for component, ports in PORTS.items() for port in ports]
 ENTRANCE = ("order-api", 8080)
 SQS, DATABASE = ("local-sqs", 9324), ("postgres", 5432)
+# What any pod of the cluster reaches, and none of the fleet's may: another namespace's, and Kubernetes itself.
+LISTENER, KUBERNETES = "a listener of another namespace", "the API server"
+OUTSIDE = (LISTENER, KUBERNETES)
+LISTENER_PORT = 9324
 # What pods must reach; whatever is not listed is refused. The first two have no labels of the fleet's.
 NEIGHBOUR, STRANGER = "a pod without labels", "a pod of another namespace"
 REACHES = {
@@ -56,18 +60,21 @@ def check(run, report):
     try:
         other.create_namespace()
         image = fleet.image_with_a_shell()
+        addresses[LISTENER] = listening(other, run.tag)
+        addresses[KUBERNETES], kubernetes_port = kubernetes(run.cluster)
+        targets = TARGETS + [(LISTENER, LISTENER_PORT), (KUBERNETES, kubernetes_port)]
         for source in REACHES:
-            start(other if source == STRANGER else run.cluster, source, image, addresses)
-        for source, reaches in REACHES.items():
+            start(other if source == STRANGER else run.cluster, source, image, addresses, targets)
+        for source in REACHES:
             cluster = other if source == STRANGER else run.cluster
             seen = finished(cluster, source)
-            for target in TARGETS:
-                wanted = "reached" if target in reaches else "refused"
+            for target in targets:
                 found = seen.get((addresses[target[0]], target[1]), "not tried")
                 tried += 1
-                if found != wanted:
+                if found != wanted(source, target):
                     wrong.append("%s -> %s:%d is %s" % (source, *target, found))
-            say("%s reaches %s" % (source, ", ".join("%s:%d" % target for target in reaches) or "nothing"))
+            reached = ["%s:%d" % target for target in targets if wanted(source, target) == "reached"]
+            say("%s reaches %s" % (source, ", ".join(reached) or "nothing"))
     finally:
         remove(run.cluster, [source for source in REACHES if source != STRANGER])
         other.delete_namespace()
@@ -76,6 +83,45 @@ def check(run, report):
     report.figure("not as they should be", len(wrong))
     for text in wrong:
         report.expect(False, text)
+
+
+def wanted(source, target):
+    """What should become of a connection. Who is not the fleet's shows that the outside can be reached."""
+    is_outside = target[0] in OUTSIDE and source in (NEIGHBOUR, STRANGER)
+    return "reached" if is_outside or target in REACHES[source] else "refused"
+
+
+def listening(cluster, tag):
+    """The address of a pod that listens, in a namespace without policies: the fleet's own image has a server."""
+    name = "e2e-listener"
+    container = dict(
+        RESTRICTED_CONTAINER, name="listener", image="local-sqs:%s" % tag,
+        env=[{"name": "LOCAL_SQS_ADDR", "value": "0.0.0.0:%d" % LISTENER_PORT}],
+        readinessProbe={"tcpSocket": {"port": LISTENER_PORT}, "periodSeconds": 1},
+    )
+    start_pod(cluster, name, {"containers": [container], **RESTRICTED_POD})
+
+    def ready():
+        pod = cluster.get("pods", name)
+        if not is_ready(pod):
+            raise NotYet(why_not_ready(pod))
+        return pod["status"]["podIP"]
+
+    return until("a listener in another namespace", ready, seconds=60)
+
+
+def kubernetes(cluster):
+    """(address, port) of the API server behind `kubernetes.default`: a policy sees these, not the Service's."""
+    query = "?labelSelector=kubernetes.io/service-name%3Dkubernetes"
+    slices = cluster.read("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices" + query)["items"]
+    return endpoint(slices)
+
+
+def endpoint(slices):
+    for each in slices:
+        if each["addressType"] == "IPv4" and each.get("endpoints") and each.get("ports"):
+            return each["endpoints"][0]["addresses"][0], each["ports"][0]["port"]
+    raise Failure("kubernetes.default has no IPv4 endpoint: %s" % json.dumps(slices)[:300])
 
 
 def address(fleet, component):
@@ -98,12 +144,11 @@ def labels(source):
     }
 
 
-def start(cluster, source, image, addresses):
+def start(cluster, source, image, addresses, targets):
     """Starts a pod that tries every target. It is never ready, so that no Service sends it anything."""
     arguments = []
-    for target in TARGETS:
-        wanted = "reached" if target in REACHES[source] else "refused"
-        arguments += [addresses[target[0]], str(target[1]), wanted]
+    for target in targets:
+        arguments += [addresses[target[0]], str(target[1]), wanted(source, target)]
     container = dict(
         RESTRICTED_CONTAINER, name="probe", image=image, command=["bash", "-c", SCRIPT, "probe", *arguments],
         readinessProbe={"exec": {"command": ["false"]}},
