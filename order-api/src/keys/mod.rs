@@ -283,8 +283,8 @@ mod tests {
     #[tokio::test]
     async fn a_key_that_the_store_has_given_to_another_order_is_that_ones_on_every_replica() {
         let folder = tempfile::tempdir().expect("a folder");
-        let url = DatabaseUrl::Sqlite(folder.path().join("keys.db"));
-        let store = Store::open(&url).await.expect("it opens");
+        let url = DatabaseUrl::Sqlite(folder.path().join("fleet.db"));
+        let store = Store::open(&url.clone().beside(BESIDE)).await.expect("it opens");
         let ((one, _one), (two, _two)) = (replica(&url), replica(&url));
 
         let first = Timestamp::now();
