@@ -198,6 +198,10 @@ impl Handler for DeliverFrom {
     fn dead_letter_span(&self, queue: &str, message: &Message, letter: &DeadLetter) -> Span {
         spans::dead_letter(queue, message, letter, salvage_order_id(&message.body))
     }
+
+    fn received(&self, receive: &Span, message: &Message) {
+        spans::received(receive, message);
+    }
 }
 
 /// The message, which attempt it is, since when, and until when it can wait for the store.
@@ -238,7 +242,7 @@ impl DeliverFrom {
         };
         let status_until = Instant::now() + time_to_begin / 2;
         let status = in_time(status_until, self.deliver.store.status(order_id));
-        match spans::database("read", status).await {
+        match spans::database(&self.deliver.store, "read", status).await {
             Ok(Some(DeliveryStatus::Delivered)) => {
                 self.metrics.suppressed();
                 let (queue, message_id) = (&self.queue, &message.message_id);
@@ -268,7 +272,7 @@ impl DeliverFrom {
         in_hand: Option<InHand>,
     ) -> Result<(), StoreError> {
         let written = self.deliver.store.write_holding(record, in_hand);
-        spans::database("write", in_time(this.until, written)).await
+        spans::database(&self.deliver.store, "write", in_time(this.until, written)).await
     }
 
     async fn delivered(&self, this: &This<'_>, order: &OrderEvent, in_hand: InHand) -> Verdict {

@@ -44,6 +44,14 @@ const PARAMETERS: [&str; 10] = [
 impl DatabaseUrl {
     /// What a `DATABASE_URL` may be, for the tables of settings.
     pub const ALLOWED: &str = "sqlite://<path of a file>, which is created if it does not exist, or postgres://<user>:<password>@<host>:<port>/<database>, with ?sslmode=verify-full and other parameters of libpq";
+
+    /// What the OpenTelemetry conventions call such a database in `db.system.name`.
+    pub fn system(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "sqlite",
+            Self::Postgres(_) => "postgresql",
+        }
+    }
 }
 
 impl FromStr for DatabaseUrl {
