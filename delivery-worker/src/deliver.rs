@@ -218,8 +218,7 @@ impl DeliverFrom {
     }
 
     async fn attempt(&self, message: &Message, attempt: sqs_consumer::Attempt) -> Verdict {
-        let until = self.until();
-        let mut this = This { message, attempt, started_at: Timestamp::now(), until };
+        let mut this = This { message, attempt, started_at: Timestamp::now(), until: self.until() };
         let order = match OrderEvent::from_json(&message.body) {
             Ok(order) => order,
             Err(error) => {
@@ -237,12 +236,13 @@ impl DeliverFrom {
         let time_to_begin = self.deliver.limits.time_to_begin();
         let taken = timeout(time_to_begin / 2, self.deliver.orders.take(order_id)).await;
         let Ok(in_hand) = taken else {
-            let why = "another attempt at the same order, or its record, is under way";
-            return Verdict::NotYet(why.to_owned());
+            return Verdict::NotYet(
+                "another attempt at the order, or its record, is under way".into(),
+            );
         };
-        let status_until = Instant::now() + time_to_begin / 2;
-        let status = in_time(status_until, self.deliver.store.status(order_id));
-        match spans::database(&self.deliver.store, "read", status).await {
+        let store = &self.deliver.store;
+        let status = in_time(Instant::now() + time_to_begin / 2, store.status(order_id));
+        match spans::database(store, "read", status).await {
             Ok(Some(DeliveryStatus::Delivered)) => {
                 self.metrics.suppressed();
                 let (queue, message_id) = (&self.queue, &message.message_id);

@@ -46,7 +46,7 @@ impl Redriven {
 }
 
 /// Of messages, in the order of the fields of [`Counts`].
-const STATES: [&str; 3] = ["visible", "in_flight", "delayed"];
+pub(crate) const STATES: [&str; 3] = ["visible", "in_flight", "delayed"];
 
 /// Approximate numbers of messages, as SQS counts them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

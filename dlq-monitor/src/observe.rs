@@ -1,5 +1,8 @@
 //! The round that the monitor repeats.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use aws_sdk_sqs::types::QueueAttributeName;

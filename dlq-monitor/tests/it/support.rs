@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use crate::http::{Answer, call, get};
+use crate::http::{Answer, call};
 
 pub(crate) const STANDARD: &str = "order-queue-standard";
 pub(crate) const STANDARD_DLQ: &str = "order-queue-standard-dlq";
