@@ -236,17 +236,16 @@ impl DeliverFrom {
         let time_to_begin = self.deliver.limits.time_to_begin();
         let taken = timeout(time_to_begin / 2, self.deliver.orders.take(order_id)).await;
         let Ok(in_hand) = taken else {
-            return Verdict::NotYet(
-                "another attempt at the order, or its record, is under way".into(),
-            );
+            let why = "another attempt at the same order, or its record, is under way";
+            return Verdict::NotYet(why.to_owned());
         };
         let store = &self.deliver.store;
         let status = in_time(Instant::now() + time_to_begin / 2, store.status(order_id));
         match spans::database(store, "read", status).await {
             Ok(Some(DeliveryStatus::Delivered)) => {
                 self.metrics.suppressed();
-                let (queue, message_id) = (&self.queue, &message.message_id);
-                info!(%order_id, message_id, queue, attempt = attempt.number, "already delivered, nothing to do");
+                let message_id = &message.message_id;
+                info!(%order_id, message_id, queue = self.queue, attempt = attempt.number, "already delivered, nothing to do");
                 return Verdict::AlreadyDone;
             }
             Ok(_) => {}
