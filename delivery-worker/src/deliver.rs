@@ -230,7 +230,7 @@ impl DeliverFrom {
             let failed = Failed::for_good(Reason::Invalid, contradiction.to_owned());
             return self.failed(&this, Some(&order), failed, None).await;
         }
-        let order_id = order.order_id;
+        let (order_id, store) = (order.order_id, &self.deliver.store);
         Span::current().record("order_id", field::display(order_id));
         // The carrier's time is left after both of these.
         let time_to_begin = self.deliver.limits.time_to_begin();
@@ -239,7 +239,6 @@ impl DeliverFrom {
             let why = "another attempt at the same order, or its record, is under way";
             return Verdict::NotYet(why.to_owned());
         };
-        let store = &self.deliver.store;
         let status = in_time(Instant::now() + time_to_begin / 2, store.status(order_id));
         match spans::database(store, "read", status).await {
             Ok(Some(DeliveryStatus::Delivered)) => {
