@@ -22,8 +22,8 @@ FOREIGN = {
     "keda_scaled_object_paused": KEDA,
 }
 
-# What a scrape adds to every series.
-OF_TARGETS = {"namespace", "job", "instance"}
+# What a scrape adds to every series, by the chart's PodMonitor also whose revision a pod is.
+OF_TARGETS = {"namespace", "job", "instance", "pod_template_hash"}
 
 
 def series():

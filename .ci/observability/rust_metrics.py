@@ -18,7 +18,6 @@ KINDS = {
     "IntCounterVec::new": "counter",
     "IntCounter::new": "counter",
     "counter": "counter",
-    "from_zero": "counter",
     "IntGaugeVec::new": "gauge",
     "IntGauge::new": "gauge",
     "GaugeVec::new": "gauge",

@@ -213,6 +213,11 @@ def expressions(variables=VARIABLES):
     return [(where, filled_in(expr, variables)) for where, expr in found]
 
 
+def expressions_of(where):
+    """Those whose place begins so."""
+    return [expr for place, expr in expressions() if place.startswith(where)]
+
+
 def filled_in(expr, variables=VARIABLES):
     """An expression as Grafana sends it; within a selector's quotes a variable is a regular expression, of anything if unknown."""
     # $1 is none: it is what label_replace puts in.

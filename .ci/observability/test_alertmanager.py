@@ -43,17 +43,25 @@ INHIBITIONS = [
             {"alertname": "DlqMessageExpiring", "severity": "critical", **DLQ},
             {"alertname": "DlqMonitorBlind", "severity": "critical", "component": "dlq-monitor", "namespace": "shop"},
             {"alertname": "FleetTargetDown", "severity": "warning", "namespace": "shop", "job": "fleet-dlq-monitor"},
+            # Nothing is heard of the queue, so that it would be told to be over.
+            {"alertname": "QueueStalled", "severity": "critical", "component": "workers", "namespace": "shop"},
         ],
         [
             {"alertname": "DlqNotEmpty", "severity": "warning", **DLQ, "namespace": "other"},
             {"alertname": "FleetTargetDown", "severity": "warning", "namespace": "shop", "job": "fleet-order-api"},
-            {"alertname": "QueueStalled", "severity": "critical", "component": "workers", "namespace": "shop"},
+            {"alertname": "QueueStalled", "severity": "critical", "component": "workers", "namespace": "other"},
+            # By what the workers themselves say.
+            {"alertname": "QueueWaitSloBurn", "severity": "critical", "component": "workers", "namespace": "shop"},
         ],
     ),
     (
         "nor while it cannot see",
         {"alertname": "DlqMonitorBlind", "severity": "critical", "component": "dlq-monitor", "namespace": "shop"},
-        [{"alertname": "DlqScanIncomplete", "severity": "info", **DLQ}],
+        [
+            {"alertname": "DlqScanIncomplete", "severity": "info", **DLQ},
+            {"alertname": "DlqNotEmpty", "severity": "warning", **DLQ},
+        ],
+        # One queue that it cannot read blinds it; of another one's messages it knows.
         [{"alertname": "QueueStalled", "severity": "critical", "component": "workers", "namespace": "shop"}],
     ),
     (

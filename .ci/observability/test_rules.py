@@ -30,6 +30,20 @@ class Rules(unittest.TestCase):
     def test_the_rules_do_what_their_tests_say(self):
         support.run("promtool", "test", "rules", *sorted(support.TESTS.glob("*.yaml")))
 
+    def test_what_goes_by_a_count_does_not_end_before_it_is_told_why_that_is_not_known(self):
+        """The monitor's counts end when it cannot read them, and DlqMonitorBlind or DlqMonitorDown fire later."""
+        observe = (support.ROOT / "dlq-monitor/src/observe.rs").read_text(encoding="utf-8")
+        stand = 60 * int(re.search(r"const COUNTS_STAND: Duration = Duration::from_mins\((\d+)\);", observe)[1])
+        of = {rule.name: rule for rule in support.alerts()}
+        blind = of["DlqMonitorBlind"]
+        told = int(re.search(r"> (\d+)$", blind.expr)[1]) + blind.for_
+        for name in ["DlqNotEmpty", "QueueStalled"]:
+            with self.subTest(name):
+                self.assertGreater(stand + of[name].keep_firing_for, told)
+                self.assertGreater(of[name].keep_firing_for, of["DlqMonitorDown"].for_)
+                # Nor does it come of a count that was true for a moment.
+                self.assertLess(stand, of[name].for_)
+
     def test_every_alert_has_a_test_of_each_kind(self):
         groups = test_groups()
         missing = []

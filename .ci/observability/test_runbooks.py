@@ -119,6 +119,13 @@ class Runbooks(unittest.TestCase):
                             with self.subTest(name, pattern=pattern):
                                 self.assertIn(pattern, sources)
 
+    def test_silences_say_where_and_of_which_fleet(self):
+        said = [command for text in everything().values() for command in commands(text) if "silence add" in command]
+        self.assertGreater(len(said), 1)
+        for command in said:
+            self.assertIn("--alertmanager.url=http://127.0.0.1:9093", command)
+            self.assertIn(" namespace=fleet ", command)
+
     def test_prometheus_understands_every_query(self):
         known = names.series()
         wrong = []

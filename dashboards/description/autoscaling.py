@@ -41,17 +41,19 @@ def errors(window):
 def load(queue):
     """Messages that workers have to do with: visible ones, and of those in flight as many as the workers can hold.
 
-    The others in flight wait for their next attempt: more workers would not help them.
+    The others in flight wait for their next attempt: more workers would not help them. No worker holds none.
     """
     return """(sum(max by (queue) (sqs_queue_messages{role="source", state="visible", %(fleet)s, %(queue)s}))
         + clamp_max(sum(max by (queue) (sqs_queue_messages{role="source", state="in_flight", %(fleet)s, %(queue)s})),
-        scalar(sum(delivery_concurrency_limit{%(own)s, %(queue)s}))))""" % {"fleet": FLEET, "own": OWN, "queue": queue}
+        scalar(sum(delivery_concurrency_limit{%(own)s, %(queue)s}) or vector(0))))""" % {"fleet": FLEET, "own": OWN, "queue": queue}
 
 
 NEEDED_STANDARD = "ceil(%s / $target)" % load(STANDARD)
-# Groups bound what FIFO workers can do at once: lanes with a running handler tell how many that are.
+# Groups bound what FIFO workers can do at once: lanes with a running handler tell how many that are. Without a worker none is
+# busy.
 NEEDED_FIFO = """ceil(clamp_max(%(load)s / $target,
-    scalar(sum(delivery_fifo_lanes_busy{%(own)s}) / (avg(delivery_concurrency_limit{%(own)s, %(queue)s}) * $utilisation))))""" % {
+    scalar(sum(delivery_fifo_lanes_busy{%(own)s}) / (avg(delivery_concurrency_limit{%(own)s, %(queue)s}) * $utilisation)
+    or vector(0))))""" % {
     "load": load(FIFO),
     "own": OWN,
     "queue": FIFO,
@@ -86,7 +88,8 @@ NOW = row(
     ),
     stat(
         "FIFO workers needed",
-        "FIFO workers that the backlog and the busy lanes need, by the formula that KEDA is given.",
+        "FIFO workers that the backlog and the busy lanes need, by the formula that KEDA is given. Without a worker no lane is busy "
+        "and this is 0; KEDA keeps its minimum of one.",
         "short",
         [query(NEEDED_FIFO)],
         steps(BLUE),

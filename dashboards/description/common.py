@@ -44,15 +44,30 @@ def queue(values):
     return query_variable("queue", "Queue", "The queues to show.", values)
 
 
+def running(offset="", window=""):
+    """What runs, or ran: by the version of the program and, where pods are scraped by the chart's PodMonitor, by the revision of
+    their Deployment, which an image or a setting that is new makes another one."""
+    of = 'build_info{service=~"%s", %s}%s%s' % (SERVICES, FLEET, window, offset)
+    return "count by (service, version, pod_template_hash) (%s)" % ("last_over_time(%s)" % of if window else of)
+
+
+# New beside what ran five minutes before, be it an old one again. Where nothing ran then, workers have come back from none: new is
+# what has not run for a day.
+DEPLOYED = """%s unless %s and on (service) %s or %s unless %s""" % (
+    running(),
+    running(" offset 5m"),
+    running(" offset 5m"),
+    running(),
+    running(" offset 5m", "[1d]"),
+)
+
 ANNOTATIONS = [
     annotation(
         "Deployments",
-        """count by (service, version) (build_info{service=~"%(services)s", %(fleet)s})
-        unless count by (service, version) (build_info{service=~"%(services)s", %(fleet)s} offset 5m)"""
-        % {"services": SERVICES, "fleet": FLEET},
+        DEPLOYED,
         "blue",
         "{{service}} {{version}}",
-        "A version that was not running five minutes before.",
+        "A version, or a revision of a Deployment, that was not running five minutes before.",
     ),
     annotation(
         "Redrives",

@@ -198,6 +198,10 @@ impl Handler for DeliverFrom {
     fn dead_letter_span(&self, queue: &str, message: &Message, letter: &DeadLetter) -> Span {
         spans::dead_letter(queue, message, letter, salvage_order_id(&message.body))
     }
+
+    fn received(&self, receive: &Span, message: &Message) {
+        spans::received(receive, message);
+    }
 }
 
 /// The message, which attempt it is, since when, and until when it can wait for the store.
@@ -214,8 +218,7 @@ impl DeliverFrom {
     }
 
     async fn attempt(&self, message: &Message, attempt: sqs_consumer::Attempt) -> Verdict {
-        let until = self.until();
-        let mut this = This { message, attempt, started_at: Timestamp::now(), until };
+        let mut this = This { message, attempt, started_at: Timestamp::now(), until: self.until() };
         let order = match OrderEvent::from_json(&message.body) {
             Ok(order) => order,
             Err(error) => {
@@ -227,7 +230,7 @@ impl DeliverFrom {
             let failed = Failed::for_good(Reason::Invalid, contradiction.to_owned());
             return self.failed(&this, Some(&order), failed, None).await;
         }
-        let order_id = order.order_id;
+        let (order_id, store) = (order.order_id, &self.deliver.store);
         Span::current().record("order_id", field::display(order_id));
         // The carrier's time is left after both of these.
         let time_to_begin = self.deliver.limits.time_to_begin();
@@ -236,13 +239,12 @@ impl DeliverFrom {
             let why = "another attempt at the same order, or its record, is under way";
             return Verdict::NotYet(why.to_owned());
         };
-        let status_until = Instant::now() + time_to_begin / 2;
-        let status = in_time(status_until, self.deliver.store.status(order_id));
-        match spans::database("read", status).await {
+        let status = in_time(Instant::now() + time_to_begin / 2, store.status(order_id));
+        match spans::database(store, "read", status).await {
             Ok(Some(DeliveryStatus::Delivered)) => {
                 self.metrics.suppressed();
-                let (queue, message_id) = (&self.queue, &message.message_id);
-                info!(%order_id, message_id, queue, attempt = attempt.number, "already delivered, nothing to do");
+                let message_id = &message.message_id;
+                info!(%order_id, message_id, queue = self.queue, attempt = attempt.number, "already delivered, nothing to do");
                 return Verdict::AlreadyDone;
             }
             Ok(_) => {}
@@ -268,7 +270,7 @@ impl DeliverFrom {
         in_hand: Option<InHand>,
     ) -> Result<(), StoreError> {
         let written = self.deliver.store.write_holding(record, in_hand);
-        spans::database("write", in_time(this.until, written)).await
+        spans::database(&self.deliver.store, "write", in_time(this.until, written)).await
     }
 
     async fn delivered(&self, this: &This<'_>, order: &OrderEvent, in_hand: InHand) -> Verdict {

@@ -1,11 +1,11 @@
 //! The spans of an attempt, named as the OpenTelemetry conventions have it.
 
+use order_store::{Store, StoreError, traced};
+use reqwest::Url;
 use service_kit::telemetry;
 use sqs_consumer::{AttributeValue, DeadLetter, Message, Verdict};
-use tracing::{Instrument, Span, field, info_span};
+use tracing::{Span, field, info_span};
 use uuid::Uuid;
-
-use crate::store::StoreError;
 
 /// The attempt, linked to the producer's span; what it asks of others are its children.
 pub(crate) fn process(queue: &str, message: &Message, attempt: sqs_consumer::Attempt) -> Span {
@@ -78,6 +78,13 @@ pub(crate) fn dead_letter(
     span
 }
 
+/// Links the receive that has brought the message to the producer's span.
+pub(crate) fn received(receive: &Span, message: &Message) {
+    if let Some(producer) = traceparent(message) {
+        telemetry::link_to(receive, producer);
+    }
+}
+
 /// Links a span to the producer's, and gives the log's lines, which carry what their span has, its trace.
 fn of_the_order(span: &Span, message: &Message) {
     if let Some(parent) = traceparent(message) {
@@ -129,37 +136,60 @@ impl Drop for UnderWay {
 
 /// Waits for the deliveries store, whose answer may be one for many attempts at once.
 pub(crate) async fn database<T>(
+    store: &Store,
     operation: &'static str,
     call: impl Future<Output = Result<T, StoreError>>,
 ) -> Result<T, StoreError> {
-    let span = info_span!(
-        "database",
-        otel.name = format_args!("{operation} deliveries"),
-        otel.kind = "client",
-        db.operation.name = operation,
-        db.collection.name = "deliveries",
-        otel.status_code = field::Empty,
-        error.type = field::Empty,
-    );
-    let answer = call.instrument(span.clone()).await;
-    match &answer {
-        Ok(_) => {}
-        Err(StoreError::Unavailable(_)) => telemetry::fail(&span, "unavailable"),
-        Err(StoreError::Refused(_)) => telemetry::fail(&span, "refused"),
-    }
-    answer
+    traced(store.system(), operation, "deliveries", call).await
 }
 
 /// A request to the carrier; its answer's status is recorded when it is there.
-pub(crate) fn carrier(host: Option<&str>) -> Span {
+pub(crate) fn carrier(url: &Url, shown: &str) -> Span {
     info_span!(
         "carrier",
         otel.name = "POST",
         otel.kind = "client",
         http.request.method = "POST",
-        server.address = host,
+        url.full = shown,
+        server.address = url.host_str(),
+        server.port = url.port_or_known_default(),
         http.response.status_code = field::Empty,
         otel.status_code = field::Empty,
         error.type = field::Empty,
     )
+}
+
+/// The carrier's URL as a span may show it: who may ask is a secret.
+pub(crate) fn redacted(url: &Url) -> String {
+    const REDACTED: &str = "REDACTED";
+    let mut shown = url.clone();
+    // The errors are that such a URL has no user, and so nothing to hide.
+    if !shown.username().is_empty() {
+        _ = shown.set_username(REDACTED);
+    }
+    if shown.password().is_some() {
+        _ = shown.set_password(Some(REDACTED));
+    }
+    if shown.query().is_some() {
+        shown.set_query(Some(REDACTED));
+    }
+    shown.set_fragment(None);
+    shown.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_shows_the_carriers_url_without_what_is_secret_of_it() {
+        for (url, shown) in [
+            ("http://carrier:8000/orders", "http://carrier:8000/orders"),
+            ("https://fleet:s3cret@carrier/v1", "https://REDACTED:REDACTED@carrier/v1"),
+            ("https://token@carrier/", "https://REDACTED@carrier/"),
+            ("https://carrier/v1?key=s3cret#part", "https://carrier/v1?REDACTED"),
+        ] {
+            assert_eq!(redacted(&url.parse().expect("it is a URL")), shown);
+        }
+    }
 }

@@ -23,7 +23,6 @@
 mod access;
 mod api;
 pub mod cli;
-mod from_zero;
 pub mod jobs;
 mod keeper;
 mod letter;

@@ -4,7 +4,7 @@ use prometheus::{
     Gauge, GaugeVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, core::Collector,
 };
 
-use crate::{from_zero::FromZero, letter::REASONS};
+use crate::letter::REASONS;
 
 /// The monitor's metrics.
 #[derive(Clone, Debug)]
@@ -13,13 +13,13 @@ pub(crate) struct Metrics {
     retention: GaugeVec,
     oldest: GaugeVec,
     next_expiry: GaugeVec,
-    arrived: FromZero,
+    arrived: IntCounterVec,
     scan_complete: IntGaugeVec,
     not_released: IntCounterVec,
     last_success: Gauge,
     redriven: IntCounterVec,
     discarded: IntCounter,
-    failed_again: FromZero,
+    failed_again: IntCounterVec,
 }
 
 /// What a redrive came to at a message.
@@ -44,6 +44,9 @@ impl Redriven {
         }
     }
 }
+
+/// Of messages, in the order of the fields of [`Counts`].
+pub(crate) const STATES: [&str; 3] = ["visible", "in_flight", "delayed"];
 
 /// Approximate numbers of messages, as SQS counts them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,10 +80,6 @@ impl Metrics {
         let counter = |name: &str, help: &str, labels: &[&str]| {
             add(registry, IntCounterVec::new(Opts::new(name, help), labels))
         };
-        // The first look finds what has died while no monitor ran.
-        let from_zero = |name: &str, help: &str, labels: &[&str]| {
-            add(registry, IntCounterVec::new(Opts::new(name, help), labels).map(FromZero::new))
-        };
         let redriven = counter(
             "dlq_redriven_messages_total",
             "Messages that jobs redrove, by outcome.",
@@ -98,14 +97,14 @@ impl Metrics {
                     "Messages that jobs discarded; each is in the archive.",
                 ),
             ),
-            failed_again: from_zero(
+            failed_again: counter(
                 "dlq_redelivered_failed_again_total",
                 "Dead letters that were dead before, and had been redriven or taken back since.",
                 &["queue"],
             ),
             messages: int_gauge(
                 "sqs_queue_messages",
-                "Approximate number of messages in the queue, by state.",
+                "Approximate number of messages in the queue, by state; no series while SQS does not tell.",
                 &["queue", "role", "state"],
             ),
             retention: gauge(
@@ -123,7 +122,7 @@ impl Metrics {
                 "When SQS deletes the oldest message seen in the queue; no series while none is seen.",
                 &["queue"],
             ),
-            arrived: from_zero(
+            arrived: counter(
                 "dlq_messages_arrived_total",
                 "Dead letters, each counted once, when it was first seen, by reason.",
                 &["queue", "reason"],
@@ -159,14 +158,18 @@ impl Metrics {
     }
 
     pub(crate) fn counted(&self, queue: &str, role: &str, counts: Counts) {
-        let states = [
-            ("visible", counts.visible),
-            ("in_flight", counts.in_flight),
-            ("delayed", counts.delayed),
-        ];
-        for (state, count) in states {
+        let counts = [counts.visible, counts.in_flight, counts.delayed];
+        for (state, count) in STATES.into_iter().zip(counts) {
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             self.messages.with_label_values(&[queue, role, state]).set(count);
+        }
+    }
+
+    /// How many messages the queue has is not known: it has no such series.
+    pub(crate) fn uncounted(&self, queue: &str, role: &str) {
+        for state in STATES {
+            // An error means that there is none, as wanted.
+            drop(self.messages.remove_label_values(&[queue, role, state]));
         }
     }
 

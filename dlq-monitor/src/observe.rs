@@ -1,5 +1,8 @@
 //! The round that the monitor repeats.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use aws_sdk_sqs::types::QueueAttributeName;
@@ -28,6 +31,10 @@ const BACKOFF: Duration = Duration::from_secs(1);
 const SCANS: u32 = 4;
 /// As long as not everything is seen.
 const FIRST_SCANS: u32 = 1;
+
+/// For so long after a queue was last read its counts stand. An alert that waits five minutes must not
+/// come of a count that was true for a moment.
+const COUNTS_STAND: Duration = Duration::from_mins(3);
 
 /// What a queue is to the fleet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,8 +103,9 @@ struct Watched {
     role: Role,
     /// Of a dead-letter queue: its place in the list of those.
     dead_letters: Option<(Arc<[DeadLetterQueue]>, usize)>,
-    /// As they were last read.
+    /// As they were last read, and when.
     attributes: Attributes,
+    read_at: Option<Instant>,
     look: Look,
     /// When the last scan began, if it was complete.
     complete_since: Option<Timestamp>,
@@ -217,6 +225,7 @@ impl Watched {
                 .filter(|_| role == Role::Dlq)
                 .map(|place| (Arc::clone(dead_letters), place)),
             attributes: Attributes::default(),
+            read_at: None,
             look,
             complete_since: None,
             next_scan: Instant::now(),
@@ -227,8 +236,14 @@ impl Watched {
         let at = Timestamp::now();
         let attributes = match Attributes::read(connection, self.queue.url()).await {
             Ok(attributes) => attributes,
-            Err(error) => return Err(self.failed(metrics, &error)),
+            Err(error) => {
+                if self.read_at.is_none_or(|read_at| read_at.elapsed() >= COUNTS_STAND) {
+                    metrics.uncounted(self.queue.name(), self.role.as_str());
+                }
+                return Err(self.failed(metrics, &error));
+            }
         };
+        self.read_at = Some(Instant::now());
         let (name, role, counts) = (self.queue.name(), self.role.as_str(), attributes.counts);
         metrics.counted(name, role, counts);
         if let Some(seconds) = attributes.retention_seconds {

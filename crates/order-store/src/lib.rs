@@ -32,6 +32,7 @@ mod reads;
 mod reason;
 mod record;
 mod request;
+mod spans;
 mod sqlite;
 mod sweep;
 mod url;
@@ -60,6 +61,7 @@ pub use listing::{DeliveryFilter, Position};
 pub use reason::Reason;
 pub use record::{Attempt, Attempts, Counts, Delivery, DeliveryChange, Outcome, Record};
 pub use request::{KeyedRequest, Remembered, key_identity};
+pub use spans::traced;
 pub use sweep::{Swept, Turn};
 pub use url::{DatabaseUrl, PostgresUrl, UnsupportedUrl};
 
@@ -116,6 +118,7 @@ pub enum Health {
 #[derive(Clone)]
 pub struct Store {
     backend: Arc<dyn backend::Backend>,
+    system: &'static str,
     jobs: mpsc::Sender<writer::Job>,
     doubt: Arc<Notify>,
     health: watch::Receiver<Health>,
@@ -127,14 +130,15 @@ impl Store {
     /// Several workers may do this at once on the same database: while one migrates, the others
     /// wait, ten minutes at most.
     pub async fn open(url: &DatabaseUrl) -> Result<Self, StoreError> {
+        let system = url.system();
         match url {
             DatabaseUrl::Sqlite(path) => {
                 let (database, connection) = sqlite::Sqlite::open(path).await?;
-                Ok(Self::start(Arc::new(database), Ok(Box::new(connection))))
+                Ok(Self::start(system, Arc::new(database), Ok(Box::new(connection))))
             }
             DatabaseUrl::Postgres(url) => {
                 let (database, connection) = postgres::Postgres::open(url).await?;
-                Ok(Self::start(Arc::new(database), Ok(Box::new(connection))))
+                Ok(Self::start(system, Arc::new(database), Ok(Box::new(connection))))
             }
         }
     }
@@ -144,19 +148,21 @@ impl Store {
     /// here too: a wrong password, say, or a database that does not exist.
     pub async fn open_when_up(url: &DatabaseUrl) -> Result<Self, StoreError> {
         let DatabaseUrl::Postgres(postgres) = url else { return Self::open(url).await };
+        let system = url.system();
         match postgres::Postgres::open_when_up(postgres).await? {
             (database, Ok(connection)) => {
-                Ok(Self::start(Arc::new(database), Ok(Box::new(connection))))
+                Ok(Self::start(system, Arc::new(database), Ok(Box::new(connection))))
             }
             (database, Err(reason)) => {
                 tracing::error!(%reason, "the deliveries store is tried until it can be opened");
-                Ok(Self::start(Arc::new(database), Err(reason)))
+                Ok(Self::start(system, Arc::new(database), Err(reason)))
             }
         }
     }
 
     /// Starts with a connection, or with why there is none yet.
     fn start(
+        system: &'static str,
         backend: Arc<dyn backend::Backend>,
         connection: Result<Box<dyn backend::Connection>, String>,
     ) -> Self {
@@ -169,7 +175,12 @@ impl Store {
         let doubt = Arc::new(Notify::new());
         let doubted = Arc::clone(&doubt);
         tokio::spawn(writer::run(Arc::clone(&backend), connection, waiting, doubted, report));
-        Self { backend, jobs, doubt, health }
+        Self { backend, system, jobs, doubt, health }
+    }
+
+    /// What kind of database it is, see [`DatabaseUrl::system`].
+    pub fn system(&self) -> &'static str {
+        self.system
     }
 
     /// Commits the record. Once it is handed over it is written even if the caller goes away.

@@ -49,6 +49,7 @@ impl DatabaseUrl {
     /// its own, `deliveries-keys.db` beside `deliveries.db` for the name `keys`. A SQLite file has one
     /// writer at a time and no order among those who wait, so that a worker with a backlog keeps
     /// everybody else out for seconds. A PostgreSQL database is the same one.
+    #[must_use]
     pub fn beside(self, name: &str) -> Self {
         match self {
             Self::Sqlite(path) => {
@@ -62,6 +63,14 @@ impl DatabaseUrl {
                 Self::Sqlite(path.with_file_name(file))
             }
             postgres @ Self::Postgres(_) => postgres,
+        }
+    }
+
+    /// What the OpenTelemetry conventions call such a database in `db.system.name`.
+    pub fn system(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "sqlite",
+            Self::Postgres(_) => "postgresql",
         }
     }
 }

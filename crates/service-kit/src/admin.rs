@@ -1,16 +1,18 @@
 //! The admin listener: metrics, liveness, readiness.
 
-use crate::{BindError, Readiness, Scrapes, ServeLimits, Shutdown, bind, serve};
+use crate::{
+    BindError, Readiness, Scrapes, ServeLimits, Shutdown, bind, first_scrape::FirstScrape, serve,
+};
 use axum::{
     Router,
     extract::State,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
 use prometheus::{IntGaugeVec, Opts, Registry, TextEncoder};
 use serde_json::json;
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, time::Instant};
 
 /// Probes and scrapes are few; the files are the service's own connections'.
@@ -18,18 +20,23 @@ const CONNECTIONS: usize = 100;
 
 /// Serves `/metrics` (Prometheus text), `/livez` and `/readyz` on a listener of its own.
 ///
+/// Prometheus's first scrape shows every counter and histogram at zero, so that what was counted before
+/// it is an increase too; who only looks is shown what is.
+///
 /// `/livez` answers 200 for as long as the process serves at all: it depends on nothing outside.
 /// `/readyz` answers 200, or 503 with the latches that are not ready and why.
 #[derive(Debug)]
 pub struct AdminServer {
     listener: TcpListener,
     local_addr: SocketAddr,
+    first: FirstScrape,
     scrapes: Scrapes,
 }
 
 #[derive(Clone)]
 struct Shown {
     registry: Registry,
+    first: Arc<FirstScrape>,
     scrapes: Scrapes,
     readiness: Readiness,
 }
@@ -42,7 +49,8 @@ impl AdminServer {
         let listener = bind(setting, addr)?;
         let local_addr =
             listener.local_addr().map_err(|source| BindError { setting, addr, source })?;
-        Ok(Self { listener, local_addr, scrapes: Scrapes::default() })
+        let first = FirstScrape::to_come();
+        Ok(Self { listener, local_addr, first, scrapes: Scrapes::default() })
     }
 
     /// The address that is bound, with the port that the system chose for port 0.
@@ -63,14 +71,16 @@ impl AdminServer {
         readiness: Readiness,
         shutdown: Shutdown,
     ) -> io::Result<()> {
+        let Self { listener, first, scrapes, .. } = self;
+        let first = Arc::new(first);
         let router = Router::new()
             .route("/metrics", get(metrics))
             .route("/livez", get(|| async { "alive\n" }))
             .route("/readyz", get(readyz))
-            .with_state(Shown { registry, scrapes: self.scrapes, readiness });
+            .with_state(Shown { registry, first, scrapes, readiness });
         let drain = Duration::from_secs(1);
         let limits = ServeLimits { connections: CONNECTIONS, drain, ..ServeLimits::default() };
-        serve(self.listener, router, shutdown, limits).await
+        serve(listener, router, shutdown, limits).await
     }
 }
 
@@ -88,9 +98,10 @@ pub fn build_info(registry: &Registry, service: &'static str, version: &'static 
     registry.register(Box::new(info)).expect("build_info is registered once");
 }
 
-async fn metrics(State(shown): State<Shown>) -> Response {
+async fn metrics(State(shown): State<Shown>, headers: HeaderMap) -> Response {
     let begun = Instant::now();
-    match TextEncoder::new().encode_to_string(&shown.registry.gather()) {
+    let families = shown.first.shown(&headers, shown.registry.gather());
+    match TextEncoder::new().encode_to_string(&families) {
         Ok(text) => {
             // A listener that stops now still sends it.
             shown.scrapes.answered(begun);

@@ -25,6 +25,7 @@ mod bind;
 mod client;
 #[cfg(feature = "docs")]
 pub mod docs;
+mod first_scrape;
 mod http;
 mod invalid;
 mod open_files;

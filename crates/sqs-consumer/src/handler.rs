@@ -76,6 +76,12 @@ pub trait Handler: Send + Sync + 'static {
         std::future::ready(Verdict::Retry { letter, not_before: None, shared: false })
     }
 
+    /// The span of the receive that has brought the message: who makes a trace of a message knows which
+    /// one to link it to. Of a receive there are at most [`crate::MAX_BATCH`] messages.
+    fn received(&self, receive: &Span, message: &Message) {
+        let _ = (receive, message);
+    }
+
     /// The span in which a copy of the message is sent to this dead-letter queue and what comes of it is
     /// logged: who makes a trace of a message knows which one. If it has the fields `otel.status_code` and
     /// `error.type`, a failure is recorded in them.

@@ -7,8 +7,10 @@ use prometheus::{
 
 use crate::scheduler::Stats;
 
-/// Buckets for operations, seconds.
-const OPERATION_SECONDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Buckets for attempts, seconds: those of operations, and longer ones, since an attempt may take as long
+/// as its handler's time limit.
+const ATTEMPT_SECONDS: &[f64] =
+    &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0];
 /// Buckets for waits, seconds.
 const WAIT_SECONDS: &[f64] =
     &[0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0];
@@ -59,7 +61,7 @@ impl Metrics {
             process: histogram(
                 "messaging_process_duration_seconds".to_owned(),
                 "Time of one attempt. error_type is empty for a success.",
-                OPERATION_SECONDS,
+                ATTEMPT_SECONDS,
                 &["messaging_destination_name", "error_type"],
             ),
             dead_lettered: counter(

@@ -51,6 +51,8 @@ pub(crate) fn rest(limit: Duration) -> Duration {
 pub struct HttpCarrier {
     client: Client,
     url: Url,
+    /// The URL without what is secret of it.
+    shown: String,
     limit: Duration,
 }
 
@@ -95,7 +97,8 @@ impl HttpCarrier {
             .user_agent(concat!("delivery-worker/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| HttpCarrierError::Client(chain(&error)))?;
-        Ok(Self { client, url, limit: LIMIT })
+        let shown = spans::redacted(&url);
+        Ok(Self { client, url, shown, limit: LIMIT })
     }
 
     /// The same with so much time for the status of an answer. A tenth of that, at most a second, is
@@ -149,7 +152,7 @@ impl HttpCarrier {
 
 impl Carrier for HttpCarrier {
     fn deliver<'a>(&'a self, order: &'a OrderEvent) -> BoxFuture<'a, Result<(), Failure>> {
-        self.post(order).instrument(spans::carrier(self.url.host_str())).boxed()
+        self.post(order).instrument(spans::carrier(&self.url, &self.shown)).boxed()
     }
 }
 

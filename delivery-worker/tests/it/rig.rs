@@ -6,6 +6,7 @@ use delivery_worker::{Service, Settings};
 use local_sqs::{Handle, Server, ServerSettings};
 use order_events::OrderEvent;
 use prometheus::Registry;
+use reqwest::RequestBuilder;
 use serde_json::Value;
 use service_kit::{Readiness, Shutdown, ShutdownTrigger, settings::Reader};
 use sqs_consumer::aws::{CallMetrics, Connection, Options};
@@ -149,7 +150,18 @@ impl Worker {
 
     /// None when nobody answers any more.
     pub(crate) async fn try_metrics(&self) -> Option<String> {
-        let answer = http_client().get(format!("{}/metrics", self.admin)).send().await.ok()?;
+        self.shown(http_client().get(format!("{}/metrics", self.admin))).await
+    }
+
+    /// What Prometheus is shown.
+    pub(crate) async fn scraped(&self) -> String {
+        let scrape = http_client().get(format!("{}/metrics", self.admin));
+        let scrape = scrape.header("x-prometheus-scrape-timeout-seconds", "10");
+        self.shown(scrape).await.expect("it is scraped")
+    }
+
+    async fn shown(&self, request: RequestBuilder) -> Option<String> {
+        let answer = request.send().await.ok()?;
         Some(String::from_utf8(answer.bytes().await.ok()?.to_vec()).unwrap())
     }
 

@@ -41,6 +41,40 @@ async fn standard_orders_are_delivered_and_their_messages_deleted() {
 }
 
 #[tokio::test]
+async fn what_a_worker_has_done_before_its_first_scrape_is_an_increase_to_the_second() {
+    let sqs = Sqs::anywhere().await;
+    let order = order_of("상품");
+    sqs.send(STANDARD, &order.to_json(), None).await;
+    let worker = Worker::start(sqs.addr, &[]).await;
+    worker.delivery(&order, "DELIVERED").await;
+    let counted = [
+        format!(r#"delivery_queue_wait_seconds_count{{queue="{STANDARD}"}}"#),
+        format!(r#"delivery_queue_wait_seconds_bucket{{queue="{STANDARD}",le="30"}}"#),
+        format!(
+            r#"messaging_client_consumed_messages_total{{messaging_destination_name="{STANDARD}"}}"#
+        ),
+        format!(r#"delivery_attempts_total{{outcome="delivered",queue="{STANDARD}"}}"#),
+    ];
+    eventually("it is counted", || async {
+        let last = format!("\n{} 1\n", counted[3]);
+        worker.metrics().await.contains(&last).then_some(())
+    })
+    .await;
+    for (scrape, count) in [("first", 0), ("second", 1)] {
+        let shown = worker.scraped().await;
+        for series in &counted {
+            assert!(
+                shown.contains(&format!("\n{series} {count}\n")),
+                "{scrape}: {series}\n{shown}"
+            );
+        }
+        let limit = format!(r#"delivery_concurrency_limit{{queue="{STANDARD}"}} 0"#);
+        assert!(!shown.contains(&limit), "a gauge is what it is\n{shown}");
+    }
+    worker.stop().await;
+}
+
+#[tokio::test]
 async fn fifo_orders_are_delivered_in_the_order_of_their_group() {
     let sqs = Sqs::anywhere().await;
     let orders: Vec<_> = (1..=20).map(|i| order_of(&format!("FIFO-상품{i}"))).collect();

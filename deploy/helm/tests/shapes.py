@@ -119,7 +119,7 @@ SHAPES = {
     "identity": {"provider": "str", "roleArn": "str", "identityOwner": "str"},
     # the Prometheus operator
     "PodMonitor": {"apiVersion": "str", "kind": "str", "metadata": "meta", "spec": "podMonitor"},
-    "podMonitor": {"selector": "selector", "jobLabel": "str", "podMetricsEndpoints": ["endpoint"]},
+    "podMonitor": {"selector": "selector", "jobLabel": "str", "podTargetLabels": ["str"], "podMetricsEndpoints": ["endpoint"]},
     "endpoint": {"port": "str", "interval": "str"},
     "PrometheusRule": {"apiVersion": "str", "kind": "str", "metadata": "meta", "spec": "rules"},
     "rules": {"groups": ["group"]},

@@ -94,6 +94,8 @@ class Monitoring(unittest.TestCase):
         monitor = chart.named(chart.render("--api-versions", chart.OPERATOR, "--set", "monitoring.labels.release=prometheus"), "PodMonitor", "pods")
         self.assertEqual(monitor["metadata"]["labels"]["release"], "prometheus")
         self.assertEqual(monitor["spec"]["jobLabel"], "app.kubernetes.io/component")
+        # By it the dashboards tell a deployment from workers that come back from none.
+        self.assertEqual(monitor["spec"]["podTargetLabels"], ["pod-template-hash"])
         wanted = monitor["spec"]["selector"]["matchLabels"].items()
         ports = {endpoint["port"] for endpoint in monitor["spec"]["podMetricsEndpoints"]}
         for component, labels, _, spec in chart.pods(chart.render()):

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use crate::http::{Answer, call, get};
+use crate::http::{Answer, call};
 
 pub(crate) const STANDARD: &str = "order-queue-standard";
 pub(crate) const STANDARD_DLQ: &str = "order-queue-standard-dlq";
@@ -311,7 +311,16 @@ impl Monitor {
 
     /// The value of a series.
     pub(crate) async fn metric(&self, series: &str) -> Option<f64> {
-        let (_, text) = get(self.admin, "/metrics").await;
+        self.shown(&[], series).await
+    }
+
+    /// The same as Prometheus is shown it.
+    pub(crate) async fn scraped(&self, series: &str) -> Option<f64> {
+        self.shown(&[("X-Prometheus-Scrape-Timeout-Seconds", "10")], series).await
+    }
+
+    async fn shown(&self, headers: &[(&str, &str)], series: &str) -> Option<f64> {
+        let text = call(self.admin, "GET /metrics", headers, b"").await.body;
         text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
     }
 

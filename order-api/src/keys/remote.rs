@@ -1,7 +1,7 @@
 //! The keys that outlive this process, in the store.
 
 use jiff::{SignedDuration, Timestamp};
-use order_store::{DatabaseUrl, KeyedRequest, Remembered, Store, StoreError};
+use order_store::{DatabaseUrl, KeyedRequest, Remembered, Store, StoreError, traced};
 use service_kit::Shutdown;
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -60,9 +60,12 @@ impl Remote {
             let store = opened.wait_for(Option::is_some).await.map_err(|_| gone())?.clone();
             store.ok_or_else(gone)?.remember_request_holding(request, held).await
         };
-        timeout(TIMING.answer, asked).await.unwrap_or_else(|_| {
-            Err(StoreError::Unavailable(format!("no answer within {:?}", TIMING.answer)))
-        })
+        let in_time = async {
+            timeout(TIMING.answer, asked).await.unwrap_or_else(|_| {
+                Err(StoreError::Unavailable(format!("no answer within {:?}", TIMING.answer)))
+            })
+        };
+        traced(self.url.system(), "write", "keyed_requests", in_time).await
     }
 
     /// From before this time the store may forget what it keeps.

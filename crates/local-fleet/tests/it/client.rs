@@ -52,9 +52,10 @@ impl Curl {
         self.try_post(url, body).await.unwrap_or_else(|| panic!("no answer from {url}"))
     }
 
-    /// The same as a part of the trace that the W3C `traceparent` names.
+    /// The same under a key of its own, as a part of the trace that the W3C `traceparent` names.
     pub(crate) async fn post_traced(&self, url: &str, body: String, traceparent: &str) -> Answer {
         let request = self.0.post(url).header("content-type", "application/json");
+        let request = request.header("idempotency-key", traceparent);
         let sent = request.header("traceparent", traceparent).body(body).send().await;
         answer(sent.unwrap()).await.unwrap()
     }

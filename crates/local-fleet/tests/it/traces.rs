@@ -161,7 +161,14 @@ async fn an_orders_way_to_its_death_and_back_is_told_to_the_collector_as_one_tre
     let (spans, called) = (told.collector.spans(), told.carrier.named());
     let attempts: [Tried; 2] = [(Some("carrier_rejected"), Some("422")), (None, Some("200"))];
     for (way, id) in WAYS.iter().zip(&ids) {
-        let tree = Tree { spans: &spans, way, id, called: &called, workers: &[&worker] };
+        let tree = Tree {
+            spans: &spans,
+            way,
+            id,
+            called: &called,
+            carrier: &told.carrier.url,
+            workers: &[&worker],
+        };
         let Ends { send, buried, redriven } = tree.holds(&attempts, true);
         let [before, after] = tree.attempts(send)[..] else { panic!("two attempts") };
         let begun = [send, before, buried.expect("it is rejected"), redriven, after];
@@ -189,7 +196,14 @@ async fn each_retry_of_a_failing_order_is_in_its_tree_and_so_is_what_comes_of_it
     let failed: Tried = (Some("forced"), None);
     let attempts = [failed, failed, failed, (None, Some("200"))];
     for (way, id) in WAYS.iter().zip(&ids) {
-        let tree = Tree { spans: &spans, way, id, called: &called, workers: &[&strict, &lenient] };
+        let tree = Tree {
+            spans: &spans,
+            way,
+            id,
+            called: &called,
+            carrier: &told.carrier.url,
+            workers: &[&strict, &lenient],
+        };
         // Of the standard queue SQS itself moves what has been received too often.
         tree.holds(&attempts, way.queue_type == "fifo");
     }
@@ -202,6 +216,7 @@ struct Tree<'a> {
     way: &'a Way,
     id: &'a str,
     called: &'a [String],
+    carrier: &'a str,
     workers: &'a [&'a Process],
 }
 
@@ -220,8 +235,9 @@ impl<'a> Tree<'a> {
             span.is("delivery-worker", &receive, SpanKind::Client)
                 && span.attribute("messaging.batch.message_count").as_deref() == Some("1")
         };
-        let receives = self.spans.iter().filter(brought).count();
-        assert!((2..=attempts.len()).contains(&receives), "{receives} receives");
+        let receives: Vec<_> = self.spans.iter().filter(brought).collect();
+        assert!((2..=attempts.len()).contains(&receives.len()), "{} receives", receives.len());
+        assert!(receives.iter().all(|span| span.links() == [send.ids()]), "of this order");
 
         let buried = self.linked(send, "delivery-worker", &format!("send {dead}"));
         assert_eq!(buried.len(), usize::from(by_worker), "sent to the dead-letter queue");
@@ -260,10 +276,14 @@ impl<'a> Tree<'a> {
             panic!("one request is the client's")
         };
         assert!(request.is("order-api", "POST /api/orders", SpanKind::Server));
-        let [send] = self.parts(&request.ids())[..] else { panic!("one send is the request's") };
+        let [keys, send] = self.parts(&request.ids())[..] else {
+            panic!("a look at its key and one send are the request's")
+        };
+        assert!(keys.is("order-api", "write keyed_requests", SpanKind::Client));
+        assert_eq!(keys.attribute("db.system.name").as_deref(), Some("sqlite"));
         assert!(send.is("order-api", &format!("send {}", self.way.queue), SpanKind::Producer));
         assert_eq!(send.attribute("order_id").as_deref(), Some(self.id));
-        assert_eq!((request.failure(), send.failure()), (None, None));
+        assert_eq!([request, keys, send].map(Exported::failure), [None, None, None]);
         send
     }
 
@@ -289,6 +309,12 @@ impl<'a> Tree<'a> {
         };
         assert_eq!(names, ["read deliveries", "POST", "write deliveries"]);
         assert!(asked.iter().all(|span| span.span.kind() == SpanKind::Client));
+        let databases = [asked[0], asked[2]].map(|span| span.attribute("db.system.name"));
+        assert_eq!(databases, [Some("sqlite".to_owned()), Some("sqlite".to_owned())]);
+        let place = ["url.full", "server.address", "server.port"];
+        let place = place.map(|name| asked[1].attribute(name).expect("it says where"));
+        assert_eq!(place[0], format!("http://{}:{}/", place[1], place[2]));
+        assert_eq!(place[0].trim_end_matches('/'), self.carrier, "the carrier's");
         assert_eq!(asked[1].attribute("http.response.status_code").as_deref(), Some(*status));
         let refused = Some(*status).filter(|status| *status != "200");
         let failures = asked.iter().map(|span| span.failure()).collect::<Vec<_>>();

@@ -13,7 +13,10 @@ use tracing::{Instrument, Span, error, field, info_span, warn};
 use super::Settings;
 use crate::{
     handler::{Attempt, Handler, Verdict},
-    queue::{BatchResult, DeadLetter, Message, Queue, QueueError, ReceiptHandle, ReceiveRequest},
+    queue::{
+        BatchResult, DeadLetter, MAX_BATCH, Message, Queue, QueueError, ReceiptHandle,
+        ReceiveRequest,
+    },
     scheduler::{Answer, PollId, Ticket},
 };
 
@@ -60,7 +63,7 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
 
     /// The call runs to its end whatever happens to the consumer: its messages must not be lost.
     pub(super) fn receive(&self, poll: PollId, request: ReceiveRequest) {
-        let queue = self.queue.clone();
+        let (queue, handler) = (self.queue.clone(), self.handler.clone());
         self.spawn(async move {
             let requested_at = Instant::now();
             let span = receive_span(queue.name());
@@ -71,7 +74,11 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
                 note_failure(&Span::current(), &result);
                 result
             };
-            let result = call.instrument(span).await;
+            let result = call.instrument(span.clone()).await;
+            if !span.is_disabled() {
+                let messages = result.iter().flatten().take(MAX_BATCH);
+                messages.for_each(|message| handler.received(&span, message));
+            }
             Fact::Received { poll, requested_at, result }
         });
     }
@@ -216,7 +223,8 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
     }
 }
 
-/// A poll, by the OpenTelemetry conventions. Each attempt at what it brings is a trace of its own.
+/// A poll, by the OpenTelemetry conventions. Each attempt at what it brings is a trace of its own; the
+/// handler may link it to those of the messages.
 fn receive_span(queue: &str) -> Span {
     info_span!(
         "receive",
