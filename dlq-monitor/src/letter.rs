@@ -141,7 +141,7 @@ impl<'a> Letter<'a> {
                 order_id = %order.order_id,
                 customer_id = shown(&order.customer_id),
                 items = items(order),
-                timestamp = %order.timestamp,
+                order_timestamp = %order.timestamp,
                 "{CALL}"
             ),
             Err(error) => warn!(

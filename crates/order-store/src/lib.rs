@@ -50,8 +50,8 @@ use uuid::Uuid;
 
 pub use dead_letters::{
     DeadLetter, DeadLetterContent, DeadLetterCount, DeadLetterFilter, DeadLetterPage,
-    DeadLetterState, DeadOrder, JobMark, Left, LetterPosition, NewDeadLetter, Newer, UNKNOWN_REASON,
-    Undeleted,
+    DeadLetterState, DeadOrder, JobMark, Left, LetterPosition, NewDeadLetter, Newer,
+    UNKNOWN_REASON, Undeleted,
 };
 pub use jobs::{
     Archived, AuditEntry, CanaryCount, Checkpoint, Job, JobAction, JobKind, JobMethod, JobPosition,

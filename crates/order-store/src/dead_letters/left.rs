@@ -5,11 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{
-    DeadLetter, DeadLetterFilter, DeadLetterState,
-    filter::by_message,
-    write::these,
-};
+use super::{DeadLetter, DeadLetterFilter, DeadLetterState, filter::by_message, write::these};
 use crate::{
     Store, StoreError,
     backend::{Change, Columns, Dialect, Parameters, Statement},
@@ -207,15 +203,22 @@ impl Store {
         self.change(Change { guarded: false, statements }).await.map(drop)
     }
 
-    /// When SQS took the oldest message that may be in a queue, as far as is known.
-    pub async fn oldest_dead_letter(&self, queue: &str) -> Result<Option<Timestamp>, StoreError> {
+    /// When SQS took the oldest message that may be in a queue, as far as is known, of those that it took
+    /// after this time.
+    pub async fn oldest_dead_letter(
+        &self,
+        queue: &str,
+        after: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
         let dialect = self.backend.dialect();
         let mut parameters = Parameters::default();
         let queue = parameters.text(queue);
+        let after = parameters.number(after.as_millisecond());
         let index = DeadLetterFilter::default().index(dialect);
         let sql = format!(
             "SELECT MIN(sent_at_ms) AS oldest_ms FROM dead_letters{index}
-             WHERE queue = {queue} AND state IN ('dead', 'sent', 'archived')"
+             WHERE queue = {queue} AND state IN ('dead', 'sent', 'archived')
+                AND sent_at_ms > {after}"
         );
         let rows = self.rows(sql, parameters).await?;
         rows.first().map_or(Ok(None), |row| super::optional_time(&**row, "oldest_ms"))

@@ -105,7 +105,8 @@ pub(crate) fn see(
 ) -> Change {
     let index = by_message(dialect);
     let mut seen = Parameters::default();
-    let (of_these, at_ms) = (these(queue, message_ids, &mut seen), seen.number(at.as_millisecond()));
+    let (of_these, at_ms) =
+        (these(queue, message_ids, &mut seen), seen.number(at.as_millisecond()));
     let note = format!(
         "UPDATE dead_letters{index} SET last_seen_ms = {at_ms}
          WHERE {of_these} AND last_seen_ms < {at_ms}"

@@ -37,7 +37,7 @@ fn read_audit(row: &dyn Columns) -> Result<AuditEntry, StoreError> {
         job_id: read_uuid("job_id", &needed(row, "job_id")?)?,
         why: needed(row, "why")?,
         request: needed(row, "request")?,
-        selected: row.number("selected")?.cast_unsigned(),
+        selected: row.optional_number("selected")?.map(i64::cast_unsigned),
     })
 }
 

@@ -273,6 +273,6 @@ pub struct AuditEntry {
     pub why: String,
     /// What exactly was asked for.
     pub request: String,
-    /// How many dead letters were part of the job.
-    pub selected: u64,
+    /// How many dead letters were part of the job; none: it is not kept any more.
+    pub selected: Option<u64>,
 }

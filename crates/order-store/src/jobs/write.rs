@@ -163,8 +163,9 @@ fn job(checkpoint: &Checkpoint, dialect: &Dialect) -> Statement {
     let now = parameters.number(checkpoint.now.as_millisecond());
     let until = parameters.number(end(checkpoint.now, checkpoint.lease));
     let Progress { done, refused, failed, not_found, undeleted } = checkpoint.progress;
-    let [done, refused, failed, not_found, undeleted] = [done, refused, failed, not_found, undeleted]
-        .map(|count| parameters.number(count.cast_signed()));
+    let [done, refused, failed, not_found, undeleted] =
+        [done, refused, failed, not_found, undeleted]
+            .map(|count| parameters.number(count.cast_signed()));
     let canary_passed = parameters.number(i64::from(checkpoint.canary_passed));
     let [task, note] = [&checkpoint.task, &checkpoint.note]
         .map(|text| parameters.bind(Value::from(text.as_deref().map(bounded))));

@@ -89,4 +89,3 @@ fn kept_of(fingerprint: &[u8], answer: String, at_ms: i64) -> Result<Kept, sqlx:
         Timestamp::from_millisecond(at_ms).map_err(|error| sqlx::Error::Decode(error.into()))?;
     Ok(Kept { fingerprint: fingerprint.to_vec(), answer, at })
 }
-

@@ -85,7 +85,10 @@ async fn a_job_is_kept_together_with_who_asked_for_it_and_why(database: &impl Te
     assert_eq!((first.queue.as_str(), first.job_id, first.at), (DLQ, job.id, at(1)));
     assert_eq!(first.request, "{\"all\":true}");
     assert_eq!((audit[0].why.as_str(), audit[0].at), ("a mistake", at(9)));
-    assert!(audit.iter().all(|entry| entry.selected == 3), "as many as each job has: {audit:?}");
+    assert!(
+        audit.iter().all(|entry| entry.selected == Some(3)),
+        "as many as each job has: {audit:?}"
+    );
     let older = store.audit_page(Some(audit[1].id), 10).await.expect("a page");
     assert_eq!(older, audit[2..]);
     assert_eq!(store.cancel_job(Uuid::from_u128(7), "x", "y", at(9)).await, Ok(None));

@@ -1,7 +1,8 @@
 //! What every database behind the store must do with messages that are copied and not deleted.
 
 use order_store::{
-    Archived, Checkpoint, DeadLetterFilter, DeadLetterState, JobKind, JobState, Left, Marked, Store, Undeleted,
+    Archived, Checkpoint, DeadLetterFilter, DeadLetterState, JobKind, JobState, Left, Marked,
+    Store, Undeleted,
 };
 
 use crate::{
@@ -15,7 +16,9 @@ async fn left_behind(database: &impl TestDatabase) -> Store {
     let store = with_letters(database, 3).await;
     let archived = Archived { group: None, body: "{}".to_owned(), attributes: "{}".to_owned() };
     let marks = [Marked::Sent, Marked::Archived(archived)];
-    for (number, (kind, what)) in (0..).zip([JobKind::Redrive, JobKind::Discard].into_iter().zip(marks)) {
+    for (number, (kind, what)) in
+        (0..).zip([JobKind::Redrive, JobKind::Discard].into_iter().zip(marks))
+    {
         store.create_job(&new_job(number, kind)).await.expect("it is kept");
         let job = claimed(&store, "a", at(10)).await.expect("a job");
         let last = Checkpoint {
@@ -39,7 +42,10 @@ async fn what_is_undeleted_is_counted_and_deleted_for_good(database: &impl TestD
     assert_eq!(states(&store).await, [Sent, Archived, Dead]);
     assert_eq!(store.undeleted(DLQ).await, Ok(Undeleted { sent: 1, archived: 1 }));
     assert_eq!(store.undeleted("another").await, Ok(Undeleted::default()));
-    assert_eq!(store.count_dead_letters(DLQ, &DeadLetterFilter::default()).await.map(|c| c.letters), Ok(1));
+    assert_eq!(
+        store.count_dead_letters(DLQ, &DeadLetterFilter::default()).await.map(|c| c.letters),
+        Ok(1)
+    );
     let ids = ["message-0", "message-1", "message-2"];
     store.delete_dead_letters(DLQ, &ids).await.expect("it is written");
     assert_eq!(states(&store).await, [Redriven, Discarded, Dead], "what is dead stays so");
@@ -84,14 +90,15 @@ async fn a_job_may_mean_what_died_by_a_time_whenever_it_was_met(database: &impl 
 async fn the_oldest_that_may_be_there_is_no_longer_one_that_went(database: &impl TestDatabase) {
     let store = left_behind(database).await;
     let sent_at = one(&store, "message-0").await.sent_at;
-    assert_eq!(store.oldest_dead_letter(DLQ).await, Ok(sent_at));
-    assert_eq!(store.oldest_dead_letter("another").await, Ok(None));
+    assert_eq!(store.oldest_dead_letter(DLQ, at(-1_000)).await, Ok(sent_at));
+    assert_eq!(store.oldest_dead_letter(DLQ, at(0)).await, Ok(None), "what is older has expired");
+    assert_eq!(store.oldest_dead_letter("another", at(-1_000)).await, Ok(None));
     store.see_dead_letters(DLQ, &["message-1"], at(500), at(0)).await.expect("it is noted");
     store.settle_unseen_dead_letters(DLQ, at(400), at(501)).await.expect("it is settled");
     let left = one(&store, "message-1").await;
-    assert_eq!(store.oldest_dead_letter(DLQ).await, Ok(left.sent_at));
+    assert_eq!(store.oldest_dead_letter(DLQ, at(-1_000)).await, Ok(left.sent_at));
     store.delete_dead_letters(DLQ, &["message-1"]).await.expect("it is written");
-    assert_eq!(store.oldest_dead_letter(DLQ).await, Ok(None));
+    assert_eq!(store.oldest_dead_letter(DLQ, at(-1_000)).await, Ok(None));
 }
 
 on_both! {
