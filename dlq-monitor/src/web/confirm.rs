@@ -130,7 +130,7 @@ fn first_form(visit: &Visit, shown: &Shown<'_>) -> Markup {
                     hint: "Messages per second, at most.",
                     ..Field::new("rate", "Rate")
                 }.show(errors))
-                @if !discards {
+                @if !discards && shown.dry_run.deliveries_known {
                     (Field {
                         kind: "number",
                         value: &how.canary,
@@ -138,6 +138,12 @@ fn first_form(visit: &Visit, shown: &Shown<'_>) -> Markup {
                         hint: "So many go first; the others only when all of these are delivered.",
                         ..Field::new("canary", "Canary")
                     }.show(errors))
+                }
+            }
+            @if !discards && !shown.dry_run.deliveries_known {
+                p .hint {
+                    "There is no canary: the monitor's database has no deliveries, so whether the first messages \
+                     are delivered would never be known."
                 }
             }
             @if shown.fifo && !discards { (reorder(how.allow_reorder)) }
