@@ -39,8 +39,17 @@ pub(super) fn lines(asked: &Asked, answer: &Value) -> String {
             table(&mut text, answer, &columns);
         }
         Shown::Queues => {
-            let columns =
-                ["queue", "role", "visible", "inFlight", "delayed", "seen", "undeleted", "observedAt", "error"];
+            let columns = [
+                "queue",
+                "role",
+                "visible",
+                "inFlight",
+                "delayed",
+                "seen",
+                "undeleted",
+                "observedAt",
+                "error",
+            ];
             table(&mut text, &with_coverage(answer), &columns);
         }
     }
@@ -51,7 +60,8 @@ pub(super) fn lines(asked: &Asked, answer: &Value) -> String {
 fn with_coverage(answer: &Value) -> Value {
     let mut answer = answer.clone();
     for queue in answer["queues"].as_array_mut().into_iter().flatten() {
-        let (letters, count) = (&queue["deadLetters"], |name: &str| queue[name].as_u64().unwrap_or(0));
+        let (letters, count) =
+            (&queue["deadLetters"], |name: &str| queue[name].as_u64().unwrap_or(0));
         let counted = count("visible") + count("inFlight") + count("delayed");
         let scan = &letters["scan"];
         let seen = scan["seen"].as_u64().map(|seen| match scan["complete"].as_bool() {

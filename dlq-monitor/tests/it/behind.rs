@@ -29,7 +29,11 @@ async fn all_of_a_fifo_queue_is_what_was_dead_behind_the_first_of_a_group_too() 
         let (sqs, _database, monitor) = with_group(25).await;
         let thought = json!({ "queue": FIFO_DLQ, "all": true, "dryRun": true, "reason": "x" });
         let thought = monitor.post(&format!("/api/dlq/{kind}"), thought).await.json();
-        assert_eq!((&thought["selected"], &thought["unseen"]), (&10.into(), &15.into()), "{thought}");
+        assert_eq!(
+            (&thought["selected"], &thought["unseen"]),
+            (&10.into(), &15.into()),
+            "{thought}"
+        );
         let page = Browser::new(monitor.api).page(&format!("/{kind}?queue={FIFO_DLQ}")).await;
         assert!(page.contains("About 15 more are in the queue"), "{page}");
         assert!(page.contains("go along"), "{page}");

@@ -62,16 +62,28 @@ async fn ended_with_undeleted(kind: &str, fifo: bool) {
     let answer = monitor.post(&format!("{path}/cancel"), json!({ "reason": "a test" })).await;
     assert_eq!(answer.status, 200, "{what}: {answer:?}");
     let job = monitor.ended(&id).await;
-    assert_eq!((&job["state"], &job["undeleted"]), (&"cancelled".into(), &done.into()), "{what}: {job}");
+    assert_eq!(
+        (&job["state"], &job["undeleted"]),
+        (&"cancelled".into(), &done.into()),
+        "{what}: {job}"
+    );
     assert_eq!(job["notFound"], 0, "{what}: {job}");
     let note = job["note"].as_str().expect("a note");
     assert!(note.contains("were not deleted from the dead-letter queue"), "{what}: {note}");
     assert!(!note.contains("arrived meanwhile"), "{what}: {note}");
     let told = told_of(&monitor, dead).await;
-    assert_eq!((&told["undeleted"], &told["known"]), (&done.into(), &(6 - done).into()), "{what}: {told}");
+    assert_eq!(
+        (&told["undeleted"], &told["known"]),
+        (&done.into(), &(6 - done).into()),
+        "{what}: {told}"
+    );
     let thought = json!({ "queue": dead, "all": true, "dryRun": true });
     let thought = monitor.post("/api/dlq/redrive", thought).await.json();
-    assert_eq!((&thought["method"], &thought["undeleted"]), (&"messages".into(), &done.into()), "{what}");
+    assert_eq!(
+        (&thought["method"], &thought["undeleted"]),
+        (&"messages".into(), &done.into()),
+        "{what}"
+    );
     if done == 6 {
         let state = if kind == "redrive" { "sent" } else { "archived" };
         let listed = monitor.json(&format!("/api/dlq/messages?state={state}")).await;
@@ -91,7 +103,11 @@ async fn ended_with_undeleted(kind: &str, fifo: bool) {
     assert_eq!(told_of(&monitor, dead).await["undeleted"], 0, "{what}");
     monitor.letters(dead, left).await;
     let copies = if kind == "redrive" { 6 - left } else { 0 };
-    assert_eq!(sqs.count(source), copies, "{what}: none is sent again, and none that was discarded");
+    assert_eq!(
+        sqs.count(source),
+        copies,
+        "{what}: none is sent again, and none that was discarded"
+    );
     monitor.stop().await;
 }
 
@@ -183,12 +199,18 @@ async fn sqs_does_not_move_a_queue_that_has_what_is_only_to_be_deleted() {
         store.create_job(&whole).await.expect("it is kept");
         let monitor = Monitor::on(sqs.addr, &database, &[]).await;
         let job = monitor.ended(&whole.id.to_string()).await;
-        assert_eq!((&job["state"], &job["method"]), (&"completed".into(), &"messages".into()), "{job}");
+        assert_eq!(
+            (&job["state"], &job["method"]),
+            (&"completed".into(), &"messages".into()),
+            "{job}"
+        );
         assert_eq!((&job["done"], &job["undeleted"]), (&1.into(), &0.into()), "{job}");
         let note = job["note"].as_str().expect("a note");
         assert!(note.starts_with("SQS does not move the queue"), "{note}");
-        eventually("the others are deleted", || async { (sqs.count(STANDARD_DLQ) == 0).then_some(()) })
-            .await;
+        eventually("the others are deleted", || async {
+            (sqs.count(STANDARD_DLQ) == 0).then_some(())
+        })
+        .await;
         assert_eq!(sqs.bodies(STANDARD), ["new"], "{kind:?}");
         monitor.stop().await;
     }
