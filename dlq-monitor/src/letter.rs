@@ -250,6 +250,7 @@ mod tests {
             group_id: None,
             receive_count: 4,
             sent_at_ms: None,
+            trace_header: None,
         }
     }
 

@@ -372,6 +372,7 @@ fn copy(message: &Message, fifo: bool) -> Outgoing {
     Outgoing {
         body: message.body.clone(),
         attributes,
+        trace_header: message.trace_header.clone(),
         group_id: message.group_id.clone().or_else(|| fifo.then(own_id)),
         // The same for whoever sends this message again, and another one when it dies again.
         deduplication_id: fifo.then(|| format!("redrive-{}", message.message_id)),

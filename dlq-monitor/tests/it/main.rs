@@ -16,4 +16,5 @@ mod redriving;
 mod settings;
 mod simulation;
 mod support;
+mod traced;
 mod undeleted;
