@@ -108,9 +108,10 @@ pub(crate) async fn scan(
             Ok(messages) => {
                 let groups = messages.iter().map(|message| message.group_id.as_deref());
                 let cut = cut_group(groups).filter(|_| dead_letters.fifo).map(str::to_owned);
-                let done = match finishes {
-                    true => finish(queue, keeper, &messages).await,
-                    false => Ok(HashSet::new()),
+                let done = if finishes {
+                    finish(queue, keeper, &messages).await
+                } else {
+                    Ok(HashSet::new())
                 };
                 let (done, failed) = match done {
                     Ok(done) => (done, None),

@@ -140,7 +140,7 @@ pub(crate) fn checkpoint(checkpoint: &Checkpoint, dialect: &Dialect) -> Change {
         by_outcome.entry(outcome).or_default().push(message_id);
     }
     for ((state, outcome, detail), message_ids) in by_outcome {
-        statements.push(mark(checkpoint, state, outcome, detail, message_ids, dialect));
+        statements.push(mark(checkpoint, state, outcome, detail, &message_ids, dialect));
     }
     if !checkpoint.deleted.is_empty() {
         let deleted: Vec<&str> = checkpoint.deleted.iter().map(String::as_str).collect();
@@ -215,7 +215,7 @@ fn mark(
     state: &str,
     outcome: &str,
     detail: Option<&str>,
-    message_ids: Vec<&str>,
+    message_ids: &[&str],
     dialect: &Dialect,
 ) -> Statement {
     let mut parameters = Parameters::default();
@@ -226,7 +226,7 @@ fn mark(
     } else {
         parameters.number(checkpoint.now.as_millisecond())
     };
-    let these = these(&checkpoint.queue, &message_ids, &mut parameters);
+    let these = these(&checkpoint.queue, message_ids, &mut parameters);
     let copied = if state == "sent" { "1" } else { "copied" };
     let (as_uuid, index) = (dialect.as_uuid, by_message(dialect));
     let sql = format!(
