@@ -4,7 +4,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use order_store::{Attempt, DeadLetter, DeadLetterState, Store, StoreError};
+use order_store::{Attempt, DeadLetter, Store, StoreError};
 use sqs_consumer::Message;
 use uuid::Uuid;
 
@@ -12,8 +12,8 @@ use crate::{letter::Letter, metrics::Metrics};
 
 /// From one note that a message is there to the next.
 pub(crate) const NOTED_EVERY: Duration = Duration::from_mins(1);
-/// A message that is there so long after it was taken for gone is dead again; before, it may have been
-/// received earlier than it went.
+/// A message that is there so long after it was taken for gone is back; before, it may have been received
+/// earlier than it went.
 const BACK_AFTER: Duration = Duration::from_mins(2);
 
 #[derive(Clone)]
@@ -45,12 +45,11 @@ impl Keeper {
         let (noted, back) = (before(at, NOTED_EVERY), before(at, BACK_AFTER));
         let mut stale = Vec::new();
         for letter in known.values_mut() {
-            let is_back = matches!(
-                letter.state,
-                DeadLetterState::Redriven | DeadLetterState::Discarded | DeadLetterState::Gone
-            ) && letter.settled_at.is_some_and(|settled| settled < back);
+            let again = letter.when_seen_again();
+            let is_back =
+                again != letter.state && letter.settled_at.is_some_and(|settled| settled < back);
             if is_back {
-                letter.state = DeadLetterState::Dead;
+                letter.state = again;
             }
             if is_back || letter.last_seen_at <= noted {
                 stale.push(letter.message_id.as_str());

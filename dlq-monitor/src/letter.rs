@@ -141,7 +141,7 @@ impl<'a> Letter<'a> {
                 order_id = %order.order_id,
                 customer_id = shown(&order.customer_id),
                 items = items(order),
-                timestamp = %order.timestamp,
+                order_timestamp = %order.timestamp,
                 "{CALL}"
             ),
             Err(error) => warn!(
@@ -250,6 +250,7 @@ mod tests {
             group_id: None,
             receive_count: 4,
             sent_at_ms: None,
+            trace_header: None,
         }
     }
 

@@ -294,7 +294,6 @@ impl Watched {
         keeper: &Keeper,
         shutdown: &Shutdown,
     ) -> Result<Option<Coverage>, ScanError> {
-        let before_scan = self.look.found.as_ref().and_then(|found| found.coverage);
         let nothing = Coverage { complete: false, seen: 0, oldest_ms: None, at: Timestamp::now() };
         let Some((queues, place)) = self.dead_letters.clone() else { return Ok(Some(nothing)) };
         let (queue, counted) = (&queues[place], self.attributes.counts.total());
@@ -333,13 +332,15 @@ impl Watched {
             None => 0,
         };
         self.complete_since = complete.then_some(began);
-        // What a scan did not see may still be there, until it expires.
-        let retention_ms =
-            self.attributes.retention_seconds.unwrap_or(u64::MAX).saturating_mul(1000);
-        let now_ms = now.as_millisecond().cast_unsigned();
-        let known = before_scan
-            .and_then(|coverage| coverage.oldest_ms)
-            .filter(|sent_at_ms| !complete && sent_at_ms.saturating_add(retention_ms) > now_ms);
+        // What a scan did not see may still be there, until it expires or a job has dealt with it.
+        let known = match self.attributes.retention_seconds.filter(|_| !complete) {
+            Some(seconds) => {
+                let expired = before(now, Duration::from_secs(seconds));
+                keeper.store.oldest_dead_letter(name, expired).await?
+            }
+            None => None,
+        };
+        let known = known.map(|sent_at| sent_at.as_millisecond().cast_unsigned());
         let oldest_ms = oldest_ms.into_iter().chain(known).min();
         keeper.metrics.oldest(name, oldest_ms, self.attributes.retention_seconds);
         debug!(queue = name, shown, counted, exhausted, complete, settled, "scanned");

@@ -6,9 +6,11 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use order_store::StoreError;
 use service_kit::Shutdown;
-use sqs_consumer::{MAX_BATCH, Message, Queue, QueueError, ReceiptHandle, ReceiveRequest};
+use sqs_consumer::{
+    MAX_BATCH, Message, Queue, QueueError, ReceiptHandle, ReceiveRequest, aws::AwsQueue,
+};
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::{jobs::plan::cut_group, keeper::Keeper, queues::DeadLetterQueue};
 
@@ -68,7 +70,7 @@ pub(crate) enum ScanError {
 }
 
 /// Receives what there is of a queue of about this size, notes each message, and makes all of them
-/// visible again.
+/// visible again, but for those that a job has copied or archived and not deleted: these are deleted.
 ///
 /// On an error, and when the shutdown is requested, what has been received is still released.
 pub(crate) async fn scan(
@@ -83,6 +85,7 @@ pub(crate) async fn scan(
     let request = ReceiveRequest { max_messages: MAX_BATCH, wait: LIMITS.wait, visibility };
     let began = Instant::now();
     let (mut held, mut scanned, mut unnoted) = (Vec::new(), Scanned::default(), Vec::new());
+    let finishes = keeper.store.undeleted(queue.name()).await?.total() > 0;
     // Noted, and made visible again at once.
     let mut shown = HashSet::new();
     let mut ask_at = LIMITS.while_wanted;
@@ -105,8 +108,21 @@ pub(crate) async fn scan(
             Ok(messages) => {
                 let groups = messages.iter().map(|message| message.group_id.as_deref());
                 let cut = cut_group(groups).filter(|_| dead_letters.fifo).map(str::to_owned);
+                let done = if finishes {
+                    finish(queue, keeper, &messages).await
+                } else {
+                    Ok(HashSet::new())
+                };
+                let (done, failed) = match done {
+                    Ok(done) => (done, None),
+                    Err(error) => (HashSet::new(), Some(error)),
+                };
                 let mut again = Vec::new();
                 for message in messages {
+                    if done.contains(&message.message_id) {
+                        scanned.shown += u64::from(!shown.remove(&message.message_id));
+                        continue;
+                    }
                     let is_new = !shown.remove(&message.message_id);
                     if cut.is_some() && message.group_id == cut {
                         again.push(message.receipt_handle.clone());
@@ -120,6 +136,9 @@ pub(crate) async fn scan(
                     }
                 }
                 scanned.not_released += release(queue, again).await;
+                if let Some(error) = failed {
+                    break Err(error.into());
+                }
             }
             Err(error) => break Err(error.into()),
         }
@@ -147,6 +166,44 @@ impl Scanned {
         self.shown += 1;
         self.oldest_ms = self.oldest_ms.into_iter().chain(message.sent_at_ms).min();
     }
+}
+
+/// Deletes those of the messages whose copies are confirmed by the source queue, or that are in the
+/// archive, and that a job has left behind; gives their ids. What cannot be deleted is shown again.
+async fn finish(
+    queue: &AwsQueue,
+    keeper: &Keeper,
+    messages: &[Message],
+) -> Result<HashSet<String>, StoreError> {
+    let ids: Vec<&str> = messages.iter().map(|message| message.message_id.as_str()).collect();
+    let letters = keeper.store.dead_letters_of(queue.name(), &ids).await?;
+    let undeleted: HashSet<String> = letters
+        .into_iter()
+        .filter(|letter| letter.state.is_undeleted())
+        .map(|letter| letter.message_id)
+        .collect();
+    let left_behind = messages.iter().filter(|message| undeleted.contains(&message.message_id));
+    let left_behind: Vec<&Message> = left_behind.collect();
+    if left_behind.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let handles = left_behind.iter().map(|message| message.receipt_handle.clone()).collect();
+    let mut deleted = Vec::new();
+    for (message, result) in left_behind.into_iter().zip(queue.delete(handles).await) {
+        match result {
+            Ok(()) => deleted.push(message.message_id.as_str()),
+            Err(error) => {
+                let (queue, message_id) = (queue.name(), &message.message_id);
+                warn!(queue, message_id, %error, "a message that is done with is not deleted");
+            }
+        }
+    }
+    keeper.store.delete_dead_letters(queue.name(), &deleted).await?;
+    let (queue, messages) = (queue.name(), deleted.len());
+    if messages > 0 {
+        info!(queue, messages, "messages that were redriven or discarded before are deleted");
+    }
+    Ok(deleted.into_iter().map(str::to_owned).collect())
 }
 
 /// Makes messages visible again, begun in the order in which they came: the head of a FIFO group first.

@@ -51,7 +51,8 @@ use uuid::Uuid;
 
 pub use dead_letters::{
     DeadLetter, DeadLetterContent, DeadLetterCount, DeadLetterFilter, DeadLetterPage,
-    DeadLetterState, DeadOrder, JobMark, LetterPosition, NewDeadLetter, Newer, UNKNOWN_REASON,
+    DeadLetterState, DeadOrder, JobMark, Left, LetterPosition, NewDeadLetter, Newer,
+    UNKNOWN_REASON, Undeleted,
 };
 pub use jobs::{
     Archived, AuditEntry, CanaryCount, Checkpoint, Job, JobAction, JobKind, JobMethod, JobPosition,

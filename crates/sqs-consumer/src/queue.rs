@@ -30,6 +30,8 @@ pub struct Message {
     pub receive_count: u32,
     /// `SentTimestamp`, milliseconds since the Unix epoch, when the server told it.
     pub sent_at_ms: Option<u64>,
+    /// `AWSTraceHeader`, by which AWS X-Ray follows the message: the one system attribute that a sender sets.
+    pub trace_header: Option<String>,
 }
 
 impl Message {
@@ -252,6 +254,7 @@ mod tests {
             group_id: None,
             receive_count: 1,
             sent_at_ms: None,
+            trace_header: None,
         };
         assert_eq!(message.bytes(), 6 + (4 + 6 + 5) + (3 + 6 + 3));
     }

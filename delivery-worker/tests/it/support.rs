@@ -50,6 +50,7 @@ pub(crate) fn message(body: &str) -> Message {
         group_id: None,
         receive_count: 1,
         sent_at_ms: None,
+        trace_header: None,
     }
 }
 

@@ -1,6 +1,9 @@
 //! Redriving and discarding: what is asked for becomes a job, or is only thought through.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use axum::{
     Extension, Json,
@@ -33,6 +36,10 @@ const LOOKED_AT: u32 = 1_000;
 const SHOWN: usize = 20;
 /// Ids that one question is about.
 const ASKED_AT_ONCE: usize = 200;
+
+/// Why there is no canary.
+const BLIND: &str = "DATABASE_URL has no deliveries, so whether the first messages are delivered would never \
+                     be known: it must be the workers' database";
 
 /// `POST /api/dlq/redrive`.
 pub(super) async fn redrive(
@@ -84,6 +91,9 @@ pub(crate) struct Meant<'a> {
     pub(crate) queue: &'a DeadLetterQueue,
     asked: Asked,
     count: DeadLetterCount,
+    undeleted: u64,
+    /// Whether the store has deliveries.
+    knows_deliveries: bool,
 }
 
 impl<'a> Meant<'a> {
@@ -93,21 +103,26 @@ impl<'a> Meant<'a> {
             let detail = format!("{} is not set", queue.source_setting);
             return Err(kinds::SOURCE_NOT_SET_UP.problem().detail(detail));
         }
-        let method = method(kind, queue, &asked)?;
+        let undeleted = api.store.undeleted(queue.name()).await;
+        let undeleted = undeleted.map_err(|error| store_failed(&error))?.total();
+        let method = method(kind, queue, &asked, undeleted)?;
+        let knows_deliveries = api.store.knows_deliveries().await;
+        let knows_deliveries = knows_deliveries.map_err(|error| store_failed(&error))?;
+        if asked.request.canary.is_some() && !knows_deliveries {
+            return Err(kinds::CANARY_BLIND.problem().detail(BLIND));
+        }
         if let Some(ids) = &asked.request.ids {
             are_dead(api, queue, ids).await?;
         }
         let filter = asked.request.filter();
-        let count = api.store.count_dead_letters(queue.name(), &filter, None, None).await;
+        let count = api.store.count_dead_letters(queue.name(), &filter).await;
         let count = count.map_err(|error| store_failed(&error))?;
-        Ok(Self { kind, method, queue, asked, count })
+        Ok(Self { kind, method, queue, asked, count, undeleted, knows_deliveries })
     }
 
     /// What a job would do.
     pub(crate) async fn think(&self, api: &Api) -> Result<DryRun, Problem> {
-        let Self { kind, method, queue, asked, count } = self;
-        let dry_run = dry_run(api, *kind, *method, queue, asked, count.letters).await;
-        dry_run.map_err(|error| store_failed(&error))
+        self.dry_run(api).await.map_err(|error| store_failed(&error))
     }
 
     /// So many messages must be meant when it becomes a job.
@@ -117,10 +132,14 @@ impl<'a> Meant<'a> {
 
     /// Makes it a job of this id, which will be done; where there is one already, that one is given.
     pub(crate) async fn begin(self, api: &Api, caller: &Caller, id: Uuid) -> Result<Job, Problem> {
-        let Self { kind, method, queue, asked, count } = self;
+        let Self { kind, method, queue, asked, count, undeleted, .. } = self;
         let expected = asked.expected.unwrap_or(count.letters);
         if count.letters == 0 || count.letters != expected {
             let detail = match count.letters {
+                0 if undeleted > 0 => format!(
+                    "no dead letter is meant; {undeleted} of the queue are redriven or discarded already, \
+                     and are deleted when the monitor meets them"
+                ),
                 0 => "no dead letter is meant".to_owned(),
                 letters => format!("{letters} messages are meant, and {expected} were expected"),
             };
@@ -146,13 +165,20 @@ impl<'a> Meant<'a> {
     }
 }
 
-/// How a job is done: SQS itself moves a whole standard queue that nothing else is said of.
-fn method(kind: JobKind, queue: &DeadLetterQueue, asked: &Asked) -> Result<JobMethod, Problem> {
+/// How a job is done: SQS itself moves a whole standard queue that nothing else is said of, unless some of
+/// its messages are only to be deleted.
+fn method(
+    kind: JobKind,
+    queue: &DeadLetterQueue,
+    asked: &Asked,
+    undeleted: u64,
+) -> Result<JobMethod, Problem> {
     let fits = kind == JobKind::Redrive
         && !queue.fifo
         && asked.request.is_everything()
         && asked.request.canary.is_none();
     match asked.method {
+        Method::Auto | Method::MoveTask if fits && undeleted > 0 => Ok(JobMethod::Messages),
         Method::Auto | Method::MoveTask if fits => Ok(JobMethod::MoveTask),
         Method::Auto | Method::Messages => Ok(JobMethod::Messages),
         Method::MoveTask => {
@@ -165,19 +191,23 @@ fn method(kind: JobKind, queue: &DeadLetterQueue, asked: &Asked) -> Result<JobMe
 
 /// Whether each of these is a dead letter of the queue now.
 async fn are_dead(api: &Api, queue: &DeadLetterQueue, ids: &[String]) -> Result<(), Problem> {
-    let mut dead = std::collections::HashSet::new();
+    let mut states = HashMap::new();
     for ids in ids.chunks(ASKED_AT_ONCE) {
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let found = api.store.dead_letters_of(queue.name(), &ids).await;
         let found = found.map_err(|error| store_failed(&error))?;
-        let found = found.into_iter().filter(|letter| letter.state == DeadLetterState::Dead);
-        dead.extend(found.map(|letter| letter.message_id));
+        states.extend(found.into_iter().map(|letter| (letter.message_id, letter.state)));
     }
     let mut errors = service_kit::FieldErrors::default();
     for (position, id) in ids.iter().enumerate() {
-        if !dead.contains(id) {
-            errors.note(format!("#/ids/{position}"), "is no dead letter of this queue now");
-        }
+        let why = match states.get(id) {
+            Some(DeadLetterState::Dead) => continue,
+            Some(state) if state.is_undeleted() => {
+                "is redriven or discarded already, and is deleted when the monitor meets it"
+            }
+            _ => "is no dead letter of this queue now",
+        };
+        errors.note(format!("#/ids/{position}"), why);
     }
     if errors.is_empty() {
         return Ok(());
@@ -205,6 +235,16 @@ pub(crate) struct DryRun {
     /// Of a FIFO queue's redrive that keeps order: about how many messages are in the source queue, of
     /// whatever groups. None: it is no such redrive, or the queue could not be looked at yet.
     pub(crate) unseen_in_source: Option<u64>,
+    /// About how many more messages the dead-letter queue has that nobody has met. None: it could not be
+    /// looked at yet.
+    pub(crate) unseen: Option<u64>,
+    /// Whether those of them that died before the job is asked for go along.
+    #[serde(skip)]
+    pub(crate) goes_behind: bool,
+    /// How many more messages of the queue are done with and still to be deleted.
+    pub(crate) undeleted: u64,
+    /// Whether the store has deliveries: without them nothing is known of newer orders.
+    pub(crate) deliveries_known: bool,
     /// The first of those, for the console.
     #[serde(skip)]
     pub(crate) refused: Vec<LetterView>,
@@ -214,41 +254,55 @@ pub(crate) struct DryRun {
     pub(crate) seconds_at_least: Option<u64>,
 }
 
-async fn dry_run(
-    api: &Api,
-    kind: JobKind,
-    method: JobMethod,
-    queue: &DeadLetterQueue,
-    asked: &Asked,
-    selected: u64,
-) -> Result<DryRun, StoreError> {
-    let letters = first_letters(api, queue, &asked.request.filter()).await?;
-    let keeps_order = asked.request.terms(kind, queue.fifo).refuses_disorder();
-    let mut by_reason = BTreeMap::new();
-    for letter in &letters {
-        *by_reason.entry(letter.reason.clone()).or_default() += 1;
+impl Meant<'_> {
+    async fn dry_run(&self, api: &Api) -> Result<DryRun, StoreError> {
+        let Self { kind, method, queue, asked, count, undeleted, knows_deliveries } = self;
+        let (kind, selected) = (*kind, count.letters);
+        let letters = first_letters(api, queue, &asked.request.filter()).await?;
+        let keeps_order = asked.request.terms(kind, queue.fifo).refuses_disorder();
+        let mut by_reason = BTreeMap::new();
+        for letter in &letters {
+            *by_reason.entry(letter.reason.clone()).or_default() += 1;
+        }
+        let refused = if keeps_order {
+            order::refused(&api.store, queue, &asked.request.filter(), &letters).await?
+        } else {
+            Refused::default()
+        };
+        let of_source = queue.source_name().filter(|_| keeps_order);
+        Ok(DryRun {
+            kind: kind.as_str(),
+            method: method.as_str(),
+            queue: queue.name().to_owned(),
+            source: queue.source_name().filter(|_| kind == JobKind::Redrive).map(str::to_owned),
+            selected,
+            by_reason,
+            looked_at: letters.len() as u64,
+            would_refuse: refused.letters.len() as u64,
+            refusals: refused.why,
+            unseen_in_source: of_source.and_then(|source| api.counted(source)),
+            unseen: self.unseen(api).await?,
+            goes_behind: asked.request.goes_behind(queue.fifo),
+            undeleted: *undeleted,
+            deliveries_known: *knows_deliveries,
+            refused: refused
+                .letters
+                .into_iter()
+                .take(SHOWN)
+                .map(|one| api.view(one.clone()))
+                .collect(),
+            messages: letters.into_iter().take(SHOWN).map(|letter| api.view(letter)).collect(),
+            seconds_at_least: asked.request.rate.map(|rate| selected.div_ceil(u64::from(rate))),
+        })
     }
-    let refused = if keeps_order {
-        order::refused(&api.store, queue, &asked.request.filter(), &letters).await?
-    } else {
-        Refused::default()
-    };
-    let of_source = queue.source_name().filter(|_| keeps_order);
-    Ok(DryRun {
-        kind: kind.as_str(),
-        method: method.as_str(),
-        queue: queue.name().to_owned(),
-        source: queue.source_name().filter(|_| kind == JobKind::Redrive).map(str::to_owned),
-        selected,
-        by_reason,
-        looked_at: letters.len() as u64,
-        would_refuse: refused.letters.len() as u64,
-        refusals: refused.why,
-        unseen_in_source: of_source.and_then(|source| api.counted(source)),
-        refused: refused.letters.into_iter().take(SHOWN).map(|one| api.view(one.clone())).collect(),
-        messages: letters.into_iter().take(SHOWN).map(|letter| api.view(letter)).collect(),
-        seconds_at_least: asked.request.rate.map(|rate| selected.div_ceil(u64::from(rate))),
-    })
+
+    /// About how many messages the queue has that nobody has met.
+    async fn unseen(&self, api: &Api) -> Result<Option<u64>, StoreError> {
+        let name = self.queue.name();
+        let Some(counted) = api.counted(name) else { return Ok(None) };
+        let dead = api.store.count_dead_letters(name, &DeadLetterFilter::default()).await?;
+        Ok(Some(counted.saturating_sub(dead.letters + self.undeleted)))
+    }
 }
 
 /// The newest of the letters that are meant.

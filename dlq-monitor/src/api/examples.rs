@@ -7,7 +7,7 @@ pub(super) fn queues_example() -> Value {
         "queue": "order-queue-standard-dlq", "role": "dlq", "observedAt": "2026-11-23T05:22:31Z",
         "visible": 1, "inFlight": 0, "delayed": 0, "retentionSeconds": 1_209_600, "error": null,
         "deadLetters": {
-            "byReason": { "forced": 1 }, "known": 1, "source": "order-queue-standard",
+            "byReason": { "forced": 1 }, "known": 1, "undeleted": 0, "source": "order-queue-standard",
             "scan": { "at": "2026-11-23T05:22:32Z", "complete": true, "seen": 1 },
             "oldestSentAt": "2026-11-23T05:22:01Z", "nextExpiryAt": "2026-12-07T05:22:01Z",
         },
@@ -64,7 +64,7 @@ pub(super) fn dry_run_example() -> Value {
         "source": "order-queue-standard", "selected": 1, "lookedAt": 1,
         "byReason": { "forced": 1 }, "wouldRefuse": 0,
         "refusals": { "newerDelivered": 0, "newerOnTheWay": 0, "newerAhead": 0, "earlierStays": 0 },
-        "unseenInSource": null, "messages": [short_letter()], "secondsAtLeast": null,
+        "unseenInSource": null, "unseen": 0, "undeleted": 0, "deliveriesKnown": true, "messages": [short_letter()], "secondsAtLeast": null,
     })
 }
 
@@ -75,6 +75,7 @@ pub(super) fn job_example() -> Value {
         "request": { "queue": "order-queue-standard-dlq" },
         "requestedBy": "on call (bearer token)", "why": "the failing rule is off",
         "cancelledBy": null, "selected": 1, "done": 1, "refused": 0, "failed": 0, "notFound": 0,
+        "undeleted": 0,
         "canaryPassed": false, "note": null, "createdAt": "2026-11-23T05:30:00Z",
         "startedAt": "2026-11-23T05:30:00Z", "updatedAt": "2026-11-23T05:30:02Z",
         "finishedAt": "2026-11-23T05:30:02Z",
@@ -90,6 +91,7 @@ pub(super) fn audit_page_example() -> Value {
         "at": "2026-11-23T05:30:00Z", "requestedBy": "on call (bearer token)", "action": "redrive",
         "queue": "order-queue-standard-dlq", "jobId": "019ac3f0-7d35-7e8f-8d5c-ac406378c6c8",
         "why": "the failing rule is off", "request": { "queue": "order-queue-standard-dlq" },
+        "selected": 1,
     }], "nextCursor": null })
 }
 

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use service_kit::{BAD_REQUEST, METHOD_NOT_ALLOWED, NOT_FOUND, Problem, ProblemKind, docs::Kind};
 
 /// Every kind, by status.
-pub(crate) const ALL: [&Kind; 23] = [
+pub(crate) const ALL: [&Kind; 24] = [
     &AMBIGUOUS,
     &MALFORMED,
     &INVALID_QUERY,
@@ -25,6 +25,7 @@ pub(crate) const ALL: [&Kind; 23] = [
     &BODY_TIMEOUT,
     &COUNT_DIFFERS,
     &SOURCE_NOT_SET_UP,
+    &CANARY_BLIND,
     &JOB_ENDED,
     &TOO_LARGE,
     &MEDIA_TYPE,
@@ -76,6 +77,7 @@ pub(crate) const OF_ACTS: &[&Kind] = &[
     &BODY_TIMEOUT,
     &COUNT_DIFFERS,
     &SOURCE_NOT_SET_UP,
+    &CANARY_BLIND,
     &TOO_LARGE,
     &MEDIA_TYPE,
     &STORE_UNAVAILABLE,
@@ -213,6 +215,20 @@ pub(crate) const SOURCE_NOT_SET_UP: Kind = Kind {
     means: "The monitor was not told which queue the messages of this dead-letter queue came from.",
     remedy: "Whoever runs the monitor sets the queue's URL, in the setting that `detail` names.",
     example: || SOURCE_NOT_SET_UP.problem().detail("SQS_QUEUE_URL_STANDARD is not set"),
+};
+
+pub(crate) const CANARY_BLIND: Kind = Kind {
+    base: kind(StatusCode::CONFLICT, "canary-blind", "Nobody would know of the canary"),
+    means: "A canary was asked for, and the monitor's database has no deliveries: either it is not the \
+            workers', or they have never attempted an order. What becomes of the first messages would \
+            never be known. Nothing was done.",
+    remedy: "Redrive without a canary, or a few by their ids first. Whoever runs the monitor sets \
+             DATABASE_URL to the workers' database.",
+    example: || {
+        let detail = "DATABASE_URL has no deliveries, so whether the first messages are delivered would \
+                      never be known: it must be the workers' database";
+        CANARY_BLIND.problem().detail(detail)
+    },
 };
 
 pub(crate) const JOB_ENDED: Kind = Kind {

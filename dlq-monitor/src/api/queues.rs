@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use axum::{Json, extract::State};
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
+use order_store::Undeleted;
 use serde::Serialize;
 
 use super::Api;
@@ -39,6 +40,9 @@ pub(crate) struct DeadLettersView {
     /// How many are known, by reason; null: the store does not answer.
     pub(crate) by_reason: Option<BTreeMap<String, u64>>,
     pub(crate) known: Option<u64>,
+    /// How many more are redriven or discarded already, and still to be deleted from the queue; null: the
+    /// store does not answer.
+    pub(crate) undeleted: Option<u64>,
     /// Where they go back to; null: that is not set up.
     pub(crate) source: Option<String>,
     /// How far the last scan came; null: there was none yet.
@@ -91,6 +95,7 @@ async fn view(api: &Api, look: &Look) -> QueueView {
 
 async fn dead_letters(api: &Api, look: &Look) -> DeadLettersView {
     let by_reason = api.store.dead_letter_reasons(&look.queue).await.ok();
+    let undeleted = api.store.undeleted(&look.queue).await.ok().map(Undeleted::total);
     let found = look.found.as_ref();
     let coverage = found.and_then(|found| found.coverage);
     let oldest = coverage
@@ -105,6 +110,7 @@ async fn dead_letters(api: &Api, look: &Look) -> DeadLettersView {
     DeadLettersView {
         known: by_reason.as_ref().map(|reasons| reasons.values().sum()),
         by_reason,
+        undeleted,
         source: queue.and_then(|queue| queue.source_name()).map(str::to_owned),
         scan: coverage.map(scan),
         oldest_sent_at: oldest,

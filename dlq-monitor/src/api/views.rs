@@ -140,6 +140,7 @@ pub(crate) struct JobView {
     pub(crate) refused: u64,
     pub(crate) failed: u64,
     pub(crate) not_found: u64,
+    pub(crate) undeleted: u64,
     pub(crate) canary_passed: bool,
     /// What holds it up, or why it ended as it did.
     pub(crate) note: Option<String>,
@@ -166,6 +167,7 @@ impl From<Job> for JobView {
             refused: job.progress.refused,
             failed: job.progress.failed,
             not_found: job.progress.not_found,
+            undeleted: job.progress.undeleted,
             canary_passed: job.canary_passed,
             note: job.note,
             created_at: job.created_at,
@@ -187,6 +189,8 @@ pub(crate) struct AuditView {
     pub(crate) job_id: Uuid,
     pub(crate) why: String,
     pub(crate) request: Value,
+    /// Null: the job is not kept any more.
+    pub(crate) selected: Option<u64>,
 }
 
 impl From<AuditEntry> for AuditView {
@@ -199,6 +203,7 @@ impl From<AuditEntry> for AuditView {
             job_id: entry.job_id,
             why: entry.why,
             request: parsed(&entry.request),
+            selected: entry.selected,
         }
     }
 }

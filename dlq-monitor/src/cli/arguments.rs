@@ -36,7 +36,8 @@ OPTIONS
   --expect N                 how many messages must be meant
   --reason TEXT, --by NAME   why, and who, for the audit log
   --wait                     until the job has ended; exit code 1 unless it is completed and
-                             nothing of it was refused, failed or not found
+                             nothing of it was refused, failed, not found, left undeleted or
+                             dealt with by others
   --limit N, --cursor C      a page of a list
   --json                     print the API's answer as it is
   --url URL, --token TOKEN   the monitor; the same as MONITOR_URL and MONITOR_TOKEN

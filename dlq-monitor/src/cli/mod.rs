@@ -2,7 +2,8 @@
 //!
 //! With `--json` the API's answers are printed as they are, for scripts; without, as lines for people.
 //! Exit codes: 0; 64 for wrong arguments or settings; 1 when the monitor does not answer or refuses, or
-//! when a job that is waited for does not complete, or leaves anything: refused, failed or not found.
+//! when a job that is waited for does not complete, or leaves anything: refused, failed, not
+//! found, not deleted, or dealt with by others.
 
 mod arguments;
 mod client;
@@ -112,9 +113,8 @@ async fn ask(arguments: &Arguments, settings: ClientSettings) -> Result<bool, Fa
 fn is_all_done(job: &Value) -> bool {
     let none = |name: &str| job[name].as_u64() == Some(0);
     job["state"] == JobState::Completed.as_str()
-        && none("refused")
-        && none("failed")
-        && none("notFound")
+        && ["refused", "failed", "notFound", "undeleted"].into_iter().all(none)
+        && job["done"].as_u64() >= job["selected"].as_u64()
 }
 
 /// The job, when it has ended.

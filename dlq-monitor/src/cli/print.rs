@@ -39,12 +39,40 @@ pub(super) fn lines(asked: &Asked, answer: &Value) -> String {
             table(&mut text, answer, &columns);
         }
         Shown::Queues => {
-            let columns =
-                ["queue", "role", "visible", "inFlight", "delayed", "observedAt", "error"];
-            table(&mut text, answer, &columns);
+            let columns = [
+                "queue",
+                "role",
+                "visible",
+                "inFlight",
+                "delayed",
+                "seen",
+                "undeleted",
+                "observedAt",
+                "error",
+            ];
+            table(&mut text, &with_coverage(answer), &columns);
         }
     }
     text
+}
+
+/// The queues, each with how much of it the last scan saw.
+fn with_coverage(answer: &Value) -> Value {
+    let mut answer = answer.clone();
+    for queue in answer["queues"].as_array_mut().into_iter().flatten() {
+        let (letters, count) =
+            (&queue["deadLetters"], |name: &str| queue[name].as_u64().unwrap_or(0));
+        let counted = count("visible") + count("inFlight") + count("delayed");
+        let scan = &letters["scan"];
+        let seen = scan["seen"].as_u64().map(|seen| match scan["complete"].as_bool() {
+            Some(true) => format!("all {seen}"),
+            _ => format!("{seen} of {}", counted.max(seen)),
+        });
+        let undeleted = letters["undeleted"].clone();
+        queue["seen"] = seen.into();
+        queue["undeleted"] = undeleted;
+    }
+    answer
 }
 
 /// A line for each item, and where the next page begins.
@@ -115,6 +143,25 @@ mod tests {
         assert!(lines[0].starts_with("at    action"), "{text}");
         assert!(lines[1].contains("a\\u{1b}[31m\\u{202e}b"), "{text}");
         assert_eq!(lines[2], "more: --cursor abc");
+    }
+
+    #[test]
+    fn a_queue_says_how_much_of_it_was_seen() {
+        let asked = Asked::Get { path: String::new(), query: Vec::new(), shown: Shown::Queues };
+        let dlq = |complete, seen| {
+            let scan = json!({ "complete": complete, "seen": seen });
+            json!({ "visible": 20, "inFlight": 5, "deadLetters": { "scan": scan, "undeleted": 3 } })
+        };
+        let answer = json!({ "queues": [json!({ "visible": 1 }), dlq(false, 10), dlq(true, 25)] });
+        let text = lines(&asked, &answer);
+        let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split("  ").collect()).collect();
+        let cells = |line: usize| -> Vec<&str> {
+            lines[line].iter().map(|cell| cell.trim()).filter(|cell| !cell.is_empty()).collect()
+        };
+        assert_eq!(cells(0)[5..7], ["seen", "undeleted"], "{text}");
+        assert_eq!(cells(1)[5..7], ["-", "-"], "{text}");
+        assert_eq!(cells(2)[5..7], ["10 of 25", "3"], "{text}");
+        assert_eq!(cells(3)[5..7], ["all 25", "3"], "{text}");
     }
 
     #[test]

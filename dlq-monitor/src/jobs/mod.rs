@@ -5,6 +5,7 @@
 //! and carries out what these ask for; `request` is what was asked for, as it is kept.
 
 mod known;
+mod left;
 pub mod moving;
 pub mod plan;
 pub(crate) mod request;

@@ -62,6 +62,12 @@ impl JobRequest {
         self.filter().is_everything()
     }
 
+    /// Whether those are meant too that died before it was asked for and were not in sight then: SQS
+    /// shows no more than the first ten of a FIFO group.
+    pub(crate) fn goes_behind(&self, fifo: bool) -> bool {
+        fifo && self.is_everything()
+    }
+
     /// How it is done, message by message.
     pub(crate) fn terms(&self, kind: JobKind, fifo: bool) -> Terms {
         Terms {

@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use aws_sdk_sqs::types::ListMessageMoveTasksResultEntry;
 use jiff::Timestamp;
-use order_store::{Job, JobMethod, JobState};
+use order_store::{Job, JobMethod, JobState, Undeleted};
 use service_kit::Shutdown;
 use sqs_consumer::{
-    QueueError, Time,
+    Queue as _, QueueError, Time,
     aws::{AwsQueue, Connection, classify},
 };
 use tokio::time::{Instant, sleep};
@@ -123,16 +123,15 @@ impl Jobs {
         shutdown: &Shutdown,
     ) {
         let everything = order_store::DeadLetterFilter::default();
-        let depth =
-            self.keeper.store.count_dead_letters(shell.queue.name(), &everything, None, None);
+        let depth = self.keeper.store.count_dead_letters(shell.queue.name(), &everything);
         let depth = depth.await.map_or(shell.job.selected, |count| count.letters);
-        let moved = moved_of(&shell.job);
+        let (moved, selected) = (moved_of(&shell.job), shell.job.selected);
         let begun = Begun {
             progress: shell.job.progress,
             canary_passed: shell.job.canary_passed,
-            // What SQS moves is more than what was selected when there was more by then: numbers do not
-            // tell that nothing is left, an empty queue does.
-            selected: moved.map_or(shell.job.selected, |_| u64::MAX),
+            // What SQS moves, or shows of a group later, is more than what was selected when there was
+            // more by then.
+            selected: if moved.is_some() || shell.goes_behind { u64::MAX } else { selected },
             depth: depth.saturating_sub(moved.unwrap_or(0)),
         };
         let mut plan = Plan::new(shell.terms, self.timing, begun, Time::ZERO, clock.now());
@@ -192,7 +191,7 @@ impl Jobs {
                 MoveAction::DoItOtherwise { why, moved } => {
                     let (job, leased) = (shell.job.id, Clock(Instant::now()));
                     warn!(%job, why, "SQS does not move the queue: it is done message by message");
-                    let saved = shell.do_it_otherwise(moved).await;
+                    let saved = shell.do_it_otherwise(moved, &why).await;
                     return matches!(saved, Ok(Saved::Yes { .. })).then_some(leased);
                 }
                 MoveAction::Wait { until } => {
@@ -269,6 +268,12 @@ impl Jobs {
             QueueError::Rejected(why) | QueueError::AccessDenied(why) => StartError::Refused(why),
             error => StartError::Unknown(error.to_string()),
         };
+        // A task would send once more what has its copy, and deliver what was discarded.
+        let undeleted = self.keeper.store.undeleted(queue.name()).await;
+        let undeleted = undeleted.map_err(|error| StartError::Unknown(error.to_string()))?;
+        if undeleted.total() > 0 {
+            return Err(StartError::Refused(not_to_be_moved(undeleted)));
+        }
         let dead = self.arn(queue).await.map_err(failed)?;
         let alive = self.arn(source).await.map_err(failed)?;
         let call = self.connection.settling().start_message_move_task();
@@ -287,6 +292,13 @@ impl Jobs {
         let arn = answer.attributes.unwrap_or_default().remove(&QueueArn);
         arn.ok_or_else(|| QueueError::Unavailable("the queue's ARN is missing".to_owned()))
     }
+}
+
+/// Why a queue with these in it is not moved as a whole.
+fn not_to_be_moved(Undeleted { sent, archived }: Undeleted) -> String {
+    format!(
+        "of its messages {sent} were redriven and {archived} discarded before, and are still to be deleted"
+    )
 }
 
 fn task(entry: ListMessageMoveTasksResultEntry) -> MoveTask {

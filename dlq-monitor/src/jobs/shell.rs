@@ -39,17 +39,19 @@ const RECEIVE_WAIT: Duration = Duration::from_secs(1);
 /// A job in this process's hands.
 pub(super) struct Shell<'a> {
     pub(super) keeper: &'a Keeper,
-    connection: &'a Connection,
+    pub(super) connection: &'a Connection,
     pub(super) queue: &'a DeadLetterQueue,
     /// As it was last written.
     pub(super) job: Job,
     pub(super) terms: Terms,
-    filter: DeadLetterFilter,
+    pub(super) filter: DeadLetterFilter,
+    /// Whether what died before the job was asked for is part of it though it was not in sight.
+    pub(super) goes_behind: bool,
     timing: Timing,
     /// The last receive's messages.
     batch: Vec<Message>,
     /// Behind a move task: messages that were met in this pass and are no business of the job any more.
-    staying: HashSet<String>,
+    pub(super) staying: HashSet<String>,
     /// While messages are in hand nobody else of this process receives.
     turn: Option<MutexGuard<'a, ()>>,
 }
@@ -64,12 +66,24 @@ impl<'a> Shell<'a> {
         timing: Timing,
     ) -> Self {
         let terms = request.terms(job.kind, queue.fifo);
-        let filter = request.filter();
+        let (filter, goes_behind) = (request.filter(), request.goes_behind(queue.fifo));
         let (batch, turn, staying) = (Vec::new(), None, HashSet::new());
-        Self { keeper, connection, queue, job, terms, filter, timing, batch, staying, turn }
+        Self {
+            keeper,
+            connection,
+            queue,
+            job,
+            terms,
+            filter,
+            goes_behind,
+            timing,
+            batch,
+            staying,
+            turn,
+        }
     }
 
-    fn store(&self) -> &Store {
+    pub(super) fn store(&self) -> &Store {
         &self.keeper.store
     }
 
@@ -158,7 +172,7 @@ impl<'a> Shell<'a> {
         known: &HashMap<String, DeadLetter>,
     ) -> Result<Standing, StoreError> {
         let Some(letter) = known.get(&message.message_id) else { return Ok(Standing::NotSelected) };
-        let is_part = letter.id <= self.job.through && self.filter.matches(letter);
+        let is_part = self.part().has(letter) && self.filter.matches(letter);
         let dealt_with = letter.job.as_ref().is_some_and(|mark| mark.job_id == self.job.id);
         let may_be_sent = is_part && !dealt_with && letter.state == DeadLetterState::Dead;
         let newer = if may_be_sent { self.newer_than(message, letter).await? } else { None };
@@ -216,34 +230,13 @@ impl<'a> Shell<'a> {
         fates.collect()
     }
 
-    /// How many messages are part of the job and not dealt with, or not known to be deleted.
-    async fn count(&self) -> Result<u64, String> {
-        let (name, through) = (self.queue.name(), Some(self.job.through));
-        let left =
-            self.store().count_dead_letters(name, &self.filter, through, Some(self.job.id)).await;
-        let mut left = left.map_err(|error| error.to_string())?.letters;
-        let undeleted = self.store().count_undeleted(self.job.id).await;
-        let undeleted = undeleted.map_err(|error| error.to_string())?;
-        if moved_of(&self.job).is_some() {
-            let others = self.staying.len() as u64 + undeleted;
-            let in_queue = self.count_queue().await?.saturating_sub(others);
-            left = known::left_after_move(&self.job, left, in_queue);
-        }
-        Ok(left + undeleted)
-    }
-
-    /// How many messages the dead-letter queue has, visible or not, about.
-    pub(super) async fn count_queue(&self) -> Result<u64, String> {
-        let counts = observe::counts_of(self.connection, self.queue.queue.url()).await;
-        counts.map(Counts::total).map_err(|error| error.to_string())
-    }
-
     async fn write(&mut self, write: Write) -> Result<Saved, String> {
         let marks: Vec<Mark> = write.marks.iter().filter_map(|mark| self.mark(mark)).collect();
         let mut checkpoint = self.checkpoint(write.state, write.keep);
         checkpoint.progress = write.progress;
         checkpoint.canary_passed = write.canary_passed;
-        checkpoint.note = known::note(&self.job, write.progress, write.state.is_end(), write.note);
+        let behind = self.goes_behind;
+        checkpoint.note = known::note(&self.job, write.progress, write.state, behind, write.note);
         // Nothing is left, so what SQS has moved is everything else.
         let moved = moved_of(&self.job).is_some() && write.progress.not_found == 0;
         checkpoint.all_moved = moved && write.state == JobState::Completed;
@@ -350,23 +343,18 @@ impl<'a> Shell<'a> {
         found.ok().flatten().is_some_and(|job| job.cancelled_by.is_some())
     }
 
-    /// Ends the job, which cannot be done.
-    pub(super) async fn give_up(&mut self, note: String) {
-        warn!(job = %self.job.id, note, "the job fails");
-        let mut checkpoint = self.checkpoint(JobState::Failed, false);
-        checkpoint.note = Some(note);
-        if let Err(error) = self.save(checkpoint).await {
-            warn!(job = %self.job.id, error, "the job's end is not written; it is tried again");
-        }
-    }
-
-    /// Does the job message by message from now on; so many messages of it SQS has moved, if it tried.
-    pub(super) async fn do_it_otherwise(&mut self, moved: Option<u64>) -> Result<Saved, String> {
+    /// Does the job message by message from now on; so many messages of it SQS has moved, if it
+    /// tried; why it does not go on.
+    pub(super) async fn do_it_otherwise(
+        &mut self,
+        moved: Option<u64>,
+        why: &str,
+    ) -> Result<Saved, String> {
         let before = self.job.progress.done;
         let mut checkpoint = self.checkpoint(JobState::Running, true);
         checkpoint.method = JobMethod::Messages;
         checkpoint.progress = Progress { done: moved.unwrap_or(0), ..Progress::default() };
-        checkpoint.task = moved.map(known::moved);
+        checkpoint.task = Some(moved.map_or_else(|| known::not_moved(why), known::moved));
         let saved = self.save(checkpoint).await?;
         if saved != Saved::Lost {
             let more = moved.unwrap_or(0).saturating_sub(before);
@@ -384,6 +372,7 @@ fn copy(message: &Message, fifo: bool) -> Outgoing {
     Outgoing {
         body: message.body.clone(),
         attributes,
+        trace_header: message.trace_header.clone(),
         group_id: message.group_id.clone().or_else(|| fifo.then(own_id)),
         // The same for whoever sends this message again, and another one when it dies again.
         deduplication_id: fifo.then(|| format!("redrive-{}", message.message_id)),

@@ -9,6 +9,7 @@ use service_kit::Problem;
 
 use super::{
     frame::Place,
+    jobs::what,
     links::{self, with_query},
     parts::{self, bdi, cell, row_head, time},
     visit::{Page, Visit},
@@ -34,6 +35,10 @@ async fn page(api: &Api, query: &str) -> Result<Page, Problem> {
                     (cell("What", &html! {
                         (parts::chip(&format!("action-{}", entry.action), entry.action)) " "
                         a href=(links::job(entry.job_id)) { "job" span .hidden { " " (entry.job_id) } }
+                        p .detail {
+                            @if let Some(selected) = entry.selected { (parts::messages(selected)) ": " }
+                            (what(&entry.request))
+                        }
                     }))
                     (cell("Queue", &html! { (entry.queue) }))
                     (cell("Why", &html! {

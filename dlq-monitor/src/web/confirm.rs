@@ -130,7 +130,7 @@ fn first_form(visit: &Visit, shown: &Shown<'_>) -> Markup {
                     hint: "Messages per second, at most.",
                     ..Field::new("rate", "Rate")
                 }.show(errors))
-                @if !discards {
+                @if !discards && shown.dry_run.deliveries_known {
                     (Field {
                         kind: "number",
                         value: &how.canary,
@@ -138,6 +138,12 @@ fn first_form(visit: &Visit, shown: &Shown<'_>) -> Markup {
                         hint: "So many go first; the others only when all of these are delivered.",
                         ..Field::new("canary", "Canary")
                     }.show(errors))
+                }
+            }
+            @if !discards && !shown.dry_run.deliveries_known {
+                p .hint {
+                    "There is no canary: the monitor's database has no deliveries, so whether the first messages \
+                     are delivered would never be known."
                 }
             }
             @if shown.fifo && !discards { (reorder(how.allow_reorder)) }
@@ -206,6 +212,8 @@ fn preview(shown: &Shown<'_>) -> Markup {
                 @if looked_at < selected {
                     p .hint { "The newest " (number(looked_at)) " were looked at one by one." }
                 }
+                (out_of_sight(shown.dry_run))
+                @if shown.fifo && shown.kind == JobKind::Redrive && !shown.dry_run.deliveries_known { (blind()) }
                 @if would_refuse > 0 { (refusals(shown)) }
                 @if let Some(count) = unseen_in_source.filter(|count| *count > 0) { (unseen(count)) }
                 details { summary { "The first of them" }
@@ -310,6 +318,52 @@ fn refusals(shown: &Shown<'_>) -> Markup {
                     }
                 }
                 @if refused > shown.dry_run.refused.len() as u64 { li { "and more" } }
+            }
+        }
+    }
+}
+
+/// What is in the queue beside the messages that are meant.
+fn out_of_sight(dry_run: &DryRun) -> Markup {
+    let DryRun { unseen, goes_behind, undeleted, .. } = *dry_run;
+    let unseen = unseen.unwrap_or(0);
+    let are = if unseen == 1 { "is" } else { "are" };
+    html! {
+        @if unseen > 0 {
+            div #out-of-sight .notice .warn {
+                p {
+                    strong { "About " (number(unseen)) " more " (are) " in the queue" }
+                    " that the monitor has not met: "
+                    @if goes_behind {
+                        "SQS shows ten of a group at once. Those of them that died before you confirm go along, \
+                         as they come into sight behind the others."
+                    } @else {
+                        "somebody else may have them in hand, or they stand behind ten others of their group. \
+                         They are not among these, and stay."
+                    }
+                }
+            }
+        }
+        @if undeleted > 0 {
+            div #undeleted .notice .warn {
+                p {
+                    strong { (messages(undeleted)) " of the queue" }
+                    " are redriven or discarded already. They are only deleted, not sent again."
+                }
+            }
+        }
+    }
+}
+
+/// That nothing is known of newer orders.
+fn blind() -> Markup {
+    html! {
+        div #blind .notice .warn {
+            p {
+                strong { "Whether newer orders were delivered cannot be known." }
+                " The monitor's database has no deliveries: with the workers' own (" code { "DATABASE_URL" }
+                ") messages that newer ones of their groups have overtaken would be refused. Without it they \
+                 go back behind these."
             }
         }
     }

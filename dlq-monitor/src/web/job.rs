@@ -13,7 +13,7 @@ use service_kit::Problem;
 
 use super::{
     frame::Place,
-    jobs::{bar, numbers, request, state, title},
+    jobs::{bar, numbers, state, title, what},
     letters::plain_table,
     links::{self, with_query},
     parts::{self, bdi, facts, number, sentence, time, time_or},
@@ -103,6 +103,7 @@ fn live(job: &JobView, may_act: bool, now: Timestamp) -> Markup {
         ("Refused", job.refused, "warn"),
         ("Failed", job.failed, "bad"),
         ("Not found", job.not_found, "still"),
+        ("Not deleted", job.undeleted, "warn"),
     ];
     html! {
         p #job-state data-state=(job.state) data-ended=(over) {
@@ -126,7 +127,7 @@ fn live(job: &JobView, may_act: bool, now: Timestamp) -> Markup {
                     a #cancel .button .danger href={ (links::job(job.id)) "/cancel" } { "Cancel…" }
                 }
             }
-        } @else if job.failed + job.refused > 0 {
+        } @else if job.failed + job.refused + job.not_found > 0 {
             p { a href=(links::messages(Some(&job.queue), None)) { "Look at what is still dead" } }
         }
         p .sub { "As of " (time(job.updated_at, now)) }
@@ -145,7 +146,7 @@ fn about(job: &JobView, now: Timestamp) -> Markup {
                 bdi(&job.why)
             },
         ),
-        ("What", what(job)),
+        ("What", what(&job.request)),
         (
             "How",
             html! {
@@ -170,30 +171,5 @@ fn about(job: &JobView, now: Timestamp) -> Markup {
             h2 #about { "What was asked for" }
             (facts(&known))
         }
-    }
-}
-
-fn what(job: &JobView) -> Markup {
-    let Some(request) = request(job) else {
-        return html! { code .wrap { (bdi(&job.request.to_string())) } };
-    };
-    let filter = request.filter.unwrap_or_default();
-    let times = [("first seen from", filter.from), ("first seen before", filter.to)];
-    let times = times.map(|(name, at)| (name, at.map(|at| at.to_string())));
-    let texts =
-        [("reason", filter.reason), ("customer", filter.customer_id), ("text", filter.text)];
-    let narrowed: Vec<_> =
-        texts.into_iter().chain(times).filter_map(|(name, text)| Some((name, text?))).collect();
-    html! {
-        @if let Some(ids) = &request.ids { (parts::messages(ids.len() as u64)) " chosen one by one" }
-        @else if narrowed.is_empty() { "the whole queue" }
-        @else {
-            @for (position, (name, text)) in narrowed.iter().enumerate() {
-                @if position > 0 { ", " } (name) " " strong { (bdi(text)) }
-            }
-        }
-        @if let Some(rate) = request.rate { "; at most " (rate) " per second" }
-        @if let Some(canary) = request.canary { "; " (canary) " first" }
-        @if request.allow_reorder { "; the order within a group may break" }
     }
 }

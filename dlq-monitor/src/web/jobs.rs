@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::{extract::State, http::Uri, response::Response};
 use jiff::Timestamp;
 use maud::{Markup, html};
+use serde_json::Value;
 use service_kit::Problem;
 
 use super::{
@@ -78,7 +79,8 @@ pub(super) fn title(job: &JobView) -> String {
 
 /// How far a job is, as a chip: one that came to its end is not called good that has left messages.
 pub(super) fn state(job: &JobView) -> Markup {
-    let left = job.refused + job.failed + job.not_found;
+    // What others dealt with is not its own doing.
+    let left = job.selected.saturating_sub(job.done) + job.not_found + job.undeleted;
     match (job.state, job.done) {
         ("completed", 0) if left > 0 => parts::chip("state-partly", "nothing done"),
         ("completed", _) if left > 0 => parts::chip("state-partly", "completed in part"),
@@ -103,7 +105,28 @@ pub(super) fn numbers(job: &JobView) -> String {
     format!("{} of {}", number(dealt_with(job)), number(job.selected.max(dealt_with(job))))
 }
 
-/// What exactly was asked for.
-pub(super) fn request(job: &JobView) -> Option<JobRequest> {
-    serde_json::from_value(job.request.clone()).ok()
+/// What exactly was asked for, in words.
+pub(super) fn what(asked: &Value) -> Markup {
+    let Ok(request) = serde_json::from_value::<JobRequest>(asked.clone()) else {
+        return html! { code .wrap { (bdi(&asked.to_string())) } };
+    };
+    let filter = request.filter.unwrap_or_default();
+    let times = [("first seen from", filter.from), ("first seen before", filter.to)];
+    let times = times.map(|(name, at)| (name, at.map(|at| at.to_string())));
+    let texts =
+        [("reason", filter.reason), ("customer", filter.customer_id), ("text", filter.text)];
+    let narrowed: Vec<_> =
+        texts.into_iter().chain(times).filter_map(|(name, text)| Some((name, text?))).collect();
+    html! {
+        @if let Some(ids) = &request.ids { (parts::messages(ids.len() as u64)) " chosen one by one" }
+        @else if narrowed.is_empty() { "the whole queue" }
+        @else {
+            @for (position, (name, text)) in narrowed.iter().enumerate() {
+                @if position > 0 { ", " } (name) " " strong { (bdi(text)) }
+            }
+        }
+        @if let Some(rate) = request.rate { "; at most " (rate) " per second" }
+        @if let Some(canary) = request.canary { "; " (canary) " first" }
+        @if request.allow_reorder { "; the order within a group may break" }
+    }
 }

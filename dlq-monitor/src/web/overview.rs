@@ -106,6 +106,19 @@ pub(super) fn nothing(queues: &[QueueView]) -> Markup {
             },
         );
     }
+    let dead = queues.iter().filter_map(|queue| queue.dead_letters.as_ref());
+    let undeleted: u64 = dead.filter_map(|letters| letters.undeleted).sum();
+    if undeleted > 0 {
+        let still = parts::counted(undeleted, "message is", "messages are");
+        return parts::empty(
+            "still",
+            "No dead letters to decide about",
+            &html! {
+                p { (still) " redriven or discarded already, and still in a dead-letter queue: the \
+                     monitor deletes them when it meets them. If that lasts, its log says what SQS answers." }
+            },
+        );
+    }
     parts::empty(
         "good",
         "No dead letters",

@@ -23,7 +23,8 @@ pub(super) fn slug(queue: &str) -> String {
 pub(super) fn tile(view: &QueueView, now: Timestamp) -> Markup {
     let id = format!("queue-{}", slug(&view.queue));
     let letters = view.dead_letters.as_ref();
-    let is_dead = |letters: &DeadLettersView| letters.known.unwrap_or(0) > 0;
+    let is_dead =
+        |letters: &DeadLettersView| letters.known.unwrap_or(0) + letters.undeleted.unwrap_or(0) > 0;
     let class = match letters {
         _ if view.error.is_some() => "failing",
         Some(letters) if is_dead(letters) || view.visible.unwrap_or(0) > 0 => "dead",
@@ -67,6 +68,11 @@ fn dead(view: &QueueView, letters: &DeadLettersView, now: Timestamp) -> Markup {
             }
         }
         (coverage(view, letters, now))
+        @if let Some(undeleted) = letters.undeleted.filter(|undeleted| *undeleted > 0) {
+            p .scan .partly {
+                (number(undeleted)) " more redriven or discarded already, and still to be deleted"
+            }
+        }
         dl .small {
             @if let Some(sent_at) = letters.oldest_sent_at {
                 div { dt { "Oldest" } dd { (relative(sent_at, now)) } }

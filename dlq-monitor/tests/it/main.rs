@@ -1,6 +1,7 @@
 //! Tests of the monitor through its public surface.
 
 mod access;
+mod behind;
 mod browser;
 mod commands;
 mod console;
@@ -15,3 +16,5 @@ mod redriving;
 mod settings;
 mod simulation;
 mod support;
+mod traced;
+mod undeleted;

@@ -82,7 +82,7 @@ async fn a_dead_letter_is_logged_and_counted_once_and_stays_where_it_is() {
     assert_eq!(fields["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
     assert_eq!(fields["customer_id"], "고객 1");
     assert_eq!(fields["items"], "실패테스트 x 2 at 10000");
-    assert_eq!(fields["timestamp"], dead.timestamp.to_string());
+    assert_eq!(fields["order_timestamp"], dead.timestamp.to_string());
     assert_eq!(
         (&fields["reason"], &fields["detail"]),
         (&"forced".into(), &"a test product".into())

@@ -159,6 +159,10 @@ async fn the_canary_goes_first_and_the_others_when_it_is_delivered_or_not_at_all
         }
         monitor.letters(STANDARD_DLQ, 4).await;
         let body = json!({ "queue": STANDARD_DLQ, "all": true, "canary": 1 });
+        let refused = monitor.post("/api/dlq/redrive", body.clone()).await;
+        assert_eq!((refused.status, refused.problem().as_str()), (409, "canary-blind"));
+        let earlier = attempted(&order(), STANDARD, DeliveryStatus::Delivered, Timestamp::now());
+        database.open().await.write(earlier).await.expect("it is written");
         let id = monitor.begin("redrive", body).await;
         eventually("the canary is sent and waited for", || async {
             let job = monitor.json(&format!("/api/dlq/jobs/{id}")).await;
@@ -258,6 +262,12 @@ async fn two_operators_who_want_the_same_messages_move_each_once() {
     let (one, other) = tokio::join!(first.ended(&one), second.ended(&other));
     let done = |job: &Value| job["done"].as_u64().expect("a count");
     assert_eq!(done(&one) + done(&other), 20, "{one} {other}");
+    for job in [&one, &other] {
+        let others = 20 - done(job);
+        let told = format!("{others} were dealt with by another job");
+        let note = job["note"].as_str().unwrap_or_default();
+        assert_eq!(note.contains(&told), others > 0, "{job}");
+    }
     let mut bodies: Vec<u32> =
         sqs.bodies(STANDARD).iter().map(|body| body.parse().expect("a number")).collect();
     bodies.sort_unstable();

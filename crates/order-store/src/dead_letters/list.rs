@@ -34,15 +34,6 @@ pub struct DeadLetterPage {
     pub next: Option<LetterPosition>,
 }
 
-/// How many are meant.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DeadLetterCount {
-    /// So many.
-    pub letters: u64,
-    /// The greatest id among them.
-    pub through: i64,
-}
-
 impl DeadLetter {
     /// The place behind this letter.
     pub fn position(&self) -> LetterPosition {
@@ -170,41 +161,6 @@ impl Store {
         Ok(DeadLetterPage { letters, next })
     }
 
-    /// How many dead letters of a queue are meant, of those up to this id (none: all) that this job has
-    /// not dealt with.
-    pub async fn count_dead_letters(
-        &self,
-        queue: &str,
-        filter: &DeadLetterFilter,
-        through: Option<i64>,
-        not_by: Option<Uuid>,
-    ) -> Result<DeadLetterCount, StoreError> {
-        let dialect = self.backend.dialect();
-        let mut parameters = Parameters::default();
-        let queue = parameters.text(queue);
-        let mut conditions = filter.ranges(&mut parameters);
-        if let Some(through) = through {
-            _ = write!(conditions, " AND id <= {}", parameters.number(through));
-        }
-        if let Some(job) = not_by {
-            let job = parameters.text(&job.to_string());
-            let as_uuid = dialect.as_uuid;
-            _ = write!(conditions, " AND (job_id IS NULL OR job_id <> {job}{as_uuid})");
-        }
-        if let Some(search) = filter.search(&mut parameters) {
-            _ = write!(conditions, " AND {search}");
-        }
-        let index = filter.index(dialect);
-        let sql = format!(
-            "SELECT COUNT(*) AS letters, COALESCE(MAX(id), 0) AS through FROM dead_letters{index}
-             WHERE queue = {queue} AND state = 'dead'{conditions}"
-        );
-        let rows = self.rows(sql, parameters).await?;
-        let row = rows.first().ok_or_else(|| crate::reads::odd("letters", "nothing"))?;
-        let letters = row.number("letters")?.cast_unsigned();
-        Ok(DeadLetterCount { letters, through: row.number("through")? })
-    }
-
     /// What is dead of these message groups, in the order in which it was met, so many at most: what
     /// stands before others is among the first.
     pub async fn dead_letters_in_groups(
@@ -227,19 +183,6 @@ impl Store {
              ORDER BY id LIMIT {limit}"
         );
         self.letters(sql, parameters).await
-    }
-
-    /// How many letters this job has dealt with whose deletion is not known.
-    pub async fn count_undeleted(&self, job: Uuid) -> Result<u64, StoreError> {
-        let as_uuid = self.backend.dialect().as_uuid;
-        let mut parameters = Parameters::default();
-        let job = parameters.text(&job.to_string());
-        let sql = format!(
-            "SELECT COUNT(*) AS letters FROM dead_letters
-             WHERE job_id = {job}{as_uuid} AND state IN ('sent', 'archived')"
-        );
-        let rows = self.rows(sql, parameters).await?;
-        rows.first().map_or(Ok(0), |row| Ok(row.number("letters")?.cast_unsigned()))
     }
 
     /// The letters that a job has dealt with, by id, behind this one, so many at most.

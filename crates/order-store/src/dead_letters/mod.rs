@@ -1,6 +1,7 @@
 //! What a monitor has met in dead-letter queues: each message once, and what became of it.
 
 pub(crate) mod filter;
+pub(crate) mod left;
 pub(crate) mod list;
 pub(crate) mod overtaking;
 pub(crate) mod write;
@@ -11,7 +12,8 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 pub use filter::{DeadLetterFilter, UNKNOWN_REASON};
-pub use list::{DeadLetterCount, DeadLetterPage, LetterPosition};
+pub use left::{DeadLetterCount, Left, Undeleted};
+pub use list::{DeadLetterPage, LetterPosition};
 pub use overtaking::{DeadOrder, Newer};
 
 use crate::{
@@ -52,6 +54,11 @@ impl DeadLetterState {
             Self::Discarded => "discarded",
             Self::Gone => "gone",
         }
+    }
+
+    /// Whether it has its copy or its place in the archive, and is still to be deleted.
+    pub fn is_undeleted(self) -> bool {
+        matches!(self, Self::Sent | Self::Archived)
     }
 
     /// The state of this spelling.
@@ -124,6 +131,8 @@ pub struct DeadLetter {
     pub state: DeadLetterState,
     /// When it got there, unless it is dead.
     pub settled_at: Option<Timestamp>,
+    /// Whether its source queue has confirmed its copy: it is not to be sent again.
+    pub copied: bool,
     /// The last job that dealt with it.
     pub job: Option<JobMark>,
     /// In small letters, of what people search for.
@@ -155,7 +164,7 @@ pub(crate) fn columns(Dialect { as_text, .. }: &Dialect) -> String {
     format!(
         "id, queue, message_id, message_group, identity, order_id{as_text} AS order_id, customer_id,
             reason, detail, attempts, search, sent_at_ms, seen_at_ms, last_seen_ms, state, settled_at_ms,
-            job_id{as_text} AS job_id, job_outcome, job_detail"
+            copied, job_id{as_text} AS job_id, job_outcome, job_detail"
     )
 }
 
@@ -188,6 +197,7 @@ pub(crate) fn read(row: &dyn Columns) -> Result<DeadLetter, StoreError> {
         last_seen_at: read_time(row, "last_seen_ms")?,
         state: DeadLetterState::parse(&state).ok_or_else(|| odd("state", &state))?,
         settled_at: optional_time(row, "settled_at_ms")?,
+        copied: row.number("copied")? != 0,
         job,
         search: needed(row, "search")?,
     })
@@ -237,7 +247,7 @@ impl Store {
     }
 
     /// Notes that these are there, at this time. What was taken for redriven, discarded or gone before
-    /// `settled_before` is dead again.
+    /// `settled_before` is what [`DeadLetter::when_seen_again`] says.
     pub async fn see_dead_letters(
         &self,
         queue: &str,
@@ -317,24 +327,6 @@ impl Store {
         );
         let rows = self.rows_by_key(sql, parameters).await?;
         rows.iter().map(|row| needed(&**row, "identity")).collect()
-    }
-
-    /// How many dead letters of a queue there are, by reason.
-    pub async fn dead_letter_reasons(
-        &self,
-        queue: &str,
-    ) -> Result<BTreeMap<String, u64>, StoreError> {
-        let mut parameters = Parameters::default();
-        let queue = parameters.text(queue);
-        let sql = format!(
-            "SELECT reason, COUNT(*) AS letters FROM dead_letters
-             WHERE queue = {queue} AND state = 'dead' GROUP BY reason"
-        );
-        let rows = self.rows(sql, parameters).await?;
-        let count = |row: &dyn Columns| {
-            Ok((needed(row, "reason")?, row.number("letters")?.cast_unsigned()))
-        };
-        rows.iter().map(|row| count(&**row)).collect()
     }
 
     /// The newest attempt at each of these orders, of those that were attempted.

@@ -38,6 +38,13 @@ pub enum Newer {
 }
 
 impl Store {
+    /// Whether anything was ever delivered, or attempted, by who writes to this database: where it is not
+    /// the workers', nobody can tell what becomes of an order.
+    pub async fn knows_deliveries(&self) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 AS delivery FROM deliveries LIMIT 1".to_owned();
+        Ok(!self.rows_by_key(sql, Parameters::default()).await?.is_empty())
+    }
+
     /// What newer order of this customer, first attempted after this one, would be delivered before it,
     /// were it redriven now. Orders that nobody has attempted yet are not known.
     pub async fn newer_than(&self, dead: &DeadOrder<'_>) -> Result<Option<Newer>, StoreError> {

@@ -104,27 +104,35 @@ pub(crate) fn see(
     dialect: &Dialect,
 ) -> Change {
     let index = by_message(dialect);
-    let mut message_ids = message_ids.to_vec();
-    message_ids.sort_unstable();
-    let of_these = |parameters: &mut Parameters| {
-        let queue = parameters.text(queue);
-        let ids = parameters.texts(message_ids.iter().copied());
-        format!("queue = {queue} AND message_id IN ({ids})")
-    };
     let mut seen = Parameters::default();
-    let (these, at_ms) = (of_these(&mut seen), seen.number(at.as_millisecond()));
+    let (of_these, at_ms) =
+        (these(queue, message_ids, &mut seen), seen.number(at.as_millisecond()));
     let note = format!(
         "UPDATE dead_letters{index} SET last_seen_ms = {at_ms}
-         WHERE {these} AND last_seen_ms < {at_ms}"
+         WHERE {of_these} AND last_seen_ms < {at_ms}"
     );
     let mut back = Parameters::default();
-    let these = of_these(&mut back);
+    let of_these = these(queue, message_ids, &mut back);
     let before = back.number(settled_before.as_millisecond());
+    // As `DeadLetterState::when_seen_again` has it.
     let revive = format!(
-        "UPDATE dead_letters{index} SET state = 'dead', settled_at_ms = NULL
-         WHERE {these} AND state IN ('redriven', 'discarded', 'gone') AND settled_at_ms < {before}"
+        "UPDATE dead_letters{index} SET
+            state = CASE WHEN state = 'discarded' THEN 'archived'
+                WHEN state = 'redriven' AND copied = 1 THEN 'sent' ELSE 'dead' END,
+            settled_at_ms = CASE WHEN state = 'discarded' OR (state = 'redriven' AND copied = 1)
+                THEN settled_at_ms END
+         WHERE {of_these} AND state IN ('redriven', 'discarded', 'gone') AND settled_at_ms < {before}"
     );
     Change { guarded: false, statements: vec![(note, seen.0), (revive, back.0)] }
+}
+
+/// The condition for these messages of a queue.
+pub(crate) fn these(queue: &str, message_ids: &[&str], parameters: &mut Parameters) -> String {
+    let mut message_ids = message_ids.to_vec();
+    message_ids.sort_unstable();
+    let queue = parameters.text(queue);
+    let ids = parameters.texts(message_ids);
+    format!("queue = {queue} AND message_id IN ({ids})")
 }
 
 /// Settles what looks have missed, a step of each state; every statement returns what it settled.

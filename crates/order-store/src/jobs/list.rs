@@ -37,6 +37,7 @@ fn read_audit(row: &dyn Columns) -> Result<AuditEntry, StoreError> {
         job_id: read_uuid("job_id", &needed(row, "job_id")?)?,
         why: needed(row, "why")?,
         request: needed(row, "request")?,
+        selected: row.optional_number("selected")?.map(i64::cast_unsigned),
     })
 }
 
@@ -129,8 +130,9 @@ impl Store {
         let before = parameters.number(before.unwrap_or(i64::MAX));
         let limit = parameters.number(i64::from(at_most));
         let sql = format!(
-            "SELECT id, at_ms, requested_by, action, queue, job_id{as_text} AS job_id, why, request
-             FROM dlq_audit WHERE id < {before} ORDER BY id DESC LIMIT {limit}"
+            "SELECT id, at_ms, requested_by, action, queue, job_id{as_text} AS job_id, why, request,
+                (SELECT selected FROM dlq_jobs WHERE dlq_jobs.id = dlq_audit.job_id) AS selected
+             FROM dlq_audit WHERE id < {before} ORDER BY dlq_audit.id DESC LIMIT {limit}"
         );
         let rows = self.rows(sql, parameters).await?;
         rows.iter().map(|row| read_audit(&**row)).collect()

@@ -26,7 +26,8 @@ use crate::{
 pub(crate) fn columns(Dialect { as_text, .. }: &Dialect) -> String {
     format!(
         "id{as_text} AS id, kind, method, queue, request, through, requested_by, why, state,
-            cancelled_by, selected, done, refused, failed, not_found, canary_passed, task, note, step,
+            cancelled_by, selected, done, refused, failed, not_found, undeleted,
+            canary_passed, task, note, step,
             holder, until_ms, created_at_ms, started_at_ms, updated_at_ms, finished_at_ms"
     )
 }
@@ -52,6 +53,7 @@ pub(crate) fn read(row: &dyn Columns) -> Result<Job, StoreError> {
             refused: count("refused")?,
             failed: count("failed")?,
             not_found: count("not_found")?,
+            undeleted: count("undeleted")?,
         },
         canary_passed: row.number("canary_passed")? != 0,
         task: row.text("task")?,

@@ -122,6 +122,8 @@ pub struct Progress {
     pub failed: u64,
     /// Not met any more: expired, taken by others, or hidden.
     pub not_found: u64,
+    /// Of what is done: not known to be deleted when the job ended.
+    pub undeleted: u64,
 }
 
 /// A job as it is kept.
@@ -271,4 +273,6 @@ pub struct AuditEntry {
     pub why: String,
     /// What exactly was asked for.
     pub request: String,
+    /// How many dead letters were part of the job; none: it is not kept any more.
+    pub selected: Option<u64>,
 }

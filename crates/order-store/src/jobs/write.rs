@@ -5,10 +5,14 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Archived, Checkpoint, JobAction, JobKind, Mark, Marked, NewJob, columns};
+use super::{Archived, Checkpoint, JobAction, JobKind, Mark, Marked, NewJob, Progress, columns};
 use crate::{
     backend::{Change, Dialect, Parameters, Statement, Value},
-    dead_letters::{filter::by_message, write::without_nul},
+    dead_letters::{
+        filter::by_message,
+        left::delete,
+        write::{these, without_nul},
+    },
     record::bounded,
 };
 
@@ -136,19 +140,11 @@ pub(crate) fn checkpoint(checkpoint: &Checkpoint, dialect: &Dialect) -> Change {
         by_outcome.entry(outcome).or_default().push(message_id);
     }
     for ((state, outcome, detail), message_ids) in by_outcome {
-        statements.push(mark(checkpoint, state, outcome, detail, message_ids, dialect));
+        statements.push(mark(checkpoint, state, outcome, detail, &message_ids, dialect));
     }
-    let index = by_message(dialect);
     if !checkpoint.deleted.is_empty() {
-        let mut parameters = Parameters::default();
-        let these =
-            these(checkpoint, checkpoint.deleted.iter().map(String::as_str), &mut parameters);
-        let sql = format!(
-            "UPDATE dead_letters{index} SET state =
-                CASE state WHEN 'sent' THEN 'redriven' WHEN 'archived' THEN 'discarded' ELSE state END
-             WHERE {these}"
-        );
-        statements.push((sql, parameters.0));
+        let deleted: Vec<&str> = checkpoint.deleted.iter().map(String::as_str).collect();
+        statements.push(delete(&checkpoint.queue, &deleted, dialect));
     }
     if checkpoint.all_moved {
         statements.push(all_moved(checkpoint, dialect));
@@ -166,9 +162,9 @@ fn job(checkpoint: &Checkpoint, dialect: &Dialect) -> Statement {
     let (state, method) = (checkpoint.state.as_str(), checkpoint.method.as_str());
     let now = parameters.number(checkpoint.now.as_millisecond());
     let until = parameters.number(end(checkpoint.now, checkpoint.lease));
-    let progress = checkpoint.progress;
-    let [done, refused, failed, not_found] =
-        [progress.done, progress.refused, progress.failed, progress.not_found]
+    let Progress { done, refused, failed, not_found, undeleted } = checkpoint.progress;
+    let [done, refused, failed, not_found, undeleted] =
+        [done, refused, failed, not_found, undeleted]
             .map(|count| parameters.number(count.cast_signed()));
     let canary_passed = parameters.number(i64::from(checkpoint.canary_passed));
     let [task, note] = [&checkpoint.task, &checkpoint.note]
@@ -180,7 +176,7 @@ fn job(checkpoint: &Checkpoint, dialect: &Dialect) -> Statement {
     let sql = format!(
         "UPDATE dlq_jobs SET step = step + 1, state = '{state}', method = '{method}', done = {done},
             refused = {refused}, failed = {failed}, not_found = {not_found},
-            canary_passed = {canary_passed}, task = {task}, note = {note}, holder = {stays},
+            undeleted = {undeleted}, canary_passed = {canary_passed}, task = {task}, note = {note}, holder = {stays},
             until_ms = {until}, updated_at_ms = {now}, finished_at_ms = {finished}
          WHERE id = {id}{as_uuid} AND holder = {holder} AND step = {step} AND finished_at_ms IS NULL
          RETURNING {columns}"
@@ -219,7 +215,7 @@ fn mark(
     state: &str,
     outcome: &str,
     detail: Option<&str>,
-    message_ids: Vec<&str>,
+    message_ids: &[&str],
     dialect: &Dialect,
 ) -> Statement {
     let mut parameters = Parameters::default();
@@ -230,11 +226,12 @@ fn mark(
     } else {
         parameters.number(checkpoint.now.as_millisecond())
     };
-    let these = these(checkpoint, message_ids, &mut parameters);
+    let these = these(&checkpoint.queue, message_ids, &mut parameters);
+    let copied = if state == "sent" { "1" } else { "copied" };
     let (as_uuid, index) = (dialect.as_uuid, by_message(dialect));
     let sql = format!(
         "UPDATE dead_letters{index} SET state = '{state}', settled_at_ms = {settled}, job_id = {job}{as_uuid},
-            job_outcome = '{outcome}', job_detail = {detail}
+            job_outcome = '{outcome}', job_detail = {detail}, copied = {copied}
          WHERE {these} AND state = 'dead'"
     );
     (sql, parameters.0)
@@ -249,23 +246,11 @@ fn all_moved(checkpoint: &Checkpoint, dialect: &Dialect) -> Statement {
     let as_uuid = dialect.as_uuid;
     let sql = format!(
         "UPDATE dead_letters SET state = 'redriven', settled_at_ms = {now}, job_id = {job}{as_uuid},
-            job_outcome = 'redriven', job_detail = NULL
+            job_outcome = 'redriven', job_detail = NULL, copied = 0
          WHERE queue = {queue} AND state = 'dead' AND (job_id IS NULL OR job_id <> {job}{as_uuid})
             AND id <= (SELECT through FROM dlq_jobs WHERE id = {job}{as_uuid})"
     );
     (sql, parameters.0)
-}
-
-fn these<'a>(
-    checkpoint: &Checkpoint,
-    message_ids: impl IntoIterator<Item = &'a str>,
-    parameters: &mut Parameters,
-) -> String {
-    let mut message_ids: Vec<&str> = message_ids.into_iter().collect();
-    message_ids.sort_unstable();
-    let queue = parameters.text(&checkpoint.queue);
-    let ids = parameters.texts(message_ids);
-    format!("queue = {queue} AND message_id IN ({ids})")
 }
 
 fn end(now: Timestamp, lease: Duration) -> i64 {

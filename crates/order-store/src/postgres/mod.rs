@@ -8,6 +8,7 @@ mod errors;
 #[cfg(test)]
 mod plans;
 mod readers;
+mod requests;
 mod write;
 
 use std::time::Duration;
@@ -79,6 +80,7 @@ const STEPS: &[Step] = &[
         include_str!("../../migrations/postgres/0001_deliveries_attempts_and_requests.sql"),
     ),
     (2, "dead letters", include_str!("../../migrations/postgres/0002_dead_letters.sql")),
+    (3, "undeleted", include_str!("../../migrations/postgres/0003_undeleted.sql")),
 ];
 
 const DIALECT: Dialect = Dialect {

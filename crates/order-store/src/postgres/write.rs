@@ -3,7 +3,7 @@
 //! All writers take rows in the same order, by table and within each by key, so that none waits for
 //! another that waits for it.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 
 use futures_util::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
@@ -14,13 +14,13 @@ use uuid::Uuid;
 use super::{
     DIALECT, TUNING, arguments,
     errors::{classify, is_connection_lost, is_given_up},
+    requests::save_requests,
     silent,
 };
 use crate::{
-    DeliveryChange, KeyedRequest, Reason, Record, Remembered, StoreError,
+    DeliveryChange, Reason, Record, Remembered, StoreError,
     backend::{Batch, Change, Changed, Connection, Row, Statement},
     record::bounded,
-    request::Kept,
     sweep::Sweep,
 };
 
@@ -58,16 +58,6 @@ const SAVE_ATTEMPTS: &str = "
         WITH ORDINALITY AS saved (message_id, order_id, queue, message_group, attempt, outcome, reason,
             error, worker, started_at_ms, finished_at_ms, place)
     ORDER BY place";
-
-const SAVE_REQUESTS: &str = "
-    INSERT INTO keyed_requests (identity, fingerprint, answer, at_ms)
-    SELECT * FROM UNNEST($1::bytea[], $2::bytea[], $3::bytea[], $4::bigint[]) AS saved (identity)
-    ORDER BY saved.identity
-    ON CONFLICT (identity) DO NOTHING
-    RETURNING identity";
-
-const FIND_REQUESTS: &str = "
-    SELECT identity, fingerprint, answer, at_ms FROM keyed_requests WHERE identity = ANY($1::bytea[])";
 
 /// Fails where tables are missing or not to be written, and changes nothing.
 const PROBES: [&str; 3] = [
@@ -312,78 +302,6 @@ async fn save_attempts(
         .execute(connection)
         .await?;
     Ok(())
-}
-
-async fn save_requests(
-    connection: &mut PgConnection,
-    requests: &[&KeyedRequest],
-) -> Result<Vec<Remembered>, sqlx::Error> {
-    if requests.is_empty() {
-        return Ok(Vec::new());
-    }
-    let identities: Vec<[u8; 32]> = requests.iter().map(|request| request.identity()).collect();
-    let mut firsts: BTreeMap<&[u8; 32], &KeyedRequest> = BTreeMap::new();
-    for (identity, request) in identities.iter().zip(requests) {
-        firsts.entry(identity).or_insert(request);
-    }
-    let saved = sqlx::query(SAVE_REQUESTS)
-        .bind(firsts.keys().map(|identity| &identity[..]).collect::<Vec<_>>())
-        .bind(firsts.values().map(|request| &request.fingerprint[..]).collect::<Vec<_>>())
-        .bind(firsts.values().map(|request| request.answer.as_bytes()).collect::<Vec<_>>())
-        .bind(firsts.values().map(|request| request.at.as_millisecond()).collect::<Vec<_>>())
-        .fetch_all(&mut *connection)
-        .await?;
-    let mut new = HashSet::new();
-    for row in saved {
-        new.insert(row.try_get::<Vec<u8>, _>("identity")?);
-    }
-    let known: Vec<&[u8]> = firsts
-        .keys()
-        .map(|identity| &identity[..])
-        .filter(|identity| !new.contains(*identity))
-        .collect();
-    let kept = find_requests(connection, &known).await?;
-    let mut remembered = Vec::with_capacity(requests.len());
-    for (identity, &request) in identities.iter().zip(requests) {
-        let first = firsts[identity];
-        remembered.push(if !new.contains(&identity[..]) {
-            // Forgotten between the two statements: the whole is tried again.
-            let kept = kept.get(&identity[..]).ok_or(sqlx::Error::RowNotFound)?;
-            kept.clone().compared(request)
-        } else if std::ptr::eq(first, request) {
-            Remembered::First
-        } else {
-            kept_of(&first.fingerprint, first.answer.clone(), first.at.as_millisecond())?
-                .compared(request)
-        });
-    }
-    Ok(remembered)
-}
-
-/// What is kept of these requests. A statement of its own, so that it sees what others have committed
-/// while the one before waited for them.
-async fn find_requests(
-    connection: &mut PgConnection,
-    identities: &[&[u8]],
-) -> Result<HashMap<Vec<u8>, Kept>, sqlx::Error> {
-    if identities.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let rows = sqlx::query(FIND_REQUESTS).bind(identities).fetch_all(connection).await?;
-    rows.iter()
-        .map(|row| {
-            let answer = String::from_utf8(row.try_get("answer")?);
-            let answer = answer.map_err(|error| sqlx::Error::Decode(error.into()))?;
-            let kept = kept_of(row.try_get("fingerprint")?, answer, row.try_get("at_ms")?)?;
-            Ok((row.try_get("identity")?, kept))
-        })
-        .collect()
-}
-
-fn kept_of(fingerprint: &[u8], answer: String, at_ms: i64) -> Result<Kept, sqlx::Error> {
-    let at =
-        Timestamp::from_millisecond(at_ms).map_err(|error| sqlx::Error::Decode(error.into()))?;
-    Ok(Kept { fingerprint: fingerprint.to_vec(), answer, at })
 }
 
 async fn execute(

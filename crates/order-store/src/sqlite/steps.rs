@@ -20,4 +20,5 @@ pub(super) const STEPS: &[Step] = &[
         "audit is not replaced",
         include_str!("../../migrations/sqlite/0005_audit_is_not_replaced.sql"),
     ),
+    (6, "undeleted", include_str!("../../migrations/sqlite/0006_undeleted.sql")),
 ];

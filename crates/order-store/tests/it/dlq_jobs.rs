@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use order_events::DeliveryStatus::{Delivered, Failed, Pending};
 use order_store::{
     Archived, CanaryCount, Checkpoint, DeadLetterFilter, DeadLetterState, Job, JobAction, JobKind,
-    JobMethod, JobState, Mark, Marked, NewDeadLetter, NewJob, Progress, Store,
+    JobMethod, JobState, Left, Mark, Marked, NewDeadLetter, NewJob, Progress, Store,
 };
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ use crate::{
 
 const LEASE: Duration = Duration::from_secs(30);
 
-fn new_job(number: u32, kind: JobKind) -> NewJob {
+pub(crate) fn new_job(number: u32, kind: JobKind) -> NewJob {
     NewJob {
         id: Uuid::from_u128(1000 + u128::from(number)),
         kind,
@@ -33,11 +33,11 @@ fn new_job(number: u32, kind: JobKind) -> NewJob {
     }
 }
 
-async fn claimed(store: &Store, holder: &str, now: Timestamp) -> Option<Job> {
+pub(crate) async fn claimed(store: &Store, holder: &str, now: Timestamp) -> Option<Job> {
     store.claim_job(DLQ, holder, now, LEASE).await.expect("the store answers")
 }
 
-fn checkpoint(job: &Job, now: Timestamp) -> Checkpoint {
+pub(crate) fn checkpoint(job: &Job, now: Timestamp) -> Checkpoint {
     Checkpoint {
         job: job.id,
         queue: job.queue.clone(),
@@ -57,11 +57,11 @@ fn checkpoint(job: &Job, now: Timestamp) -> Checkpoint {
     }
 }
 
-fn mark(number: u32, what: Marked) -> Mark {
+pub(crate) fn mark(number: u32, what: Marked) -> Mark {
     Mark { message_id: format!("message-{number}"), what }
 }
 
-async fn with_letters(database: &impl TestDatabase, count: u32) -> Store {
+pub(crate) async fn with_letters(database: &impl TestDatabase, count: u32) -> Store {
     let store = open(database).await;
     let letters: Vec<_> = (0..count).map(|number| letter(number, 0)).collect();
     store.keep_dead_letters(&letters).await.expect("they are kept");
@@ -85,6 +85,10 @@ async fn a_job_is_kept_together_with_who_asked_for_it_and_why(database: &impl Te
     assert_eq!((first.queue.as_str(), first.job_id, first.at), (DLQ, job.id, at(1)));
     assert_eq!(first.request, "{\"all\":true}");
     assert_eq!((audit[0].why.as_str(), audit[0].at), ("a mistake", at(9)));
+    assert!(
+        audit.iter().all(|entry| entry.selected == Some(3)),
+        "as many as each job has: {audit:?}"
+    );
     let older = store.audit_page(Some(audit[1].id), 10).await.expect("a page");
     assert_eq!(older, audit[2..]);
     assert_eq!(store.cancel_job(Uuid::from_u128(7), "x", "y", at(9)).await, Ok(None));
@@ -195,7 +199,7 @@ async fn a_checkpoint_is_written_once_with_everything_in_it(database: &impl Test
     store.create_job(&new_job(1, JobKind::Redrive)).await.expect("it is kept");
     let job = claimed(&store, "a", at(10)).await.expect("a job");
     let mut sent = checkpoint(&job, at(11));
-    sent.progress = Progress { done: 2, refused: 1, failed: 1, not_found: 0 };
+    sent.progress = Progress { done: 2, refused: 1, failed: 1, not_found: 3, undeleted: 4 };
     sent.marks = vec![
         mark(0, Marked::Sent),
         mark(1, Marked::Sent),
@@ -223,8 +227,9 @@ async fn a_checkpoint_is_written_once_with_everything_in_it(database: &impl Test
         assert_eq!((mark.outcome.as_str(), mark.detail.as_deref()), (outcome, Some(why)));
     }
     let filter = DeadLetterFilter::default();
-    let left = store.count_dead_letters(DLQ, &filter, None, Some(job.id)).await.expect("a count");
-    assert_eq!(left.letters, 1, "what the job has dealt with is not left");
+    let all = Left { through: i64::MAX, sent_by: None, job: job.id };
+    let left = store.count_left(DLQ, &filter, &all).await;
+    assert_eq!(left, Ok(1), "what the job has dealt with is not left");
     assert_eq!(store.count_undeleted(job.id).await, Ok(2));
     let mut deleted = checkpoint(&written, at(12));
     deleted.deleted = vec!["message-0".to_owned()];

@@ -12,3 +12,4 @@ mod requests;
 mod retention;
 mod sqlite;
 mod support;
+mod undeleted;

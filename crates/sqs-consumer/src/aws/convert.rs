@@ -1,10 +1,13 @@
 //! Between the SDK's types and the consumer's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_sqs::{
     primitives::Blob,
-    types::{Message as SdkMessage, MessageAttributeValue, MessageSystemAttributeName as System},
+    types::{
+        Message as SdkMessage, MessageAttributeValue, MessageSystemAttributeName as System,
+        MessageSystemAttributeNameForSends, MessageSystemAttributeValue,
+    },
 };
 
 use crate::queue::{AttributeValue, Message, ReceiptHandle};
@@ -30,7 +33,17 @@ pub(super) fn message(sdk: SdkMessage) -> Option<Message> {
             .unwrap_or(1)
             .max(1),
         sent_at_ms: number(&System::SentTimestamp),
+        trace_header: system.get(&System::AwsTraceHeader).cloned(),
     })
+}
+
+/// The system attributes that a message is sent with.
+pub(super) fn system_attributes(
+    trace_header: Option<&str>,
+) -> Option<HashMap<MessageSystemAttributeNameForSends, MessageSystemAttributeValue>> {
+    let value = MessageSystemAttributeValue::builder().data_type("String");
+    let value = value.string_value(trace_header?).build().expect("the data type is set");
+    Some([(MessageSystemAttributeNameForSends::AwsTraceHeader, value)].into())
 }
 
 fn attribute(sdk: MessageAttributeValue) -> Option<AttributeValue> {

@@ -29,11 +29,12 @@ use crate::queue::{
     ReceiveRequest, SplitDeadLetters,
 };
 
-/// What a consumer must know of a message beside its body.
-const NEEDED: [MessageSystemAttributeName; 3] = [
+/// What a consumer must know of a message beside its body, and what a copy of it is sent with.
+const NEEDED: [MessageSystemAttributeName; 4] = [
     MessageSystemAttributeName::MessageGroupId,
     MessageSystemAttributeName::ApproximateReceiveCount,
     MessageSystemAttributeName::SentTimestamp,
+    MessageSystemAttributeName::AwsTraceHeader,
 ];
 
 /// One queue of a [`Connection`].
@@ -167,7 +168,10 @@ impl Queue for AwsQueue {
             .send_message()
             .queue_url(&*url)
             .message_body(&message.body)
-            .set_message_attributes(Some(convert::sdk_attributes(&attributes).collect()));
+            .set_message_attributes(Some(convert::sdk_attributes(&attributes).collect()))
+            .set_message_system_attributes(convert::system_attributes(
+                message.trace_header.as_deref(),
+            ));
         if url.ends_with(".fifo") {
             call = call
                 .message_group_id(message.group_id.as_deref().unwrap_or(&message.message_id))

@@ -14,6 +14,8 @@ pub struct Outgoing {
     pub body: String,
     /// Message attributes.
     pub attributes: BTreeMap<String, AttributeValue>,
+    /// `AWSTraceHeader`.
+    pub trace_header: Option<String>,
     /// `MessageGroupId`; needed by a FIFO queue.
     pub group_id: Option<String>,
     /// `MessageDeduplicationId`; for FIFO queues only.
@@ -31,6 +33,9 @@ impl AwsQueue {
                 .message_body(message.body)
                 .set_message_attributes(Some(
                     convert::sdk_attributes(&message.attributes).collect(),
+                ))
+                .set_message_system_attributes(convert::system_attributes(
+                    message.trace_header.as_deref(),
                 ))
                 .set_message_group_id(message.group_id)
                 .set_message_deduplication_id(message.deduplication_id)

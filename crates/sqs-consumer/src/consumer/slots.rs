@@ -181,6 +181,7 @@ mod tests {
             group_id: None,
             receive_count: 1,
             sent_at_ms: None,
+            trace_header: None,
         };
         slots.insert(ticket, message.clone());
         let start = |slots: &mut Slots| {

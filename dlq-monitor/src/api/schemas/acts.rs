@@ -104,6 +104,21 @@ pub(super) fn dry_run() -> ObjectBuilder {
             ("queue", text("The dead-letter queue's name.")),
             ("source", text_or_null("Where its messages would go back to.")),
             ("selected", count("How many messages are meant.")),
+            (
+                "unseen",
+                count_or_null(
+                    "About how many more messages the dead-letter queue has that the monitor has not met; \
+                     null: the queue was not looked at yet. With `all` those of a FIFO queue that died before \
+                     the job is asked for are part of it, as they come into sight; otherwise none of them is.",
+                ),
+            ),
+            (
+                "undeleted",
+                count(
+                    "How many more messages of the queue were redriven or discarded before and are still to be \
+                     deleted: SQS does not move a queue with such ones as a whole.",
+                ),
+            ),
             ("lookedAt", count("How many of these were looked at one by one.")),
             ("byReason", some_object("How many of those died for each reason.")),
             ("wouldRefuse", count("How many of those would be left since the order of their FIFO groups would break.")),
@@ -114,6 +129,13 @@ pub(super) fn dry_run() -> ObjectBuilder {
                     "Of a FIFO redrive that keeps order: about how many messages are in the source queue. \
                      Newer ones of the same groups among them that no worker has attempted yet nobody can \
                      see: they are delivered first, and nothing is refused for them.",
+                ),
+            ),
+            (
+                "deliveriesKnown",
+                flag(
+                    "Whether the monitor's database has deliveries. Without them nothing is known of newer \
+                     orders, and there is no canary.",
                 ),
             ),
             ("secondsAtLeast", count_or_null("How long it takes at the rate that was asked for.")),
@@ -175,6 +197,13 @@ pub(super) fn job() -> ObjectBuilder {
                      SQS's approximate counts.",
                 ),
             ),
+            (
+                "undeleted",
+                count(
+                    "Of what is done: how many were not known to be deleted from the dead-letter queue when \
+                     the job ended. The monitor deletes them when it meets them; they are never sent again.",
+                ),
+            ),
             ("canaryPassed", flag("Whether its first messages are known to be delivered.")),
             (
                 "note",
@@ -204,6 +233,7 @@ pub(super) fn audit_entry() -> ObjectBuilder {
             ("jobId", formatted("uuid", "The job.")),
             ("why", text("Why.")),
             ("request", some_object("What exactly was asked for.")),
+            ("selected", count_or_null("How many messages were part of the job.")),
         ],
     )
 }

@@ -144,6 +144,12 @@ fn dead_letters() -> ObjectBuilder {
         [
             ("byReason", or_null(Type::Object, "How many are known, by reason.")),
             ("known", count_or_null("How many are known.")),
+            (
+                "undeleted",
+                count_or_null(
+                    "How many more are redriven or discarded already, and still to be deleted from the queue.",
+                ),
+            ),
             ("source", text_or_null("Where they go back to.")),
             (
                 "scan",

@@ -253,7 +253,8 @@ impl Moving {
             // What arrived meanwhile is among what it moved: as many does not mean that none is left.
             (MoveStatus::Completed, _) => Phase::Counting { since: now, at: now },
             (MoveStatus::Cancelled, _) => {
-                let note = "SQS had moved a part of the messages by then".to_owned();
+                let note = "SQS had moved a part of the messages by then: which of them, the next looks at the queue find \
+                     out within minutes".to_owned();
                 Phase::Ending(JobState::Cancelled, Some(note))
             }
             (MoveStatus::Failed(why), _) => {

@@ -37,12 +37,14 @@ pub enum Broken {
     DeletesUnderOldHandle,
     /// Messages that do not come at once are taken for not to be found.
     GivesUpAtOnce,
+    /// A job that ends does not say what it has not deleted.
+    HidesUndeleted,
 }
 
 #[cfg(feature = "broken-plans")]
 impl Broken {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::TakesFailedForSent,
         Self::DeletesBeforeArchive,
         Self::WholeGroupAtOnce,
@@ -58,6 +60,7 @@ impl Broken {
         Self::IgnoresCancel,
         Self::DeletesUnderOldHandle,
         Self::GivesUpAtOnce,
+        Self::HidesUndeleted,
     ];
 }
 

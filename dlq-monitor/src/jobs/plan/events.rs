@@ -4,7 +4,7 @@ use order_store::{CanaryCount, JobState};
 use sqs_consumer::Time;
 
 use super::{
-    Asked, Broken, Ending, Event, Fate, Found, MarkedAs, Pause, Plan, Saved, Stage, Standing,
+    Asked, Broken, Ending, Event, Fate, Found, Left, MarkedAs, Pause, Plan, Saved, Stage, Standing,
     Timing,
     batch::{Batch, Step, Why},
 };
@@ -158,21 +158,27 @@ impl Plan {
         }
     }
 
-    fn counted(&mut self, now: Time, result: Result<u64, String>) {
-        let left = match result {
+    fn counted(&mut self, now: Time, result: Result<Left, String>) {
+        let Left { unhandled, undeleted } = match result {
             Ok(left) => left,
             Err(trouble) => return self.store_fails(now, trouble),
         };
         self.store_works();
+        if self.ending.is_some() {
+            self.is_counted = true;
+            self.progress.undeleted = undeleted;
+            return;
+        }
         let visibility = self.timing.visibility(self.begun.depth);
         let given_up = now >= self.progress_at + visibility + self.timing.patience
             || self.in_vain > PASSES * self.begun.depth + SPARE
             || self.breaks(Broken::GivesUpAtOnce);
-        if left == 0 || given_up {
-            self.progress.not_found = left;
-            let note = (left > 0).then(|| {
+        if unhandled + undeleted == 0 || given_up {
+            self.is_counted = true;
+            (self.progress.not_found, self.progress.undeleted) = (unhandled, undeleted);
+            let note = (unhandled > 0).then(|| {
                 format!(
-                    "{left} were not found in the queue: they expired, were taken by others, or are \
+                    "{unhandled} were not found in the queue: they expired, were taken by others, or are \
                      behind messages of their groups that stay dead"
                 )
             });

@@ -27,7 +27,8 @@ use sqs_consumer::{MAX_BATCH, ReceiptHandle, Time};
 
 pub use broken::Broken;
 pub use types::{
-    Action, Begun, Event, Fate, Found, MarkedAs, PlannedMark, Saved, Standing, Terms, Timing, Write,
+    Action, Begun, Event, Fate, Found, Left, MarkedAs, PlannedMark, Saved, Standing, Terms, Timing,
+    Write,
 };
 
 use self::batch::Batch;
@@ -70,6 +71,8 @@ pub struct Plan {
     note: Option<String>,
     stage: Stage,
     ending: Option<Ending>,
+    /// What is copied and not deleted is counted, as the last thing before the end.
+    is_counted: bool,
     /// What was asked for and is not done.
     asked: Option<Asked>,
     broken: Option<Broken>,
@@ -144,6 +147,7 @@ impl Plan {
             note: None,
             stage: Stage::Receiving,
             ending: None,
+            is_counted: false,
             asked: None,
             broken: None,
         }
@@ -181,7 +185,8 @@ impl Plan {
 
     /// How many messages are dealt with.
     pub fn progress(&self) -> Progress {
-        self.progress
+        let hides = self.breaks(Broken::HidesUndeleted);
+        Progress { undeleted: if hides { 0 } else { self.progress.undeleted }, ..self.progress }
     }
 
     fn decide(&mut self, now: Time) -> Action {
@@ -230,9 +235,7 @@ impl Plan {
                 None if now < ask_at => self.wait(ask_at),
                 None => self.of_store(now, Action::Canary),
             },
-            // What is not written would be counted as left.
-            Stage::Counting if !self.deleted.is_empty() => self.write(now, self.state(), true),
-            Stage::Counting => self.of_store(now, Action::Count),
+            Stage::Counting => self.count(now),
             Stage::LookingAgain { at } => match self.release(now) {
                 Some(action) => action,
                 None if now < at => self.wait(at),
@@ -255,11 +258,20 @@ impl Plan {
         self.of_queue(now, Action::Receive { most: MAX_BATCH, visibility })
     }
 
+    /// What is not written would be counted as left.
+    fn count(&self, now: Time) -> Action {
+        if self.deleted.is_empty() {
+            return self.of_store(now, Action::Count);
+        }
+        self.write(now, self.state(), true)
+    }
+
     fn end(&mut self, now: Time) -> Action {
         if let Some(action) = self.release(now) {
             return action;
         }
         match self.ending.clone() {
+            Some(Ending::As(..)) if !self.is_counted && self.progress.done > 0 => self.count(now),
             Some(Ending::As(state, note)) => {
                 self.note = note;
                 self.write(now, state, false)
@@ -272,7 +284,7 @@ impl Plan {
     fn write(&self, now: Time, state: JobState, keep: bool) -> Action {
         let write = Write {
             state,
-            progress: self.progress,
+            progress: self.progress(),
             canary_passed: self.canary_passed,
             note: self.note.clone(),
             marks: self.marks.clone(),

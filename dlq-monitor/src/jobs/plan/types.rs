@@ -86,7 +86,8 @@ pub struct Begun {
     pub progress: Progress,
     /// Whether its first messages are known to be delivered.
     pub canary_passed: bool,
-    /// How many messages were part of it at first.
+    /// How many messages were part of it at first; [`u64::MAX`]: that is not known, so that an empty
+    /// queue tells that nothing is left, and no number.
     pub selected: u64,
     /// How many dead letters the queue has, about.
     pub depth: u64,
@@ -238,11 +239,20 @@ pub enum Event {
     /// Of [`Action::Release`], whatever came of it.
     Released,
     /// Of [`Action::Count`].
-    Counted(Result<u64, String>),
+    Counted(Result<Left, String>),
     /// Of [`Action::Canary`]: delivered, failed, waiting.
     Canary(Result<order_store::CanaryCount, String>),
     /// Of [`Action::Wait`].
     Woke,
+}
+
+/// What is left of a job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Messages that it has not dealt with.
+    pub unhandled: u64,
+    /// Messages that it has copied or archived, and that are not known to be deleted.
+    pub undeleted: u64,
 }
 
 /// What became of one entry of a call.

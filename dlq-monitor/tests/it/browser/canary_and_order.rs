@@ -10,6 +10,7 @@ use crate::support::{FIFO, FIFO_DLQ, STANDARD, STANDARD_DLQ};
 async fn a_canary_goes_first_and_the_others_when_it_is_delivered() {
     let stage = Stage::open().await;
     let orders = stage.dead(4, "carrier_unavailable").await;
+    stage.recorded(&crate::support::order(), STANDARD, DeliveryStatus::Delivered).await;
     let page = &stage.page;
     page.go(&format!("/redrive?queue={STANDARD_DLQ}")).await;
     page.fill("#redrive-form [name=canary]", "1").await;
@@ -30,6 +31,7 @@ async fn a_canary_goes_first_and_the_others_when_it_is_delivered() {
 async fn a_canary_that_fails_again_keeps_the_others_where_they_are() {
     let stage = Stage::open().await;
     let orders = stage.dead(3, "carrier_unavailable").await;
+    stage.recorded(&crate::support::order(), STANDARD, DeliveryStatus::Delivered).await;
     let page = &stage.page;
     page.go(&format!("/redrive?queue={STANDARD_DLQ}")).await;
     page.fill("#redrive-form [name=canary]", "1").await;

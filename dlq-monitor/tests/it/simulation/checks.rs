@@ -81,6 +81,7 @@ pub(super) fn symptom(rule: Broken) -> Check {
         Broken::IgnoresCancel => Check::StopsWhenCancelled,
         Broken::DeletesUnderOldHandle => Check::DeletesUnderLease,
         Broken::GivesUpAtOnce => Check::FoundIfThere,
+        Broken::HidesUndeleted => Check::CountsAreRight,
     }
 }
 
@@ -108,6 +109,11 @@ pub(super) fn at_the_end(at: u64, scenario: &Scenario, queues: &Queues, store: &
         let done = store.rows.iter().filter(|row| row.by == Some((id, true))).count() as u64;
         that(job.progress.done == done, Check::CountsAreRight, at, || {
             format!("job {id} counts {} and has done {done}", job.progress.done)
+        })?;
+        // Others may have deleted some of them since.
+        let undeleted = store.count(id).undeleted;
+        that(undeleted <= job.progress.undeleted, Check::CountsAreRight, at, || {
+            format!("job {id} has {undeleted} undeleted, and says {}", job.progress.undeleted)
         })?;
         if job.state != JobState::Completed {
             continue;

@@ -68,6 +68,8 @@ pub(super) enum Trouble {
     StoreDown { long: u64 },
     /// Somebody receives messages from the dead-letter queue, and keeps them for so long.
     Peek { messages: usize, long: u64 },
+    /// A monitor looks at the dead-letter queue.
+    Scan,
     /// A message dies.
     Death { group: u32 },
     /// A newer message of the group is delivered, or on its way.
@@ -114,7 +116,8 @@ impl Scenario {
             }
         }
         for _ in 0..random.random_range(0..=2) {
-            let trouble = match random.random_range(0..3) {
+            let trouble = match random.random_range(0..4) {
+                3 => Trouble::Scan,
                 0 => Trouble::Peek { messages: random.random_range(1..=10), long: 30_000 },
                 1 => Trouble::Death { group: random.random_range(0..groups) },
                 _ => Trouble::Overtaken { group: random.random_range(0..groups) },
@@ -167,7 +170,10 @@ impl Scenario {
         let others = |trouble: &Trouble| {
             matches!(
                 trouble,
-                Trouble::Peek { .. } | Trouble::Death { .. } | Trouble::Overtaken { .. }
+                Trouble::Peek { .. }
+                    | Trouble::Scan
+                    | Trouble::Death { .. }
+                    | Trouble::Overtaken { .. }
             )
         };
         [lost, late, partial, store].iter().all(|chance| *chance == 0.0)
@@ -197,7 +203,8 @@ fn asked(random: &mut StdRng, fifo: bool, dead: usize) -> Asked {
 
 fn trouble(random: &mut StdRng, groups: u32) -> Trouble {
     let long = random.random_range(1_000..=90_000);
-    match random.random_range(0..8) {
+    match random.random_range(0..10) {
+        8 | 9 => Trouble::Scan,
         0 | 1 => Trouble::Kill { after: long },
         2 => Trouble::Pause { long },
         3 => Trouble::Stop { after: long },

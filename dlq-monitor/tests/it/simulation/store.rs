@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use dlq_monitor::jobs::plan::{Begun, MarkedAs, Saved, Standing, Terms, Write};
+use dlq_monitor::jobs::plan::{Begun, Left, MarkedAs, Saved, Standing, Terms, Write};
 use order_store::{CanaryCount, DeadLetterState, JobState, Newer, Progress};
 
 use super::scenario::Asked;
@@ -130,14 +130,7 @@ impl Store {
             (row.state, row.by) = (state, Some((job, done)));
         }
         for id in &write.deleted {
-            let Some(row) = self.rows.iter_mut().find(|row| row.message_id == *id) else {
-                continue;
-            };
-            row.state = match row.state {
-                DeadLetterState::Sent => DeadLetterState::Redriven,
-                DeadLetterState::Archived => DeadLetterState::Discarded,
-                state => state,
-            };
+            self.delete(id);
         }
         Saved::Yes { cancelled }
     }
@@ -155,17 +148,31 @@ impl Store {
         rows.find(|(_, row)| row.message_id == message_id).expect("it is kept")
     }
 
-    pub(super) fn count(&self, job: usize) -> u64 {
-        let left = |(id, row): &(usize, &Row)| match row.state {
-            DeadLetterState::Dead => {
-                self.jobs[job].has(*id, row) && row.by.is_none_or(|(by, _)| by != job)
+    pub(super) fn count(&self, job: usize) -> Left {
+        let mut left = Left::default();
+        for (id, row) in self.rows.iter().enumerate() {
+            let is_its_own = row.by.is_some_and(|(by, _)| by == job);
+            match row.state {
+                DeadLetterState::Dead if self.jobs[job].has(id, row) && !is_its_own => {
+                    left.unhandled += 1;
+                }
+                state if state.is_undeleted() && is_its_own => left.undeleted += 1,
+                _ => {}
             }
-            DeadLetterState::Sent | DeadLetterState::Archived => {
-                row.by.is_some_and(|(by, _)| by == job)
-            }
-            _ => false,
+        }
+        left
+    }
+
+    /// Notes that a message was deleted.
+    pub(super) fn delete(&mut self, message_id: &str) {
+        let Some(row) = self.rows.iter_mut().find(|row| row.message_id == message_id) else {
+            return;
         };
-        self.rows.iter().enumerate().filter(left).count() as u64
+        row.state = match row.state {
+            DeadLetterState::Sent => DeadLetterState::Redriven,
+            DeadLetterState::Archived => DeadLetterState::Discarded,
+            state => state,
+        };
     }
 
     pub(super) fn canary(&self, job: usize) -> CanaryCount {

@@ -149,6 +149,7 @@ pub(super) fn receive(
             body: message.body,
             attributes: BTreeMap::new(),
             sent_at_ms: None,
+            trace_header: None,
         })
         .collect()
 }

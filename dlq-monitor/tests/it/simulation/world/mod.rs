@@ -168,6 +168,31 @@ impl<'a> World<'a> {
         self.events.push(self.now + WORK, Event::Work);
     }
 
+    /// A monitor looks at what is visible: what is copied or archived it deletes, the rest is shown again.
+    fn scan(&mut self) {
+        let (visibility, mut held) = (std::time::Duration::from_mins(1), Vec::new());
+        loop {
+            let found = self.queues.receive(self.now, self.queues.dead, 10, visibility);
+            if found.is_empty() {
+                break;
+            }
+            for message in found {
+                let group = message.attributes["MessageGroupId"].parse().expect("a group");
+                self.store.keep(&message.message_id, number(&message.body), group);
+                let (_, row) = self.store.found(&message.message_id);
+                if row.state.is_undeleted() {
+                    self.queues.delete(self.now, self.queues.dead, &message.receipt_handle);
+                    self.store.delete(&message.message_id);
+                } else {
+                    held.push(message.receipt_handle);
+                }
+            }
+        }
+        for handle in held {
+            self.queues.release(self.now, &handle);
+        }
+    }
+
     fn trouble(&mut self, trouble: Trouble) {
         let up: Vec<usize> = (0..self.runners.len())
             .filter(|&runner| self.runners[runner].life == Life::Up)
@@ -197,6 +222,7 @@ impl<'a> World<'a> {
                 let visibility = std::time::Duration::from_millis(long);
                 self.queues.receive(self.now, self.queues.dead, messages, visibility);
             }
+            (Trouble::Scan, _) => self.scan(),
             (Trouble::Death { group }, _) => self.dies(group),
             (Trouble::Overtaken { group }, _) => {
                 self.store.overtaken.insert(group);
