@@ -15,6 +15,14 @@ async fn with_group(count: usize) -> (Sqs, crate::support::Database, Monitor) {
     for i in 0..count {
         sqs.send_in_group(FIFO_DLQ, "g", &i.to_string(), &[]).await;
     }
+    eventually("all are counted", || async {
+        let overview = monitor.json("/api/dlq/queues").await;
+        let queues = overview["queues"].as_array()?;
+        let queue = queues.iter().find(|queue| queue["queue"] == FIFO_DLQ)?;
+        let numbers = ["visible", "inFlight", "delayed"].map(|of| queue[of].as_u64());
+        (numbers.into_iter().sum::<Option<u64>>()? == count as u64).then_some(())
+    })
+    .await;
     monitor.letters(FIFO_DLQ, 10).await;
     (sqs, database, monitor)
 }
