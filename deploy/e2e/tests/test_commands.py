@@ -4,7 +4,7 @@ import time
 import unittest
 
 from fleet_e2e.commands import blocks, execute, functions
-from fleet_e2e.process import Failure
+from fleet_e2e.process import ROOT, Failure
 from fleet_e2e.waiting import until
 
 DOCUMENT = """# Title
@@ -54,6 +54,15 @@ class Reading(unittest.TestCase):
     def test_functions_of_one_and_of_several_lines_are_found(self):
         text = 'one() { echo "$1"; }\ntwo() {\n  echo {a,b}\n  one x\n}\necho { no }\n'
         self.assertEqual(functions(text), ['one() { echo "$1"; }', "two() {\n  echo {a,b}\n  one x\n}"])
+
+
+class Documents(unittest.TestCase):
+    def test_no_command_reads_only_the_beginning_of_what_another_writes(self):
+        # The writer dies of it (SIGPIPE) if it has not finished, and with it the block.
+        for name in ("README.md", os.path.join("docs", "experiments.md")):
+            with open(os.path.join(ROOT, name), encoding="utf-8") as file:
+                for block in blocks(file.read()):
+                    self.assertNotRegex(block.text, r"\|\s*(head\b|grep -[a-z]*[qm]|sed\b[^|]*q\b)", name)
 
 
 def runs(pid):
