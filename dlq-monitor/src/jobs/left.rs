@@ -21,10 +21,10 @@ impl Shell<'_> {
     /// What is part of the job and not dealt with, and what is not known to be deleted.
     pub(super) async fn count(&self) -> Result<plan::Left, NotCounted> {
         let name = self.queue.name();
-        let known = self.store().count_left(name, &self.filter, &self.part()).await?;
+        let letters = self.store().count_left(name, &self.filter, &self.part()).await?;
         let undeleted = self.store().count_undeleted(self.job.id).await?;
         let moved = moved_of(&self.job).is_some();
-        let left = plan::Left { unhandled: known, undeleted };
+        let left = plan::Left { unhandled: letters, undeleted };
         if !moved && !self.goes_behind && undeleted == 0 {
             return Ok(left);
         }
@@ -40,12 +40,12 @@ impl Shell<'_> {
         let undeleted = undeleted.min(in_queue);
         let unhandled = if moved {
             let others = self.staying.len() as u64 + undeleted;
-            known::left_after_move(&self.job, known, in_queue.saturating_sub(others))
+            known::left_after_move(&self.job, letters, in_queue.saturating_sub(others))
         } else if self.goes_behind {
             // Behind the first ones of a FIFO group SQS shows the others as these are deleted.
-            known + in_queue.saturating_sub(self.count_met().await?)
+            letters + in_queue.saturating_sub(self.count_met().await?)
         } else {
-            known
+            letters
         };
         Ok(plan::Left { unhandled, undeleted })
     }
