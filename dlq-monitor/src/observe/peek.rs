@@ -160,3 +160,53 @@ impl Peek {
         kept.map(|kept| before(now, kept))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use order_store::{NewDeadLetter, Store};
+    use prometheus::Registry;
+
+    use super::*;
+    use crate::metrics::Metrics;
+
+    fn dead(sent_at: Timestamp) -> NewDeadLetter {
+        NewDeadLetter {
+            queue: "dlq".to_owned(),
+            message_id: "a".to_owned(),
+            group: None,
+            identity: "a".to_owned(),
+            order_id: None,
+            customer_id: None,
+            reason: None,
+            detail: None,
+            attempts: None,
+            body: String::new(),
+            attributes: String::new(),
+            sent_at: Some(sent_at),
+            seen_at: sent_at,
+        }
+    }
+
+    #[tokio::test]
+    async fn where_the_store_does_not_tell_the_oldest_message_is_that_of_those_that_were_seen() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let url = format!("sqlite://{}", directory.path().join("d.db").display());
+        let store = Store::open(&url.parse().expect("a URL")).await.expect("it opens");
+        let metrics = Metrics::register(&Registry::new());
+        let keeper = Keeper { store: store.clone(), metrics, holder: "me".into() };
+        let (now, known) = (Timestamp::now(), before(Timestamp::now(), Duration::from_hours(2)));
+        store.keep_dead_letters(&[dead(known)]).await.expect("it is kept");
+        let attributes = Attributes { retention_seconds: Some(86_400), ..Attributes::default() };
+        let name = "dlq".to_owned();
+        let peek = Peek { dead_letters: None, name, attributes, complete_since: None };
+        let ms = |at: Timestamp| at.as_millisecond().cast_unsigned();
+        let scanned = Scanned { oldest_ms: Some(ms(now)), ..Scanned::default() };
+        for (complete, oldest) in [(false, known), (true, now)] {
+            let found = peek.oldest_ms(&keeper, &scanned, complete, now).await;
+            assert_eq!(found, Some(ms(oldest)), "complete {complete}");
+        }
+        store.close().await;
+        let found = peek.oldest_ms(&keeper, &scanned, false, now).await;
+        assert_eq!(found, Some(ms(now)));
+    }
+}
