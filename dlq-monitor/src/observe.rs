@@ -1,5 +1,6 @@
 //! The round that the monitor repeats.
 
+mod peek;
 #[cfg(test)]
 mod tests;
 
@@ -14,23 +15,22 @@ use sqs_consumer::{
     Queue as _, QueueError,
     aws::{AwsQueue, Connection, classify},
 };
-use tokio::{sync::watch, time::Instant};
-use tracing::{debug, info, warn};
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, sleep},
+};
+use tracing::{info, warn};
 
+use self::peek::{Peek, Peeked};
 use crate::{
-    keeper::{Keeper, NOTED_EVERY, before},
+    keeper::Keeper,
     metrics::{Counts, Metrics},
     queues::DeadLetterQueue,
-    scan::{ScanError, Scanned, scan},
+    scan::ScanError,
 };
 
 /// Pause after a first failed round; doubles up to the interval, at least this long.
 const BACKOFF: Duration = Duration::from_secs(1);
-/// Scans take at most this share of the time: after one the next is put off for as many times its
-/// duration, once everything was seen.
-const SCANS: u32 = 4;
-/// As long as not everything is seen.
-const FIRST_SCANS: u32 = 1;
 
 /// For so long after a queue was last read its counts stand. An alert that waits five minutes must not
 /// come of a count that was true for a moment.
@@ -142,15 +142,14 @@ impl Observer {
     pub(crate) async fn run(mut self, latch: Latch, shutdown: Shutdown) {
         let mut failures = 0;
         while !shutdown.is_requested() {
-            let mut result = self.measure().await;
-            if result.is_ok() {
-                // Scans take a while. Only after a failure is readiness made to wait for them.
-                if failures == 0 && latch.ready() {
-                    info!(queues = self.queues.len(), "every queue is watched");
-                }
-                result = self.peek(&shutdown).await;
+            let measured = self.measure().await;
+            // Scans take a while. Only after a failure is readiness made to wait for them.
+            if let Err(reason) = &measured {
+                latch.unready(reason.clone());
+            } else if failures == 0 && latch.ready() {
+                info!(queues = self.queues.len(), "every queue is watched");
             }
-            match result {
+            match self.peek(measured, &shutdown).await {
                 Ok(()) => {
                     failures = 0;
                     self.keeper.metrics.succeeded(Timestamp::now().as_millisecond());
@@ -166,7 +165,7 @@ impl Observer {
             let pause = self.pause(failures);
             tokio::select! {
                 () = shutdown.requested() => {}
-                () = tokio::time::sleep(pause) => {}
+                () = sleep(pause) => {}
             }
         }
     }
@@ -184,28 +183,64 @@ impl Observer {
 
     /// Reads every queue's attributes, side by side. The error tells of the first queue that failed.
     async fn measure(&mut self) -> Result<(), String> {
-        let (connection, metrics) = (&self.connection, &self.keeper.metrics);
-        let measuring = self.queues.iter_mut().map(|watched| watched.measure(connection, metrics));
-        let results = join_all(measuring).await;
-        self.publish();
-        results.into_iter().collect()
+        measure(&self.connection, &self.keeper.metrics, &mut self.queues, &self.looks).await
     }
 
-    /// Scans every dead-letter queue that is due, side by side. The error tells of the first one that
-    /// failed.
-    async fn peek(&mut self, shutdown: &Shutdown) -> Result<(), String> {
-        let keeper = &self.keeper;
+    /// Scans every dead-letter queue that is due and could be read in this round, side by side: one that
+    /// cannot be read hides nothing of the others. Every queue is read again and again meanwhile, since a
+    /// scan may take minutes. The error tells of the first queue that could not be read when that was last
+    /// tried, else of the first that could not be scanned.
+    async fn peek(
+        &mut self,
+        measured: Result<(), String>,
+        shutdown: &Shutdown,
+    ) -> Result<(), String> {
+        let Self { connection, queues, keeper, interval, looks, .. } = self;
+        let (connection, keeper, looks) = (&*connection, &*keeper, &*looks);
         let now = Instant::now();
-        let due = |watched: &&mut Watched| watched.role == Role::Dlq && watched.next_scan <= now;
-        let dead = self.queues.iter_mut().filter(due);
-        let results = join_all(dead.map(|watched| watched.peek(keeper, shutdown))).await;
-        self.publish();
-        results.into_iter().collect()
+        let due = queues.iter().enumerate().filter(|(_, watched)| watched.is_to_be_scanned(now));
+        let due: Vec<(usize, Peek)> =
+            due.map(|(place, watched)| (place, Peek::at(watched))).collect();
+        let over = Notify::new();
+        let scanning = async {
+            let results = join_all(due.iter().map(|(_, peek)| peek.look(keeper, shutdown))).await;
+            over.notify_one();
+            results
+        };
+        let reading = async {
+            let mut last = measured;
+            loop {
+                tokio::select! {
+                    () = over.notified() => return last,
+                    () = sleep(*interval) => {}
+                }
+                last = measure(connection, &keeper.metrics, queues, looks).await;
+            }
+        };
+        let (results, mut told) = tokio::join!(scanning, reading);
+        for ((place, _), result) in due.iter().zip(results) {
+            told = told.and(queues[*place].peeked(&keeper.metrics, result));
+        }
+        publish(queues, looks);
+        told
     }
+}
 
-    fn publish(&self) {
-        self.looks.send_replace(self.queues.iter().map(|watched| watched.look.clone()).collect());
-    }
+/// Reads the queues' attributes, side by side. The error tells of the first queue that failed.
+async fn measure(
+    connection: &Connection,
+    metrics: &Metrics,
+    queues: &mut [Watched],
+    looks: &watch::Sender<Arc<[Look]>>,
+) -> Result<(), String> {
+    let measuring = queues.iter_mut().map(|watched| watched.measure(connection, metrics));
+    let results = join_all(measuring).await;
+    publish(queues, looks);
+    results.into_iter().collect()
+}
+
+fn publish(queues: &[Watched], looks: &watch::Sender<Arc<[Look]>>) {
+    looks.send_replace(queues.iter().map(|watched| watched.look.clone()).collect());
 }
 
 impl Watched {
@@ -257,22 +292,28 @@ impl Watched {
         Ok(())
     }
 
-    async fn peek(&mut self, keeper: &Keeper, shutdown: &Shutdown) -> Result<(), String> {
-        let began = Instant::now();
-        let coverage = match self.try_peek(keeper, shutdown).await {
-            Ok(Some(coverage)) => coverage,
-            Ok(None) => return Ok(()),
-            Err(error) => return Err(self.failed(&keeper.metrics, &error)),
-        };
-        let times = if coverage.complete { SCANS } else { FIRST_SCANS };
-        // What is done within a moment may be done again at once.
-        let took = began.elapsed().saturating_sub(Duration::from_secs(5));
-        self.next_scan = Instant::now() + took * times;
-        keeper.metrics.scanned(self.queue.name(), coverage.complete);
-        if let Some(found) = &mut self.look.found {
-            found.coverage = Some(coverage);
+    /// Whether it is a dead-letter queue whose scan is due, and could be read when that was last tried.
+    fn is_to_be_scanned(&self, now: Instant) -> bool {
+        self.role == Role::Dlq && self.next_scan <= now && self.look.error.is_none()
+    }
+
+    /// Takes in what came of a scan.
+    fn peeked(
+        &mut self,
+        metrics: &Metrics,
+        result: Result<Option<Peeked>, ScanError>,
+    ) -> Result<(), String> {
+        match result {
+            Ok(Some(Peeked { coverage, complete_since, next_scan })) => {
+                (self.complete_since, self.next_scan) = (complete_since, next_scan);
+                if let Some(found) = &mut self.look.found {
+                    found.coverage = Some(coverage);
+                }
+                Ok(())
+            }
+            Ok(None) => Ok(()),
+            Err(error) => Err(self.failed(metrics, &error)),
         }
-        Ok(())
     }
 
     fn failed(&mut self, metrics: &Metrics, error: &dyn std::fmt::Display) -> String {
@@ -284,67 +325,6 @@ impl Watched {
         self.complete_since = None;
         self.look.error = Some(error.to_string());
         format!("{queue}: {error}")
-    }
-
-    /// Scans a dead-letter queue; how much of it was seen. None while SQS moves its messages, be it for
-    /// a job that nobody has in hand, and while another process does a job of it, which looks at it
-    /// meanwhile: what was seen before still stands.
-    async fn try_peek(
-        &mut self,
-        keeper: &Keeper,
-        shutdown: &Shutdown,
-    ) -> Result<Option<Coverage>, ScanError> {
-        let nothing = Coverage { complete: false, seen: 0, oldest_ms: None, at: Timestamp::now() };
-        let Some((queues, place)) = self.dead_letters.clone() else { return Ok(Some(nothing)) };
-        let (queue, counted) = (&queues[place], self.attributes.counts.total());
-        let name = queue.name();
-        if self.attributes.has_redrive_policy {
-            // Receives count: peeking would move the messages on.
-            warn!(
-                queue = name,
-                "a dead-letter queue has a redrive policy of its own and is not peeked at"
-            );
-            return Ok(Some(nothing));
-        }
-        tokio::select! {
-            // A job that is open is taken in hand first.
-            () = queue.jobs_were_looked_for() => {}
-            () = shutdown.requested() => return Ok(None),
-        }
-        if keeper.is_to_be_left_alone(name).await? {
-            return Ok(None);
-        }
-        let Some(turn) = queue.turn_to_look().await else { return Ok(None) };
-        let began = Timestamp::now();
-        let scanned = scan(queue, keeper, counted, shutdown).await;
-        drop(turn);
-        let Scanned { exhausted, shown, oldest_ms, not_released } = scanned?;
-        keeper.metrics.not_released(name, not_released);
-        let complete = exhausted && shown >= counted;
-        let now = Timestamp::now();
-        let settled = match self.complete_since.take().filter(|_| complete) {
-            // Two complete scans in a row: SQS's counts, by which a scan is called complete, lag behind
-            // at times.
-            Some(since) => {
-                let unseen_since = before(since, NOTED_EVERY);
-                keeper.store.settle_unseen_dead_letters(name, unseen_since, now).await?
-            }
-            None => 0,
-        };
-        self.complete_since = complete.then_some(began);
-        // What a scan did not see may still be there, until it expires or a job has dealt with it.
-        let known = match self.attributes.retention_seconds.filter(|_| !complete) {
-            Some(seconds) => {
-                let expired = before(now, Duration::from_secs(seconds));
-                keeper.store.oldest_dead_letter(name, expired).await?
-            }
-            None => None,
-        };
-        let known = known.map(|sent_at| sent_at.as_millisecond().cast_unsigned());
-        let oldest_ms = oldest_ms.into_iter().chain(known).min();
-        keeper.metrics.oldest(name, oldest_ms, self.attributes.retention_seconds);
-        debug!(queue = name, shown, counted, exhausted, complete, settled, "scanned");
-        Ok(Some(Coverage { complete, seen: shown, oldest_ms, at: now }))
     }
 }
 

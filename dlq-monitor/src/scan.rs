@@ -1,17 +1,18 @@
 //! Looking at the messages of a dead-letter queue without taking them out.
 
+mod finishing;
+
 use std::{collections::HashSet, pin::pin, time::Duration};
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use order_store::StoreError;
 use service_kit::Shutdown;
-use sqs_consumer::{
-    MAX_BATCH, Message, Queue, QueueError, ReceiptHandle, ReceiveRequest, aws::AwsQueue,
-};
+use sqs_consumer::{MAX_BATCH, Message, Queue, QueueError, ReceiptHandle, ReceiveRequest};
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
+use self::finishing::Finishing;
 use crate::{jobs::plan::cut_group, keeper::Keeper, queues::DeadLetterQueue};
 
 /// Bounds of a scan.
@@ -58,6 +59,8 @@ pub(crate) struct Scanned {
     pub(crate) oldest_ms: Option<u64>,
     /// Messages that could not be made visible again at once.
     pub(crate) not_released: u64,
+    /// Whether some of the queue were only to be deleted when it began.
+    pub(crate) had_undeleted: bool,
 }
 
 /// Why a scan was broken off.
@@ -85,7 +88,8 @@ pub(crate) async fn scan(
     let request = ReceiveRequest { max_messages: MAX_BATCH, wait: LIMITS.wait, visibility };
     let began = Instant::now();
     let (mut held, mut scanned, mut unnoted) = (Vec::new(), Scanned::default(), Vec::new());
-    let finishes = keeper.store.undeleted(queue.name()).await?.total() > 0;
+    scanned.had_undeleted = keeper.store.undeleted(queue.name()).await?.total() > 0;
+    let mut finishing = Finishing::new(queue, keeper, scanned.had_undeleted);
     // Noted, and made visible again at once.
     let mut shown = HashSet::new();
     let mut ask_at = LIMITS.while_wanted;
@@ -108,12 +112,7 @@ pub(crate) async fn scan(
             Ok(messages) => {
                 let groups = messages.iter().map(|message| message.group_id.as_deref());
                 let cut = cut_group(groups).filter(|_| dead_letters.fifo).map(str::to_owned);
-                let done = if finishes {
-                    finish(queue, keeper, &messages).await
-                } else {
-                    Ok(HashSet::new())
-                };
-                let (done, failed) = match done {
+                let (done, failed) = match finishing.finish(&messages).await {
                     Ok(done) => (done, None),
                     Err(error) => (HashSet::new(), Some(error)),
                 };
@@ -155,6 +154,7 @@ pub(crate) async fn scan(
         Err(_) => Ok(()),
     };
     drop(unnoted);
+    finishing.tell();
     scanned.not_released += release(queue, held).await;
     scanned.exhausted = ended?;
     noted?;
@@ -166,44 +166,6 @@ impl Scanned {
         self.shown += 1;
         self.oldest_ms = self.oldest_ms.into_iter().chain(message.sent_at_ms).min();
     }
-}
-
-/// Deletes those of the messages whose copies are confirmed by the source queue, or that are in the
-/// archive, and that a job has left behind; gives their ids. What cannot be deleted is shown again.
-async fn finish(
-    queue: &AwsQueue,
-    keeper: &Keeper,
-    messages: &[Message],
-) -> Result<HashSet<String>, StoreError> {
-    let ids: Vec<&str> = messages.iter().map(|message| message.message_id.as_str()).collect();
-    let letters = keeper.store.dead_letters_of(queue.name(), &ids).await?;
-    let undeleted: HashSet<String> = letters
-        .into_iter()
-        .filter(|letter| letter.state.is_undeleted())
-        .map(|letter| letter.message_id)
-        .collect();
-    let left_behind = messages.iter().filter(|message| undeleted.contains(&message.message_id));
-    let left_behind: Vec<&Message> = left_behind.collect();
-    if left_behind.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let handles = left_behind.iter().map(|message| message.receipt_handle.clone()).collect();
-    let mut deleted = Vec::new();
-    for (message, result) in left_behind.into_iter().zip(queue.delete(handles).await) {
-        match result {
-            Ok(()) => deleted.push(message.message_id.as_str()),
-            Err(error) => {
-                let (queue, message_id) = (queue.name(), &message.message_id);
-                warn!(queue, message_id, %error, "a message that is done with is not deleted");
-            }
-        }
-    }
-    keeper.store.delete_dead_letters(queue.name(), &deleted).await?;
-    let (queue, messages) = (queue.name(), deleted.len());
-    if messages > 0 {
-        info!(queue, messages, "messages that were redriven or discarded before are deleted");
-    }
-    Ok(deleted.into_iter().map(str::to_owned).collect())
 }
 
 /// Makes messages visible again, begun in the order in which they came: the head of a FIFO group first.

@@ -78,6 +78,7 @@ impl Service {
             Observer::new(connection.clone(), &urls, &queues, keeper.clone(), settings.interval);
         let api = Api {
             store: store.clone(),
+            connection: connection.clone(),
             looks: observer.looks(),
             queues: Arc::clone(&queues),
             access: Arc::new(Access::new(settings.token, local_addr)),

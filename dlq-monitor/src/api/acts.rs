@@ -235,8 +235,7 @@ pub(crate) struct DryRun {
     /// Of a FIFO queue's redrive that keeps order: about how many messages are in the source queue, of
     /// whatever groups. None: it is no such redrive, or the queue could not be looked at yet.
     pub(crate) unseen_in_source: Option<u64>,
-    /// About how many more messages the dead-letter queue has that nobody has met. None: it could not be
-    /// looked at yet.
+    /// About how many more messages the dead-letter queue has that nobody has met. None: SQS does not tell.
     pub(crate) unseen: Option<u64>,
     /// Whether those of them that died before the job is asked for go along.
     #[serde(skip)]
@@ -296,12 +295,14 @@ impl Meant<'_> {
         })
     }
 
-    /// About how many messages the queue has that nobody has met.
+    /// About how many messages the queue has that nobody has met. It is counted now: since the last look a
+    /// job may have deleted some, which the store knows of.
     async fn unseen(&self, api: &Api) -> Result<Option<u64>, StoreError> {
+        let Some(counted) = api.counted_now(self.queue).await else { return Ok(None) };
         let name = self.queue.name();
-        let Some(counted) = api.counted(name) else { return Ok(None) };
         let dead = api.store.count_dead_letters(name, &DeadLetterFilter::default()).await?;
-        Ok(Some(counted.saturating_sub(dead.letters + self.undeleted)))
+        let undeleted = api.store.undeleted(name).await?.total();
+        Ok(Some(counted.saturating_sub(dead.letters + undeleted)))
     }
 }
 

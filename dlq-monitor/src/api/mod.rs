@@ -21,7 +21,10 @@ pub(crate) mod queues;
 mod schemas;
 pub(crate) mod views;
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
@@ -34,21 +37,28 @@ use service_kit::{
     Problem,
     docs::{self, Endpoint, Site, operations as documented},
 };
-use tokio::sync::watch;
+use sqs_consumer::aws::Connection;
+use tokio::{sync::watch, time::timeout};
+use tracing::warn;
 
 pub use openapi::openapi_json;
 pub(crate) use pages::site;
 
 use crate::{
     access::{self, Access},
-    observe::Look,
+    metrics::Counts,
+    observe::{self, Look},
     queues::DeadLetterQueue,
     web,
 };
 
+/// For so long SQS is waited for by who only wants to know about how many messages there are.
+const COUNTED_WITHIN: Duration = Duration::from_secs(3);
+
 /// What the routes need.
 pub(crate) struct Api {
     pub(crate) store: Store,
+    pub(crate) connection: Connection,
     pub(crate) looks: watch::Receiver<Arc<[Look]>>,
     pub(crate) queues: Arc<[DeadLetterQueue]>,
     pub(crate) access: Arc<Access>,
@@ -139,6 +149,19 @@ impl Api {
         let looks = self.looks.borrow();
         let look = looks.iter().find(|look| look.queue == queue)?;
         look.found.as_ref().map(|found| found.counts.total())
+    }
+
+    /// About how many messages a dead-letter queue has now; none: SQS does not tell.
+    async fn counted_now(&self, queue: &DeadLetterQueue) -> Option<u64> {
+        let counting = observe::counts_of(&self.connection, queue.queue.url());
+        let counted = match timeout(COUNTED_WITHIN, counting).await {
+            Ok(counted) => counted.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("there is no answer within {COUNTED_WITHIN:?}")),
+        };
+        if let Err(error) = &counted {
+            warn!(queue = queue.name(), error, "a dead-letter queue's messages are not counted");
+        }
+        counted.ok().map(Counts::total)
     }
 
     pub(crate) fn queue_names(&self) -> Vec<&str> {

@@ -73,15 +73,15 @@ pub(super) fn note(
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-/// What becomes of what is copied and was not deleted.
+/// What becomes of what is copied and not known to be deleted.
 fn about_undeleted(kind: JobKind, undeleted: u64) -> String {
     let (place, never) = match kind {
         JobKind::Redrive => ("are back in the source queue", "not sent again"),
         JobKind::Discard => ("are in the archive", "not delivered"),
     };
     format!(
-        "{undeleted} {place} and were not deleted from the dead-letter queue: they are deleted when the \
-         monitor meets them there, and {never}"
+        "{undeleted} {place} and are not known to be deleted from the dead-letter queue: they are deleted \
+         when the monitor meets them there, and {never}"
     )
 }
 

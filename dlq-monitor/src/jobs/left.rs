@@ -5,7 +5,7 @@ use tracing::warn;
 
 use super::{
     known::{self, moved_of},
-    plan,
+    plan::{self, NotCounted},
     shell::Shell,
 };
 use crate::{metrics::Counts, observe};
@@ -19,22 +19,49 @@ impl Shell<'_> {
     }
 
     /// What is part of the job and not dealt with, and what is not known to be deleted.
-    pub(super) async fn count(&self) -> Result<plan::Left, String> {
-        let text = |error: StoreError| error.to_string();
+    pub(super) async fn count(&self) -> Result<plan::Left, NotCounted> {
         let name = self.queue.name();
-        let left = self.store().count_left(name, &self.filter, &self.part()).await;
-        let mut unhandled = left.map_err(text)?;
-        let undeleted = self.store().count_undeleted(self.job.id).await.map_err(text)?;
-        if moved_of(&self.job).is_some() {
+        let letters = self.store().count_left(name, &self.filter, &self.part()).await?;
+        let undeleted = self.store().count_undeleted(self.job.id).await?;
+        let moved = moved_of(&self.job).is_some();
+        let left = plan::Left { unhandled: letters, undeleted };
+        if !moved && !self.goes_behind && undeleted == 0 {
+            return Ok(left);
+        }
+        let in_queue = match self.count_queue().await {
+            Ok(in_queue) => in_queue,
+            Err(why) if moved || self.goes_behind => return Err(NotCounted::Queue(why)),
+            Err(_) => return Ok(left),
+        };
+        if in_queue == 0 && undeleted > 0 {
+            // Who had the job before was killed when SQS had deleted them, and before that was written.
+            self.store().delete_dead_letters_of_job(self.job.id).await?;
+        }
+        let undeleted = undeleted.min(in_queue);
+        let unhandled = if moved {
             let others = self.staying.len() as u64 + undeleted;
-            let in_queue = self.count_queue().await?.saturating_sub(others);
-            unhandled = known::left_after_move(&self.job, unhandled, in_queue);
+            known::left_after_move(&self.job, letters, in_queue.saturating_sub(others))
         } else if self.goes_behind {
             // Behind the first ones of a FIFO group SQS shows the others as these are deleted.
-            unhandled +=
-                self.count_queue().await?.saturating_sub(self.count_met().await.map_err(text)?);
-        }
+            letters + in_queue.saturating_sub(self.count_met().await?)
+        } else {
+            letters
+        };
         Ok(plan::Left { unhandled, undeleted })
+    }
+
+    /// What is not known to be deleted when the job ends: no more than there is in the queue, when SQS tells
+    /// that. It may have deleted some for a process that was killed before it wrote that down.
+    pub(super) async fn count_undeleted(&self) -> Result<u64, StoreError> {
+        let undeleted = self.store().count_undeleted(self.job.id).await?;
+        if undeleted == 0 {
+            return Ok(0);
+        }
+        let in_queue = self.count_queue().await.unwrap_or_else(|error| {
+            warn!(job = %self.job.id, error, "the job ends without SQS's count");
+            undeleted
+        });
+        Ok(undeleted.min(in_queue))
     }
 
     /// How many messages the dead-letter queue has, visible or not, about.
@@ -53,7 +80,7 @@ impl Shell<'_> {
     /// Ends the job, which cannot be done.
     pub(super) async fn give_up(&mut self, why: String) {
         warn!(job = %self.job.id, why, "the job fails");
-        let undeleted = match self.store().count_undeleted(self.job.id).await {
+        let undeleted = match self.count_undeleted().await {
             Ok(undeleted) => undeleted,
             Err(error) => return warn!(job = %self.job.id, %error, "it is tried again"),
         };

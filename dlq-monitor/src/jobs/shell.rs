@@ -104,6 +104,9 @@ impl<'a> Shell<'a> {
                 Event::Released
             }
             Action::Count => Event::Counted(self.count().await),
+            Action::CountUndeleted => {
+                Event::Undeleted(self.count_undeleted().await.map_err(|error| error.to_string()))
+            }
             Action::Canary => {
                 let count = self.store().canary_count(self.job.id).await;
                 Event::Canary(count.map_err(|error| error.to_string()))

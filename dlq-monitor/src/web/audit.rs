@@ -9,7 +9,7 @@ use service_kit::Problem;
 
 use super::{
     frame::Place,
-    jobs::what,
+    jobs::{meant, what},
     links::{self, with_query},
     parts::{self, bdi, cell, row_head, time},
     visit::{Page, Visit},
@@ -36,7 +36,9 @@ async fn page(api: &Api, query: &str) -> Result<Page, Problem> {
                         (parts::chip(&format!("action-{}", entry.action), entry.action)) " "
                         a href=(links::job(entry.job_id)) { "job" span .hidden { " " (entry.job_id) } }
                         p .detail {
-                            @if let Some(selected) = entry.selected { (parts::messages(selected)) ": " }
+                            @if let Some(selected) = entry.selected {
+                                (meant(selected, &entry.queue, &entry.request)) ": "
+                            }
                             (what(&entry.request))
                         }
                     }))

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
-use order_store::JobKind;
+use order_store::{JobKind, JobMethod};
 
 use super::{
     act::Shown,
@@ -10,6 +10,7 @@ use super::{
     frame::Place,
     letters::plain_table,
     parts::{self, bdi, counted, facts, messages, number},
+    unseen,
     visit::{Page, Visit, back_to_list},
 };
 use crate::api::{acts::DryRun, asked::limits, order::Refusals};
@@ -212,10 +213,12 @@ fn preview(shown: &Shown<'_>) -> Markup {
                 @if looked_at < selected {
                     p .hint { "The newest " (number(looked_at)) " were looked at one by one." }
                 }
-                (out_of_sight(shown.dry_run))
-                @if shown.fifo && shown.kind == JobKind::Redrive && !shown.dry_run.deliveries_known { (blind()) }
+                (unseen::in_queue(shown.dry_run))
+                @if shown.fifo && shown.kind == JobKind::Redrive && !shown.dry_run.deliveries_known {
+                    (unseen::deliveries())
+                }
                 @if would_refuse > 0 { (refusals(shown)) }
-                @if let Some(count) = unseen_in_source.filter(|count| *count > 0) { (unseen(count)) }
+                @if let Some(count) = unseen_in_source.filter(|count| *count > 0) { (unseen::in_source(count)) }
                 details { summary { "The first of them" }
                     (plain_table("preview-messages", "The first of the messages",
                         &shown.dry_run.messages, Timestamp::now())) }
@@ -262,7 +265,7 @@ fn destination(shown: &Shown<'_>) -> Markup {
 fn method(shown: &Shown<'_>) -> Markup {
     let seconds = shown.dry_run.seconds_at_least.and_then(|seconds| i64::try_from(seconds).ok());
     html! {
-        @if shown.dry_run.method == "move_task" {
+        @if shown.dry_run.method == JobMethod::MoveTask.as_str() {
             "SQS itself moves the whole queue, with what arrives meanwhile"
         } @else if shown.fifo && shown.kind == JobKind::Redrive {
             "one by one, each group in its order"
@@ -318,67 +321,6 @@ fn refusals(shown: &Shown<'_>) -> Markup {
                     }
                 }
                 @if refused > shown.dry_run.refused.len() as u64 { li { "and more" } }
-            }
-        }
-    }
-}
-
-/// What is in the queue beside the messages that are meant.
-fn out_of_sight(dry_run: &DryRun) -> Markup {
-    let DryRun { unseen, goes_behind, undeleted, .. } = *dry_run;
-    let unseen = unseen.unwrap_or(0);
-    let are = if unseen == 1 { "is" } else { "are" };
-    html! {
-        @if unseen > 0 {
-            div #out-of-sight .notice .warn {
-                p {
-                    strong { "About " (number(unseen)) " more " (are) " in the queue" }
-                    " that the monitor has not met: "
-                    @if goes_behind {
-                        "SQS shows ten of a group at once. Those of them that died before you confirm go along, \
-                         as they come into sight behind the others."
-                    } @else {
-                        "somebody else may have them in hand, or they stand behind ten others of their group. \
-                         They are not among these, and stay."
-                    }
-                }
-            }
-        }
-        @if undeleted > 0 {
-            div #undeleted .notice .warn {
-                p {
-                    strong { (messages(undeleted)) " of the queue" }
-                    " are redriven or discarded already. They are only deleted, not sent again."
-                }
-            }
-        }
-    }
-}
-
-/// That nothing is known of newer orders.
-fn blind() -> Markup {
-    html! {
-        div #blind .notice .warn {
-            p {
-                strong { "Whether newer orders were delivered cannot be known." }
-                " The monitor's database has no deliveries: with the workers' own (" code { "DATABASE_URL" }
-                ") messages that newer ones of their groups have overtaken would be refused. Without it they \
-                 go back behind these."
-            }
-        }
-    }
-}
-
-/// What nobody can see of the order within groups.
-fn unseen(count: u64) -> Markup {
-    html! {
-        div #unseen .notice .warn {
-            p {
-                strong { "About " (messages(count)) " " (if count == 1 { "is" } else { "are" })
-                    " in the source queue." }
-                " Which groups they are of cannot be seen before a worker attempts them. Newer ones of the \
-                 groups of these messages are delivered first: wait until the source queue is empty where \
-                 the order matters."
             }
         }
     }

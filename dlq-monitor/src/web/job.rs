@@ -103,7 +103,7 @@ fn live(job: &JobView, may_act: bool, now: Timestamp) -> Markup {
         ("Refused", job.refused, "warn"),
         ("Failed", job.failed, "bad"),
         ("Not found", job.not_found, "still"),
-        ("Not deleted", job.undeleted, "warn"),
+        ("Deletion unknown", job.undeleted, "warn"),
     ];
     html! {
         p #job-state data-state=(job.state) data-ended=(over) {

@@ -74,13 +74,28 @@ pub(super) fn table(jobs: &[JobView], caption: &str, now: Timestamp) -> Markup {
 /// What a job is.
 pub(super) fn title(job: &JobView) -> String {
     let verb = if job.kind == "discard" { "Discard" } else { "Redrive" };
-    format!("{verb} {}", parts::messages(job.selected))
+    format!("{verb} {}", meant(job.selected, &job.queue, &job.request))
+}
+
+/// How many messages a job was about at first. Of the whole of a FIFO queue, whose name ends with `.fifo`
+/// (AWS, SQS quotas), these are only the ones in sight.
+pub(super) fn meant(selected: u64, queue: &str, asked: &Value) -> String {
+    let request = serde_json::from_value::<JobRequest>(asked.clone());
+    let messages = parts::messages(selected);
+    if request.is_ok_and(|request| request.goes_behind(queue.ends_with(".fifo"))) {
+        let these = if selected == 1 { "it" } else { "them" };
+        format!("{messages} in sight and those behind {these}")
+    } else {
+        messages
+    }
 }
 
 /// How far a job is, as a chip: one that came to its end is not called good that has left messages.
 pub(super) fn state(job: &JobView) -> Markup {
-    // What others dealt with is not its own doing.
-    let left = job.selected.saturating_sub(job.done) + job.not_found + job.undeleted;
+    // What others dealt with is not its own doing. More may be done than was selected: what stays is left
+    // all the same.
+    let stays = job.refused + job.failed + job.not_found + job.undeleted;
+    let left = stays.max(job.selected.saturating_sub(job.done));
     match (job.state, job.done) {
         ("completed", 0) if left > 0 => parts::chip("state-partly", "nothing done"),
         ("completed", _) if left > 0 => parts::chip("state-partly", "completed in part"),
@@ -128,5 +143,73 @@ pub(super) fn what(asked: &Value) -> Markup {
         @if let Some(rate) = request.rate { "; at most " (rate) " per second" }
         @if let Some(canary) = request.canary { "; " (canary) " first" }
         @if request.allow_reorder { "; the order within a group may break" }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn job(selected: u64, progress: [u64; 5]) -> JobView {
+        let [done, refused, failed, not_found, undeleted] = progress;
+        JobView {
+            id: uuid::Uuid::nil(),
+            kind: "redrive",
+            method: "messages",
+            queue: "dlq.fifo".to_owned(),
+            state: "completed",
+            request: json!({ "queue": "dlq.fifo" }),
+            requested_by: "me".to_owned(),
+            why: String::new(),
+            cancelled_by: None,
+            selected,
+            done,
+            refused,
+            failed,
+            not_found,
+            undeleted,
+            canary_passed: false,
+            note: None,
+            created_at: Timestamp::UNIX_EPOCH,
+            started_at: None,
+            updated_at: Timestamp::UNIX_EPOCH,
+            finished_at: None,
+        }
+    }
+
+    #[test]
+    fn a_job_that_has_left_messages_is_not_called_good_though_it_has_done_as_many_as_were_meant() {
+        for (progress, word) in [
+            ([10, 0, 0, 0, 0], "state-completed"),
+            ([25, 0, 0, 0, 0], "state-completed"),
+            ([10, 3, 0, 0, 0], "completed in part"),
+            ([12, 0, 1, 0, 0], "completed in part"),
+            ([12, 0, 0, 1, 0], "completed in part"),
+            ([10, 0, 0, 0, 1], "completed in part"),
+            ([9, 0, 0, 0, 0], "completed in part"),
+            ([0, 10, 0, 0, 0], "nothing done"),
+            ([0, 0, 0, 0, 0], "nothing done"),
+        ] {
+            let shown = state(&job(10, progress)).into_string();
+            assert!(shown.contains(word), "{progress:?}: {shown}");
+        }
+    }
+
+    #[test]
+    fn the_whole_of_a_fifo_queue_is_more_than_what_was_in_sight() {
+        let all = json!({ "queue": "x" });
+        let some = json!({ "queue": "x", "ids": ["a", "b"] });
+        for (selected, queue, asked, expected) in [
+            (2, "dlq.fifo", &all, "2 messages in sight and those behind them"),
+            (1, "dlq.fifo", &all, "1 message in sight and those behind it"),
+            (2, "dlq.fifo", &some, "2 messages"),
+            (2, "dlq", &all, "2 messages"),
+            (2, "dlq.fifo", &json!("nonsense"), "2 messages"),
+        ] {
+            assert_eq!(meant(selected, queue, asked), expected);
+        }
+        assert_eq!(title(&job(2, [0; 5])), "Redrive 2 messages in sight and those behind them");
     }
 }

@@ -30,6 +30,7 @@ mod parts;
 mod selection;
 mod text;
 mod tiles;
+mod unseen;
 mod visit;
 
 use std::sync::Arc;

@@ -42,7 +42,8 @@ async fn all_of_a_fifo_queue_is_what_was_dead_behind_the_first_of_a_group_too() 
             (&10.into(), &15.into()),
             "{thought}"
         );
-        let page = Browser::new(monitor.api).page(&format!("/{kind}?queue={FIFO_DLQ}")).await;
+        let browser = Browser::new(monitor.api);
+        let page = browser.page(&format!("/{kind}?queue={FIFO_DLQ}")).await;
         assert!(page.contains("About 15 more are in the queue"), "{page}");
         assert!(page.contains("go along"), "{page}");
         let body = json!({ "queue": FIFO_DLQ, "all": true, "reason": "x", "expectedCount": 10 });
@@ -50,6 +51,10 @@ async fn all_of_a_fifo_queue_is_what_was_dead_behind_the_first_of_a_group_too() 
         assert_eq!((counts(&job), &job["state"]), ([10, 25, 0, 0], &"completed".into()), "{job}");
         let note = job["note"].as_str().expect("a note");
         assert!(note.contains("15 more than were in sight"), "{note}");
+        for path in ["/jobs", "/audit"] {
+            let page = browser.page(path).await;
+            assert!(page.contains("10 messages in sight and those behind them"), "{path}: {page}");
+        }
         assert_eq!(sqs.count(FIFO_DLQ), 0);
         let in_order: Vec<String> = (0..25).map(|i| i.to_string()).collect();
         assert_eq!(sqs.bodies(FIFO), if kind == "redrive" { in_order } else { Vec::new() });

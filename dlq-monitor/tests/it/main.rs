@@ -2,6 +2,7 @@
 
 mod access;
 mod behind;
+mod blind;
 mod browser;
 mod commands;
 mod console;
@@ -18,3 +19,4 @@ mod simulation;
 mod support;
 mod traced;
 mod undeleted;
+mod unseen;

@@ -6,23 +6,25 @@ use std::time::Duration;
 use jiff::Timestamp;
 use local_sqs::{FaultRule, Faults};
 use order_store::{
-    Archived, Checkpoint, JobKind, JobMethod, JobState, Mark, Marked, NewJob, Progress, Store,
+    Archived, Checkpoint, JobKind, JobMethod, JobState, Mark, Marked, NewDeadLetter, NewJob,
+    Progress, Store,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::{
-    Database, FIFO, FIFO_DLQ, Monitor, STANDARD, STANDARD_DLQ, Sqs, eventually, started,
+    Database, FIFO, FIFO_DLQ, Logs, Monitor, STANDARD, STANDARD_DLQ, Sqs, eventually, queue_url,
+    started,
 };
 
-/// From now on SQS deletes nothing.
-fn deletes_fail(sqs: &Sqs) {
-    let rule = FaultRule {
-        operation: Some("DeleteMessageBatch".to_owned()),
+/// From now on SQS refuses these.
+fn refused(sqs: &Sqs, operations: &[&str]) {
+    let rule = |operation: &&str| FaultRule {
+        operation: Some((*operation).to_owned()),
         error_rate: 1.0,
         ..FaultRule::default()
     };
-    sqs.handle.set_faults(Faults { seed: 1, rules: vec![rule] });
+    sqs.handle.set_faults(Faults { seed: 1, rules: operations.iter().map(rule).collect() });
 }
 
 /// What is told of a dead-letter queue's messages.
@@ -47,7 +49,9 @@ async fn ended_with_undeleted(kind: &str, fifo: bool) {
         sqs.send_in_group(dead, &format!("g-{}", i % 2), &i.to_string(), &[]).await;
     }
     monitor.letters(dead, 6).await;
-    deletes_fail(&sqs);
+    // What is not deleted is told also where SQS does not count what is there.
+    let blind = ["DeleteMessageBatch", "GetQueueAttributes"];
+    refused(&sqs, if fifo { &blind } else { &blind[..1] });
     let body = json!({
         "queue": dead, "filter": { "reason": "unknown" }, "reason": "never deliver these",
     });
@@ -69,7 +73,10 @@ async fn ended_with_undeleted(kind: &str, fifo: bool) {
     );
     assert_eq!(job["notFound"], 0, "{what}: {job}");
     let note = job["note"].as_str().expect("a note");
-    assert!(note.contains("were not deleted from the dead-letter queue"), "{what}: {note}");
+    assert!(
+        note.contains("are not known to be deleted from the dead-letter queue"),
+        "{what}: {note}"
+    );
     assert!(!note.contains("arrived meanwhile"), "{what}: {note}");
     let told = told_of(&monitor, dead).await;
     assert_eq!(
@@ -177,6 +184,108 @@ fn new_job(kind: JobKind, method: JobMethod, selected: u64) -> NewJob {
         why: "a test".to_owned(),
         selected,
         at: Timestamp::now(),
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_is_ended_early_ends_though_sqs_does_not_count_its_queue() {
+    let (sqs, _database, monitor) = started().await;
+    for i in 0..6 {
+        sqs.send_in_group(FIFO_DLQ, "g", &i.to_string(), &[]).await;
+    }
+    monitor.letters(FIFO_DLQ, 6).await;
+    let id = monitor.begin("redrive", json!({ "queue": FIFO_DLQ, "all": true, "rate": 1 })).await;
+    let path = format!("/api/dlq/jobs/{id}");
+    eventually("it has begun", || async {
+        monitor.json(&path).await["done"].as_u64().filter(|done| *done > 0)
+    })
+    .await;
+    refused(&sqs, &["GetQueueAttributes"]);
+    let answer = monitor.post(&format!("{path}/cancel"), json!({ "reason": "a test" })).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let job = monitor.ended(&id).await;
+    assert_eq!((&job["state"], &job["undeleted"]), (&"cancelled".into(), &0.into()), "{job}");
+    assert_eq!(job["done"], sqs.count(FIFO), "{job}");
+    monitor.stop().await;
+}
+
+/// A standard queue with so many messages that somebody has redriven and not deleted.
+async fn with_redriven(count: usize) -> (Sqs, Database) {
+    let (sqs, database, monitor) = started().await;
+    for body in 0..count {
+        sqs.send(STANDARD_DLQ, &body.to_string(), &[]).await;
+    }
+    let letters = monitor.letters(STANDARD_DLQ, count).await;
+    monitor.stop().await;
+    left_behind(&database.open().await, &letters, JobKind::Redrive).await;
+    (sqs, database)
+}
+
+#[tokio::test]
+async fn a_scan_stops_deleting_once_sqs_refuses_and_says_so_once() {
+    let logs = Logs::capture();
+    let (sqs, database) = with_redriven(25).await;
+    refused(&sqs, &["DeleteMessageBatch"]);
+    let monitor = Monitor::on(sqs.addr, &database, &[("MONITOR_INTERVAL", "1h")]).await;
+    let scan = eventually("it is looked at once", || async {
+        Some(told_of(&monitor, STANDARD_DLQ).await["scan"].clone()).filter(Value::is_object)
+    })
+    .await;
+    assert_eq!((&scan["seen"], &scan["complete"]), (&25.into(), &true.into()), "{scan}");
+    let told = logs.telling("messages that are done with are not deleted");
+    assert_eq!(told.len(), 1, "{told:?}");
+    let tried = told[0]["messages"].as_u64().expect("a count");
+    assert!((1..=10).contains(&tried), "of one receive: {told:?}");
+    assert!(told[0]["error"].is_string(), "{told:?}");
+    assert_eq!(sqs.count(STANDARD_DLQ), 25);
+    monitor.stop().await;
+}
+
+#[tokio::test]
+async fn what_has_expired_is_not_still_to_be_deleted_though_not_everything_is_seen() {
+    let (sqs, database) = (Sqs::anywhere().await, Database::create());
+    sqs.send(STANDARD_DLQ, "somebody has it", &[]).await;
+    let url = queue_url(sqs.addr, STANDARD_DLQ);
+    let call = sqs.connection.receiving().receive_message().queue_url(url);
+    let call = call.visibility_timeout(3_600).wait_time_seconds(1);
+    let taken = call.send().await.expect("an answer");
+    assert_eq!(taken.messages.map_or(0, |messages| messages.len()), 1);
+    let store = database.open().await;
+    let now = Timestamp::now();
+    // The queue keeps messages for fourteen days.
+    let ages = [("old", 15 * 24), ("young", 13 * 24)];
+    let letters = ages.map(|(id, hours)| dead(id, now - Duration::from_hours(hours), now));
+    store.keep_dead_letters(&letters).await.expect("they are kept");
+    let ids = ages.map(|(id, _)| json!({ "messageId": id }));
+    left_behind(&store, &ids, JobKind::Redrive).await;
+    let monitor = Monitor::on(sqs.addr, &database, &[]).await;
+    eventually("one of them is over", || async {
+        (told_of(&monitor, STANDARD_DLQ).await["undeleted"] == 1).then_some(())
+    })
+    .await;
+    let sent = monitor.json("/api/dlq/messages?state=sent").await;
+    assert_eq!(sent["items"][0]["messageId"], "young", "{sent}");
+    let complete = format!("dlq_scan_complete{{queue=\"{STANDARD_DLQ}\"}}");
+    assert_eq!(monitor.metric(&complete).await, Some(0.0));
+    monitor.stop().await;
+}
+
+/// A message that SQS took, and somebody met, at these times.
+fn dead(message_id: &str, sent_at: Timestamp, seen_at: Timestamp) -> NewDeadLetter {
+    NewDeadLetter {
+        queue: STANDARD_DLQ.to_owned(),
+        message_id: message_id.to_owned(),
+        group: None,
+        identity: message_id.to_owned(),
+        order_id: None,
+        customer_id: None,
+        reason: None,
+        detail: None,
+        attempts: None,
+        body: "x".to_owned(),
+        attributes: "{}".to_owned(),
+        sent_at: Some(sent_at),
+        seen_at,
     }
 }
 

@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{DeadLetter, DeadLetterFilter, DeadLetterState, filter::by_message, write::these};
+use super::{
+    DeadLetter, DeadLetterFilter, DeadLetterState,
+    filter::by_message,
+    write::{settle_expired, these},
+};
 use crate::{
     Store, StoreError,
     backend::{Change, Columns, Dialect, Parameters, Statement},
@@ -70,15 +74,34 @@ impl DeadLetter {
     }
 }
 
+/// What a letter is when it is deleted from its dead-letter queue.
+const DELETED: &str =
+    "CASE state WHEN 'sent' THEN 'redriven' WHEN 'archived' THEN 'discarded' ELSE state END";
+
 /// Notes that these are deleted from their dead-letter queue.
 pub(crate) fn delete(queue: &str, message_ids: &[&str], dialect: &Dialect) -> Statement {
     let mut parameters = Parameters::default();
     let (index, these) = (by_message(dialect), these(queue, message_ids, &mut parameters));
-    let sql = format!(
-        "UPDATE dead_letters{index} SET state =
-            CASE state WHEN 'sent' THEN 'redriven' WHEN 'archived' THEN 'discarded' ELSE state END
-         WHERE {these}"
-    );
+    let sql = format!("UPDATE dead_letters{index} SET state = {DELETED} WHERE {these}");
+    (sql, parameters.0)
+}
+
+/// When SQS took the oldest letter of each state in which it may be in its queue, each from the old end of
+/// a range of an index, and of these the oldest.
+pub(crate) fn oldest(queue: &str, after: Timestamp, dialect: &Dialect) -> Statement {
+    let mut parameters = Parameters::default();
+    let queue = parameters.text(queue);
+    let after = parameters.number(after.as_millisecond());
+    let index = if dialect.names_index { " INDEXED BY dead_letters_by_age" } else { "" };
+    let of_state = |state| {
+        format!(
+            "SELECT * FROM (SELECT sent_at_ms FROM dead_letters{index}
+             WHERE queue = {queue} AND state = '{state}' AND sent_at_ms > {after}
+             ORDER BY sent_at_ms LIMIT 1) AS oldest_{state}"
+        )
+    };
+    let parts = ["dead", "sent", "archived"].map(of_state).join(" UNION ALL ");
+    let sql = format!("SELECT MIN(sent_at_ms) AS oldest_ms FROM ({parts}) AS oldest");
     (sql, parameters.0)
 }
 
@@ -170,7 +193,8 @@ impl Store {
         rows.iter().map(|row| count(&**row)).collect()
     }
 
-    /// How many messages of a queue are still to be deleted, and nothing else.
+    /// How many messages of a queue are still to be deleted, and nothing else. For whoever deals with
+    /// messages too: it waits for no question.
     pub async fn undeleted(&self, queue: &str) -> Result<Undeleted, StoreError> {
         let mut parameters = Parameters::default();
         let queue = parameters.text(queue);
@@ -179,7 +203,7 @@ impl Store {
              WHERE queue = {queue} AND state IN ('sent', 'archived') GROUP BY state"
         );
         let mut undeleted = Undeleted::default();
-        for row in self.rows(sql, parameters).await? {
+        for row in self.rows_by_key(sql, parameters).await? {
             let letters = row.number("letters")?.cast_unsigned();
             match DeadLetterState::parse(&needed(&*row, "state")?) {
                 Some(DeadLetterState::Sent) => undeleted.sent = letters,
@@ -203,6 +227,31 @@ impl Store {
         self.change(Change { guarded: false, statements }).await.map(drop)
     }
 
+    /// The same of everything that this job has copied or archived: its queue is empty.
+    pub async fn delete_dead_letters_of_job(&self, job: Uuid) -> Result<(), StoreError> {
+        let as_uuid = self.backend.dialect().as_uuid;
+        let mut parameters = Parameters::default();
+        let job = parameters.text(&job.to_string());
+        let sql = format!(
+            "UPDATE dead_letters SET state = {DELETED}
+             WHERE job_id = {job}{as_uuid} AND state IN ('sent', 'archived')"
+        );
+        let statements = vec![(sql, parameters.0)];
+        self.change(Change { guarded: false, statements }).await.map(drop)
+    }
+
+    /// Settles what was sent or archived and SQS took before this time: it keeps nothing for so long, so
+    /// that it is in no dead-letter queue, whoever deleted it. Some hundreds at a time; gives how many.
+    pub async fn settle_expired_dead_letters(
+        &self,
+        queue: &str,
+        sent_before: Timestamp,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let changed = self.change(settle_expired(queue, sent_before, now)).await?;
+        Ok(changed.map_or(0, |rows| rows.iter().map(Vec::len).sum::<usize>() as u64))
+    }
+
     /// When SQS took the oldest message that may be in a queue, as far as is known, of those that it took
     /// after this time.
     pub async fn oldest_dead_letter(
@@ -210,17 +259,8 @@ impl Store {
         queue: &str,
         after: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let dialect = self.backend.dialect();
-        let mut parameters = Parameters::default();
-        let queue = parameters.text(queue);
-        let after = parameters.number(after.as_millisecond());
-        let index = DeadLetterFilter::default().index(dialect);
-        let sql = format!(
-            "SELECT MIN(sent_at_ms) AS oldest_ms FROM dead_letters{index}
-             WHERE queue = {queue} AND state IN ('dead', 'sent', 'archived')
-                AND sent_at_ms > {after}"
-        );
-        let rows = self.rows(sql, parameters).await?;
+        let (sql, values) = oldest(queue, after, self.backend.dialect());
+        let rows = self.rows_by_key(sql, Parameters(values)).await?;
         rows.first().map_or(Ok(None), |row| super::optional_time(&**row, "oldest_ms"))
     }
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Reason,
-    backend::{Change, Dialect, Parameters, Value},
+    backend::{Change, Dialect, Parameters, Statement, Value},
     record::bounded,
 };
 
@@ -137,20 +137,36 @@ pub(crate) fn these(queue: &str, message_ids: &[&str], parameters: &mut Paramete
 
 /// Settles what looks have missed, a step of each state; every statement returns what it settled.
 pub(super) fn settle_unseen(queue: &str, unseen_since: Timestamp, now: Timestamp) -> Change {
-    let settle = |(from, to): (&str, &str)| {
-        let mut parameters = Parameters::default();
-        let (queue, now) = (parameters.text(queue), parameters.number(now.as_millisecond()));
-        let since = parameters.number(unseen_since.as_millisecond());
-        let sql = format!(
-            "UPDATE dead_letters SET state = '{to}', settled_at_ms = COALESCE(settled_at_ms, {now})
-             WHERE id IN (SELECT id FROM dead_letters
-                WHERE queue = {queue} AND state = '{from}' AND last_seen_ms < {since}
-                ORDER BY last_seen_ms LIMIT {STEP}) RETURNING id"
-        );
-        (sql, parameters.0)
-    };
     let ends = [("dead", "gone"), ("sent", "redriven"), ("archived", "discarded")];
+    let settle = |ends| settle(queue, ends, ("last_seen_ms", unseen_since), now);
     Change { guarded: false, statements: ends.map(settle).into() }
+}
+
+/// Settles what is copied or archived and has expired, a step of each state; every statement returns what
+/// it settled.
+pub(crate) fn settle_expired(queue: &str, sent_before: Timestamp, now: Timestamp) -> Change {
+    let ends = [("sent", "redriven"), ("archived", "discarded")];
+    let settle = |ends| settle(queue, ends, ("sent_at_ms", sent_before), now);
+    Change { guarded: false, statements: ends.map(settle).into() }
+}
+
+/// Settles a step of a queue's letters in one state whose time is before this one.
+fn settle(
+    queue: &str,
+    (from, to): (&str, &str),
+    (time, before): (&str, Timestamp),
+    now: Timestamp,
+) -> Statement {
+    let mut parameters = Parameters::default();
+    let (queue, now) = (parameters.text(queue), parameters.number(now.as_millisecond()));
+    let before = parameters.number(before.as_millisecond());
+    let sql = format!(
+        "UPDATE dead_letters SET state = '{to}', settled_at_ms = COALESCE(settled_at_ms, {now})
+         WHERE id IN (SELECT id FROM dead_letters
+            WHERE queue = {queue} AND state = '{from}' AND {time} < {before}
+            ORDER BY {time} LIMIT {STEP}) RETURNING id"
+    );
+    (sql, parameters.0)
 }
 
 /// Forgets what is over, with its content; the last statement returns the ids.

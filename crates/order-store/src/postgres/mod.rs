@@ -81,6 +81,7 @@ const STEPS: &[Step] = &[
     ),
     (2, "dead letters", include_str!("../../migrations/postgres/0002_dead_letters.sql")),
     (3, "undeleted", include_str!("../../migrations/postgres/0003_undeleted.sql")),
+    (4, "copies and ages", include_str!("../../migrations/postgres/0004_copies_and_ages.sql")),
 ];
 
 const DIALECT: Dialect = Dialect {

@@ -8,11 +8,11 @@ use super::{DIALECT, Postgres};
 use crate::{
     DatabaseUrl, DeliveryFilter, Position, StoreError,
     backend::{Backend, Pool, Value},
-    listing, reads,
+    dead_letters, listing, reads,
     sweep::{Dust, Sweep},
 };
 
-const FILL: [&str; 4] = [
+const FILL: [&str; 5] = [
     "INSERT INTO deliveries
     SELECT gen_random_uuid(), gen_random_uuid(), 'customer-' || i % 100, 'address',
         (ARRAY['PENDING', 'IN_TRANSIT', 'DELIVERED', 'FAILED'])[i % 4 + 1], 'queue-' || i / 7 % 2, i, i
@@ -25,7 +25,12 @@ const FILL: [&str; 4] = [
     "INSERT INTO keyed_requests
     SELECT sha256(convert_to(i::text, 'UTF8')), sha256('order'), convert_to(repeat('a', 200), 'UTF8'), i
     FROM generate_series(1, 50000) AS i",
-    "ANALYZE deliveries, attempts, keyed_requests",
+    "INSERT INTO dead_letters (queue, message_id, identity, reason, search, sent_at_ms, seen_at_ms,
+        last_seen_ms, state)
+    SELECT 'queue', i, i, 'forced', '', i, i, i,
+        (ARRAY['dead', 'sent', 'archived', 'redriven'])[i % 4 + 1]
+    FROM generate_series(1, 50000) AS i",
+    "ANALYZE deliveries, attempts, keyed_requests, dead_letters",
 ];
 
 async fn filled(server: &local_postgres::Server) -> Postgres {
@@ -106,6 +111,22 @@ async fn what_is_old_is_found_from_the_old_end_of_an_index() {
         for detour in ["Seq Scan", "Bitmap"] {
             assert!(!plan.iter().any(|step| step.contains(detour)), "{plan:?}");
         }
+    }
+    database.close().await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL"]
+async fn the_oldest_dead_letter_is_at_the_old_end_of_an_index() {
+    let server = local_postgres::Server::shared().expect("PostgreSQL starts");
+    let database = filled(&server).await;
+    let after = Timestamp::from_millisecond(25_000).expect("a time");
+    let (sql, values) = dead_letters::left::oldest("queue", after, &DIALECT);
+    let plan = explained(&database, &sql, values).await.expect("a plan");
+    let reads = plan.iter().filter(|step| step.contains("dead_letters_by_age")).count();
+    assert_eq!(reads, 3, "each state's oldest: {plan:?}");
+    for detour in ["Seq Scan", "Sort"] {
+        assert!(!plan.iter().any(|step| step.contains(detour)), "{plan:?}");
     }
     database.close().await;
 }

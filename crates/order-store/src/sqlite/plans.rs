@@ -92,6 +92,24 @@ async fn every_list_of_dead_letters_is_a_range_of_an_index_for_each_queue() {
     }
 }
 
+#[tokio::test]
+async fn the_oldest_dead_letter_and_what_has_expired_are_at_the_old_end_of_an_index() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (database, _writer) = Sqlite::open(&directory.path().join("d.db")).await.expect("it opens");
+    let at = Timestamp::UNIX_EPOCH;
+    let mut statements = vec![dead_letters::left::oldest("queue", at, &DIALECT)];
+    statements.extend(dead_letters::write::settle_expired("queue", at, at).statements);
+    for ((sql, values), ranges) in statements.into_iter().zip([3, 1, 1]) {
+        let plan = plan(&database, &sql, values).await;
+        let range = "INDEX dead_letters_by_age (queue=? AND state=? AND sent_at_ms";
+        let found = plan.iter().filter(|step| step.contains(range)).count();
+        assert_eq!(found, ranges, "{plan:?}");
+        for detour in ["SCAN dead_letters", "TEMP B-TREE"] {
+            assert!(!plan.iter().any(|step| step.contains(detour)), "{plan:?}");
+        }
+    }
+}
+
 /// Otherwise each batch of a job would cost as much as all that is dead in its queue.
 #[tokio::test]
 async fn letters_in_hand_are_found_by_their_ids_alone() {

@@ -21,4 +21,5 @@ pub(super) const STEPS: &[Step] = &[
         include_str!("../../migrations/sqlite/0005_audit_is_not_replaced.sql"),
     ),
     (6, "undeleted", include_str!("../../migrations/sqlite/0006_undeleted.sql")),
+    (7, "copies and ages", include_str!("../../migrations/sqlite/0007_copies_and_ages.sql")),
 ];

@@ -4,6 +4,7 @@ mod conformance;
 mod dead_letters;
 mod dlq_jobs;
 mod listing;
+mod migrating;
 mod overtaking;
 mod postgres;
 mod proxy;

@@ -1,6 +1,6 @@
 //! Records, stores and waiting.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use local_postgres::Server;
@@ -93,8 +93,18 @@ impl TestDatabase for SqliteFile {
     }
 
     fn url(&self) -> DatabaseUrl {
-        let path = self.0.path().join("made/on/the way/deliveries.db");
-        format!("sqlite://{}", path.display()).parse().expect("a URL")
+        format!("sqlite://{}", self.path().display()).parse().expect("a URL")
+    }
+}
+
+impl SqliteFile {
+    fn path(&self) -> PathBuf {
+        self.0.path().join("made/on/the way/deliveries.db")
+    }
+
+    /// What another process has of it, once it is made.
+    pub(crate) async fn another_process(&self) -> SqliteConnection {
+        SqliteConnectOptions::new().filename(self.path()).connect().await.expect("it connects")
     }
 }
 

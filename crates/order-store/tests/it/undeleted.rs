@@ -101,7 +101,39 @@ async fn the_oldest_that_may_be_there_is_no_longer_one_that_went(database: &impl
     assert_eq!(store.oldest_dead_letter(DLQ, at(-1_000)).await, Ok(None));
 }
 
+async fn what_has_expired_is_settled_though_nobody_looked_for_it(database: &impl TestDatabase) {
+    use DeadLetterState::{Archived, Dead, Discarded, Redriven, Sent};
+    let store = left_behind(database).await;
+    let sent_at = one(&store, "message-0").await.sent_at.expect("a time");
+    for (queue, before, settled) in [("another", at(0), 0), (DLQ, sent_at, 0), (DLQ, at(0), 2)] {
+        assert_eq!(states(&store).await, [Sent, Archived, Dead]);
+        let found = store.settle_expired_dead_letters(queue, before, at(500)).await;
+        assert_eq!(found, Ok(settled), "{queue} {before}");
+    }
+    assert_eq!(states(&store).await, [Redriven, Discarded, Dead], "what is dead is another matter");
+    assert_eq!(one(&store, "message-0").await.settled_at, Some(at(11)), "that was before");
+    assert_eq!(store.undeleted(DLQ).await.map(Undeleted::total), Ok(0));
+}
+
+async fn all_that_a_job_left_is_deleted_with_its_queue_empty_and_nothing_of_another_job(
+    database: &impl TestDatabase,
+) {
+    use DeadLetterState::{Archived, Dead, Discarded, Redriven, Sent};
+    let store = left_behind(database).await;
+    for (job, expected) in [(7, [Sent, Archived, Dead]), (0, [Redriven, Archived, Dead])] {
+        let job = new_job(job, JobKind::Redrive).id;
+        store.delete_dead_letters_of_job(job).await.expect("it is written");
+        assert_eq!((states(&store).await, store.count_undeleted(job).await), (expected, Ok(0)));
+    }
+    let other = new_job(1, JobKind::Discard).id;
+    assert_eq!(store.count_undeleted(other).await, Ok(1));
+    store.delete_dead_letters_of_job(other).await.expect("it is written");
+    assert_eq!(states(&store).await, [Redriven, Discarded, Dead]);
+}
+
 on_both! {
+    what_has_expired_is_settled_though_nobody_looked_for_it,
+    all_that_a_job_left_is_deleted_with_its_queue_empty_and_nothing_of_another_job,
     what_is_undeleted_is_counted_and_deleted_for_good,
     what_sqs_moved_as_a_whole_and_is_met_again_is_dead,
     a_job_may_mean_what_died_by_a_time_whenever_it_was_met,

@@ -49,7 +49,13 @@ fn act(about: &str) -> ObjectBuilder {
         .property("filter", RefOr::<Schema>::from(named(FILTER)))
         .property("rate", at_most(limits::RATE, "Messages per second, at most."))
         .property("dryRun", flag("Whether it is only thought through."))
-        .property("expectedCount", count("How many messages must be meant."))
+        .property(
+            "expectedCount",
+            count(
+                "How many messages must be meant. It is about those in sight: what goes along with them, \
+                 behind them in their groups or moved by SQS, it does not bound.",
+            ),
+        )
         .property("by", text("Who asks.").max_length(Some(limits::WHO)))
 }
 
@@ -103,13 +109,15 @@ pub(super) fn dry_run() -> ObjectBuilder {
             ("method", method()),
             ("queue", text("The dead-letter queue's name.")),
             ("source", text_or_null("Where its messages would go back to.")),
-            ("selected", count("How many messages are meant.")),
+            ("selected", count("How many messages in sight are meant.")),
             (
                 "unseen",
                 count_or_null(
                     "About how many more messages the dead-letter queue has that the monitor has not met; \
-                     null: the queue was not looked at yet. With `all` those of a FIFO queue that died before \
-                     the job is asked for are part of it, as they come into sight; otherwise none of them is.",
+                     null: SQS does not tell. Where SQS moves the queue (`method` is `move_task`) it takes them \
+                     along, but for those that somebody has received. With `all` those of a FIFO queue that \
+                     died before the job is asked for are part of it, as they come into sight. Otherwise they \
+                     stay.",
                 ),
             ),
             (
@@ -180,7 +188,13 @@ pub(super) fn job() -> ObjectBuilder {
             ("requestedBy", text("Who asked.")),
             ("why", text("Why.")),
             ("cancelledBy", text_or_null("Who asked for it to be ended early.")),
-            ("selected", count("How many messages were part of it at first.")),
+            (
+                "selected",
+                count(
+                    "How many messages in sight were part of it at first. Of the whole of a FIFO queue those \
+                     behind them in their groups are part of it too.",
+                ),
+            ),
             (
                 "done",
                 count(
@@ -201,7 +215,8 @@ pub(super) fn job() -> ObjectBuilder {
                 "undeleted",
                 count(
                     "Of what is done: how many were not known to be deleted from the dead-letter queue when \
-                     the job ended. The monitor deletes them when it meets them; they are never sent again.",
+                     the job ended, and no more than SQS counted there if it did. The monitor deletes them \
+                     when it meets them; they are never sent again.",
                 ),
             ),
             ("canaryPassed", flag("Whether its first messages are known to be delivered.")),
@@ -233,7 +248,12 @@ pub(super) fn audit_entry() -> ObjectBuilder {
             ("jobId", formatted("uuid", "The job.")),
             ("why", text("Why.")),
             ("request", some_object("What exactly was asked for.")),
-            ("selected", count_or_null("How many messages were part of the job.")),
+            (
+                "selected",
+                count_or_null(
+                    "How many messages in sight were part of the job, as its own `selected` says.",
+                ),
+            ),
         ],
     )
 }

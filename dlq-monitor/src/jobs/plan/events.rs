@@ -4,8 +4,8 @@ use order_store::{CanaryCount, JobState};
 use sqs_consumer::Time;
 
 use super::{
-    Asked, Broken, Ending, Event, Fate, Found, Left, MarkedAs, Pause, Plan, Saved, Stage, Standing,
-    Timing,
+    Asked, Broken, Ending, Event, Fate, Found, Left, MarkedAs, NotCounted, Pause, Plan, Saved,
+    Stage, Standing, Timing,
     batch::{Batch, Step, Why},
 };
 
@@ -36,6 +36,7 @@ impl Plan {
             }
             (Event::Released, Some(Asked::Release)) | (Event::Woke, Some(Asked::Wait)) => {}
             (Event::Counted(result), Some(Asked::Count)) => self.counted(now, result),
+            (Event::Undeleted(result), Some(Asked::CountUndeleted)) => self.ends_with(now, result),
             (Event::Canary(result), Some(Asked::Canary)) => self.canary(now, result),
             (event, asked) => panic!("{event:?} was not asked for, but {asked:?}"),
         }
@@ -158,15 +159,26 @@ impl Plan {
         }
     }
 
-    fn counted(&mut self, now: Time, result: Result<Left, String>) {
+    fn ends_with(&mut self, now: Time, result: Result<u64, String>) {
+        match result {
+            Ok(undeleted) => {
+                self.store_works();
+                self.is_counted = true;
+                self.progress.undeleted = undeleted;
+            }
+            Err(trouble) => self.store_fails(now, trouble),
+        }
+    }
+
+    fn counted(&mut self, now: Time, result: Result<Left, NotCounted>) {
         let Left { unhandled, undeleted } = match result {
             Ok(left) => left,
-            Err(trouble) => return self.store_fails(now, trouble),
+            Err(NotCounted::Queue(trouble)) => return self.queue_fails(now, trouble),
+            Err(NotCounted::Store(trouble)) => return self.store_fails(now, trouble),
         };
         self.store_works();
         if self.ending.is_some() {
-            self.is_counted = true;
-            self.progress.undeleted = undeleted;
+            // It was told to end meanwhile.
             return;
         }
         let visibility = self.timing.visibility(self.begun.depth);

@@ -27,8 +27,8 @@ use sqs_consumer::{MAX_BATCH, ReceiptHandle, Time};
 
 pub use broken::Broken;
 pub use types::{
-    Action, Begun, Event, Fate, Found, Left, MarkedAs, PlannedMark, Saved, Standing, Terms, Timing,
-    Write,
+    Action, Begun, Event, Fate, Found, Left, MarkedAs, NotCounted, PlannedMark, Saved, Standing,
+    Terms, Timing, Write,
 };
 
 use self::batch::Batch;
@@ -120,6 +120,7 @@ enum Asked {
     Delete { entries: Vec<usize> },
     Release,
     Count,
+    CountUndeleted,
     Canary,
     Wait,
 }
@@ -164,6 +165,7 @@ impl Plan {
             Action::Delete { entries } => Asked::Delete { entries: entries.clone() },
             Action::Release { .. } => Asked::Release,
             Action::Count => Asked::Count,
+            Action::CountUndeleted => Asked::CountUndeleted,
             Action::Canary => Asked::Canary,
             Action::Wait { .. } => Asked::Wait,
             Action::Stop => return action,
@@ -260,10 +262,13 @@ impl Plan {
 
     /// What is not written would be counted as left.
     fn count(&self, now: Time) -> Action {
-        if self.deleted.is_empty() {
-            return self.of_store(now, Action::Count);
+        if !self.deleted.is_empty() {
+            return self.write(now, self.state(), true);
         }
-        self.write(now, self.state(), true)
+        if self.ending.is_some() {
+            return self.of_store(now, Action::CountUndeleted);
+        }
+        self.of_queue(now, self.of_store(now, Action::Count))
     }
 
     fn end(&mut self, now: Time) -> Action {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use order_store::{DeadLetterState, JobKind, JobState, Newer, Progress};
+use order_store::{DeadLetterState, JobKind, JobState, Newer, Progress, StoreError};
 use sqs_consumer::{ReceiptHandle, Time};
 
 /// What was asked for.
@@ -167,8 +167,11 @@ pub enum Action {
         /// By their handles.
         handles: Vec<ReceiptHandle>,
     },
-    /// Count what is part of the job and not dealt with, and what is not known to be deleted.
+    /// Count what is part of the job and not dealt with, and what is not known to be deleted: in the store,
+    /// and by SQS where the store cannot know.
     Count,
+    /// Count what is not known to be deleted, of a job that ends: whether SQS tells anything or not.
+    CountUndeleted,
     /// Ask what became of what was redriven.
     Canary,
     /// Do nothing before this time, unless there is news.
@@ -239,7 +242,9 @@ pub enum Event {
     /// Of [`Action::Release`], whatever came of it.
     Released,
     /// Of [`Action::Count`].
-    Counted(Result<Left, String>),
+    Counted(Result<Left, NotCounted>),
+    /// Of [`Action::CountUndeleted`].
+    Undeleted(Result<u64, String>),
     /// Of [`Action::Canary`]: delivered, failed, waiting.
     Canary(Result<order_store::CanaryCount, String>),
     /// Of [`Action::Wait`].
@@ -253,6 +258,21 @@ pub struct Left {
     pub unhandled: u64,
     /// Messages that it has copied or archived, and that are not known to be deleted.
     pub undeleted: u64,
+}
+
+/// Why it is not known what is left of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotCounted {
+    /// SQS does not tell.
+    Queue(String),
+    /// The store does not.
+    Store(String),
+}
+
+impl From<StoreError> for NotCounted {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error.to_string())
+    }
 }
 
 /// What became of one entry of a call.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use dlq_monitor::jobs::plan::{
-    Action, Event as Told, Fate, MarkedAs, Plan, Saved, Standing, Terms, Timing,
+    Action, Event as Told, Fate, MarkedAs, NotCounted, Plan, Saved, Standing, Terms, Timing,
 };
 use order_store::{CanaryCount, JobKind};
 use sqs_consumer::Time;
@@ -120,9 +120,14 @@ impl InWork {
                 format!("{action:?} of {holder}, but {:?} holds it until {}", row.holder, row.until)
             })?;
         }
-        let side = usize::from(!about_queues);
-        let pauses = !matches!(action, Action::Release { .. } | Action::Wait { .. } | Action::Stop);
-        if let Some(failed) = self.failed[side].filter(|_| pauses) {
+        let sides: &[usize] = match action {
+            Action::Release { .. } | Action::Wait { .. } | Action::Stop => &[],
+            // SQS is asked too.
+            Action::Count => &[0, 1],
+            _ if about_queues => &[0],
+            _ => &[1],
+        };
+        for failed in sides.iter().filter_map(|&side| self.failed[side]) {
             let backoff = Timing::DEFAULT.backoff.as_millis() as u64;
             that(now >= failed + backoff, Check::Backoff, now, || {
                 format!("{action:?} comes {} ms after a failure", now - failed)
@@ -207,7 +212,10 @@ impl InWork {
                 }
                 (1, result.is_err())
             }
-            Told::Counted(result) => (1, result.is_err()),
+            Told::Counted(result) => {
+                (usize::from(!matches!(result, Err(NotCounted::Queue(_)))), result.is_err())
+            }
+            Told::Undeleted(result) => (1, result.is_err()),
             Told::Canary(result) => {
                 let passed = |count: &CanaryCount| count.failed + count.waiting == 0;
                 self.canary_passed |= result.as_ref().is_ok_and(passed);

@@ -1,6 +1,6 @@
 //! Calls on their way: late, lost, refused, or with their effect on the queues and the store.
 
-use dlq_monitor::jobs::plan::{Action, Event as Told, Fate, Found, Saved};
+use dlq_monitor::jobs::plan::{Action, Event as Told, Fate, Found, NotCounted, Saved};
 use rand::RngExt;
 use sqs_consumer::ReceiptHandle;
 
@@ -90,7 +90,12 @@ impl World<'_> {
                     |in_hand: &InHand| self.store.standing(sent.job, &in_hand.message_id);
                 Told::LookedUp(Ok(sent.batch.iter().map(standing).collect()))
             }
+            // A part of it only SQS knows.
+            Action::Count if self.now < self.sqs_down_until => {
+                Told::Counted(Err(NotCounted::Queue("no answer".to_owned())))
+            }
             Action::Count => Told::Counted(Ok(self.store.count(sent.job))),
+            Action::CountUndeleted => Told::Undeleted(Ok(self.store.count(sent.job).undeleted)),
             Action::Canary => Told::Canary(Ok(self.store.canary(sent.job))),
             _ => Told::Saved(Ok(Saved::Lost)),
         }
@@ -184,7 +189,10 @@ impl World<'_> {
 }
 
 fn is_about_store(action: &Action) -> bool {
-    matches!(action, Action::LookUp | Action::Write(_) | Action::Count | Action::Canary)
+    matches!(
+        action,
+        Action::LookUp | Action::Write(_) | Action::Count | Action::CountUndeleted | Action::Canary
+    )
 }
 
 /// What a process is told of a call that nobody answers, or that fails.
@@ -197,7 +205,8 @@ fn failed(action: &Action) -> Told {
         Action::Write(_) => Told::Saved(Err(why)),
         Action::Delete { entries } => Told::Deleted(vec![Fate::Failed(why); entries.len()]),
         Action::Release { .. } => Told::Released,
-        Action::Count => Told::Counted(Err(why)),
+        Action::Count => Told::Counted(Err(NotCounted::Store(why))),
+        Action::CountUndeleted => Told::Undeleted(Err(why)),
         Action::Canary => Told::Canary(Err(why)),
         Action::Wait { .. } | Action::Stop => Told::Woke,
     }
