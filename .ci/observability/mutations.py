@@ -54,13 +54,13 @@ def changes(kind, text):
         return COMPARISONS.get(text, []) + OPERATORS.get(text, [])
     if kind == "word":
         return WORDS.get(text, [])
+    if kind == "number" and text[-1] in SECONDS:
+        return durations(text)
     if kind == "number":
         number = float(text)
         return ["1"] if number == 0 else ["%g" % (number * 1.5), "%g" % (number / 1.5)]
     if kind == "range":
-        amount, unit = re.fullmatch(r"\[(\d+)([smhd])\]", text).groups()
-        seconds = int(amount) * SECONDS[unit]
-        return ["[%ds]" % (seconds * 2), "[%ds]" % (seconds // 2)]
+        return ["[%s]" % duration for duration in durations(text.strip("[]"))]
     if kind == "selector":
         matchers = promql.matchers(text)
         return ["{%s}" % ", ".join(matchers[:left] + matchers[left + 1 :]) for left in range(len(matchers))]
@@ -69,3 +69,10 @@ def changes(kind, text):
         labels = [label.strip() for label in labels.split(",") if label.strip()]
         return ["%s (%s)" % (word, ", ".join(labels[:left] + labels[left + 1 :])) for left in range(len(labels))]
     return []
+
+
+def durations(text):
+    """A longer and a shorter one than this."""
+    amount, unit = re.fullmatch(r"(\d+)([smhd])", text).groups()
+    seconds = int(amount) * SECONDS[unit]
+    return ["%ds" % (seconds * 2), "%ds" % (seconds // 2)]

@@ -55,14 +55,26 @@ INHIBITIONS = [
         ],
     ),
     (
-        "nor while it cannot see",
+        "while it cannot see, nothing that goes by what it counts",
         {"alertname": "DlqMonitorBlind", "severity": "critical", "component": "dlq-monitor", "namespace": "shop"},
         [
             {"alertname": "DlqScanIncomplete", "severity": "info", **DLQ},
             {"alertname": "DlqNotEmpty", "severity": "warning", **DLQ},
         ],
-        # One queue that it cannot read blinds it; of another one's messages it knows.
-        [{"alertname": "QueueStalled", "severity": "critical", "component": "workers", "namespace": "shop"}],
+        [
+            # One queue that it cannot read blinds it; of another one's messages it knows.
+            {"alertname": "QueueStalled", "severity": "critical", "component": "workers", "namespace": "shop"},
+            # What it has seen does not become untrue.
+            {"alertname": "DlqMessageExpiring", "severity": "critical", **DLQ, "queue": "order-queue-dlq.fifo"},
+            {"alertname": "DlqArrivals", "severity": "warning", **DLQ},
+            {
+                "alertname": "DlqArrivalsFast",
+                "severity": "critical",
+                "component": "dlq",
+                "namespace": "shop",
+                "queue_type": "standard",
+            },
+        ],
     ),
     (
         "where no order-api is left, each one that is gone is known",

@@ -58,13 +58,18 @@ class Figures(unittest.TestCase):
 
     def test_deployments_are_marked_and_what_comes_back_from_none_is_not(self):
         (expr,) = of_annotation("Deployments")
-        of = 'build_info{namespace="shop",job="w",service="delivery-worker",version="%s",pod_template_hash="%s",pod="%s"}'
-        of_old, of_new, of_image = (of % of_one for of_one in [("0.1.0", "a", "w-1"), ("0.2.0", "b", "w-2"), ("0.1.0", "c", "w-3")])
-        new = '{service="delivery-worker",version="0.2.0",pod_template_hash="b"}'
-        old, image = (new.replace("0.2.0", "0.1.0").replace('"b"', '"%s"' % revision) for revision in "ac")
+        of = '{namespace="%s",service="delivery-worker",job="%s",version="%s",pod_template_hash="%s"}'
+        old, new, image = (of % ("shop", "worker-standard", *one) for one in [("0.1.0", "a"), ("0.2.0", "b"), ("0.1.0", "c")])
+        of_old, of_new, of_image = ("build_info" + one.replace("}", ',pod="w-1"}') for one in [old, new, image])
+        of_fifo, of_other = (
+            "build_info" + of % (namespace, job, "0.1.0", revision)
+            for namespace, job, revision in [("shop", "worker-fifo", "d"), ("other", "worker-standard", "e")]
+        )
         for what, series, wanted in [
             ("they run on", {of_old: "1x60"}, {}),
             ("they come back from none", {of_old: "1x10 _x17 1x30"}, {}),
+            ("they do while workers of another queue run on", {of_old: "1x10 _x17 1x30", of_fifo: "1x60"}, {}),
+            ("they do while another fleet's run on", {of_old: "1x10 _x17 1x30", of_other: "1x60"}, {}),
             ("a new version", {of_old: "1x28", of_new: "_x27 1x30"}, {new: 1}),
             ("a new image of the same version", {of_old: "1x28", of_image: "_x27 1x30"}, {image: 1}),
             ("back to the one before", {of_old: "1x10 _x17 1x30", of_new: "_x9 1x20"}, {old: 1}),

@@ -46,14 +46,14 @@ def queue(values):
 
 def running(offset="", window=""):
     """What runs, or ran: by the version of the program and, where pods are scraped by the chart's PodMonitor, by the revision of
-    their Deployment, which an image or a setting that is new makes another one."""
+    their Deployment, which an image or a setting that is new makes another one. A Deployment is a job there."""
     of = 'build_info{service=~"%s", %s}%s%s' % (SERVICES, FLEET, window, offset)
-    return "count by (service, version, pod_template_hash) (%s)" % ("last_over_time(%s)" % of if window else of)
+    return "count by (namespace, service, job, version, pod_template_hash) (%s)" % ("last_over_time(%s)" % of if window else of)
 
 
-# New beside what ran five minutes before, be it an old one again. Where nothing ran then, workers have come back from none: new is
-# what has not run for a day.
-DEPLOYED = """%s unless %s and on (service) %s or %s unless %s""" % (
+# New beside what ran of the same Deployment five minutes before, be it an old one again. Where nothing ran then, workers have come
+# back from none: new is what has not run for a day.
+DEPLOYED = """%s unless %s and on (namespace, service, job) %s or %s unless %s""" % (
     running(),
     running(" offset 5m"),
     running(" offset 5m"),

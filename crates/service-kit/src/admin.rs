@@ -100,11 +100,13 @@ pub fn build_info(registry: &Registry, service: &'static str, version: &'static 
 
 async fn metrics(State(shown): State<Shown>, headers: HeaderMap) -> Response {
     let begun = Instant::now();
-    let families = shown.first.shown(&headers, shown.registry.gather());
+    let (families, scrape) = shown.first.shown(&headers, shown.registry.gather());
     match TextEncoder::new().encode_to_string(&families) {
         Ok(text) => {
-            // A listener that stops now still sends it.
-            shown.scrapes.answered(begun);
+            if let Some(scrape) = scrape {
+                // A listener that stops now still sends it.
+                shown.scrapes.answered(begun, scrape);
+            }
             ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response()
         }
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),

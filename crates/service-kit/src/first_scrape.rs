@@ -19,6 +19,8 @@ use axum::http::HeaderMap;
 use prometheus::proto::{Bucket, Counter, Histogram, Metric, MetricFamily, MetricType};
 use tokio::time::Instant;
 
+use crate::scrapes::Scrape;
+
 /// What Prometheus, and whatever scrapes like it, says with each scrape. Who only looks does not, is
 /// shown what is, and leaves the zeros to Prometheus.
 const SCRAPES: &str = "x-prometheus-scrape-timeout-seconds";
@@ -38,20 +40,24 @@ impl FirstScrape {
         Self { began: Instant::now(), was: AtomicBool::new(false) }
     }
 
-    /// What whoever asks with these headers is shown of it.
+    /// What whoever asks with these headers is shown of it, and which scrape that is, if it is one.
     pub(crate) fn shown(
         &self,
         headers: &HeaderMap,
         mut families: Vec<MetricFamily>,
-    ) -> Vec<MetricFamily> {
-        let is_first = headers.contains_key(SCRAPES) && !self.was.swap(true, Relaxed);
-        if is_first && self.began.elapsed() < NEW {
-            for family in &mut families {
-                let kind = family.get_field_type();
-                family.mut_metric().iter_mut().for_each(|metric| begin(metric, kind));
-            }
+    ) -> (Vec<MetricFamily>, Option<Scrape>) {
+        if !headers.contains_key(SCRAPES) {
+            return (families, None);
         }
-        families
+        let is_first = !self.was.swap(true, Relaxed);
+        if !is_first || self.began.elapsed() >= NEW {
+            return (families, Some(Scrape::Counts));
+        }
+        for family in &mut families {
+            let kind = family.get_field_type();
+            family.mut_metric().iter_mut().for_each(|metric| begin(metric, kind));
+        }
+        (families, Some(Scrape::Zeros))
     }
 }
 
@@ -102,15 +108,23 @@ mod tests {
             Self { registry, first: FirstScrape::to_come(), dead }
         }
 
-        fn shown(&self, headers: &HeaderMap) -> Vec<String> {
-            let shown = self.first.shown(headers, self.registry.gather());
+        fn shown(&self, headers: &HeaderMap) -> (Vec<String>, Option<Scrape>) {
+            let (shown, scrape) = self.first.shown(headers, self.registry.gather());
             let text = TextEncoder::new().encode_to_string(&shown).expect("it is text");
-            text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
+            let lines = text.lines().filter(|line| !line.starts_with('#'));
+            (lines.map(str::to_owned).collect(), scrape)
         }
     }
 
     fn scrape() -> HeaderMap {
         HeaderMap::from_iter([(SCRAPES.parse().expect("a name"), HeaderValue::from_static("10"))])
+    }
+
+    fn as_shown(
+        lines: [&str; 7],
+        scrape: impl Into<Option<Scrape>>,
+    ) -> (Vec<String>, Option<Scrape>) {
+        (lines.map(str::to_owned).into(), scrape.into())
     }
 
     const COUNTED: [&str; 7] = [
@@ -126,7 +140,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_was_counted_before_the_first_scrape_is_an_increase_to_it() {
         let scraped = Scraped::begun();
-        assert_eq!(scraped.shown(&HeaderMap::new()), COUNTED, "who only looks is no scrape");
+        assert_eq!(scraped.shown(&HeaderMap::new()), as_shown(COUNTED, None), "no scrape");
         let zeros = [
             "dead_total 0",
             "held 1",
@@ -136,16 +150,16 @@ mod tests {
             "wait_seconds_sum 0",
             "wait_seconds_count 0",
         ];
-        assert_eq!(scraped.shown(&scrape()), zeros);
-        assert_eq!(scraped.shown(&scrape()), COUNTED);
+        assert_eq!(scraped.shown(&scrape()), as_shown(zeros, Scrape::Zeros));
+        assert_eq!(scraped.shown(&scrape()), as_shown(COUNTED, Scrape::Counts));
         scraped.dead.inc();
-        assert_eq!(scraped.shown(&scrape())[0], "dead_total 3");
+        assert_eq!(scraped.shown(&scrape()).0[0], "dead_total 3");
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_has_run_for_long_has_a_history() {
         let scraped = Scraped::begun();
         tokio::time::advance(NEW).await;
-        assert_eq!(scraped.shown(&scrape()), COUNTED);
+        assert_eq!(scraped.shown(&scrape()), as_shown(COUNTED, Scrape::Counts));
     }
 }

@@ -155,9 +155,13 @@ impl Worker {
 
     /// What Prometheus is shown.
     pub(crate) async fn scraped(&self) -> String {
+        self.try_scraped().await.expect("it is scraped")
+    }
+
+    /// None when nobody answers any more.
+    pub(crate) async fn try_scraped(&self) -> Option<String> {
         let scrape = http_client().get(format!("{}/metrics", self.admin));
-        let scrape = scrape.header("x-prometheus-scrape-timeout-seconds", "10");
-        self.shown(scrape).await.expect("it is scraped")
+        self.shown(scrape.header("x-prometheus-scrape-timeout-seconds", "10")).await
     }
 
     async fn shown(&self, request: RequestBuilder) -> Option<String> {

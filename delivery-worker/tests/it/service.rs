@@ -275,11 +275,20 @@ async fn a_worker_that_leaves_a_message_leased_stays_until_that_has_been_scraped
         FaultRule { operation: Some(operation.to_owned()), error_rate: 1.0, ..FaultRule::default() }
     });
     sqs.handle.set_faults(Faults { seed: 1, rules: rules.into() });
+    // The first one is of zeros.
+    worker.scraped().await;
     worker.begin_to_stop();
     let mut last = String::new();
-    while let Some(text) = worker.try_metrics().await {
+    'up: loop {
+        // KEDA looks, too, and its looks do not end the wait.
+        for _ in 0..10 {
+            if worker.try_metrics().await.is_none() {
+                break 'up;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let Some(text) = worker.try_scraped().await else { break };
         last = text;
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let stranded = format!(r#"delivery_shutdown_stranded_total{{queue="{STANDARD}"}} 1"#);
     assert!(last.contains(&stranded), "the last scrape has it: {last}");

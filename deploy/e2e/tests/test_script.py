@@ -8,7 +8,7 @@ import unittest
 from unittest import mock
 
 from fleet_e2e import checks, cli, values
-from fleet_e2e.checks import images, policies
+from fleet_e2e.checks import images
 from fleet_e2e.checks.images import ended, is_image
 from fleet_e2e.checks.values import last_end
 from fleet_e2e.commands import blocks
@@ -184,22 +184,6 @@ class Values(unittest.TestCase):
         self.assertEqual(values.fixed_replicas(values.STEADY), {"worker-standard": 2, "worker-fifo": 2, "order-api": 2})
         for profile in (values.PLAIN, values.LOADED, values.FIFO, values.OBSERVED):
             self.assertEqual(values.fixed_replicas(profile), {})
-
-
-class Policies(unittest.TestCase):
-    def test_the_outside_is_reached_by_everybody_but_the_fleet(self):
-        for outside in ((policies.LISTENER, 9324), (policies.KUBERNETES, 6443)):
-            reached = {source for source in policies.REACHES if policies.wanted(source, outside) == "reached"}
-            self.assertEqual(reached, {policies.NEIGHBOUR, policies.STRANGER})
-        self.assertEqual(policies.wanted("worker-fifo", policies.SQS), "reached")
-        self.assertEqual(policies.wanted(policies.NEIGHBOUR, policies.SQS), "refused")
-
-    def test_the_api_servers_own_address_is_found(self):
-        of = {"addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.2"]}], "ports": [{"port": 6443}]}
-        none = [{"addressType": "IPv6", "endpoints": [{"addresses": ["fd00::2"]}], "ports": [{"port": 6443}]}, dict(of, endpoints=None)]
-        self.assertEqual(policies.endpoint([*none, of]), ("10.0.0.2", 6443))
-        with self.assertRaisesRegex(Failure, "no IPv4 endpoint"):
-            policies.endpoint(none)
 
 
 class Images(unittest.TestCase):

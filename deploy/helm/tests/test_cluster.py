@@ -164,6 +164,22 @@ class Replicas(unittest.TestCase):
                 self.assertRegex(text, r"%s +keeps its %d pods: not this chart has set their number, and it says 2" % (name, pods))
                 self.assertIn("kubectl -n shop scale deployment fleet-%s --replicas=2" % name, text)
 
+    def test_where_no_pod_is_left_when_autoscaling_is_switched_off_the_notes_say_so_before_all_else(self):
+        """KEDA may have had none of a queue that was empty, and is not there any more to bring one."""
+        owners = (("helm", "Apply", False), ("keda", "Update", True))
+        text = self.notes(*owners, pods=0)
+        head = text.split("Found in this cluster:")[0]
+        for name, what in zip(AUTOSCALED, ("takes orders", "delivers the orders of the standard queue", "delivers the orders of the fifo queue")):
+            self.assertIn("*** NO POD OF %s ***" % name, head)
+            self.assertIn("and it says 2. Nobody %s until:\n  kubectl -n shop scale deployment fleet-%s --replicas=2\n" % (what, name), head)
+        self.assertEqual(text.count("keeps its"), 3, "each is told once")
+        for pods in (1, 2):
+            self.assertNotIn("NO POD", self.notes(*owners, pods=pods))
+        # A worker that is not to be there is not missed.
+        self.assertNotIn("worker-fifo", self.notes(*owners, pods=0, arguments=("--set", "workers.fifo.enabled=false")).split("Found in this cluster:")[0])
+        # Nor is one whose number the autoscaler has.
+        self.assertNotIn("NO POD", self.notes(*owners, pods=0, fixed=()))
+
     def test_a_fixed_number_that_is_the_present_one_is_asked_for_whoever_has_set_it(self):
         owners = (("helm", "Apply", False), ("kubectl", "Update", True))
         given = ("--set", "orderApi.replicas=3,workers.standard.replicas=4,workers.fifo.replicas=5")
@@ -171,10 +187,11 @@ class Replicas(unittest.TestCase):
         self.assertNotIn("keeps its", self.notes(*owners, arguments=given))
         self.assertNotIn("keeps its", chart.notes(*FIXED))
 
-    def notes(self, *owners, arguments=()):
-        objects = [running(name, pods, *owners) for pods, name in enumerate(AUTOSCALED, 3)]
+    def notes(self, *owners, arguments=(), pods=None, fixed=FIXED):
+        """What an upgrade says where so many pods run of each: where no number is given, 3, 4 and 5."""
+        objects = [running(name, number if pods is None else pods, *owners) for number, name in enumerate(AUTOSCALED, 3)]
         with cluster.serving(SHOP, objects, (chart.KEDA,)) as asked:
-            return chart.notes(*FIXED, *arguments, "--is-upgrade", *asked)
+            return chart.notes(*fixed, *arguments, "--is-upgrade", *asked)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 /// Sends raw bytes and reads until the server closes the connection.
-async fn exchange(addr: SocketAddr, request: &str) -> String {
+pub(crate) async fn exchange(addr: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(addr).await.expect("connected");
     stream.write_all(request.as_bytes()).await.expect("sent");
     let mut answer = String::new();

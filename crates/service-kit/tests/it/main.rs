@@ -2,5 +2,6 @@
 
 mod answers;
 mod http;
+mod scraping;
 mod settings;
 mod stopping;

@@ -33,22 +33,32 @@ REACHES = {
     "local-sqs": [],
     "postgres": [],
 }
-# Tries each address until it is as wanted: rules take a moment to know a new pod.
+# Tries each address until it is as wanted: rules take a moment to know a new pod. Until then it may also reach nothing at
+# all, so a refusal is none before what must be reached is, and only the third one in a row.
 SCRIPT = """
 try() {
-  for ((i = 0; i < 20; i++)); do
+  for ((i = 0, in_a_row = 0; i < 20 && in_a_row < $4; i++)); do
+    [ $i = 0 ] || sleep 1
     if timeout 2 bash -c "exec 3<>/dev/tcp/$1/$2" 2>/dev/null; then seen=reached; else seen=refused; fi
-    [ "$seen" = "$3" ] && break
-    sleep 1
+    if [ "$seen" = "$3" ]; then in_a_row=$((in_a_row + 1)); else in_a_row=0; fi
   done
+  [ "$seen" != "$3" ] || [ $in_a_row = $4 ] || seen=unsteady
   echo "$1 $2 $seen"
 }
-while [ $# -gt 0 ]; do
-  try "$1" "$2" "$3" &
-  shift 3
-done
-wait
+each() {
+  wanted=$1 times=$2
+  shift 2
+  while [ $# -gt 0 ]; do
+    [ "$3" != "$wanted" ] || try "$1" "$2" "$wanted" "$times" &
+    shift 3
+  done
+  wait
+}
+each reached 1 "$@"
+each refused 3 "$@"
 """
+# What that takes at most: twenty tries of 2 s and a second between them, twice; and for the pod to start.
+PROBE_SECONDS = 180
 
 
 def check(run, report):
@@ -165,7 +175,7 @@ def finished(cluster, source):
             raise NotYet("the probe is %s: %s" % (pod["status"]["phase"], json.dumps(pod["status"].get("containerStatuses", []))[:300]))
         return True
 
-    until("the probe of %s" % source, done, seconds=120, every=1)
+    until("the probe of %s" % source, done, seconds=PROBE_SECONDS, every=1)
     seen = {}
     for line in cluster.kubectl("logs", pod_name(source)).splitlines():
         ip, port, found = line.split()
