@@ -11,8 +11,9 @@ use axum::{
     http::{HeaderMap, Request, header},
 };
 use http_body_util::BodyExt;
+use hyper::body::Frame;
 use service_kit::is_json;
-use std::time::Duration;
+use std::{future::poll_fn, pin::Pin, task::Poll, time::Duration};
 
 /// The largest message that SQS takes, bytes (AWS SQS quotas), and hence the largest order.
 pub(crate) const LARGEST: usize = 1024 * 1024;
@@ -49,19 +50,61 @@ pub(crate) async fn read_json(
     // Nobody needs it while the body is waited for: over all connections, large heads would take more
     // memory than all orders in hand.
     drop(head);
-    let read = tokio::time::timeout(TIMEOUT, read(body, room)).await;
+    let mut body = body;
+    let first = at_once(&mut body).await;
+    if let Some(Some(Ok(frame))) = &first
+        && let Some(data) = frame.data_ref()
+        && data.len() <= LARGEST
+        && body.is_end_stream()
+    {
+        let reserved = room.whole(data.len()).map_err(ReadError::from)?;
+        return Ok((data.clone(), reserved));
+    }
+    let read = tokio::time::timeout(TIMEOUT, read_on(first, body, room)).await;
     read.map_err(|_| Refusal::BodyTimeout)?.map_err(Refusal::from)
 }
 
+/// A part of a body, or its end.
+type Part = Option<Result<Frame<Bytes>, axum::Error>>;
+
+/// The first part of a body that came together with its request's head, as most do: nobody is waited
+/// for, and no time has to be kept. The server begins to look for it only when it is asked, and is asked
+/// once more.
+async fn at_once(body: &mut Body) -> Option<Part> {
+    let mut asked = false;
+    poll_fn(|cx| match Pin::new(&mut *body).poll_frame(cx) {
+        Poll::Ready(part) => Poll::Ready(Some(part)),
+        Poll::Pending if asked => Poll::Ready(None),
+        Poll::Pending => {
+            asked = true;
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await
+}
+
 /// A whole body, and the room that it takes. Its time is up to the caller.
-pub(crate) async fn read(mut body: Body, room: &Room) -> Result<(Bytes, Reserved), ReadError> {
+pub(crate) async fn read(body: Body, room: &Room) -> Result<(Bytes, Reserved), ReadError> {
+    read_on(None, body, room).await
+}
+
+/// The same of a body whose first part may be there already.
+async fn read_on(
+    mut first: Option<Part>,
+    mut body: Body,
+    room: &Room,
+) -> Result<(Bytes, Reserved), ReadError> {
     let (mut bytes, mut reserved) = (Vec::new(), room.part());
     loop {
-        // What has been given up cannot grow: it is no matter that what is there is taken first.
-        let frame = tokio::select! {
-            biased;
-            frame = body.frame() => frame,
-            () = reserved.given_up() => return Err(ReadError::NoRoom),
+        let frame = match first.take() {
+            Some(first) => first,
+            // What has been given up cannot grow: it is no matter that what is there is taken first.
+            None => tokio::select! {
+                biased;
+                frame = body.frame() => frame,
+                () = reserved.given_up() => return Err(ReadError::NoRoom),
+            },
         };
         let Some(frame) = frame else { break };
         let frame = frame.map_err(ReadError::Broken)?;

@@ -7,6 +7,7 @@ use crate::{
     problem::Unanswered,
     room::{Reserved, Room},
 };
+use anyhow::Context;
 use axum::{
     body::{Body, Bytes},
     extract::{Path, State, rejection::PathRejection},
@@ -74,18 +75,25 @@ impl Deliveries {
                 base: base(url),
                 places: Semaphore::new(AT_ONCE),
             })),
-            (None, Some(url)) => Self::At(base(url)),
+            (None, Some(url)) => {
+                HeaderValue::from_str(url).context("DELIVERY_BASE_URL cannot begin a Location")?;
+                Self::At(base(url))
+            }
             (None, None) => Self::Unknown,
         })
     }
 
     /// The `Location` of an accepted order.
-    pub(crate) fn location(&self, order_id: Uuid) -> String {
-        match self {
-            Self::Asked(_) => format!("{OWN_PATH}{order_id}"),
-            Self::At(base) => format!("{base}{WORKERS_PATH}{order_id}"),
-            Self::Unknown => format!("{WORKERS_PATH}{order_id}"),
-        }
+    pub(crate) fn location(&self, order_id: Uuid) -> HeaderValue {
+        let (base, path) = match self {
+            Self::Asked(_) => ("", OWN_PATH),
+            Self::At(base) => (base.as_str(), WORKERS_PATH),
+            Self::Unknown => ("", WORKERS_PATH),
+        };
+        let mut id = Uuid::encode_buffer();
+        let id = order_id.hyphenated().encode_lower(&mut id);
+        let location = [base, path, id].concat();
+        location.try_into().expect("bases, paths and ids are visible characters")
     }
 }
 

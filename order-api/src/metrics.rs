@@ -13,7 +13,8 @@ const BUCKETS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0
 /// The API's metrics of orders and messages.
 #[derive(Clone, Debug)]
 pub(crate) struct Metrics {
-    accepted: IntCounterVec,
+    /// In the order of [`QueueType::ALL`].
+    accepted: [IntCounter; 2],
     rejected: IntCounterVec,
     sent: IntCounterVec,
     durations: HistogramVec,
@@ -26,12 +27,13 @@ pub(crate) struct Metrics {
 impl Metrics {
     /// Registers them; panics when the registry has one of them already.
     pub(crate) fn register(registry: &Registry) -> Self {
+        let accepted = counter(
+            "orders_accepted_total",
+            "Orders answered with 202, which SQS has confirmed; repetitions with a key included.",
+            &["queue_type"],
+        );
         let metrics = Self {
-            accepted: counter(
-                "orders_accepted_total",
-                "Orders answered with 202, which SQS has confirmed; repetitions with a key included.",
-                &["queue_type"],
-            ),
+            accepted: QueueType::ALL.map(|queue| accepted.with_label_values(&[queue.as_str()])),
             rejected: counter(
                 "orders_rejected_total",
                 "Orders that were answered with a problem, by its kind.",
@@ -75,7 +77,7 @@ impl Metrics {
             ),
         };
         let all: [Box<dyn Collector>; 8] = [
-            Box::new(metrics.accepted.clone()),
+            Box::new(accepted),
             Box::new(metrics.rejected.clone()),
             Box::new(metrics.sent.clone()),
             Box::new(metrics.durations.clone()),
@@ -88,9 +90,6 @@ impl Metrics {
             registry.register(metric).expect("each metric is registered once");
         }
         // A rate needs the zero before the first event.
-        for queue in QueueType::ALL {
-            metrics.accepted.with_label_values(&[queue.as_str()]);
-        }
         for kind in kinds::OF_ORDERS {
             metrics.rejected.with_label_values(&[kind.slug()]);
         }
@@ -106,7 +105,7 @@ impl Metrics {
     }
 
     pub(crate) fn accepted(&self, queue: QueueType) {
-        self.accepted.with_label_values(&[queue.as_str()]).inc();
+        self.accepted[queue as usize].inc();
     }
 
     /// `reason` is the slug of the problem that the client was given.
@@ -138,9 +137,9 @@ impl Metrics {
         self.abandoned.inc();
     }
 
-    /// So many more orders are in hand.
-    pub(crate) fn buffered(&self, more: i64) {
-        self.buffered.add(more);
+    /// How many orders are in hand.
+    pub(crate) fn buffered(&self) -> IntGauge {
+        self.buffered.clone()
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
     time::Duration,
 };
 use tokio::{sync::Notify, time::Instant};
@@ -29,11 +29,11 @@ struct Shared {
     waiting: BTreeMap<Since, Waiting>,
 }
 
-/// From when on a client is waited for. The numbers are in the order of the times.
+/// From when on a client is waited for; a number, too, since times may be the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Since {
-    number: u64,
     at: Instant,
+    number: u64,
 }
 
 #[derive(Debug)]
@@ -47,7 +47,8 @@ struct Waiting {
 pub(crate) struct Reserved {
     room: Room,
     account: Mutex<Account>,
-    given_up: Arc<Notify>,
+    /// There once the client is waited for.
+    given_up: OnceLock<Arc<Notify>>,
 }
 
 /// Where the bytes of a part are counted.
@@ -58,8 +59,8 @@ enum Account {
     Own { bytes: usize, unread: Option<Since> },
     /// By the room, under this key: the client is waited for.
     Waiting(Since),
-    /// Nowhere: there are none yet of an order that has begun to arrive.
-    Empty(Since),
+    /// Nowhere: there are none yet of an order that has begun to arrive, at this time.
+    Empty(Instant),
 }
 
 /// Nothing is being taken of an answer, until this is dropped.
@@ -78,17 +79,29 @@ impl Room {
 
     /// A part of no bytes yet, of an order that begins to arrive.
     pub(crate) fn part(&self) -> Reserved {
-        let account = Mutex::new(Account::Empty(lock(&self.0).now()));
-        Reserved { room: self.clone(), account, given_up: Arc::default() }
+        self.with(Account::Empty(Instant::now()))
+    }
+
+    /// A part of so many bytes, of an order that has arrived all at once.
+    pub(crate) fn whole(&self, bytes: usize) -> Result<Reserved, Full> {
+        let mut shared = lock(&self.0);
+        shared.make_room(None, bytes)?;
+        shared.free -= bytes;
+        drop(shared);
+        Ok(self.with(Account::Own { bytes, unread: None }))
+    }
+
+    fn with(&self, account: Account) -> Reserved {
+        Reserved { room: self.clone(), account: Mutex::new(account), given_up: OnceLock::new() }
     }
 }
 
 impl Shared {
-    /// A client is waited for from now on.
-    fn now(&mut self) -> Since {
+    /// A client is waited for from then on.
+    fn since(&mut self, at: Instant) -> Since {
         let number = self.next;
         self.next += 1;
-        Since { number, at: Instant::now() }
+        Since { at, number }
     }
 
     /// The client of a part with so many bytes is waited for, since this time.
@@ -100,7 +113,7 @@ impl Shared {
     /// for longest give theirs, if that is long enough. A part without bytes is not among them: it
     /// has nothing to give.
     fn take(&mut self, key: Since, bytes: usize) -> Result<(), Full> {
-        self.make_room(key, bytes)?;
+        self.make_room(Some(key), bytes)?;
         // One that has been given up itself has nothing to add to.
         let own = self.waiting.get_mut(&key).ok_or(Full)?;
         own.bytes += bytes;
@@ -108,17 +121,24 @@ impl Shared {
         Ok(())
     }
 
-    /// The same for the first bytes of what arrives.
-    fn take_first(&mut self, key: Since, bytes: usize, given_up: &Arc<Notify>) -> Result<(), Full> {
-        self.make_room(key, bytes)?;
+    /// The same for the first bytes of what has begun to arrive at this time; the key of its part.
+    fn take_first(
+        &mut self,
+        at: Instant,
+        bytes: usize,
+        given_up: &Arc<Notify>,
+    ) -> Result<Since, Full> {
+        self.make_room(None, bytes)?;
+        let key = self.since(at);
         self.wait(key, bytes, given_up);
         self.free -= bytes;
-        Ok(())
+        Ok(key)
     }
 
-    fn make_room(&mut self, key: Since, bytes: usize) -> Result<(), Full> {
+    /// `own` is the key of the part for which there is to be room.
+    fn make_room(&mut self, own: Option<Since>, bytes: usize) -> Result<(), Full> {
         while self.free < bytes {
-            let longest = self.waiting.keys().copied().find(|other| *other != key);
+            let longest = self.waiting.keys().copied().find(|other| Some(*other) != own);
             let late = longest.filter(|other| other.at.elapsed() >= self.undisturbed);
             let Some(other) = late else {
                 return Err(Full);
@@ -140,8 +160,8 @@ impl Reserved {
             Account::Own { .. } => Err(Full),
             Account::Waiting(key) => lock(&self.room.0).take(key, bytes),
             Account::Empty(_) if bytes == 0 => Ok(()),
-            Account::Empty(key) => {
-                lock(&self.room.0).take_first(key, bytes, &self.given_up)?;
+            Account::Empty(at) => {
+                let key = lock(&self.room.0).take_first(at, bytes, self.notified())?;
                 *account = Account::Waiting(key);
                 Ok(())
             }
@@ -150,7 +170,11 @@ impl Reserved {
 
     /// Returns when the order has had to make room for others, and is not to arrive any more.
     pub(crate) async fn given_up(&self) {
-        self.given_up.notified().await;
+        self.notified().notified().await;
+    }
+
+    fn notified(&self) -> &Arc<Notify> {
+        self.given_up.get_or_init(Arc::default)
     }
 
     /// The order has arrived: its part is its own until it is dropped, or its answer is unread.
@@ -180,11 +204,11 @@ impl Reserved {
             && bytes > 0
         {
             let mut shared = lock(&self.room.0);
-            let since = unread.unwrap_or_else(|| shared.now());
-            shared.wait(since, bytes, &self.given_up);
+            let since = unread.unwrap_or_else(|| shared.since(Instant::now()));
+            shared.wait(since, bytes, self.notified());
             *account = Account::Waiting(since);
         }
-        Arc::clone(&self.given_up)
+        Arc::clone(self.notified())
     }
 
     /// The client is not waited for any more; an error when the part has been given up meanwhile.
@@ -264,6 +288,23 @@ mod tests {
         assert_eq!((last.grow(8), last.grow(1)), (Ok(()), Err(Full)));
         drop(other);
         assert_eq!(last.grow(2), Ok(()));
+    }
+
+    #[test]
+    fn what_arrives_all_at_once_is_its_own_and_waits_for_nobody() {
+        let room = Room::new(10, Duration::ZERO);
+        let mut slow = room.part();
+        assert_eq!(slow.grow(6), Ok(()));
+        let whole = room.whole(4).expect("there is room");
+        assert!(!is_given_up(&slow) && !is_given_up(&whole));
+        let other = room.whole(5).expect("what arrives slowly gives way");
+        assert!(is_given_up(&slow));
+        assert_eq!(room.whole(2).err(), Some(Full), "what has arrived does not");
+        assert!(room.whole(1).is_ok(), "what was refused has taken nothing");
+        let mut waiting = pin!(Reserved::unread(Arc::downgrade(&Arc::new(whole))));
+        assert!(!is_over(waiting.as_mut()));
+        drop(other);
+        assert!(room.whole(10).is_ok());
     }
 
     #[test]

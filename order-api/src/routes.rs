@@ -10,8 +10,8 @@ use crate::{
     room::Reserved,
 };
 use axum::{
-    extract::{Query, Request, State},
-    http::{HeaderMap, StatusCode, Uri, header},
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use jiff::{Timestamp, Unit};
@@ -41,12 +41,11 @@ pub(crate) async fn accept(
     match take(&api, request).await {
         Ok((queue, order_id, accepted)) => {
             api.metrics.accepted(queue);
-            let location = api.deliveries.location(order_id);
-            let headers = [
-                (header::CONTENT_TYPE, "application/json".to_owned()),
-                (header::LOCATION, location),
-            ];
-            Ok((StatusCode::ACCEPTED, headers, accepted).into_response())
+            let mut response = (StatusCode::ACCEPTED, accepted).into_response();
+            let headers = response.headers_mut();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(header::LOCATION, api.deliveries.location(order_id));
+            Ok(response)
         }
         Err(refusal) => {
             let problem = Problem::from(refusal);
@@ -184,17 +183,15 @@ fn asked(uri: &Uri, headers: &HeaderMap) -> (Asked, FieldErrors) {
 fn queue_type(uri: &Uri) -> Result<QueueType, FieldError> {
     const NAME: &str = "queueType";
     let error = |detail: &str| FieldError::new(format!("?{NAME}"), detail);
-    let Ok(Query(pairs)) = Query::<Vec<(String, String)>>::try_from_uri(uri) else {
-        return Err(error("the query cannot be read"));
-    };
-    let mut values = pairs.iter().filter(|(name, _)| name == NAME).map(|(_, value)| value);
+    let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    let mut values = pairs.filter(|(name, _)| name == NAME).map(|(_, value)| value);
     let Some(value) = values.next() else {
         return Ok(QueueType::Standard);
     };
     if values.next().is_some() {
         return Err(error("must be given once"));
     }
-    let named = |queue: &QueueType| queue.as_str().eq_ignore_ascii_case(value);
+    let named = |queue: &QueueType| queue.as_str().eq_ignore_ascii_case(&value);
     QueueType::ALL.into_iter().find(named).ok_or_else(|| error("must be standard or fifo"))
 }
 

@@ -1,6 +1,7 @@
 //! How many orders are in hand.
 
 use crate::{metrics::Metrics, room::Reserved};
+use prometheus::IntGauge;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -17,7 +18,7 @@ pub(super) struct Buffer {
 pub(super) struct Admitted {
     _order: OwnedSemaphorePermit,
     _bytes: Arc<Reserved>,
-    metrics: Metrics,
+    buffered: IntGauge,
 }
 
 impl Buffer {
@@ -32,8 +33,9 @@ impl Buffer {
     /// None when it is full.
     pub(super) fn admit(&self, bytes: Arc<Reserved>) -> Option<Admitted> {
         let order = Arc::clone(&self.orders).try_acquire_owned().ok()?;
-        self.metrics.buffered(1);
-        Some(Admitted { _order: order, _bytes: bytes, metrics: self.metrics.clone() })
+        let buffered = self.metrics.buffered();
+        buffered.inc();
+        Some(Admitted { _order: order, _bytes: bytes, buffered })
     }
 
     /// Waits, within the limit, until it is empty. Returns how many orders are left.
@@ -48,6 +50,6 @@ impl Buffer {
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        self.metrics.buffered(-1);
+        self.buffered.dec();
     }
 }

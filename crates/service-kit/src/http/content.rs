@@ -11,7 +11,12 @@ pub fn is_json(headers: &HeaderMap) -> bool {
     let Ok(value) = value.to_str() else {
         return false;
     };
-    let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json"
-        || (essence.starts_with("application/") && essence.ends_with("+json"))
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    let Some((general, special)) = essence.split_once('/') else {
+        return false;
+    };
+    let suffix = special.len().checked_sub("+json".len()).and_then(|start| special.get(start..));
+    general.eq_ignore_ascii_case("application")
+        && (special.eq_ignore_ascii_case("json")
+            || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case("+json")))
 }

@@ -41,7 +41,18 @@ fn fault(version: Version, headers: &HeaderMap) -> Option<&'static str> {
 
 /// An empty value is right where the target has no authority.
 fn is_host(value: &[u8]) -> bool {
-    value.is_empty() || (!value.contains(&b'@') && Authority::try_from(value).is_ok())
+    value.is_empty()
+        || is_usual_host(value)
+        || (!value.contains(&b'@') && Authority::try_from(value).is_ok())
+}
+
+/// Names and addresses of the usual kind: most can be told without a look at every rule.
+fn is_usual_host(value: &[u8]) -> bool {
+    let mut parts = value.splitn(2, |byte| *byte == b':');
+    let (name, port) = (parts.next().unwrap_or_default(), parts.next());
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    let is_port = |port: &[u8]| !port.is_empty() && port.iter().all(u8::is_ascii_digit);
+    !name.is_empty() && name.iter().all(is_name) && port.is_none_or(is_port)
 }
 
 #[cfg(test)]
@@ -61,6 +72,10 @@ mod tests {
         let (old, new) = (Version::HTTP_10, Version::HTTP_11);
         for host in ["", "a", "a.example:80", "127.0.0.1:8080", "[::1]:8080", "a_b"] {
             assert!(!faulty(new, &[("host", host)]), "{host}");
+        }
+        for host in ["a", "a.example:80", "127.0.0.1:8080", "-:00000", "a..b", "a:65536"] {
+            assert!(is_usual_host(host.as_bytes()), "{host}");
+            assert!(Authority::try_from(host).is_ok(), "{host} is taken by the rules as well");
         }
         for host in ["a b", "a/b", "user@a", "http://a", "a:b:c"] {
             assert!(faulty(new, &[("host", host)]), "{host}");
