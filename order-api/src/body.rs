@@ -97,14 +97,15 @@ async fn read_on(
 ) -> Result<(Bytes, Reserved), ReadError> {
     let (mut bytes, mut reserved) = (Vec::new(), room.part());
     loop {
-        let frame = match first.take() {
-            Some(first) => first,
+        let frame = if let Some(first) = first.take() {
+            first
+        } else {
             // What has been given up cannot grow: it is no matter that what is there is taken first.
-            None => tokio::select! {
+            tokio::select! {
                 biased;
                 frame = body.frame() => frame,
                 () = reserved.given_up() => return Err(ReadError::NoRoom),
-            },
+            }
         };
         let Some(frame) = frame else { break };
         let frame = frame.map_err(ReadError::Broken)?;

@@ -7,8 +7,9 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    time::Duration,
 };
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 /// The connections that wait for their clients, the longest-waiting first. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -46,13 +47,16 @@ struct State {
     answers: u64,
     /// When the latest of them gives way.
     gives_way: Option<GivesWay>,
+    /// From when on a request's head has been waited for; none while there is a request.
+    head_awaited: Option<Instant>,
 }
 
 impl Connections {
     pub(super) fn place(&self) -> Arc<Place> {
         let closing = Arc::new(Notify::new());
         let key = Some(self.wait(&closing));
-        let state = State { key, requests: 0, answers: 0, gives_way: None };
+        let head_awaited = Some(Instant::now());
+        let state = State { key, requests: 0, answers: 0, gives_way: None, head_awaited };
         Arc::new(Place {
             connections: self.clone(),
             state: Mutex::new(state),
@@ -101,8 +105,27 @@ impl Place {
     pub(super) fn begins(&self) -> u64 {
         self.waits(|state| {
             state.requests += 1;
+            state.head_awaited = None;
             state.requests
         })
+    }
+
+    /// Returns when a request's head has been waited for as long as that. One timer for all requests of
+    /// the connection: each would cost more than a look at the clock.
+    pub(super) async fn head_is_late(&self, limit: Duration) {
+        loop {
+            let now = Instant::now();
+            // What is only waited for from now on is not late before that either.
+            let since = lock(&self.state).head_awaited.unwrap_or(now);
+            // Too far off to be told: never.
+            let Some(late) = since.checked_add(limit) else {
+                return std::future::pending().await;
+            };
+            if late <= now {
+                return;
+            }
+            tokio::time::sleep_until(late).await;
+        }
     }
 
     /// The request of this number is complete, or is answered without that.
@@ -136,7 +159,7 @@ impl Place {
 
     /// The answer is on its way, so the connection waits for the next request.
     pub(super) fn has_answered(&self) {
-        self.waits(|_| ());
+        self.waits(|state| state.head_awaited = Some(Instant::now()));
         self.connections.one_more.notify_one();
     }
 
@@ -220,6 +243,25 @@ mod tests {
         assert!(is_closing(&first) && !is_closing(&second));
         drop(second);
         assert!(!connections.close_longest_idle(), "a connection that has ended waits no more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_is_late_counted_from_the_answer_before_and_never_while_there_is_a_request() {
+        const LIMIT: Duration = Duration::from_secs(75);
+        let place = Connections::default().place();
+        let mut late = pin!(place.head_is_late(LIMIT));
+        let began = Instant::now();
+        for _ in 0..3 {
+            let between = Duration::from_mins(1);
+            assert!(tokio::time::timeout(between, late.as_mut()).await.is_err());
+            place.is_answering(place.begins());
+            assert!(tokio::time::timeout(2 * LIMIT, late.as_mut()).await.is_err());
+            place.has_answered();
+        }
+        let answered = Instant::now();
+        late.await;
+        assert_eq!(answered.elapsed(), LIMIT);
+        assert_eq!(began.elapsed(), 3 * (Duration::from_mins(1) + 2 * LIMIT) + LIMIT);
     }
 
     #[test]

@@ -11,16 +11,14 @@ use axum::{
     Router,
     http::{HeaderValue, header},
 };
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use hyper::{
     Request, Response,
     body::Incoming,
     server::conn::http1,
     service::{Service, service_fn},
 };
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use std::{convert::Infallible, io, net::IpAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -148,6 +146,16 @@ struct Connection {
     limits: ServeLimits,
 }
 
+/// Why a connection is to end, but for its client.
+enum End {
+    /// A newcomer needs its place.
+    MakeRoom,
+    /// The server stops.
+    Drain,
+    /// The time for a request's head is over.
+    HeadIsLate,
+}
+
 impl Connection {
     async fn serve(self, stream: TcpStream, router: Router) {
         let ServeLimits { write, answer, .. } = self.limits;
@@ -178,31 +186,44 @@ impl Connection {
             }
         });
         let mut builder = http1::Builder::new();
+        // The library would set a timer for each request's head.
         builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.limits.header_read)
+            .header_read_timeout(None)
             .max_header_size(self.limits.header_bytes)
             .max_buf_size(self.limits.header_bytes);
         let mut served = pin!(builder.serve_connection(TokioIo::new(wire), service));
-        let ended = tokio::select! {
-            ended = served.as_mut() => ended,
-            () = self.place.closing() => {
-                served.as_mut().graceful_shutdown();
-                tokio::select! {
+        let mut ends = self.ends();
+        let ended = loop {
+            let end = tokio::select! {
+                biased;
+                ended = served.as_mut() => break ended,
+                Some(end) = ends.next() => end,
+            };
+            served.as_mut().graceful_shutdown();
+            match end {
+                End::Drain => {}
+                End::HeadIsLate => return tracing::debug!("a connection ended: no request came"),
+                End::MakeRoom => tokio::select! {
                     biased;
-                    ended = served.as_mut() => ended,
+                    ended = served.as_mut() => break ended,
                     // It is in the middle of a request.
                     () = self.may_be_cut() => return,
-                }
-            }
-            () = self.drain.requested() => {
-                served.as_mut().graceful_shutdown();
-                served.await
+                },
             }
         };
         if let Err(error) = ended {
             tracing::debug!(%error, "a connection ended early");
         }
+    }
+
+    /// Each is looked at when it is woken: the connection's task is at every step of a request.
+    fn ends(&self) -> FuturesUnordered<BoxFuture<'_, End>> {
+        let late = self.place.head_is_late(self.limits.header_read);
+        FuturesUnordered::from_iter([
+            self.place.closing().map(|()| End::MakeRoom).boxed(),
+            self.drain.requested().map(|()| End::Drain).boxed(),
+            late.map(|()| End::HeadIsLate).boxed(),
+        ])
     }
 
     /// Returns when nothing is lost by cutting the connection; not while its answer would be.
