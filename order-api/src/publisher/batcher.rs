@@ -14,10 +14,11 @@
 
 use super::{Confirmed, PublishError};
 use crate::body::LARGEST;
+use foldhash::fast::RandomState;
 use rand::{RngExt, rngs::SmallRng};
 use sqs_consumer::QueueError;
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -27,6 +28,9 @@ use tokio::time::Instant;
 const MOST_TRIES: u32 = 4;
 /// Before the second one; doubles from there. Half of it is drawn.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// A quick hash, with a seed of this process's own: clients choose the groups.
+type HashMap<K, V> = std::collections::HashMap<K, V, RandomState>;
 
 /// What has to be known of an order that is to be sent.
 pub(super) trait Outgoing {
@@ -120,7 +124,7 @@ impl<T: Outgoing> Batcher<T> {
             waiting: Load::default(),
             resting: BTreeMap::new(),
             rests: 0,
-            lanes: HashMap::new(),
+            lanes: HashMap::default(),
             random,
         }
     }
@@ -192,7 +196,7 @@ impl<T: Outgoing> Batcher<T> {
         };
         let (mut fates, mut again) = (Vec::with_capacity(batch), Vec::new());
         // From the last to the first: what counts is whether a later one of the group has got in.
-        let mut first_in_queue: HashMap<Arc<str>, Option<u128>> = HashMap::new();
+        let mut first_in_queue: HashMap<Arc<str>, Option<u128>> = HashMap::default();
         for (mut entry, result) in entries.into_iter().zip(results).rev() {
             let later = entry.order.group().and_then(|group| first_in_queue.get(group));
             let may_go_again = later.is_none();
@@ -232,7 +236,7 @@ impl<T: Outgoing> Batcher<T> {
 
     /// The groups of a call may go on, with what is sent again first; `again` begins with the last.
     fn lanes_go_on(&mut self, now: Instant, mut groups: Vec<Arc<str>>, again: Vec<Entry<T>>) {
-        let mut rests: HashMap<Arc<str>, u32> = HashMap::new();
+        let mut rests: HashMap<Arc<str>, u32> = HashMap::default();
         for entry in again {
             let Some(group) = entry.order.group().cloned() else {
                 let tries = entry.tries;

@@ -54,7 +54,7 @@ struct State {
 impl Connections {
     pub(super) fn place(&self) -> Arc<Place> {
         let closing = Arc::new(Notify::new());
-        let key = Some(self.wait(&closing));
+        let key = Some(self.wait(None, &closing));
         let head_awaited = Some(Instant::now());
         let state = State { key, requests: 0, answers: 0, gives_way: None, head_awaited };
         Arc::new(Place {
@@ -85,8 +85,12 @@ impl Connections {
         self.one_stays.notified().await;
     }
 
-    fn wait(&self, closing: &Arc<Notify>) -> u64 {
+    /// Waits, anew if it has waited under this key.
+    fn wait(&self, key: Option<u64>, closing: &Arc<Notify>) -> u64 {
         let mut idle = lock(&self.idle);
+        if let Some(key) = key {
+            idle.waiting.remove(&key);
+        }
         let key = idle.next;
         idle.next += 1;
         idle.waiting.insert(key, Arc::clone(closing));
@@ -198,8 +202,7 @@ impl Place {
 
     fn waits<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = lock(&self.state);
-        self.connections.forget(state.key.take());
-        state.key = Some(self.connections.wait(&self.closing));
+        state.key = Some(self.connections.wait(state.key, &self.closing));
         change(&mut state)
     }
 }

@@ -5,13 +5,14 @@
 use crate::telemetry::{self, Passing};
 use axum::{
     extract::{MatchedPath, Request},
-    http::Method,
+    http::{Method, StatusCode},
     response::Response,
 };
 use pin_project_lite::pin_project;
-use prometheus::HistogramVec;
+use prometheus::{Histogram, HistogramVec};
 use std::{
     pin::Pin,
+    sync::{Arc, OnceLock},
     task::{Context, Poll, ready},
 };
 use tokio::time::Instant;
@@ -34,14 +35,49 @@ impl<S> Layer<S> for Observe {
     type Service = Observed<S>;
 
     fn layer(&self, inner: S) -> Observed<S> {
-        Observed { inner, durations: self.durations.clone() }
+        let durations = Arc::new(Durations { all: self.durations.clone(), usual: OnceLock::new() });
+        Observed { inner, durations }
     }
 }
 
+/// A layer is put around each route and method by itself; most of its answers are of one kind.
 #[derive(Clone)]
 pub(super) struct Observed<S> {
     inner: S,
-    durations: HistogramVec,
+    durations: Arc<Durations>,
+}
+
+struct Durations {
+    all: HistogramVec,
+    /// Of the first answer's kind: to look a histogram up by its labels takes longer than to count in it.
+    usual: OnceLock<(Kind, Histogram)>,
+}
+
+#[derive(Clone)]
+struct Kind {
+    route: Option<MatchedPath>,
+    method: &'static str,
+    status: StatusCode,
+}
+
+impl Kind {
+    fn labels(&self) -> [&str; 3] {
+        [label(self.route.as_ref()), self.method, self.status.as_str()]
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        self.status == other.status && self.labels() == other.labels()
+    }
+}
+
+impl Durations {
+    fn observe(&self, kind: &Kind, seconds: f64) {
+        let of = |kind: &Kind| self.all.with_label_values(&kind.labels());
+        match self.usual.get_or_init(|| (kind.clone(), of(kind))) {
+            (usual, durations) if usual.is(kind) => durations.observe(seconds),
+            _ => of(kind).observe(seconds),
+        }
+    }
 }
 
 impl<S: Service<Request, Response = Response>> Service<Request> for Observed<S> {
@@ -60,7 +96,7 @@ impl<S: Service<Request, Response = Response>> Service<Request> for Observed<S> 
         let traceparent = request.headers().get("traceparent").cloned();
         let traceparent = traceparent.as_ref().and_then(|value| value.to_str().ok());
         let span = span(traceparent, method, label(route.as_ref()));
-        let durations = self.durations.clone();
+        let durations = Arc::clone(&self.durations);
         let answer = telemetry::passing(self.inner.call(request), traceparent).instrument(span);
         Answering { answer, durations, started, method, route }
     }
@@ -70,7 +106,7 @@ pin_project! {
     pub(super) struct Answering<F> {
         #[pin]
         answer: Instrumented<Passing<F>>,
-        durations: HistogramVec,
+        durations: Arc<Durations>,
         started: Instant,
         method: &'static str,
         route: Option<MatchedPath>,
@@ -91,9 +127,8 @@ impl<F: Future<Output = Result<Response, E>>, E> Future for Answering<F> {
             if status.is_server_error() {
                 telemetry::fail(span, status.as_str());
             }
-            this.durations
-                .with_label_values(&[label(this.route.as_ref()), this.method, status.as_str()])
-                .observe(this.started.elapsed().as_secs_f64());
+            let kind = Kind { route: this.route.take(), method: this.method, status };
+            this.durations.observe(&kind, this.started.elapsed().as_secs_f64());
         }
         Poll::Ready(answer)
     }
