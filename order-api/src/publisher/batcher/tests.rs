@@ -384,7 +384,7 @@ fn random_run(seed: u64) {
         let told = seen.told.contains(&order.number);
         assert!(told || order.given_up.get(), "seed {seed}: {order:?} has no fate");
     }
-    let mut last: HashMap<&str, usize> = HashMap::new();
+    let mut last: HashMap<&str, usize> = HashMap::default();
     for number in seen.queue.iter().filter(|number| seen.confirmed.contains(number)) {
         let Some(group) = orders[*number].group.as_deref() else { continue };
         let before = last.insert(group, *number);
