@@ -111,7 +111,7 @@ take. All problems are found and told together, each with what to change.
   (list "workers.carrier.timeout" $values.workers.carrier.timeout "1ms" "8h")
   (list "orderApi.publishTimeout" $values.orderApi.publishTimeout "100ms" "10s")
   (list "orderApi.shutdownDelay" $values.orderApi.shutdownDelay "0s" "60s")
-  (list "dlqMonitor.interval" $values.dlqMonitor.interval "100ms" "1h")
+  (list "dlqMonitor.interval" $values.dlqMonitor.interval "100ms" "5m")
   (list "tests.timeout" $values.tests.timeout "1s" "1h") -}}
 {{- $ms := include "fleet.ms" (index $row 1) | int64 -}}
 {{- $least := include "fleet.ms" (index $row 2) | int64 -}}
