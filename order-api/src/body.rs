@@ -60,7 +60,8 @@ pub(crate) async fn read_json(
         let reserved = room.whole(data.len()).map_err(ReadError::from)?;
         return Ok((data.clone(), reserved));
     }
-    let read = tokio::time::timeout(TIMEOUT, read_on(first, body, room)).await;
+    // Boxed: few requests come here, and each one's future has a place for it.
+    let read = Box::pin(tokio::time::timeout(TIMEOUT, read_on(first, body, room))).await;
     read.map_err(|_| Refusal::BodyTimeout)?.map_err(Refusal::from)
 }
 

@@ -74,6 +74,18 @@ async fn take(api: &Api, request: Request) -> Result<(QueueType, Uuid, Accepted)
         publish(api, place, (&event, &json), false).await?;
         return Ok((queue, event.order_id, Held::new(json, reserved)));
     };
+    // Boxed: an order without a key has no use for so large a future.
+    Box::pin(take_keyed(api, queue, order, key, reserved)).await
+}
+
+/// The same for an order with a key.
+async fn take_keyed(
+    api: &Api,
+    queue: QueueType,
+    order: Order,
+    key: String,
+    reserved: Arc<Reserved>,
+) -> Result<(QueueType, Uuid, Accepted), Refusal> {
     let mut keyed = api.keys.recall(order, key, queue, now())?;
     if !keyed.is_confirmed {
         let place = admit(api, queue, (&keyed.event, &keyed.json), &reserved)?;
