@@ -39,13 +39,13 @@ impl Cell {
         let [beyond, within] = [true, false].map(|wanted| {
             let those = costs.iter().filter(|(_, ratio)| (*ratio > RATIO) == wanted);
             let those: Vec<String> =
-                those.map(|(who, ratio)| format!("the {who}'s {ratio:.2}")).collect();
+                those.map(|(who, ratio)| format!("{ratio:.2} times the {who}'s")).collect();
             those.join(" and ")
         });
         let within = if within.is_empty() { within } else { format!(" ({within})") };
         let Self { small, large, .. } = self;
         format!(
-            "{beyond} times the processor time per message{within} on the {} queue with {} compared with {}",
+            "{beyond} processor time per message{within} on the {} queue, {} against {}",
             self.queue(),
             large.words(),
             small.words()
@@ -189,8 +189,8 @@ fn table(stages: &[Staged], messages: usize, missed: &mut Vec<String>) -> anyhow
          step goes through a long queue: a group is served from its front, of which a dozen places are looked at \
          (`model/line.rs`), and the maps of all messages, by number and by age, are as deep as the logarithm of the \
          backlog (`model/queue.rs`). What grows is the memory that it goes through: of a million messages each is given \
-         out and freed long after it was written and far from the last one's place, where a short queue uses the same few \
-         again and again; S1 tells how much memory that is. A FIFO queue has another such map, the deduplication ids of \
+         out and freed long after it was written, where a short queue uses the same few places again and again; S1 tells \
+         how much memory a message takes. A FIFO queue has another such map, the deduplication ids of \
          all that was sent in five minutes (`model/dedup.rs`). How much of the server's ratio is whose is not measured."
     )?;
     Ok(text)
@@ -202,17 +202,16 @@ mod tests {
 
     #[test]
     fn what_is_missed_is_said_in_words() {
-        let [.., cell] = &cells(1_000_000)[..] else { panic!("there are cells") };
+        let cells = cells(1_000_000);
         assert_eq!(
-            cell.missed(0.987, 1.123),
-            "the server's 1.12 times the processor time per message (the consumer's 0.99) on the FIFO queue with \
-             1000000 messages in 100000 groups compared with 1000 messages in 100 groups"
+            cells[4].missed(0.987, 1.123),
+            "1.12 times the server's processor time per message (0.99 times the consumer's) on the FIFO queue, \
+             1000000 messages in 100000 groups against 1000 messages in 100 groups"
         );
-        let one = &cells(1_000_000)[2];
         assert_eq!(
-            one.missed(1.2, 1.3),
-            "the consumer's 1.20 and the server's 1.30 times the processor time per message on the FIFO queue with \
-             1000000 messages in 1 group compared with 1000 messages in 1 group"
+            cells[2].missed(1.2, 1.3),
+            "1.20 times the consumer's and 1.30 times the server's processor time per message on the FIFO queue, \
+             1000000 messages in 1 group against 1000 messages in 1 group"
         );
     }
 }
