@@ -146,12 +146,12 @@ fn table(
          can do by the last of the moments; a group has {OF_A_GROUP} of them at least, but for the smaller ones \
          of Zipf's. Each receive, delete and visibility change is held up by the round trip. Wanted: at most \
          {BEYOND:?} beyond the handler's time in the worst case, whatever the round trip, and none stranded.\n\n\
-         What is beyond is, first of all, the receive that is outstanding: it is waited for, since what it brings would \
-         stay in flight if nobody took it. Where messages are there it takes a round trip. Where the one group of a queue \
-         is in flight the server has nothing to give, and it takes its whole wait, {poll:?}, the shortest long poll that \
-         there is: so one FIFO group has up to {poll:?} from the receive's start, and a round trip, and after it one more \
-         for what goes back, of which the bound has {BEYOND:?}. Handlers run meanwhile, so where they take longer nothing \
-         of it shows but the delete at the end."
+         What is beyond is the receive that is outstanding: it is waited for, since what it brings would stay in flight \
+         if nobody took it. Where messages are there it takes a round trip. Where all are of one FIFO group, and that is \
+         in flight, the server has nothing to give until the receive's wait is over, at least {poll:?}, the shortest long \
+         poll that SQS knows. So one group takes up to {poll:?} and two round trips, of that receive and of what goes back \
+         after it: with a round trip it can miss the bound by these, which is not moved for them. Handlers run meanwhile: \
+         where they take longer than the receive, what is left is their delete at the end."
     )?;
     Ok(text)
 }
