@@ -130,8 +130,8 @@ fn table(
         )?;
         if worst > BEYOND || stranded + lost > 0 {
             missed.push(format!(
-                "{:.0} ms beyond the handler's time at worst, {stranded} stranded, {lost} neither done nor visible \
-                 with {queue}, handlers of {handler:?}, round trip {round_trip} ms",
+                "{queue}, handlers of {handler:?}, round trip {round_trip} ms: {:.0} ms beyond the handler's time at \
+                 worst, {stranded} stranded, {lost} neither done nor visible",
                 ms(worst)
             ));
         }

@@ -286,3 +286,31 @@ fn table(
     )?;
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_that_misses_the_bound_is_named_unless_it_says_why_it_is_not_held_to_it() {
+        let cells = cells();
+        let figures = |cell: &Cell| {
+            let per_second = LOAD * cell.capacity();
+            vec![Figures { calls: 0.3, waited: 0.002, rate: per_second, arrivals: per_second }]
+        };
+        let figures: Vec<_> = cells.iter().map(figures).collect();
+        let mut missed = Vec::new();
+        let text = table(&cells, &figures, 3.0, &mut missed).expect("there are figures");
+        let rows: Vec<&str> = text.lines().filter(|line| line.contains(" of ")).collect();
+        let rows = rows.iter().filter(|line| line.starts_with('|') && line.ends_with('|'));
+        let (held, others): (Vec<&str>, Vec<&str>) = rows.partition(|row| row.ends_with("| yes |"));
+        assert_eq!(missed.len(), held.len(), "{missed:?}");
+        assert_eq!(held.len() + others.len(), cells.len());
+        for row in others {
+            assert!(row.contains("64 of 2000 ms") && row.ends_with("no: at least 0.36 |"), "{row}");
+        }
+        let slow = missed.iter().find(|row| row.contains("FIFO, arrivals, 64 of 500 ms"));
+        let slow = slow.expect("handlers of 500 ms are held to the bound");
+        assert!(slow.ends_with("round trip 10 ms (by the lingers 0.75: 0.29 + 0.46)"), "{slow}");
+    }
+}
