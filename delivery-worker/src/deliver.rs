@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::{
     carrier::{Carrier, Failure, rest},
-    figures::Rate,
+    figures::Rates,
     metrics::QueueMetrics,
     orders_in_hand::{InHand, OrdersInHand},
     spans::{self, UnderWay},
@@ -72,7 +72,7 @@ pub struct Deliver {
     /// Names this worker in the records.
     pub worker: String,
     orders: OrdersInHand,
-    rate: Arc<Rate>,
+    rates: Arc<Rates>,
 }
 
 impl Deliver {
@@ -84,8 +84,8 @@ impl Deliver {
         fail_test_products: bool,
         worker: String,
     ) -> Self {
-        let (orders, rate) = (OrdersInHand::default(), Arc::default());
-        Self { store, carrier, limits, fail_test_products, worker, orders, rate }
+        let (orders, rates) = (OrdersInHand::default(), Arc::default());
+        Self { store, carrier, limits, fail_test_products, worker, orders, rates }
     }
 
     /// The handler of one queue's messages. An order that comes by two queues at once is still
@@ -95,8 +95,8 @@ impl Deliver {
     }
 
     /// How many orders it delivers, from all queues.
-    pub(crate) fn rate(&self) -> Arc<Rate> {
-        Arc::clone(&self.rate)
+    pub(crate) fn rates(&self) -> Arc<Rates> {
+        Arc::clone(&self.rates)
     }
 
     /// One try; `Ok` when the carrier has the order.
@@ -282,7 +282,7 @@ impl DeliverFrom {
             Err(error) => return store_failed(&error),
         }
         self.metrics.attempted(Outcome::Delivered);
-        self.deliver.rate.count();
+        self.deliver.rates.delivered.count();
         let age = finished_at.duration_since(order.timestamp).as_secs_f64();
         // A producer's clock may be ahead of this one.
         self.metrics.delivered_after(age.max(0.0));
@@ -314,6 +314,7 @@ impl DeliverFrom {
             Err(error) => return store_failed(&error),
         }
         self.metrics.attempted(outcome);
+        self.deliver.rates.failed.count();
         let next = match (failed.for_good, this.attempt.is_last()) {
             (true, _) => "it will not be tried again",
             // The consumer keeps it while no other succeeds.

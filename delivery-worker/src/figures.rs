@@ -47,11 +47,18 @@ impl<T: Clone> Kept<T> {
 /// Over which time the rate is taken.
 const WINDOW: Duration = Duration::from_mins(1);
 
-/// How many deliveries this process makes.
+/// How many attempts of this process end how.
+#[derive(Debug, Default)]
+pub(crate) struct Rates {
+    pub(crate) delivered: Rate,
+    pub(crate) failed: Rate,
+}
+
+/// How often something happens.
 #[derive(Debug)]
 pub(crate) struct Rate {
     began: Instant,
-    /// Seconds since `began` with how many deliveries, of the window only.
+    /// Seconds since `began` with how often it was, of the window only.
     seconds: Mutex<VecDeque<(u64, u64)>>,
 }
 
@@ -62,20 +69,20 @@ impl Default for Rate {
 }
 
 impl Rate {
-    /// One more delivery.
+    /// Once more.
     pub(crate) fn count(&self) {
         let now = self.now();
         let mut seconds = self.recent(now);
         match seconds.back_mut() {
-            Some((second, deliveries)) if *second == now => *deliveries += 1,
+            Some((second, times)) if *second == now => *times += 1,
             _ => seconds.push_back((now, 1)),
         }
     }
 
-    /// Deliveries per second over the last minute, in which seconds before the start have none.
+    /// Times per second over the last minute, in which seconds before the start have none.
     pub(crate) fn per_second(&self) -> f64 {
-        let deliveries: u64 = self.recent(self.now()).iter().map(|(_, count)| count).sum();
-        deliveries as f64 / WINDOW.as_secs_f64()
+        let times: u64 = self.recent(self.now()).iter().map(|(_, count)| count).sum();
+        times as f64 / WINDOW.as_secs_f64()
     }
 
     fn now(&self) -> u64 {

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::{
     backlog::{Backlog, Watched},
     counting::Counting,
-    figures::Rate,
+    figures::Rates,
     store::{Attempt, Attempts, Counts, Delivery, Store, StoreError},
 };
 
@@ -36,7 +36,7 @@ pub(crate) struct Shown {
     worker: String,
     /// The carrier's kind.
     carrier: &'static str,
-    rate: Arc<Rate>,
+    rates: Arc<Rates>,
     queues: Arc<[Watched]>,
     counting: Arc<Counting>,
 }
@@ -48,11 +48,11 @@ impl Shown {
         store: Store,
         worker: String,
         carrier: &'static str,
-        rate: Arc<Rate>,
+        rates: Arc<Rates>,
         queues: Vec<Watched>,
         counting: Arc<Counting>,
     ) -> Self {
-        Self { store, worker, carrier, rate, queues: queues.into(), counting }
+        Self { store, worker, carrier, rates, queues: queues.into(), counting }
     }
 
     async fn find(&self, order_id: Uuid) -> Result<Option<Delivery>, Problem> {
@@ -98,6 +98,7 @@ struct Status {
     backlog: BTreeMap<String, Option<Backlog>>,
     /// Of this worker, over the last minute.
     deliveries_per_second: f64,
+    failures_per_second: f64,
     /// Of all workers that share the store; null: it does not answer, or has not yet.
     deliveries: Option<DeliveryCounts>,
     /// When the deliveries were counted.
@@ -134,7 +135,8 @@ async fn status(State(shown): State<Shown>) -> Json<Status> {
         carrier: shown.carrier,
         queues: shown.queues.iter().map(|queue| queue.name().to_owned()).collect(),
         backlog: backlog.into_iter().collect(),
-        deliveries_per_second: shown.rate.per_second(),
+        deliveries_per_second: shown.rates.delivered.per_second(),
+        failures_per_second: shown.rates.failed.per_second(),
         deliveries: counted.map(|(counts, _)| counts.into()),
         counted_at: counted.map(|(_, at)| at),
     })

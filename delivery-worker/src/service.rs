@@ -85,7 +85,7 @@ impl Service {
             store.clone(),
             deliver.worker.clone(),
             carrier_name,
-            deliver.rate(),
+            deliver.rates(),
             watched.collect(),
             Arc::clone(&counting),
         );

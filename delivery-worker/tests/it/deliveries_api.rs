@@ -321,20 +321,24 @@ async fn counts_that_the_store_does_not_tell_are_null_beside_what_is_known() {
     assert!(told["countedAt"].is_null(), "{told}");
     assert_eq!(told["backlog"][STANDARD]["visible"], 0, "{told}");
     assert_eq!(told["deliveriesPerSecond"], 0.0, "{told}");
+    assert_eq!(told["failuresPerSecond"], 0.0, "{told}");
     worker.stop().await;
 }
 
 #[tokio::test]
-async fn the_rate_counts_what_this_worker_has_delivered() {
+async fn the_rates_count_what_this_worker_has_delivered_and_what_failed() {
     let sqs = Sqs::anywhere().await;
     let worker = Worker::start(sqs.addr, &[]).await;
     for _ in 0..6 {
         sqs.send(STANDARD, &order_of("상품").to_json(), None).await;
     }
+    for _ in 0..3 {
+        sqs.send(STANDARD, "no order", None).await;
+    }
     let url = format!("{}/status", worker.api);
     let told = eventually("all are counted", || async {
         let (_, told) = get(&url).await;
-        (told["deliveries"]["delivered"] == 6).then_some(told)
+        (told["deliveries"]["delivered"] == 6 && told["failuresPerSecond"] == 0.05).then_some(told)
     })
     .await;
     assert_eq!(told["deliveriesPerSecond"], 0.1, "six in the last minute");
