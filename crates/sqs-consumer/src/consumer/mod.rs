@@ -1,6 +1,7 @@
 //! The shell around the scheduler: one task that turns answers into facts and actions into calls.
 
 mod calls;
+mod failing_copies;
 mod running;
 mod settings;
 mod slots;

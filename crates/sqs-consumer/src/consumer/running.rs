@@ -1,7 +1,8 @@
 //! A consumer that runs: what has happened goes to the scheduler, its actions become calls.
 
+mod health;
+
 use std::{
-    collections::BTreeSet,
     pin::{Pin, pin},
     sync::Arc,
     time::Duration,
@@ -17,6 +18,7 @@ use tracing::{debug, error, info, warn};
 use super::{
     Activity, Consumer, Drained, Health,
     calls::{Calls, Fact, Return, Start},
+    failing_copies::FailingCopies,
     settings::describe,
     slots::{self, Slots},
 };
@@ -45,8 +47,7 @@ pub(super) struct Running<Q, H> {
     draining: bool,
     drained: Drained,
     next_ticket: u64,
-    /// Messages whose copy to the dead-letter queue has failed and that are still held.
-    dead_letters_failing: BTreeSet<Ticket>,
+    failing_copies: FailingCopies,
     /// More receives than this are more than the redrive policy allows.
     max_receive_count: Option<u32>,
     /// The latest failure that may be everyone's.
@@ -78,7 +79,7 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
             draining: false,
             drained: Drained::default(),
             next_ticket: 0,
-            dead_letters_failing: BTreeSet::new(),
+            failing_copies: FailingCopies::default(),
             max_receive_count: attributes.max_receive_count,
             shared_cause: None,
             activity: settings.activity,
@@ -190,21 +191,21 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
             }
             Fact::Returned { answers } => self.scheduler.returned(now, &answers),
             Fact::Deleted { answers } => self.scheduler.deleted(now, &answers),
-            Fact::DeadLettered { ticket, result } => {
-                self.scheduler.dead_lettered(now, ticket, Answer::from(&result));
-                // Of one that was given up meanwhile nothing will be heard again.
-                match result.err().filter(|_| self.slots.holds(ticket)) {
-                    Some(error) => {
-                        let queue = self.queue.name();
-                        error!(queue, %error, "the dead-letter queue cannot be written");
-                        self.health
-                            .send_replace(Health::Failing(format!("dead-letter queue: {error}")));
-                        self.dead_letters_failing.insert(ticket);
-                    }
-                    None => _ = self.dead_letters_failing.remove(&ticket),
-                }
-            }
+            Fact::DeadLettered { ticket, result } => self.dead_lettered(now, ticket, result),
         }
+    }
+
+    fn dead_lettered(&mut self, now: Time, ticket: Ticket, result: Result<(), QueueError>) {
+        self.scheduler.dead_lettered(now, ticket, Answer::from(&result));
+        let Err(error) = result else {
+            self.failing_copies.ended(ticket);
+            return;
+        };
+        // Of one that was given up meanwhile nothing will be heard again.
+        let Some(slot) = self.slots.get_mut(ticket) else { return };
+        let queue = (self.queue.name(), self.fifo);
+        self.failing_copies.failed(ticket, queue, &slot.message, &error);
+        self.health.send_replace(Health::Failing(format!("dead-letter queue: {error}")));
     }
 
     /// Lets the scheduler know when another consumer of this process was last busy.
@@ -347,7 +348,7 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
         let Some(slot) = self.slots.remove(ticket) else {
             return;
         };
-        self.dead_letters_failing.remove(&ticket);
+        self.failing_copies.ended(ticket);
         let (queue, message_id) = (self.queue.name(), &slot.message.message_id);
         match fate {
             Fate::Deleted | Fate::BackedOff => debug!(queue, message_id, ?fate, "settled"),
@@ -369,40 +370,6 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
                 self.metrics.stranded.inc();
                 error!(queue, message_id, "stranded: leased until its visibility timeout");
             }
-        }
-    }
-
-    /// Unhealthy, unless it is so for another reason already.
-    fn fails(&self, reason: &str) {
-        self.health.send_if_modified(|health| {
-            let changed = *health == Health::Receiving;
-            if changed {
-                *health = Health::Failing(reason.to_owned());
-            }
-            changed
-        });
-    }
-
-    /// Gauges, and the way back to healthy.
-    fn publish(&mut self) {
-        let stats = self.scheduler.stats();
-        self.metrics.publish(&stats);
-        if stats.breaker_open
-            && let Some(cause) = &self.shared_cause
-        {
-            self.fails(cause);
-        }
-        if stats.settling_fails {
-            self.fails("messages are received and cannot be deleted or given back");
-        }
-        let failing =
-            stats.breaker_open || stats.settling_fails || !self.dead_letters_failing.is_empty();
-        if self.scheduler.failed_receives() == 0 && !failing {
-            self.health.send_if_modified(|health| {
-                let changed = *health != Health::Receiving;
-                *health = Health::Receiving;
-                changed
-            });
         }
     }
 }

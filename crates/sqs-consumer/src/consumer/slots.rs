@@ -76,10 +76,6 @@ impl Slots {
         self.by_ticket.insert(ticket, slot);
     }
 
-    pub(super) fn holds(&self, ticket: Ticket) -> bool {
-        self.by_ticket.contains_key(&ticket)
-    }
-
     pub(super) fn get_mut(&mut self, ticket: Ticket) -> Option<&mut Slot> {
         self.by_ticket.get_mut(&ticket)
     }

@@ -11,6 +11,7 @@ mod handlers;
 mod leases;
 mod modelled;
 mod polling;
+mod refused_copies;
 mod rig;
 mod shell;
 mod simulation;
