@@ -2,6 +2,7 @@
 
 mod calls;
 mod failing_copies;
+mod pulse;
 mod running;
 mod settings;
 mod slots;

@@ -19,6 +19,7 @@ use super::{
     Activity, Consumer, Drained, Health,
     calls::{Calls, Fact, Return, Start},
     failing_copies::FailingCopies,
+    pulse::Pulse,
     settings::describe,
     slots::{self, Slots},
 };
@@ -53,6 +54,10 @@ pub(super) struct Running<Q, H> {
     /// The latest failure that may be everyone's.
     shared_cause: Option<String>,
     activity: Activity,
+    pulse: Option<Pulse>,
+    /// What a start may take until its handler's end, the times included for which it waits for others
+    /// and remembers an interruption, if the handler does not block.
+    longest_start: Duration,
 }
 
 impl<Q: Queue, H: Handler> Running<Q, H> {
@@ -64,6 +69,7 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
         for warning in settings.warnings(attributes) {
             warn!(queue = queue.name(), "{warning}");
         }
+        let pulse = Pulse::start(queue.name(), sender.clone());
         let metrics = metrics.for_queue(queue.name(), attributes.fifo);
         metrics.concurrency_limit.set(config.concurrency as i64);
         Self {
@@ -83,6 +89,8 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
             max_receive_count: attributes.max_receive_count,
             shared_cause: None,
             activity: settings.activity,
+            pulse,
+            longest_start: settings.handler_timeout.saturating_mul(3),
         }
     }
 
@@ -173,8 +181,9 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
                 }
             },
             Fact::Finished { ticket, start, took, verdict } => {
-                // One that was cancelled may have ended before it could be stopped.
-                if self.slots.is_running(ticket, start) {
+                // One that was to be stopped may have ended by itself. The scheduler takes from it what it
+                // says of all, unless it could be taken for the end of a later start.
+                if !self.slots.is_outdated(ticket, start) {
                     self.finished(now, ticket, took, verdict);
                 }
             }
@@ -192,6 +201,11 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
             Fact::Returned { answers } => self.scheduler.returned(now, &answers),
             Fact::Deleted { answers } => self.scheduler.deleted(now, &answers),
             Fact::DeadLettered { ticket, result } => self.dead_lettered(now, ticket, result),
+            Fact::Pulse => {
+                if let Some(pulse) = &self.pulse {
+                    pulse.seen();
+                }
+            }
         }
     }
 
@@ -303,6 +317,9 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
             Action::Start { ticket, attempt } => self.start(ticket, attempt),
             Action::Cancel { ticket } => self.slots.cancel(ticket),
             Action::Extend { entries } => {
+                for &(ticket, _) in &entries {
+                    self.tell_if_blocked(ticket);
+                }
                 let handles = self.slots.handles(&entries);
                 let until = entries.iter().filter_map(|&(ticket, _)| self.lease_ends(ticket)).min();
                 self.calls.extend(entries, handles, until);

@@ -227,21 +227,25 @@ impl Handler for Diary {
     }
 }
 
-/// Warnings of this thread, as text.
+/// Warnings, as text.
 #[derive(Clone, Default)]
 pub(crate) struct Warnings(Arc<Mutex<Vec<u8>>>);
 
 impl Warnings {
-    /// As long as the guard lives.
+    /// Those of this thread, as long as the guard lives.
     pub(crate) fn collect() -> (Self, tracing::subscriber::DefaultGuard) {
         let warnings = Self::default();
-        let writer = warnings.clone();
-        let subscriber = tracing_subscriber::fmt()
+        let guard = tracing::subscriber::set_default(warnings.subscriber());
+        (warnings, guard)
+    }
+
+    pub(crate) fn subscriber(&self) -> impl tracing::Subscriber + Send + Sync + 'static {
+        let writer = self.clone();
+        tracing_subscriber::fmt()
             .with_max_level(tracing::Level::WARN)
             .with_ansi(false)
             .with_writer(move || writer.clone())
-            .finish();
-        (warnings, tracing::subscriber::set_default(subscriber))
+            .finish()
     }
 
     pub(crate) fn text(&self) -> String {

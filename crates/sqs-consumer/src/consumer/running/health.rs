@@ -1,9 +1,24 @@
 //! How a consumer that runs is seen from outside.
 
+use tracing::warn;
+
 use super::Running;
-use crate::{consumer::Health, handler::Handler, queue::Queue};
+use crate::{consumer::Health, handler::Handler, queue::Queue, scheduler::Ticket};
 
 impl<Q: Queue, H: Handler> Running<Q, H> {
+    /// A handler that blocks for ever is told of each time that its lease is extended.
+    pub(super) fn tell_if_blocked(&self, ticket: Ticket) {
+        if let Some((message, running)) = self.slots.runs_longer_than(ticket, self.longest_start) {
+            warn!(
+                queue = self.queue.name(),
+                message_id = message.message_id,
+                receives = message.receive_count,
+                ?running,
+                "the handler has not come back though its time is over: it blocks its thread"
+            );
+        }
+    }
+
     /// Unhealthy, unless it is so for another reason already.
     fn fails(&self, reason: &str) {
         self.health.send_if_modified(|health| {
