@@ -115,7 +115,12 @@ impl Scheduler {
         };
         let call = Call::RetryAt(now + backoff);
         self.set_phase(ticket, Phase::DeadLettering { call, failures });
-        let goes_back = refused || failures >= TRIES || self.drain.has_released();
+        // In a drain not before its own receives have ended, which would get it again.
+        let goes_back = if self.drain.begun() {
+            self.drain.has_released()
+        } else {
+            refused || failures >= TRIES
+        };
         if !self.config.fifo && goes_back {
             self.give_back_or_close(now, ticket, backoff);
         }
