@@ -17,16 +17,26 @@ const AT_MOST_EVERY: Duration = Duration::from_mins(1);
 pub(super) struct FailingCopies {
     /// Messages whose copy has failed and that are still held.
     held: BTreeSet<Ticket>,
+    /// When one was refused last, if none has succeeded since: its message may have been given back.
+    refused_at: Option<Instant>,
     told_at: Option<Instant>,
 }
 
 impl FailingCopies {
+    /// Whether there are some, or were lately.
     pub(super) fn are_there(&self) -> bool {
-        !self.held.is_empty()
+        let lately = |at: Instant| at.elapsed() < AT_MOST_EVERY;
+        !self.held.is_empty() || self.refused_at.is_some_and(lately)
     }
 
+    /// The message is held no more.
     pub(super) fn ended(&mut self, ticket: Ticket) {
         self.held.remove(&ticket);
+    }
+
+    pub(super) fn succeeded(&mut self, ticket: Ticket) {
+        self.held.remove(&ticket);
+        self.refused_at = None;
     }
 
     /// Notes the failure and, now and then, tells of it.
@@ -38,6 +48,9 @@ impl FailingCopies {
         error: &QueueError,
     ) {
         self.held.insert(ticket);
+        if !error.is_transient() {
+            self.refused_at = Some(Instant::now());
+        }
         if self.told_at.is_some_and(|at| at.elapsed() < AT_MOST_EVERY) {
             return;
         }

@@ -212,7 +212,7 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
     fn dead_lettered(&mut self, now: Time, ticket: Ticket, result: Result<(), QueueError>) {
         self.scheduler.dead_lettered(now, ticket, Answer::from(&result));
         let Err(error) = result else {
-            self.failing_copies.ended(ticket);
+            self.failing_copies.succeeded(ticket);
             return;
         };
         // Of one that was given up meanwhile nothing will be heard again.

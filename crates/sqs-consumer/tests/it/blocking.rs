@@ -232,7 +232,10 @@ fn the_lease_of_a_handler_that_blocks_is_kept_and_it_is_told_of_while_it_does_an
                 case.metric("test_visibility_extensions_total") >= 2.0
             });
             let text = warnings.text();
-            assert!(text.contains("has not come back") && text.contains("receives=1"), "{text}");
+            assert!(
+                text.contains("has not come back") && text.contains("receives=1"),
+                "{queue}: {text}"
+            );
             assert!(!text.contains("came back after its time"), "{text}");
             case.go_on.send(()).expect("it blocks");
             rig.until_empty(queue).await;

@@ -246,6 +246,8 @@ fn a_delete_that_a_standard_queue_confirms_after_the_leases_end_is_one_and_what_
         f.answer(Answer::Ok);
         assert_eq!(f.ended(), [("m".to_owned(), fate)]);
         assert_eq!(f.started_attempts(), [("m".to_owned(), 1)]);
+        f.end_receives();
+        f.pass(2 * SECOND);
         f.receive_again(&["m"], 2);
         assert_eq!(f.started_attempts(), [("m".to_owned(), 2)], "it had not been deleted");
     }

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     io::Write,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
@@ -18,6 +18,7 @@ use tokio::{
     sync::{oneshot, watch},
     task::JoinHandle,
 };
+use tracing::level_filters::LevelFilter;
 
 pub(crate) const STANDARD: &str = "order-queue-standard";
 pub(crate) const FIFO: &str = "order-queue.fifo";
@@ -240,6 +241,13 @@ impl Warnings {
     }
 
     pub(crate) fn subscriber(&self) -> impl tracing::Subscriber + Send + Sync + 'static {
+        // With no other one, tracing would take what a thread without any first tells of for what nobody
+        // wants to hear, in all threads.
+        static ANOTHER: OnceLock<tracing::Dispatch> = OnceLock::new();
+        ANOTHER.get_or_init(|| {
+            let deaf = tracing_subscriber::fmt().with_max_level(LevelFilter::OFF);
+            tracing::Dispatch::new(deaf.finish())
+        });
         let writer = self.clone();
         tracing_subscriber::fmt()
             .with_max_level(tracing::Level::WARN)
