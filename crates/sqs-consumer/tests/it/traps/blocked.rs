@@ -12,7 +12,7 @@ use crate::{
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn trap_28i_a_handler_that_could_not_be_stopped_says_to_the_scheduler_that_the_store_is_down()
+async fn trap_28l_a_handler_that_could_not_be_stopped_says_to_the_scheduler_that_the_store_is_down()
 {
     let rig = Rig::start().await;
     rig.set_attribute(STANDARD, QueueAttributeName::VisibilityTimeout, "6").await;
