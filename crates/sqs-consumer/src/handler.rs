@@ -56,7 +56,9 @@ pub enum Verdict {
 ///
 /// The future is dropped when the lease is lost, when the handler's time is up, or when a drain
 /// passes its deadline: at its next `await`. What computes for long or blocks without one runs on until
-/// then; a message is given back only when its handler has stopped, but a lease that is lost is lost.
+/// then, is warned of, and what it says in the end counts as if it had been in time; a message is given back
+/// only when its handler has stopped, but a lease that is lost is lost. Leases are extended meanwhile, unless
+/// such handlers block all threads of the runtime: use `tokio::task::spawn_blocking` for what blocks.
 /// A panic counts as a failed attempt with the reason
 /// [`crate::Settings::panic_reason`].
 pub trait Handler: Send + Sync + 'static {

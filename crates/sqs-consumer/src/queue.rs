@@ -115,6 +115,9 @@ pub struct QueueAttributes {
     pub fifo: bool,
     /// `MaximumMessageSize`, bytes of body and attributes; none where the server does not tell it.
     pub max_message_size: Option<usize>,
+    /// `MaximumMessageSize` of the dead-letter queue that [`Queue::dead_letter`] sends to; none where
+    /// there is none, or where it may not be read.
+    pub dead_letter_max_message_size: Option<usize>,
     /// Set if the redrive policy names another queue than [`Queue::dead_letter`] sends to.
     pub split_dead_letters: Option<SplitDeadLetters>,
 }

@@ -15,16 +15,18 @@ pub const DEAD_LETTER_SOURCE_ID: &str = "dead-letter-source-id";
 
 /// SQS takes at most this many message attributes.
 const MAX_ATTRIBUTES: usize = 10;
-/// Bytes of a message, attributes included (AWS SQS quotas).
-const MAX_MESSAGE_BYTES: usize = 1_048_576;
+/// Bytes of a message, attributes included, that no queue goes beyond (AWS SQS quotas).
+pub(super) const MAX_MESSAGE_BYTES: usize = 1_048_576;
 const MAX_DETAIL_BYTES: usize = 1024;
 
 /// The message's own attributes, and the reason as far as SQS's limits leave room: what the sender
-/// wrote is never dropped for it, since the deliveries store knows the reason too.
+/// wrote is never dropped for it, since the deliveries store knows the reason too. `largest` is the
+/// dead-letter queue's own limit in bytes.
 pub(super) fn dead_letter_attributes(
     message: &Message,
     letter: &DeadLetter,
     attempts: u32,
+    largest: usize,
 ) -> BTreeMap<String, AttributeValue> {
     let mut attributes = message.attributes.clone();
     let mut bytes = message.body.len() + attributes.iter().map(attribute_bytes).sum::<usize>();
@@ -41,7 +43,7 @@ pub(super) fn dead_letter_attributes(
         // A redriven message that dies again already carries them: its newest reason counts.
         let known = attributes.contains_key(name);
         let room = known || attributes.len() < MAX_ATTRIBUTES;
-        if !value.is_empty() && room && bytes + size <= MAX_MESSAGE_BYTES {
+        if !value.is_empty() && room && bytes + size <= largest.min(MAX_MESSAGE_BYTES) {
             bytes += size;
             attributes.insert(entry.0, entry.1);
         }
@@ -101,18 +103,32 @@ mod tests {
 
     #[test]
     fn the_reason_takes_the_last_free_attribute_and_none_of_the_senders() {
-        let nine = dead_letter_attributes(&message(9, 1), &letter("why"), 1);
+        let nine = dead_letter_attributes(&message(9, 1), &letter("why"), 1, MAX_MESSAGE_BYTES);
         assert_eq!(nine.len(), 10);
         assert!(nine.contains_key(DEAD_LETTER_REASON));
-        let ten = dead_letter_attributes(&message(10, 1), &letter("why"), 1);
+        let ten = dead_letter_attributes(&message(10, 1), &letter("why"), 1, MAX_MESSAGE_BYTES);
         assert_eq!(ten.len(), 10);
         assert!(!ten.contains_key(DEAD_LETTER_REASON));
     }
 
     #[test]
     fn a_message_of_the_full_size_is_dead_lettered_without_more_text() {
-        let full = dead_letter_attributes(&message(0, MAX_MESSAGE_BYTES), &letter("why"), 1);
+        let full = dead_letter_attributes(
+            &message(0, MAX_MESSAGE_BYTES),
+            &letter("why"),
+            1,
+            MAX_MESSAGE_BYTES,
+        );
         assert!(full.is_empty());
+    }
+
+    #[test]
+    fn a_copy_is_not_made_larger_than_its_queue_takes() {
+        let limit = 262_144;
+        let attributes = dead_letter_attributes(&message(0, limit - 40), &letter("why"), 1, limit);
+        let names: Vec<_> = attributes.keys().map(String::as_str).collect();
+        assert_eq!(names, [DEAD_LETTER_REASON], "18 bytes, 6 of the type, 11 of the value");
+        assert!(dead_letter_attributes(&message(0, limit), &letter("why"), 1, limit).is_empty());
     }
 
     #[test]

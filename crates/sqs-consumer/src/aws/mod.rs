@@ -10,6 +10,7 @@ mod convert;
 mod dead_letter;
 mod error;
 mod queue;
+mod redrive;
 mod send;
 
 pub use calls::CallMetrics;

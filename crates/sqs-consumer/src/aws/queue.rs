@@ -1,7 +1,10 @@
 //! [`Queue`] on aws-sdk-sqs.
 
 use std::{
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -22,7 +25,10 @@ use aws_sdk_sqs::{
 use futures_util::future::BoxFuture;
 
 use super::{
-    Connection, classify, convert, dead_letter::dead_letter_attributes, error::classify_entry,
+    Connection, classify, convert,
+    dead_letter::{MAX_MESSAGE_BYTES, dead_letter_attributes},
+    error::classify_entry,
+    redrive::{dead_letter_target, is_same_queue, max_receive_count, sibling},
 };
 use crate::queue::{
     BatchResult, DeadLetter, Message, Queue, QueueAttributes, QueueError, ReceiptHandle,
@@ -46,6 +52,8 @@ pub struct AwsQueue {
     configured_dead_letter_url: Option<Arc<str>>,
     /// Found in the queue's redrive policy when that was last looked at; used if none is configured.
     policys_dead_letter_url: Arc<RwLock<Option<Arc<str>>>>,
+    /// Bytes that a copy for the dead-letter queue may have, as far as is known.
+    largest_copy: Arc<AtomicUsize>,
 }
 
 impl AwsQueue {
@@ -56,6 +64,7 @@ impl AwsQueue {
             name: name_of(url).into(),
             configured_dead_letter_url: dead_letter_url.map(Arc::from),
             policys_dead_letter_url: Arc::default(),
+            largest_copy: Arc::new(AtomicUsize::new(MAX_MESSAGE_BYTES)),
         }
     }
 
@@ -68,7 +77,7 @@ impl AwsQueue {
         &self.connection
     }
 
-    fn dead_letter_url(&self) -> Option<Arc<str>> {
+    pub(super) fn dead_letter_url(&self) -> Option<Arc<str>> {
         self.configured_dead_letter_url.clone().or_else(|| self.policys_dead_letter_url())
     }
 
@@ -107,7 +116,11 @@ impl Queue for AwsQueue {
         let target = policy.and_then(dead_letter_target);
         *self.policys_dead_letter_url.write().unwrap_or_else(PoisonError::into_inner) =
             target.map(|target| sibling(&self.url, &target).into());
-        self.check_dead_letter_queue().await?;
+        let max_message_size = text(&QueueAttributeName::MaximumMessageSize).and_then(bytes);
+        let dead_letter_max_message_size = self.check_dead_letter_queue().await?;
+        // Where it is not told, room for what this queue takes is all that can be counted on.
+        let largest_copy = dead_letter_max_message_size.or(max_message_size);
+        self.largest_copy.store(largest_copy.unwrap_or(MAX_MESSAGE_BYTES), Ordering::Relaxed);
         let visibility = text(&QueueAttributeName::VisibilityTimeout)
             .and_then(|seconds| seconds.parse().ok())
             .map_or(Duration::from_secs(30), Duration::from_secs);
@@ -118,8 +131,8 @@ impl Queue for AwsQueue {
             fifo: text(&QueueAttributeName::FifoQueue) == Some("true")
                 || self.name.ends_with(".fifo"),
             split_dead_letters: self.split_dead_letters(),
-            max_message_size: text(&QueueAttributeName::MaximumMessageSize)
-                .and_then(|bytes| bytes.parse().ok()),
+            max_message_size,
+            dead_letter_max_message_size,
         })
     }
 
@@ -161,7 +174,8 @@ impl Queue for AwsQueue {
         let Some(url) = self.dead_letter_url() else {
             return Err(QueueError::Rejected("no dead-letter queue is configured".to_owned()));
         };
-        let attributes = dead_letter_attributes(message, letter, attempts);
+        let largest = self.largest_copy.load(Ordering::Relaxed);
+        let attributes = dead_letter_attributes(message, letter, attempts, largest);
         let mut call = self
             .connection
             .sending()
@@ -196,37 +210,6 @@ fn name_of(url: &str) -> &str {
 /// The calls of every second, boxed where they are made: their futures are of several kilobytes, and
 /// would be moved around with every task that holds one.
 impl AwsQueue {
-    /// Whether the dead-letter queue is there and another one than this. Where this may not be known, for
-    /// want of a permission that is not needed otherwise, it is taken for granted.
-    async fn check_dead_letter_queue(&self) -> Result<(), QueueError> {
-        let Some(url) = self.dead_letter_url() else {
-            return Ok(());
-        };
-        if url.trim_end_matches('/') == self.url.trim_end_matches('/') {
-            return Err(QueueError::Rejected(format!(
-                "the queue is given as its own dead-letter queue ({url}): give the URL of another one"
-            )));
-        }
-        if url.ends_with(".fifo") != self.name.ends_with(".fifo") {
-            return Err(QueueError::Rejected(format!(
-                "the dead-letter queue ({url}) must be of the same kind as the queue, FIFO or standard"
-            )));
-        }
-        let call = self
-            .connection
-            .settling()
-            .get_queue_attributes()
-            .queue_url(&*url)
-            .attribute_names(QueueAttributeName::QueueArn)
-            .send();
-        match Box::pin(call).await.map_err(|error| classify(&error)) {
-            Err(QueueError::NoSuchQueue(text)) => {
-                Err(QueueError::NoSuchQueue(format!("the dead-letter queue ({url}): {text}")))
-            }
-            _ => Ok(()),
-        }
-    }
-
     fn ask_for_messages(
         &self,
         request: ReceiveRequest,
@@ -310,30 +293,9 @@ pub(super) fn fates<'a>(
     fates.into_iter().map(|fate| fate.unwrap_or_else(missing)).collect()
 }
 
-/// The name of the dead-letter queue in a redrive policy, the last part of its ARN.
-fn dead_letter_target(policy: &str) -> Option<String> {
-    let policy: serde_json::Value = serde_json::from_str(policy).ok()?;
-    let name = policy["deadLetterTargetArn"].as_str()?.rsplit(':').next()?;
-    (!name.is_empty()).then(|| name.to_owned())
-}
-
-/// The URL of another queue of the same account and region, as a dead-letter queue must be.
-fn sibling(url: &str, name: &str) -> String {
-    let url = url.trim_end_matches('/');
-    url.rsplit_once('/').map_or_else(|| name.to_owned(), |(base, _)| format!("{base}/{name}"))
-}
-
-/// Whether two URLs end in the same account and name: a queue can be reached by several hosts.
-fn is_same_queue(one: &str, other: &str) -> bool {
-    let (one, other) = (one.trim_end_matches('/'), other.trim_end_matches('/'));
-    one.rsplit('/').zip(other.rsplit('/')).take(2).all(|(one, other)| one == other)
-}
-
-fn max_receive_count(policy: &str) -> Option<u32> {
-    let policy: serde_json::Value = serde_json::from_str(policy).ok()?;
-    // AWS accepts and returns the count as a number or as text.
-    let count = &policy["maxReceiveCount"];
-    count.as_u64().or_else(|| count.as_str()?.parse().ok())?.try_into().ok()
+/// The value of an attribute that counts bytes.
+pub(super) fn bytes(text: &str) -> Option<usize> {
+    text.parse().ok()
 }
 
 fn whole(number: u64) -> i32 {
@@ -348,30 +310,5 @@ mod tests {
     fn an_entry_that_the_answer_leaves_out_has_not_succeeded() {
         let fates = fates(2, ["1"].into_iter(), &[]);
         assert!(fates[0].is_err() && fates[1].is_ok());
-    }
-
-    #[test]
-    fn the_dead_letter_queue_is_found_in_the_redrive_policy() {
-        let policy =
-            r#"{"deadLetterTargetArn":"arn:aws:sqs:eu-west-1:123:dead.fifo","maxReceiveCount":3}"#;
-        let name = dead_letter_target(policy).unwrap();
-        let url = "https://sqs.eu-west-1.amazonaws.com/123/orders.fifo";
-        assert_eq!(sibling(url, &name), "https://sqs.eu-west-1.amazonaws.com/123/dead.fifo");
-        assert_eq!(dead_letter_target("{}"), None);
-    }
-
-    #[test]
-    fn a_queue_is_the_same_by_whatever_host_it_is_reached() {
-        let url = "https://sqs.eu-west-1.amazonaws.com/123/dead";
-        assert!(is_same_queue(url, "https://vpce-1.sqs.eu-west-1.vpce.amazonaws.com/123/dead/"));
-        assert!(!is_same_queue(url, "https://sqs.eu-west-1.amazonaws.com/123/dead-2"));
-        assert!(!is_same_queue(url, "https://sqs.eu-west-1.amazonaws.com/124/dead"));
-    }
-
-    #[test]
-    fn the_receive_count_limit_is_read_as_number_or_text() {
-        assert_eq!(max_receive_count(r#"{"maxReceiveCount":3}"#), Some(3));
-        assert_eq!(max_receive_count(r#"{"maxReceiveCount":"5"}"#), Some(5));
-        assert_eq!(max_receive_count("{}"), None);
     }
 }

@@ -1,5 +1,7 @@
 //! Carries out actions as tasks whose results come back as facts.
 
+mod handlers;
+
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
@@ -10,9 +12,10 @@ use tokio::{
 };
 use tracing::{Instrument, Span, error, field, info_span, warn};
 
+pub(super) use self::handlers::Start;
 use super::Settings;
 use crate::{
-    handler::{Attempt, Handler, Verdict},
+    handler::{Handler, Verdict},
     queue::{
         BatchResult, DeadLetter, MAX_BATCH, Message, Queue, QueueError, ReceiptHandle,
         ReceiveRequest,
@@ -22,12 +25,33 @@ use crate::{
 
 /// What has happened, for the scheduler.
 pub(super) enum Fact {
-    Received { poll: PollId, requested_at: Instant, result: Result<Vec<Message>, QueueError> },
-    Finished { ticket: Ticket, start: u32, took: Duration, verdict: Verdict },
-    Extended { requested_at: Instant, answers: Vec<(Ticket, Duration, Answer)> },
-    Returned { answers: Vec<(Ticket, Answer)> },
-    Deleted { answers: Vec<(Ticket, Answer)> },
-    DeadLettered { ticket: Ticket, result: Result<(), QueueError> },
+    Received {
+        poll: PollId,
+        requested_at: Instant,
+        result: Result<Vec<Message>, QueueError>,
+    },
+    Finished {
+        ticket: Ticket,
+        start: u32,
+        took: Duration,
+        verdict: Verdict,
+    },
+    Extended {
+        requested_at: Instant,
+        answers: Vec<(Ticket, Duration, Answer)>,
+    },
+    Returned {
+        answers: Vec<(Ticket, Answer)>,
+    },
+    Deleted {
+        answers: Vec<(Ticket, Answer)>,
+    },
+    DeadLettered {
+        ticket: Ticket,
+        result: Result<(), QueueError>,
+    },
+    /// Time has passed, says [`super::pulse::Pulse`].
+    Pulse,
 }
 
 impl Fact {
@@ -81,48 +105,6 @@ impl<Q: Queue, H: Handler> Calls<Q, H> {
             }
             Fact::Received { poll, requested_at, result }
         });
-    }
-
-    pub(super) fn start(&self, start: Start, message: Arc<Message>) -> AbortHandle {
-        let Start { ticket, number: start, attempt, predecessors } = start;
-        let handler = self.handler.clone();
-        let (limit, timeout_reason, panic_reason) =
-            (self.handler_timeout, self.timeout_reason, self.panic_reason);
-        let facts = self.facts.clone();
-        // Boxed here: the runtime would move it about ten times before it is done.
-        let task = tokio::spawn(Box::pin(async move {
-            if !predecessors.is_empty() && !all_stopped(&predecessors, limit).await {
-                let verdict =
-                    Verdict::NotYet("an earlier handler of it has not stopped".to_owned());
-                _ = facts.send(Fact::Finished { ticket, start, took: limit, verdict });
-                return;
-            }
-            let started = Instant::now();
-            // A handler may panic before it has made its future, and when that is dropped.
-            let work = async { handler.handle(&message, attempt).await };
-            let work = AssertUnwindSafe(async { timeout(limit, work).await });
-            let interrupted = match work.catch_unwind().await {
-                Ok(Ok(verdict)) => {
-                    let took = started.elapsed();
-                    _ = facts.send(Fact::Finished { ticket, start, took, verdict });
-                    return;
-                }
-                Err(panic) => {
-                    DeadLetter { reason: panic_reason, detail: panic_text(panic.as_ref()) }
-                }
-                Ok(Err(_)) => DeadLetter {
-                    reason: timeout_reason,
-                    detail: format!("the handler took longer than {limit:?}"),
-                },
-            };
-            let took = started.elapsed();
-            // Boxed, so that it takes no room in each of the tasks that do not need it.
-            let remembered = remember(&*handler, &message, attempt, took, interrupted, limit);
-            let verdict = Box::pin(remembered).await;
-            let took = started.elapsed();
-            _ = facts.send(Fact::Finished { ticket, start, took, verdict });
-        }));
-        task.abort_handle()
     }
 
     pub(super) fn extend(
@@ -244,41 +226,6 @@ fn note_failure<T>(span: &Span, result: &Result<T, QueueError>) {
     if let Err(error) = result {
         span.record("otel.status_code", "ERROR").record("error.type", error.kind());
     }
-}
-
-/// Lets the handler know that its attempt was interrupted.
-async fn remember(
-    handler: &impl Handler,
-    message: &Message,
-    attempt: Attempt,
-    took: Duration,
-    interrupted: DeadLetter,
-    limit: Duration,
-) -> Verdict {
-    let DeadLetter { reason, detail } = &interrupted;
-    let (message_id, number) = (&message.message_id, attempt.number);
-    error!(message_id, attempt = number, reason, detail, "the handler was interrupted");
-    let letter = interrupted.clone();
-    let remember = async { handler.interrupted(message, attempt, took, letter).await };
-    let remember = AssertUnwindSafe(async { timeout(limit, remember).await });
-    match remember.catch_unwind().await {
-        Ok(Ok(verdict)) => verdict,
-        Err(_) => Verdict::Retry { letter: interrupted, not_before: None, shared: false },
-        Ok(Err(_)) => {
-            let what = "what is to remember an interrupted attempt";
-            Verdict::Unavailable(format!("{what} did not answer for {limit:?}"))
-        }
-    }
-}
-
-/// A handler that is to begin.
-pub(super) struct Start {
-    pub(super) ticket: Ticket,
-    /// Names the start among those of its ticket.
-    pub(super) number: u32,
-    pub(super) attempt: Attempt,
-    /// Those that must have stopped before.
-    pub(super) predecessors: Vec<AbortHandle>,
 }
 
 /// What handlers that await something take to stop.

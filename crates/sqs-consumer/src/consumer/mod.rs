@@ -1,6 +1,8 @@
 //! The shell around the scheduler: one task that turns answers into facts and actions into calls.
 
 mod calls;
+mod failing_copies;
+mod pulse;
 mod running;
 mod settings;
 mod slots;

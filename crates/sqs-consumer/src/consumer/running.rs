@@ -1,7 +1,8 @@
 //! A consumer that runs: what has happened goes to the scheduler, its actions become calls.
 
+mod health;
+
 use std::{
-    collections::BTreeSet,
     pin::{Pin, pin},
     sync::Arc,
     time::Duration,
@@ -17,6 +18,8 @@ use tracing::{debug, error, info, warn};
 use super::{
     Activity, Consumer, Drained, Health,
     calls::{Calls, Fact, Return, Start},
+    failing_copies::FailingCopies,
+    pulse::Pulse,
     settings::describe,
     slots::{self, Slots},
 };
@@ -45,13 +48,16 @@ pub(super) struct Running<Q, H> {
     draining: bool,
     drained: Drained,
     next_ticket: u64,
-    /// Messages whose copy to the dead-letter queue has failed and that are still held.
-    dead_letters_failing: BTreeSet<Ticket>,
+    failing_copies: FailingCopies,
     /// More receives than this are more than the redrive policy allows.
     max_receive_count: Option<u32>,
     /// The latest failure that may be everyone's.
     shared_cause: Option<String>,
     activity: Activity,
+    pulse: Option<Pulse>,
+    /// What a start may take until its handler's end, the times included for which it waits for others
+    /// and remembers an interruption, if the handler does not block.
+    longest_start: Duration,
 }
 
 impl<Q: Queue, H: Handler> Running<Q, H> {
@@ -63,6 +69,7 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
         for warning in settings.warnings(attributes) {
             warn!(queue = queue.name(), "{warning}");
         }
+        let pulse = Pulse::start(queue.name(), sender.clone());
         let metrics = metrics.for_queue(queue.name(), attributes.fifo);
         metrics.concurrency_limit.set(config.concurrency as i64);
         Self {
@@ -78,10 +85,12 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
             draining: false,
             drained: Drained::default(),
             next_ticket: 0,
-            dead_letters_failing: BTreeSet::new(),
+            failing_copies: FailingCopies::default(),
             max_receive_count: attributes.max_receive_count,
             shared_cause: None,
             activity: settings.activity,
+            pulse,
+            longest_start: settings.handler_timeout.saturating_mul(3),
         }
     }
 
@@ -172,8 +181,9 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
                 }
             },
             Fact::Finished { ticket, start, took, verdict } => {
-                // One that was cancelled may have ended before it could be stopped.
-                if self.slots.is_running(ticket, start) {
+                // One that was to be stopped may have ended by itself. The scheduler takes from it what it
+                // says of all, unless it could be taken for the end of a later start.
+                if !self.slots.is_outdated(ticket, start) {
                     self.finished(now, ticket, took, verdict);
                 }
             }
@@ -190,21 +200,26 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
             }
             Fact::Returned { answers } => self.scheduler.returned(now, &answers),
             Fact::Deleted { answers } => self.scheduler.deleted(now, &answers),
-            Fact::DeadLettered { ticket, result } => {
-                self.scheduler.dead_lettered(now, ticket, Answer::from(&result));
-                // Of one that was given up meanwhile nothing will be heard again.
-                match result.err().filter(|_| self.slots.holds(ticket)) {
-                    Some(error) => {
-                        let queue = self.queue.name();
-                        error!(queue, %error, "the dead-letter queue cannot be written");
-                        self.health
-                            .send_replace(Health::Failing(format!("dead-letter queue: {error}")));
-                        self.dead_letters_failing.insert(ticket);
-                    }
-                    None => _ = self.dead_letters_failing.remove(&ticket),
+            Fact::DeadLettered { ticket, result } => self.dead_lettered(now, ticket, result),
+            Fact::Pulse => {
+                if let Some(pulse) = &self.pulse {
+                    pulse.seen();
                 }
             }
         }
+    }
+
+    fn dead_lettered(&mut self, now: Time, ticket: Ticket, result: Result<(), QueueError>) {
+        self.scheduler.dead_lettered(now, ticket, Answer::from(&result));
+        let Err(error) = result else {
+            self.failing_copies.succeeded(ticket);
+            return;
+        };
+        // Of one that was given up meanwhile nothing will be heard again.
+        let Some(slot) = self.slots.get_mut(ticket) else { return };
+        let queue = (self.queue.name(), self.fifo);
+        self.failing_copies.failed(ticket, queue, &slot.message, &error);
+        self.health.send_replace(Health::Failing(format!("dead-letter queue: {error}")));
     }
 
     /// Lets the scheduler know when another consumer of this process was last busy.
@@ -302,6 +317,9 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
             Action::Start { ticket, attempt } => self.start(ticket, attempt),
             Action::Cancel { ticket } => self.slots.cancel(ticket),
             Action::Extend { entries } => {
+                for &(ticket, _) in &entries {
+                    self.tell_if_blocked(ticket);
+                }
                 let handles = self.slots.handles(&entries);
                 let until = entries.iter().filter_map(|&(ticket, _)| self.lease_ends(ticket)).min();
                 self.calls.extend(entries, handles, until);
@@ -347,7 +365,7 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
         let Some(slot) = self.slots.remove(ticket) else {
             return;
         };
-        self.dead_letters_failing.remove(&ticket);
+        self.failing_copies.ended(ticket);
         let (queue, message_id) = (self.queue.name(), &slot.message.message_id);
         match fate {
             Fate::Deleted | Fate::BackedOff => debug!(queue, message_id, ?fate, "settled"),
@@ -369,40 +387,6 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
                 self.metrics.stranded.inc();
                 error!(queue, message_id, "stranded: leased until its visibility timeout");
             }
-        }
-    }
-
-    /// Unhealthy, unless it is so for another reason already.
-    fn fails(&self, reason: &str) {
-        self.health.send_if_modified(|health| {
-            let changed = *health == Health::Receiving;
-            if changed {
-                *health = Health::Failing(reason.to_owned());
-            }
-            changed
-        });
-    }
-
-    /// Gauges, and the way back to healthy.
-    fn publish(&mut self) {
-        let stats = self.scheduler.stats();
-        self.metrics.publish(&stats);
-        if stats.breaker_open
-            && let Some(cause) = &self.shared_cause
-        {
-            self.fails(cause);
-        }
-        if stats.settling_fails {
-            self.fails("messages are received and cannot be deleted or given back");
-        }
-        let failing =
-            stats.breaker_open || stats.settling_fails || !self.dead_letters_failing.is_empty();
-        if self.scheduler.failed_receives() == 0 && !failing {
-            self.health.send_if_modified(|health| {
-                let changed = *health != Health::Receiving;
-                *health = Health::Receiving;
-                changed
-            });
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use foldhash::HashMap;
-use tokio::task::AbortHandle;
+use tokio::{task::AbortHandle, time::Instant};
 
 use crate::{
     handler::Attempt,
@@ -41,6 +41,8 @@ pub(super) struct Slot {
     pub(super) attempts: u32,
     /// How often a handler was started; names the latest start.
     started: u32,
+    /// When that was.
+    started_at: Instant,
 }
 
 impl Slot {
@@ -48,6 +50,7 @@ impl Slot {
     pub(super) fn starts(&mut self, attempt: Attempt) -> u32 {
         self.attempts = attempt.number;
         self.started += 1;
+        self.started_at = Instant::now();
         self.started
     }
 
@@ -72,12 +75,9 @@ impl Slots {
             stopping: Vec::new(),
             attempts: 0,
             started: 0,
+            started_at: Instant::now(),
         };
         self.by_ticket.insert(ticket, slot);
-    }
-
-    pub(super) fn holds(&self, ticket: Ticket) -> bool {
-        self.by_ticket.contains_key(&ticket)
     }
 
     pub(super) fn get_mut(&mut self, ticket: Ticket) -> Option<&mut Slot> {
@@ -123,11 +123,21 @@ impl Slots {
         }
     }
 
-    /// Whether this start of the handler is the latest and was not cancelled.
-    pub(super) fn is_running(&self, ticket: Ticket, start: u32) -> bool {
-        self.by_ticket
-            .get(&ticket)
-            .is_some_and(|slot| slot.started == start && slot.handler.is_some())
+    /// Whether the message's handler was started again since this start.
+    pub(super) fn is_outdated(&self, ticket: Ticket, start: u32) -> bool {
+        self.by_ticket.get(&ticket).is_some_and(|slot| slot.started != start)
+    }
+
+    /// The message whose handler runs longer than that, and for how long it has.
+    pub(super) fn runs_longer_than(
+        &self,
+        ticket: Ticket,
+        limit: Duration,
+    ) -> Option<(&Message, Duration)> {
+        let slot = self.by_ticket.get(&ticket).filter(|slot| slot.handler.is_some())?;
+        let running = slot.started_at.elapsed();
+        let is_running = slot.handler.as_ref().is_some_and(|handler| !handler.is_finished());
+        (running > limit && is_running).then_some((&slot.message, running))
     }
 
     pub(super) fn cancel(&mut self, ticket: Ticket) {
@@ -170,7 +180,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn only_the_latest_start_that_was_not_cancelled_is_running() {
+    async fn a_start_is_outdated_by_the_next_one_and_outlives_its_ticket_until_it_has_stopped() {
         let (mut slots, ticket) = (Slots::default(), Ticket(1));
         let attempt = Attempt { number: 1, max: 3 };
         let message = Message {
@@ -190,16 +200,16 @@ mod tests {
             slot.starts(attempt)
         };
         let first = start(&mut slots);
-        assert!(slots.is_running(ticket, first));
         slots.cancel(ticket);
-        assert!(!slots.is_running(ticket, first));
+        assert!(!slots.is_outdated(ticket, first), "what it says of all is heard");
         assert_eq!(slots.predecessors(ticket, false).len(), 1);
         let second = start(&mut slots);
-        assert!(slots.is_running(ticket, second));
-        assert!(!slots.is_running(ticket, first), "the cancelled one's answer counts for nothing");
+        assert!(!slots.is_outdated(ticket, second));
+        assert!(slots.is_outdated(ticket, first), "it would be taken for the second one's end");
         slots.cancel(ticket);
         assert_eq!(slots.predecessors(ticket, false).len(), 2, "neither has stopped");
         slots.remove(ticket);
+        assert!(!slots.is_outdated(ticket, second), "of one that is not held it is heard as well");
         slots.insert(Ticket(2), message);
         assert_eq!(slots.predecessors(Ticket(2), false).len(), 2, "nor since it was given up");
     }

@@ -156,6 +156,13 @@ impl Settings {
         if let Some(SplitDeadLetters { by_policy, by_consumer }) = &queue.split_dead_letters {
             warnings.push(format!("the queue has two dead-letter queues: its redrive policy moves messages to {by_policy}, and those that are given up here are sent to {by_consumer}. Name the same queue in both places, or watch both"));
         }
+        if let (Some(takes), Some(dead_takes)) =
+            (queue.max_message_size, queue.dead_letter_max_message_size)
+            && dead_takes < takes
+        {
+            let or = if queue.fifo { ", and holds up its group until it can" } else { "" };
+            warnings.push(format!("the queue takes messages of {takes} bytes and its dead-letter queue of {dead_takes}: a larger one that is given up cannot be sent there{or}. Set MaximumMessageSize of the dead-letter queue to {takes} or more"));
+        }
         if queue.max_receive_count == Some(1) {
             warnings.push("maxReceiveCount is 1: SQS may count a receive that nobody got, and then dead-letters the message untried; 3 or more is usual".to_owned());
         }
@@ -188,6 +195,7 @@ mod tests {
             max_receive_count: Some(3),
             fifo: true,
             max_message_size: None,
+            dead_letter_max_message_size: None,
             split_dead_letters: None,
         }
     }
@@ -289,6 +297,28 @@ mod tests {
         assert!(warnings.concat().contains("no redrive policy"), "{warnings:?}");
         let knowing = Settings { without_dead_letter_queue: true, ..Settings::default() };
         assert_eq!(knowing.warnings(&bare), [""; 0]);
+    }
+
+    #[test]
+    fn a_dead_letter_queue_that_takes_less_than_the_queue_is_warned_of() {
+        let warned = |takes, dead_takes, fifo| {
+            let queue = QueueAttributes {
+                max_message_size: takes,
+                dead_letter_max_message_size: dead_takes,
+                fifo,
+                ..queue()
+            };
+            Settings::default().warnings(&queue).concat()
+        };
+        let text = warned(Some(1_048_576), Some(262_144), true);
+        assert!(text.contains("of 1048576 bytes") && text.contains("of 262144"), "{text}");
+        assert!(text.contains("its group") && text.ends_with("to 1048576 or more"), "{text}");
+        assert!(!warned(Some(1_048_576), Some(262_144), false).contains("its group"));
+        for (takes, dead_takes) in
+            [(Some(9), Some(9)), (Some(9), Some(10)), (Some(9), None), (None, Some(9))]
+        {
+            assert_eq!(warned(takes, dead_takes, true), "");
+        }
     }
 
     #[test]

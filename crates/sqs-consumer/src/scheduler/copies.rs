@@ -70,11 +70,14 @@ impl Scheduler {
     pub fn dead_lettered(&mut self, now: Time, ticket: Ticket, answer: Answer) {
         let copies = &mut self.settling.copies;
         copies.under_way = copies.under_way.saturating_sub(1);
-        let fails = answer != Answer::Ok && self.drain.begun();
-        // Later ones hear of it when they come to stand in line.
-        let failed_before = std::mem::replace(&mut copies.fail_in_drain, fails);
-        if fails && !failed_before {
-            self.do_not_wait_for_copies();
+        // That one is refused, perhaps for its size, says nothing of the others.
+        if answer != Answer::Refused {
+            let fails = answer != Answer::Ok && self.drain.begun();
+            // Later ones hear of it when they come to stand in line.
+            let failed_before = std::mem::replace(&mut copies.fail_in_drain, fails);
+            if fails && !failed_before {
+                self.do_not_wait_for_copies();
+            }
         }
         let Some(held) = self.held.get_mut(&ticket) else {
             return;
@@ -87,19 +90,39 @@ impl Scheduler {
                 held.dead_lettered = true;
                 self.acknowledge(now, ticket);
             }
-            // Without its copy the message must not be deleted. A standard message goes back after
-            // some tries, to its queue's own redrive policy. A FIFO head keeps its place: going
-            // back would use up the receives of those behind it, who are innocent.
+            // Without its copy the message must not be deleted.
             Answer::Failed | Answer::NotMade | Answer::Refused | Answer::LeaseOver => {
-                let failures = failures + 1;
-                let backoff = self.backoff(failures, None);
-                let call = Call::RetryAt(now + backoff);
-                self.set_phase(ticket, Phase::DeadLettering { call, failures });
-                let goes_back = self.drain.has_released() || failures >= TRIES;
-                if !self.config.fifo && goes_back {
-                    self.give_back_or_close(now, ticket, backoff);
-                }
+                let refused = answer == Answer::Refused;
+                self.copy_failed(now, ticket, failures.saturating_add(1), refused);
             }
+        }
+    }
+
+    /// A standard message goes back after some tries, to its queue's own redrive policy, and at once if its
+    /// copy is refused, which further tries do not change: later with each receive, since without a
+    /// policy it comes again and again.
+    ///
+    /// A FIFO head keeps its place, and its tail waits behind it. Going back would use up the receives
+    /// of those behind it, who are innocent, as fast as its own, and SQS would move them all. A
+    /// refused one is tried as seldom as may be, until somebody has changed the dead-letter queue; where
+    /// nobody does in the twelve hours of its lease it goes back, its tail behind it.
+    fn copy_failed(&mut self, now: Time, ticket: Ticket, failures: u32, refused: bool) {
+        let attempt = self.attempt(&self.held[&ticket]).number;
+        let backoff = match (self.config.fifo, refused) {
+            (true, true) => self.backoff(u32::MAX, None),
+            (true, false) => self.backoff(failures, None),
+            (false, _) => self.backoff(failures.max(attempt), None),
+        };
+        let call = Call::RetryAt(now + backoff);
+        self.set_phase(ticket, Phase::DeadLettering { call, failures });
+        // In a drain not before its own receives have ended, which would get it again.
+        let goes_back = if self.drain.begun() {
+            self.drain.has_released()
+        } else {
+            refused || failures >= TRIES
+        };
+        if !self.config.fifo && goes_back {
+            self.give_back_or_close(now, ticket, backoff);
         }
     }
 

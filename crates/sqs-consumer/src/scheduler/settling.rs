@@ -118,6 +118,9 @@ impl Scheduler {
                 self.polling.hurry();
             }
             match answer {
+                // Even if the lease is over by now: it was not when this was asked for. A standard queue
+                // says yes as well if somebody has received it since, who then does what is left to do.
+                // Whose effect is remembered is deleted there, and what was copied counts as copied.
                 Answer::Ok if dead_lettered => self.forget(ticket, Fate::DeadLettered),
                 Answer::Ok => self.forget(ticket, Fate::Deleted),
                 _ if over => self.lost(ticket),

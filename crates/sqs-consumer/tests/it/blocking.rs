@@ -12,10 +12,15 @@ use std::{
 use aws_sdk_sqs::types::QueueAttributeName;
 use local_sqs::{FaultRule, Faults};
 use prometheus::Registry;
-use sqs_consumer::{Attempt, Consumer, Drained, Handler, Message, Metrics, Settings, Verdict};
-use tokio::{sync::oneshot, task::JoinHandle};
+use sqs_consumer::{
+    Attempt, Consumer, Drained, Handler, Health, Message, Metrics, Settings, Verdict,
+};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinHandle,
+};
 
-use crate::rig::{FIFO, Rig, STANDARD, quick, until};
+use crate::rig::{FIFO, Rig, STANDARD, Warnings, quick, until};
 
 /// Blocks its thread at the first attempt of some messages until it is told to go on.
 struct Blocking {
@@ -23,6 +28,8 @@ struct Blocking {
     go_on: Arc<Mutex<mpsc::Receiver<()>>>,
     running: Arc<AtomicU32>,
     overlapped: Arc<AtomicBool>,
+    /// It awaits something first, so that a timer wakes it on the thread that then is blocked.
+    awaits: Duration,
     /// What becomes of the others, and of the blocking ones when they go on; none: they wait for ever.
     verdict: Option<Verdict>,
 }
@@ -33,6 +40,9 @@ impl Handler for Blocking {
             self.overlapped.store(true, SeqCst);
         }
         if message.body == "block/1" && attempt.number == 1 {
+            if !self.awaits.is_zero() {
+                tokio::time::sleep(self.awaits).await;
+            }
             self.blocked.send(()).expect("the test waits");
             _ = self.go_on.lock().expect("no panic").recv();
         }
@@ -45,9 +55,10 @@ impl Handler for Blocking {
 }
 
 /// A consumer with such a handler.
-struct Case {
+pub(crate) struct Case {
     blocked: mpsc::Receiver<()>,
-    go_on: mpsc::Sender<()>,
+    pub(crate) go_on: mpsc::Sender<()>,
+    pub(crate) health: watch::Receiver<Health>,
     overlapped: Arc<AtomicBool>,
     registry: Registry,
     stop: oneshot::Sender<()>,
@@ -55,7 +66,22 @@ struct Case {
 }
 
 impl Case {
-    fn start(rig: &Rig, queue: &str, settings: Settings, verdict: Option<Verdict>) -> Self {
+    pub(crate) fn start(
+        rig: &Rig,
+        queue: &str,
+        settings: Settings,
+        verdict: Option<Verdict>,
+    ) -> Self {
+        Self::start_after(Duration::ZERO, rig, queue, settings, verdict)
+    }
+
+    fn start_after(
+        awaits: Duration,
+        rig: &Rig,
+        queue: &str,
+        settings: Settings,
+        verdict: Option<Verdict>,
+    ) -> Self {
         let (blocked, told) = mpsc::channel();
         let (go_on, wait) = mpsc::channel();
         let overlapped = Arc::<AtomicBool>::default();
@@ -64,6 +90,7 @@ impl Case {
             go_on: Arc::new(Mutex::new(wait)),
             running: Arc::default(),
             overlapped: overlapped.clone(),
+            awaits,
             verdict,
         };
         let source = rig.connection.queue(&rig.url(queue), None);
@@ -71,19 +98,20 @@ impl Case {
         let registry = Registry::new();
         let metrics = Metrics::register(&registry, "test");
         let consumer = Consumer::new(source, handler, settings, metrics).expect("valid");
+        let health = consumer.health();
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(consumer.run(async {
             _ = stopped.await;
         }));
-        Self { blocked: told, go_on, overlapped, registry, stop, running }
+        Self { blocked: told, go_on, health, overlapped, registry, stop, running }
     }
 
-    fn until_it_blocks(&self) {
+    pub(crate) fn until_it_blocks(&self) {
         self.blocked.recv_timeout(Duration::from_mins(1)).expect("it blocks");
     }
 
     /// A counter's or a gauge's value, over its labels.
-    fn metric(&self, name: &str) -> f64 {
+    pub(crate) fn metric(&self, name: &str) -> f64 {
         let families = self.registry.gather().into_iter().filter(|family| family.name() == name);
         let values = families.map(|family| {
             let metrics = family.get_metric().iter();
@@ -162,5 +190,61 @@ async fn none_begins_beside_a_handler_of_its_message_or_group_that_blocks_beyond
         assert!(!case.overlapped.load(SeqCst), "{queue}: two handlers at once");
         drop(case.stop);
         case.running.await.expect("no panic");
+    }
+}
+
+/// A runtime whose threads tell their warnings here.
+fn runtime(threads: usize) -> (tokio::runtime::Runtime, Warnings) {
+    let warnings = Warnings::default();
+    let dispatch = tracing::Dispatch::new(warnings.subscriber());
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(threads).enable_all().on_thread_start(move || {
+        // For as long as the thread lives.
+        std::mem::forget(tracing::dispatcher::set_default(&dispatch));
+    });
+    (runtime.build().expect("a runtime"), warnings)
+}
+
+/// Waits without the runtime, whose timers may be what does not work.
+#[expect(clippy::disallowed_methods, reason = "the thread is the test's own")]
+fn until_outside(what: &str, condition: impl Fn() -> bool) {
+    let pauses = (0..30_000).take_while(|_| !condition());
+    pauses.for_each(|_| std::thread::sleep(Duration::from_millis(2)));
+    assert!(condition(), "not reached: {what}");
+}
+
+#[test]
+fn the_lease_of_a_handler_that_blocks_is_kept_and_it_is_told_of_while_it_does_and_when_it_comes_back()
+ {
+    for queue in [STANDARD, FIFO] {
+        // Two threads, of which it blocks the one that waits for timers and sockets.
+        let (runtime, warnings) = runtime(2);
+        runtime.block_on(async {
+            let rig = Rig::start().await;
+            rig.set_attribute(queue, QueueAttributeName::VisibilityTimeout, "6").await;
+            rig.send(queue, ["block/1".to_owned()]).await;
+            let settings = Settings { handler_timeout: Duration::from_secs(1), ..quick() };
+            let awaits = Duration::from_millis(50);
+            let case = Case::start_after(awaits, &rig, queue, settings, Some(Verdict::Done));
+            case.until_it_blocks();
+            // The second one comes when the lease of the receive is over.
+            until_outside("two extensions", || {
+                case.metric("test_visibility_extensions_total") >= 2.0
+            });
+            let text = warnings.text();
+            assert!(
+                text.contains("has not come back") && text.contains("receives=1"),
+                "{queue}: {text}"
+            );
+            assert!(!text.contains("came back after its time"), "{text}");
+            case.go_on.send(()).expect("it blocks");
+            rig.until_empty(queue).await;
+            let text = warnings.text();
+            assert!(text.contains("came back after its time"), "{text}");
+            assert!(case.metric("messaging_client_consumed_messages_total") < 2.0);
+            assert!(case.metric("test_leases_lost_total") < 1.0);
+            drop(case.stop);
+            assert_eq!(case.running.await.expect("no panic"), Drained::default());
+        });
     }
 }

@@ -2,7 +2,7 @@
 
 use sqs_consumer::{
     Settings,
-    scheduler::{Answer, Config, Fate},
+    scheduler::{Answer, Config, Ended, Fate},
 };
 use tokio::time::sleep;
 
@@ -227,4 +227,28 @@ fn a_message_whose_lease_is_nearly_over_does_not_share_the_call_of_those_whose_a
     assert_eq!(f.ended(), []);
     f.pass(SECOND);
     assert_eq!(f.ended(), [("old".to_owned(), Fate::Lost)]);
+}
+
+#[test]
+fn a_delete_that_a_standard_queue_confirms_after_the_leases_end_is_one_and_what_comes_again_is_tried()
+ {
+    for (ended, fate) in [(Ended::Done, Fate::Deleted), (Ended::DeadLetter, Fate::DeadLettered)] {
+        let mut f = Fixture::new(standard());
+        f.receive(&["m"]);
+        f.finish("m", ended);
+        if ended == Ended::DeadLetter {
+            assert_eq!(f.answer(Answer::Ok), Call::DeadLetter("m".to_owned()));
+        }
+        f.pass(SECOND);
+        assert_eq!(f.call(), Some(Call::Delete(vec!["m".to_owned()])));
+        // Its answer has come when the process goes on.
+        f.pause_process(40 * SECOND);
+        f.answer(Answer::Ok);
+        assert_eq!(f.ended(), [("m".to_owned(), fate)]);
+        assert_eq!(f.started_attempts(), [("m".to_owned(), 1)]);
+        f.end_receives();
+        f.pass(2 * SECOND);
+        f.receive_again(&["m"], 2);
+        assert_eq!(f.started_attempts(), [("m".to_owned(), 2)], "it had not been deleted");
+    }
 }

@@ -1,6 +1,7 @@
 //! The consumer from outside: its pure core driven by hand, and its shell on a real server.
 
 mod blocking;
+mod both_queues;
 mod denied;
 mod drain;
 mod exhaustive;
@@ -11,6 +12,7 @@ mod handlers;
 mod leases;
 mod modelled;
 mod polling;
+mod refused_copies;
 mod rig;
 mod shell;
 mod simulation;

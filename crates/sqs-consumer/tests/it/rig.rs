@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    io::Write,
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
@@ -17,6 +18,7 @@ use tokio::{
     sync::{oneshot, watch},
     task::JoinHandle,
 };
+use tracing::level_filters::LevelFilter;
 
 pub(crate) const STANDARD: &str = "order-queue-standard";
 pub(crate) const FIFO: &str = "order-queue.fifo";
@@ -223,6 +225,50 @@ impl Handler for Diary {
             }
         }
         verdict
+    }
+}
+
+/// Warnings, as text.
+#[derive(Clone, Default)]
+pub(crate) struct Warnings(Arc<Mutex<Vec<u8>>>);
+
+impl Warnings {
+    /// Those of this thread, as long as the guard lives.
+    pub(crate) fn collect() -> (Self, tracing::subscriber::DefaultGuard) {
+        let warnings = Self::default();
+        let guard = tracing::subscriber::set_default(warnings.subscriber());
+        (warnings, guard)
+    }
+
+    pub(crate) fn subscriber(&self) -> impl tracing::Subscriber + Send + Sync + 'static {
+        // With no other one, tracing would take what a thread without any first tells of for what nobody
+        // wants to hear, in all threads.
+        static ANOTHER: OnceLock<tracing::Dispatch> = OnceLock::new();
+        ANOTHER.get_or_init(|| {
+            let deaf = tracing_subscriber::fmt().with_max_level(LevelFilter::OFF);
+            tracing::Dispatch::new(deaf.finish())
+        });
+        let writer = self.clone();
+        tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::WARN)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish()
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Warnings {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 

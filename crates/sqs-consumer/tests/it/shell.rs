@@ -1,16 +1,14 @@
 //! The whole consumer against a server in this process.
 
-use std::{
-    io::Write,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
 use aws_sdk_sqs::types::QueueAttributeName;
 use local_sqs::{FaultRule, Faults};
 use sqs_consumer::{Drained, Health, Queue, Settings};
 
-use crate::rig::{Diary, Doing, FIFO, FIFO_DLQ, Rig, STANDARD, STANDARD_DLQ, quick, until};
+use crate::rig::{
+    Diary, Doing, FIFO, FIFO_DLQ, Rig, STANDARD, STANDARD_DLQ, Warnings, quick, until,
+};
 
 const AT_ONCE: Duration = Duration::ZERO;
 
@@ -253,30 +251,9 @@ async fn a_policy_that_names_another_dead_letter_queue_than_the_settings_is_noti
     assert_eq!(both.by_consumer, rig.url("elsewhere"));
 }
 
-/// Warnings of this thread, as text.
-#[derive(Clone, Default)]
-struct Warnings(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Warnings {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn messages_that_find_a_common_need_down_together_make_one_warning() {
-    let warnings = Warnings::default();
-    let writer = warnings.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::WARN)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (warnings, _guard) = Warnings::collect();
     let rig = Rig::start().await;
     rig.send(STANDARD, numbered("m", 10)).await;
     let diary = Diary::new(|_, _| Doing::Unavailable);
@@ -284,6 +261,6 @@ async fn messages_that_find_a_common_need_down_together_make_one_warning() {
     let attempted = || numbered("m", 10).filter(|body| !diary.attempts(body).is_empty()).count();
     until("several messages are attempted", || attempted() >= 5).await;
     consumer.stop().await;
-    let text = String::from_utf8(warnings.0.lock().unwrap().clone()).unwrap();
+    let text = warnings.text();
     assert_eq!(text.matches("pausing: a common need is down").count(), 1, "{text}");
 }

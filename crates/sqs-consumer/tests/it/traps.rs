@@ -5,6 +5,7 @@
 //! queue, on a virtual clock.
 
 mod batches;
+mod blocked;
 mod late_answers;
 mod leases;
 mod load;

@@ -204,6 +204,7 @@ impl Queue for Connected {
             fifo: shape.fifo,
             split_dead_letters: None,
             max_message_size: None,
+            dead_letter_max_message_size: None,
         };
         let serve = async move |_: Modelled, _: &Fault| Ok(attributes);
         self.call(Operation::Attributes, &[], serve, Err).await
