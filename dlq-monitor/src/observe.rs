@@ -16,7 +16,7 @@ use sqs_consumer::{
     aws::{AwsQueue, Connection, classify},
 };
 use tokio::{
-    sync::{Notify, watch},
+    sync::{mpsc, watch},
     time::{Instant, sleep},
 };
 use tracing::{info, warn};
@@ -107,6 +107,10 @@ struct Watched {
     attributes: Attributes,
     read_at: Option<Instant>,
     look: Look,
+    /// Whether it could be read when that was last tried.
+    is_read: bool,
+    /// Why it could not be scanned when that was last tried, if it could not.
+    not_scanned: Option<String>,
     /// When the last scan began, if it was complete.
     complete_since: Option<Timestamp>,
     /// When the queue is next scanned.
@@ -201,27 +205,34 @@ impl Observer {
         let due = queues.iter().enumerate().filter(|(_, watched)| watched.is_to_be_scanned(now));
         let due: Vec<(usize, Peek)> =
             due.map(|(place, watched)| (place, Peek::at(watched))).collect();
-        let over = Notify::new();
-        let scanning = async {
-            let results = join_all(due.iter().map(|(_, peek)| peek.look(keeper, shutdown))).await;
-            over.notify_one();
-            results
+        let (sender, mut results) = mpsc::unbounded_channel();
+        let scanning = async move {
+            let looking = due.iter().map(async |(place, peek)| {
+                // It is received until the last of them is sent.
+                let _ = sender.send((*place, peek.look(keeper, shutdown).await));
+            });
+            join_all(looking).await;
         };
         let reading = async {
-            let mut last = measured;
+            let (mut last, mut scanned) = (measured, Ok(()));
             loop {
                 tokio::select! {
-                    () = over.notified() => return last,
-                    () = sleep(*interval) => {}
+                    result = results.recv() => {
+                        let Some((place, result)) = result else { return last.and(scanned) };
+                        // Each as it comes: another one may take minutes yet.
+                        scanned = scanned.and(queues[place].peeked(&keeper.metrics, result));
+                        publish(queues, looks);
+                    }
+                    () = sleep(*interval) => {
+                        last = measure(connection, &keeper.metrics, queues, looks).await;
+                        if queues.iter().all(|watched| watched.look.error.is_none()) {
+                            keeper.metrics.succeeded(Timestamp::now().as_millisecond());
+                        }
+                    }
                 }
-                last = measure(connection, &keeper.metrics, queues, looks).await;
             }
         };
-        let (results, mut told) = tokio::join!(scanning, reading);
-        for ((place, _), result) in due.iter().zip(results) {
-            told = told.and(queues[*place].peeked(&keeper.metrics, result));
-        }
-        publish(queues, looks);
+        let ((), told) = tokio::join!(scanning, reading);
         told
     }
 }
@@ -262,6 +273,8 @@ impl Watched {
             attributes: Attributes::default(),
             read_at: None,
             look,
+            is_read: false,
+            not_scanned: None,
             complete_since: None,
             next_scan: Instant::now(),
         }
@@ -272,13 +285,14 @@ impl Watched {
         let attributes = match Attributes::read(connection, self.queue.url()).await {
             Ok(attributes) => attributes,
             Err(error) => {
+                self.is_read = false;
                 if self.read_at.is_none_or(|read_at| read_at.elapsed() >= COUNTS_STAND) {
                     metrics.uncounted(self.queue.name(), self.role.as_str());
                 }
                 return Err(self.failed(metrics, &error));
             }
         };
-        self.read_at = Some(Instant::now());
+        (self.is_read, self.read_at) = (true, Some(Instant::now()));
         let (name, role, counts) = (self.queue.name(), self.role.as_str(), attributes.counts);
         metrics.counted(name, role, counts);
         if let Some(seconds) = attributes.retention_seconds {
@@ -287,33 +301,39 @@ impl Watched {
         let coverage = self.look.found.as_ref().and_then(|found| found.coverage);
         let retention_seconds = attributes.retention_seconds;
         self.look.found = Some(Found { at, counts, retention_seconds, coverage });
-        self.look.error = None;
+        self.look.error.clone_from(&self.not_scanned);
         self.attributes = attributes;
         Ok(())
     }
 
     /// Whether it is a dead-letter queue whose scan is due, and could be read when that was last tried.
     fn is_to_be_scanned(&self, now: Instant) -> bool {
-        self.role == Role::Dlq && self.next_scan <= now && self.look.error.is_none()
+        self.role == Role::Dlq && self.next_scan <= now && self.is_read
     }
 
-    /// Takes in what came of a scan.
+    /// Takes in what came of a scan. That one failed stands until one does not.
     fn peeked(
         &mut self,
         metrics: &Metrics,
         result: Result<Option<Peeked>, ScanError>,
     ) -> Result<(), String> {
-        match result {
-            Ok(Some(Peeked { coverage, complete_since, next_scan })) => {
-                (self.complete_since, self.next_scan) = (complete_since, next_scan);
-                if let Some(found) = &mut self.look.found {
-                    found.coverage = Some(coverage);
-                }
-                Ok(())
+        let peeked = match result {
+            Ok(peeked) => peeked,
+            Err(error) => {
+                self.not_scanned = Some(error.to_string());
+                return Err(self.failed(metrics, &error));
             }
-            Ok(None) => Ok(()),
-            Err(error) => Err(self.failed(metrics, &error)),
+        };
+        if self.not_scanned.take().is_some() && self.is_read {
+            self.look.error = None;
         }
+        if let Some(Peeked { coverage, complete_since, next_scan }) = peeked {
+            (self.complete_since, self.next_scan) = (complete_since, next_scan);
+            if let Some(found) = &mut self.look.found {
+                found.coverage = Some(coverage);
+            }
+        }
+        Ok(())
     }
 
     fn failed(&mut self, metrics: &Metrics, error: &dyn std::fmt::Display) -> String {

@@ -46,7 +46,7 @@ pub struct Service {
     store: Store,
     store_latch: Latch,
     retention: Duration,
-    jobs: Arc<Jobs>,
+    jobs: Jobs,
     observer: Option<(Observer, Latch)>,
 }
 
@@ -107,9 +107,16 @@ impl Service {
             store,
             store_latch,
             retention: settings.retention,
-            jobs: Arc::new(jobs),
+            jobs,
             observer,
         })
+    }
+
+    /// The same with another timing of its jobs, for tests that wait for what it bounds.
+    #[must_use]
+    pub fn with_job_timing(mut self, timing: Timing) -> Self {
+        self.jobs.timing = timing;
+        self
     }
 
     /// Address of the HTTP listener.
@@ -144,8 +151,9 @@ impl Service {
         }));
         chores.spawn(forget_what_is_over(self.store.clone(), self.retention));
         let mut working = JoinSet::new();
-        for place in 0..self.jobs.queues.len() {
-            working.spawn(Arc::clone(&self.jobs).run(place, shutdown.clone()));
+        let jobs = Arc::new(self.jobs);
+        for place in 0..jobs.queues.len() {
+            working.spawn(Arc::clone(&jobs).run(place, shutdown.clone()));
         }
         let stop = shutdown.clone();
         working.spawn(async move {

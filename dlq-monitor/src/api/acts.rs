@@ -232,8 +232,11 @@ pub(crate) struct DryRun {
     pub(crate) would_refuse: u64,
     /// The same by why.
     pub(crate) refusals: Refusals,
+    /// Whether messages that would break the order of their groups are refused.
+    #[serde(skip)]
+    pub(crate) keeps_order: bool,
     /// Of a FIFO queue's redrive that keeps order: about how many messages are in the source queue, of
-    /// whatever groups. None: it is no such redrive, or the queue could not be looked at yet.
+    /// whatever groups. None: it is no such redrive, or the queue cannot be looked at.
     pub(crate) unseen_in_source: Option<u64>,
     /// About how many more messages the dead-letter queue has that nobody has met. None: SQS does not tell.
     pub(crate) unseen: Option<u64>,
@@ -279,6 +282,7 @@ impl Meant<'_> {
             looked_at: letters.len() as u64,
             would_refuse: refused.letters.len() as u64,
             refusals: refused.why,
+            keeps_order,
             unseen_in_source: of_source.and_then(|source| api.counted(source)),
             unseen: self.unseen(api).await?,
             goes_behind: asked.request.goes_behind(queue.fifo),

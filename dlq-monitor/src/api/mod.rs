@@ -144,11 +144,13 @@ impl Api {
         })
     }
 
-    /// About how many messages a queue had when it was last looked at; none: it never was.
+    /// About how many messages a queue had when it was last looked at; none: it never was, or cannot be
+    /// now.
     fn counted(&self, queue: &str) -> Option<u64> {
         let looks = self.looks.borrow();
         let look = looks.iter().find(|look| look.queue == queue)?;
-        look.found.as_ref().map(|found| found.counts.total())
+        let found = look.found.as_ref().filter(|_| look.error.is_none());
+        found.map(|found| found.counts.total())
     }
 
     /// About how many messages a dead-letter queue has now; none: SQS does not tell.

@@ -8,6 +8,10 @@ use serde_json::Value;
 
 use super::arguments::{Asked, Shown};
 
+/// What a list says of a dead letter.
+const LETTER: [&str; 8] =
+    ["seenAt", "queue", "state", "reason", "attempts", "customerId", "orderId", "messageId"];
+
 /// The answer as lines.
 pub(super) fn lines(asked: &Asked, answer: &Value) -> String {
     let shown = match asked {
@@ -17,19 +21,7 @@ pub(super) fn lines(asked: &Asked, answer: &Value) -> String {
     let mut text = String::new();
     match shown {
         Shown::One => fields(&mut text, answer),
-        Shown::Letters => {
-            let columns = [
-                "seenAt",
-                "queue",
-                "state",
-                "reason",
-                "attempts",
-                "customerId",
-                "orderId",
-                "messageId",
-            ];
-            table(&mut text, answer, &columns);
-        }
+        Shown::Letters => table(&mut text, answer, &LETTER),
         Shown::Jobs => {
             let columns = ["createdAt", "queue", "kind", "state", "done", "selected", "note", "id"];
             table(&mut text, answer, &columns);
@@ -66,7 +58,9 @@ fn with_coverage(answer: &Value) -> Value {
         let scan = &letters["scan"];
         let seen = scan["seen"].as_u64().map(|seen| match scan["complete"].as_bool() {
             Some(true) => format!("all {seen}"),
-            _ => format!("{seen} of {}", counted.max(seen)),
+            _ if seen < counted => format!("{seen} of {counted}"),
+            // There are fewer now than there were then, or it was broken off.
+            _ => format!("{seen}, perhaps not all"),
         });
         let undeleted = letters["undeleted"].clone();
         queue["seen"] = seen.into();
@@ -77,7 +71,8 @@ fn with_coverage(answer: &Value) -> Value {
 
 /// A line for each item, and where the next page begins.
 fn table(text: &mut String, answer: &Value, columns: &[&str]) {
-    let items = answer["items"].as_array().or_else(|| answer["queues"].as_array());
+    let lists = ["items", "queues", "messages"];
+    let items = lists.iter().find_map(|list| answer[*list].as_array());
     let items = items.map_or(&[][..], Vec::as_slice);
     let heads = columns.iter().map(|column| (*column).to_owned()).collect();
     let rows: Vec<Vec<String>> = std::iter::once(heads)
@@ -100,10 +95,17 @@ fn table(text: &mut String, answer: &Value, columns: &[&str]) {
     }
 }
 
-/// A line for each field; what has fields of its own as JSON.
+/// A line for each field, what has fields of its own as JSON; behind them the dead letters that a dry run
+/// shows.
 fn fields(text: &mut String, answer: &Value) {
     for (name, value) in answer.as_object().into_iter().flatten() {
-        _ = writeln!(text, "{name:16}  {}", cell(value));
+        if name != "messages" {
+            _ = writeln!(text, "{name:16}  {}", cell(value));
+        }
+    }
+    if answer["messages"].as_array().is_some_and(|messages| !messages.is_empty()) {
+        text.push('\n');
+        table(text, answer, &LETTER);
     }
 }
 
@@ -152,7 +154,7 @@ mod tests {
             let scan = json!({ "complete": complete, "seen": seen });
             json!({ "visible": 20, "inFlight": 5, "deadLetters": { "scan": scan, "undeleted": 3 } })
         };
-        let answer = json!({ "queues": [json!({ "visible": 1 }), dlq(false, 10), dlq(true, 25)] });
+        let answer = json!({ "queues": [json!({ "visible": 1 }), dlq(false, 10), dlq(true, 25), dlq(false, 30)] });
         let text = lines(&asked, &answer);
         let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split("  ").collect()).collect();
         let cells = |line: usize| -> Vec<&str> {
@@ -162,6 +164,22 @@ mod tests {
         assert_eq!(cells(1)[5..7], ["-", "-"], "{text}");
         assert_eq!(cells(2)[5..7], ["10 of 25", "3"], "{text}");
         assert_eq!(cells(3)[5..7], ["all 25", "3"], "{text}");
+        assert_eq!(cells(4)[5..7], ["30, perhaps not all", "3"], "{text}");
+    }
+
+    #[test]
+    fn a_dry_run_shows_its_messages_as_a_list_does() {
+        let asked = Asked::Post { path: String::new(), body: Value::Null };
+        let message = json!({ "messageId": "m-1", "reason": "crash", "body": "{}" });
+        let text = lines(&asked, &json!({ "selected": 2, "messages": [message, message] }));
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[..2], ["selected          2", ""], "{text}");
+        assert!(lines[2].starts_with("seenAt") && lines[2].ends_with("messageId"), "{text}");
+        assert_eq!(lines.len(), 5, "{text}");
+        assert!(lines[3].contains("crash") && lines[3].ends_with("m-1"), "{text}");
+        assert!(!text.contains('{'), "{text}");
+        let text = super::lines(&asked, &json!({ "selected": 0, "messages": [] }));
+        assert_eq!(text, "selected          0\n");
     }
 
     #[test]

@@ -196,7 +196,8 @@ fn said(shown: &Shown<'_>) -> Markup {
 
 /// What would be done.
 fn preview(shown: &Shown<'_>) -> Markup {
-    let DryRun { selected, looked_at, would_refuse, unseen_in_source, .. } = *shown.dry_run;
+    let DryRun { selected, looked_at, would_refuse, keeps_order, unseen_in_source, .. } =
+        *shown.dry_run;
     html! {
         section #preview .panel aria-labelledby="preview-title" {
             h2 #preview-title { "What would happen" }
@@ -218,7 +219,7 @@ fn preview(shown: &Shown<'_>) -> Markup {
                     (unseen::deliveries())
                 }
                 @if would_refuse > 0 { (refusals(shown)) }
-                @if let Some(count) = unseen_in_source.filter(|count| *count > 0) { (unseen::in_source(count)) }
+                @if keeps_order && unseen_in_source != Some(0) { (unseen::in_source(unseen_in_source)) }
                 details { summary { "The first of them" }
                     (plain_table("preview-messages", "The first of the messages",
                         &shown.dry_run.messages, Timestamp::now())) }

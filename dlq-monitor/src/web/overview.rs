@@ -86,6 +86,11 @@ fn content(
 
 /// That there are none: good news when everything was looked at.
 pub(super) fn nothing(queues: &[QueueView]) -> Markup {
+    let is_blind = |queue: &&QueueView| queue.dead_letters.is_some() && queue.error.is_some();
+    let blind: Vec<&QueueView> = queues.iter().filter(is_blind).collect();
+    if !blind.is_empty() {
+        return unknown(&blind);
+    }
     let dead = queues.iter().filter_map(|queue| queue.dead_letters.as_ref());
     let scans: Vec<_> = dead.map(|letters| letters.scan.as_ref()).collect();
     if scans.iter().any(Option::is_none) {
@@ -124,6 +129,24 @@ pub(super) fn nothing(queues: &[QueueView]) -> Markup {
         "No dead letters",
         &html! {
             p { "Everything that SQS counts was looked at. There is nothing to do." }
+        },
+    )
+}
+
+/// That nobody knows whether there are any in these queues.
+fn unknown(blind: &[&QueueView]) -> Markup {
+    let now = Timestamp::now();
+    parts::empty(
+        "still",
+        "No dead letter is known",
+        &html! {
+            @for queue in blind {
+                p {
+                    strong { (queue.queue) } " cannot be read now. "
+                    @if let Some(at) = queue.observed_at { "What is known of it is of " (parts::time(at, now)) "." }
+                    @else { "Nothing is known of it yet." }
+                }
+            }
         },
     )
 }

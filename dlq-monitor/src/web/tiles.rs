@@ -101,13 +101,17 @@ fn coverage(view: &QueueView, letters: &DeadLettersView, now: Timestamp) -> Mark
                     (relative(scan.at, now))
                 }
             }
+            Some(scan) if scan.seen < counted => {
+                p .scan .partly {
+                    (number(scan.seen)) " of " (messages(counted)) " seen " (relative(scan.at, now))
+                }
+                meter min="0" max=(counted) value=(scan.seen) aria-label={ "Seen of " (view.queue) } {}
+            }
+            // There are fewer now than there were then, or it was broken off.
             Some(scan) => {
                 p .scan .partly {
-                    (number(scan.seen)) " of " (messages(counted.max(scan.seen))) " seen "
-                    (relative(scan.at, now))
+                    (messages(scan.seen)) " seen, perhaps not all, " (relative(scan.at, now))
                 }
-                meter min="0" max=(counted.max(scan.seen).max(1)) value=(scan.seen)
-                    aria-label={ "Seen of " (view.queue) } {}
             }
         }
     }
@@ -141,6 +145,43 @@ fn failing(view: &QueueView, error: &str, now: Timestamp) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::queues::ScanView;
+
+    #[test]
+    fn what_a_scan_has_not_seen_is_told_by_what_there_is_now() {
+        let at = Timestamp::UNIX_EPOCH;
+        let scan = |complete| Some(ScanView { at, complete, seen: 13 });
+        let letters = |complete| DeadLettersView {
+            by_reason: None,
+            known: None,
+            undeleted: None,
+            source: None,
+            scan: scan(complete),
+            oldest_sent_at: None,
+            next_expiry_at: None,
+        };
+        for (complete, visible, expected) in [
+            (true, 13, "All 13 seen"),
+            (false, 20, "13 of 20 messages seen"),
+            (false, 13, "13 messages seen, perhaps not all"),
+            (false, 0, "13 messages seen, perhaps not all"),
+        ] {
+            let view = QueueView {
+                queue: "dlq".to_owned(),
+                role: "dlq",
+                observed_at: Some(at),
+                visible: Some(visible),
+                in_flight: Some(0),
+                delayed: Some(0),
+                retention_seconds: None,
+                dead_letters: Some(letters(complete)),
+                error: None,
+            };
+            let shown = tile(&view, at).into_string();
+            assert!(shown.contains(expected), "{complete}, {visible}: {shown}");
+            assert_eq!(shown.contains("<meter"), visible == 20, "{shown}");
+        }
+    }
 
     #[test]
     fn a_message_that_expires_soon_is_warned_of() {

@@ -9,14 +9,18 @@ use crate::api::acts::DryRun;
 /// What is in the dead-letter queue beside the messages that are meant.
 pub(super) fn in_queue(dry_run: &DryRun) -> Markup {
     let DryRun { unseen, goes_behind, undeleted, method, .. } = *dry_run;
-    let unseen = unseen.unwrap_or(0);
-    let are = if unseen == 1 { "is" } else { "are" };
     let is_moved = method == JobMethod::MoveTask.as_str();
     html! {
-        @if unseen > 0 {
+        @if unseen != Some(0) {
             div #out-of-sight .notice .warn {
                 p {
-                    strong { "About " (number(unseen)) " more " (are) " in the queue" }
+                    strong {
+                        @match unseen {
+                            None => "SQS does not tell how many more are in the queue",
+                            Some(1) => "About 1 more is in the queue",
+                            Some(unseen) => { "About " (number(unseen)) " more are in the queue" }
+                        }
+                    }
                     " that the monitor has not met: "
                     @if is_moved {
                         "SQS moves the whole queue, and takes them along. Those of them that somebody else has in \
@@ -56,13 +60,18 @@ pub(super) fn deliveries() -> Markup {
     }
 }
 
-/// What nobody can see of the order within groups.
-pub(super) fn in_source(count: u64) -> Markup {
+/// What nobody can see of the order within groups; none: it is not known how many messages it is about.
+pub(super) fn in_source(count: Option<u64>) -> Markup {
     html! {
         div #unseen .notice .warn {
             p {
-                strong { "About " (messages(count)) " " (if count == 1 { "is" } else { "are" })
-                    " in the source queue." }
+                strong {
+                    @match count {
+                        None => "How many messages are in the source queue is not known.",
+                        Some(1) => "About 1 message is in the source queue.",
+                        Some(count) => { "About " (messages(count)) " are in the source queue." }
+                    }
+                }
                 " Which groups they are of cannot be seen before a worker attempts them. Newer ones of the \
                  groups of these messages are delivered first: wait until the source queue is empty where \
                  the order matters."

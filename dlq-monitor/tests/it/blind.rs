@@ -60,6 +60,19 @@ async fn queues_are_read_on_while_one_of_them_is_looked_at() {
     let queue = &overview["queues"][1];
     assert_eq!(queue["queue"], STANDARD_DLQ);
     assert!(queue["deadLetters"]["scan"].is_null(), "it is still looked at: {overview}");
+    // The other queue's is over.
+    let overview = eventually("what came of the other scan is told", || async {
+        let overview = monitor.json("/api/dlq/queues").await;
+        overview["queues"][3]["deadLetters"]["scan"].is_object().then_some(overview)
+    })
+    .await;
+    assert_eq!(overview["queues"][3]["queue"], FIFO_DLQ);
+    eventually("every queue is read without an error", || async {
+        monitor.metric("dlq_monitor_last_success_timestamp_seconds").await.filter(|at| *at > 0.0)
+    })
+    .await;
+    let overview = monitor.json("/api/dlq/queues").await;
+    assert!(overview["queues"][1]["deadLetters"]["scan"].is_null(), "not yet: {overview}");
     sqs.handle.set_faults(Faults::default());
     monitor.stop().await;
 }

@@ -10,6 +10,7 @@ mod deep;
 mod document;
 mod http;
 mod kills;
+mod logs;
 mod moving;
 mod observing;
 mod ordering;

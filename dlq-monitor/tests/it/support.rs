@@ -1,15 +1,9 @@
-//! An SQS, a monitor, and what it logs.
+//! An SQS, and a monitor of it.
 
-use std::{
-    future::Future,
-    io::Write,
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{future::Future, net::SocketAddr, time::Duration};
 
 use aws_sdk_sqs::types::MessageAttributeValue;
-use dlq_monitor::{Service, Settings};
+use dlq_monitor::{Service, Settings, jobs::plan::Timing};
 use jiff::Timestamp;
 use local_sqs::{Handle, Server, ServerSettings};
 use order_events::{Decimal, DeliveryStatus, OrderEvent, OrderItem};
@@ -22,6 +16,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::http::{Answer, call};
+pub(crate) use crate::logs::Logs;
 
 pub(crate) const STANDARD: &str = "order-queue-standard";
 pub(crate) const STANDARD_DLQ: &str = "order-queue-standard-dlq";
@@ -237,7 +232,12 @@ impl Monitor {
         Self::with(env).await
     }
 
-    pub(crate) async fn with(mut env: Vec<(String, String)>) -> Self {
+    pub(crate) async fn with(env: Vec<(String, String)>) -> Self {
+        Self::timed(env, Timing::DEFAULT).await
+    }
+
+    /// With jobs that have this timing.
+    pub(crate) async fn timed(mut env: Vec<(String, String)>, timing: Timing) -> Self {
         let mut directory = None;
         if !env.iter().any(|(name, _)| name == "DATABASE_URL") {
             let database = Database::create();
@@ -256,7 +256,7 @@ impl Monitor {
         let mut reader = Reader::load(Settings::table(), None, env);
         let settings = Settings::read(&mut reader);
         let settings = reader.finish(settings).expect("the settings are right");
-        let service = Service::build(settings).await.expect("it is built");
+        let service = Service::build(settings).await.expect("it is built").with_job_timing(timing);
         let (stop, shutdown) = Shutdown::new();
         Self {
             api: service.local_addr(),
@@ -353,48 +353,4 @@ pub(crate) async fn started() -> (Sqs, Database, Monitor) {
     let (sqs, database) = (Sqs::anywhere().await, Database::create());
     let monitor = Monitor::on(sqs.addr, &database, &[]).await;
     (sqs, database, monitor)
-}
-
-/// What is logged on this thread while this exists; a test's tasks run on one thread.
-pub(crate) struct Logs {
-    text: Arc<Mutex<Vec<u8>>>,
-    _guard: tracing::subscriber::DefaultGuard,
-}
-
-impl Logs {
-    pub(crate) fn capture() -> Self {
-        struct Into(Arc<Mutex<Vec<u8>>>);
-        impl Write for Into {
-            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-                self.0.lock().unwrap().extend_from_slice(bytes);
-                Ok(bytes.len())
-            }
-            fn flush(&mut self) -> std::io::Result<()> {
-                Ok(())
-            }
-        }
-        let text = Arc::new(Mutex::new(Vec::new()));
-        let into = text.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .json()
-            .with_max_level(tracing::Level::INFO)
-            .with_writer(move || Into(into.clone()))
-            .finish();
-        Self { text, _guard: tracing::subscriber::set_default(subscriber) }
-    }
-
-    /// The fields of every line that tells of a dead letter.
-    pub(crate) fn dead_letters(&self) -> Vec<serde_json::Value> {
-        self.telling("manual action is needed")
-    }
-
-    /// The fields of every line whose message contains this.
-    pub(crate) fn telling(&self, what: &str) -> Vec<serde_json::Value> {
-        let text = String::from_utf8(self.text.lock().unwrap().clone()).expect("logs are UTF-8");
-        text.lines()
-            .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a line of JSON"))
-            .map(|line| line["fields"].clone())
-            .filter(|fields| fields["message"].as_str().is_some_and(|m| m.contains(what)))
-            .collect()
-    }
 }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use dlq_monitor::jobs::plan::Timing;
 use jiff::Timestamp;
 use local_sqs::{FaultRule, Faults};
 use order_store::{
@@ -13,8 +14,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::{
-    Database, FIFO, FIFO_DLQ, Logs, Monitor, STANDARD, STANDARD_DLQ, Sqs, eventually, queue_url,
-    started,
+    Database, FIFO, FIFO_DLQ, Logs, Monitor, STANDARD, STANDARD_DLQ, Sqs, environment, eventually,
+    queue_url, started,
 };
 
 /// From now on SQS refuses these.
@@ -40,10 +41,14 @@ async fn in_state(monitor: &Monitor, state: &str) -> usize {
     page["items"].as_array().map_or(0, Vec::len)
 }
 
+/// What a job has in hand it tries to delete for a few seconds.
+const SHORT: Timing = Timing { visibility: Duration::from_secs(15), ..Timing::DEFAULT };
+
 /// A job whose deletions fail is ended; what it has left behind is deleted once SQS works again.
 async fn ended_with_undeleted(kind: &str, fifo: bool) {
     let what = format!("{kind}, fifo {fifo}");
-    let (sqs, _database, monitor) = started().await;
+    let sqs = Sqs::anywhere().await;
+    let monitor = Monitor::timed(environment(sqs.addr), SHORT).await;
     let (source, dead) = if fifo { (FIFO, FIFO_DLQ) } else { (STANDARD, STANDARD_DLQ) };
     for i in 0..6 {
         sqs.send_in_group(dead, &format!("g-{}", i % 2), &i.to_string(), &[]).await;
@@ -100,6 +105,8 @@ async fn ended_with_undeleted(kind: &str, fifo: bool) {
         assert!(format!("{answer:?}").contains("deleted when the monitor meets it"), "{answer:?}");
     }
     sqs.handle.set_faults(Faults::default());
+    // What the job had in hand is in sight again.
+    sqs.handle.skip(SHORT.visibility * 2);
     let left = 6 - usize::try_from(done).expect("it is small");
     eventually("they are deleted", || async { (sqs.count(dead) == left).then_some(()) }).await;
     let over = if kind == "redrive" { "redriven" } else { "discarded" };

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     console::browser::Browser,
-    support::{Database, Monitor, STANDARD, STANDARD_DLQ, Sqs},
+    support::{Database, FIFO_DLQ, Monitor, STANDARD, STANDARD_DLQ, Sqs, eventually},
 };
 
 /// An SQS with so many dead messages, and a monitor that has looked once, and looks no more.
@@ -61,10 +61,45 @@ async fn what_a_job_has_dealt_with_since_the_last_look_is_not_taken_for_unseen()
     assert_eq!((&dry_run["selected"], &dry_run["unseen"]), (&1.into(), &0.into()), "{dry_run}");
     sqs.send(STANDARD_DLQ, "new", &[]).await;
     assert_eq!(thought(&monitor).await["unseen"], 1);
+    monitor.stop().await;
+}
+
+/// From now on SQS does not tell how many messages a queue has.
+fn uncounted(sqs: &Sqs) {
     let operation = Some("GetQueueAttributes".to_owned());
     let rule = FaultRule { operation, error_rate: 1.0, ..FaultRule::default() };
     sqs.handle.set_faults(Faults { seed: 1, rules: vec![rule] });
+}
+
+#[tokio::test]
+async fn where_sqs_does_not_tell_what_else_there_is_a_preview_says_that() {
+    let (sqs, database, monitor, _) = looked_once(1).await;
+    sqs.send(FIFO_DLQ, "x", &[]).await;
+    monitor.stop().await;
+    let monitor = Monitor::on(sqs.addr, &database, &[]).await;
+    monitor.letters(FIFO_DLQ, 1).await;
+    let browser = Browser::new(monitor.api);
+    let (standard, fifo) =
+        (format!("/redrive?queue={STANDARD_DLQ}"), format!("/redrive?queue={FIFO_DLQ}"));
+    let (in_queue, in_source) = ("id=\"out-of-sight\"", "id=\"unseen\"");
+    for path in [&standard, &fifo] {
+        let page = browser.page(path).await;
+        assert!(!page.contains(in_queue) && !page.contains(in_source), "nothing more: {page}");
+    }
+    uncounted(&sqs);
     let dry_run = thought(&monitor).await;
     assert_eq!((&dry_run["selected"], &dry_run["unseen"]), (&1.into(), &Value::Null), "{dry_run}");
+    let whole = browser.page(&standard).await;
+    assert!(whole.contains("SQS does not tell how many more are in the queue"), "{whole}");
+    assert!(whole.contains("SQS moves the whole queue, and takes them along"), "{whole}");
+    assert!(!whole.contains(in_source), "a standard queue has no order: {whole}");
+    let not_known = "How many messages are in the source queue is not known";
+    eventually("the source cannot be looked at", || async {
+        browser.page(&fifo).await.contains(not_known).then_some(())
+    })
+    .await;
+    let discard = browser.page(&format!("/discard?queue={FIFO_DLQ}&reason=unknown")).await;
+    assert!(discard.contains("They are not among these, and stay"), "{discard}");
+    assert!(!discard.contains(in_source), "nothing goes to the source: {discard}");
     monitor.stop().await;
 }

@@ -227,19 +227,6 @@ impl Store {
         self.change(Change { guarded: false, statements }).await.map(drop)
     }
 
-    /// The same of everything that this job has copied or archived: its queue is empty.
-    pub async fn delete_dead_letters_of_job(&self, job: Uuid) -> Result<(), StoreError> {
-        let as_uuid = self.backend.dialect().as_uuid;
-        let mut parameters = Parameters::default();
-        let job = parameters.text(&job.to_string());
-        let sql = format!(
-            "UPDATE dead_letters SET state = {DELETED}
-             WHERE job_id = {job}{as_uuid} AND state IN ('sent', 'archived')"
-        );
-        let statements = vec![(sql, parameters.0)];
-        self.change(Change { guarded: false, statements }).await.map(drop)
-    }
-
     /// Settles what was sent or archived and SQS took before this time: it keeps nothing for so long, so
     /// that it is in no dead-letter queue, whoever deleted it. Some hundreds at a time; gives how many.
     pub async fn settle_expired_dead_letters(

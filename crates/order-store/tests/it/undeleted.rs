@@ -46,6 +46,10 @@ async fn what_is_undeleted_is_counted_and_deleted_for_good(database: &impl TestD
         store.count_dead_letters(DLQ, &DeadLetterFilter::default()).await.map(|c| c.letters),
         Ok(1)
     );
+    for (job, kind) in [(0, JobKind::Redrive), (1, JobKind::Discard), (7, JobKind::Discard)] {
+        let left = store.count_undeleted(new_job(job, kind).id).await;
+        assert_eq!(left, Ok(u64::from(job < 7)), "{job}");
+    }
     let ids = ["message-0", "message-1", "message-2"];
     store.delete_dead_letters(DLQ, &ids).await.expect("it is written");
     assert_eq!(states(&store).await, [Redriven, Discarded, Dead], "what is dead stays so");
@@ -115,25 +119,8 @@ async fn what_has_expired_is_settled_though_nobody_looked_for_it(database: &impl
     assert_eq!(store.undeleted(DLQ).await.map(Undeleted::total), Ok(0));
 }
 
-async fn all_that_a_job_left_is_deleted_with_its_queue_empty_and_nothing_of_another_job(
-    database: &impl TestDatabase,
-) {
-    use DeadLetterState::{Archived, Dead, Discarded, Redriven, Sent};
-    let store = left_behind(database).await;
-    for (job, expected) in [(7, [Sent, Archived, Dead]), (0, [Redriven, Archived, Dead])] {
-        let job = new_job(job, JobKind::Redrive).id;
-        store.delete_dead_letters_of_job(job).await.expect("it is written");
-        assert_eq!((states(&store).await, store.count_undeleted(job).await), (expected, Ok(0)));
-    }
-    let other = new_job(1, JobKind::Discard).id;
-    assert_eq!(store.count_undeleted(other).await, Ok(1));
-    store.delete_dead_letters_of_job(other).await.expect("it is written");
-    assert_eq!(states(&store).await, [Redriven, Discarded, Dead]);
-}
-
 on_both! {
     what_has_expired_is_settled_though_nobody_looked_for_it,
-    all_that_a_job_left_is_deleted_with_its_queue_empty_and_nothing_of_another_job,
     what_is_undeleted_is_counted_and_deleted_for_good,
     what_sqs_moved_as_a_whole_and_is_met_again_is_dead,
     a_job_may_mean_what_died_by_a_time_whenever_it_was_met,

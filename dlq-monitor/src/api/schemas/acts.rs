@@ -136,7 +136,8 @@ pub(super) fn dry_run() -> ObjectBuilder {
                 count_or_null(
                     "Of a FIFO redrive that keeps order: about how many messages are in the source queue. \
                      Newer ones of the same groups among them that no worker has attempted yet nobody can \
-                     see: they are delivered first, and nothing is refused for them.",
+                     see: they are delivered first, and nothing is refused for them. null: it is no such \
+                     redrive, or the queue cannot be looked at.",
                 ),
             ),
             (

@@ -3,10 +3,12 @@
 
 use std::net::SocketAddr;
 
+use local_sqs::{FaultRule, Faults};
+
 use super::browser::Browser;
 use crate::{
     http::call,
-    support::{Database, Monitor, STANDARD_DLQ, Sqs, environment, eventually},
+    support::{Database, Logs, Monitor, STANDARD_DLQ, Sqs, environment, eventually},
 };
 
 #[tokio::test]
@@ -47,6 +49,45 @@ async fn while_sqs_is_down_pages_say_so_and_what_was_known_stays() {
     .await;
     assert!(!browser.page("/messages").await.contains("There is nothing to do"));
     monitor.stop().await;
+}
+
+#[tokio::test]
+async fn once_a_dead_letter_queue_cannot_be_read_that_it_was_empty_is_no_good_news() {
+    for operation in [None, Some("ReceiveMessage")] {
+        let logs = Logs::capture();
+        let sqs = Sqs::anywhere().await;
+        let monitor = Monitor::start(sqs.addr).await;
+        let browser = Browser::new(monitor.api);
+        eventually("the queues are scanned", || async {
+            browser.page("/messages").await.contains("There is nothing to do").then_some(())
+        })
+        .await;
+        let operation = operation.map(str::to_owned);
+        let rule = FaultRule { operation, error_rate: 1.0, ..FaultRule::default() };
+        sqs.handle.set_faults(Faults { seed: 1, rules: vec![rule.clone()] });
+        eventually("it is told", || async {
+            browser.page("/messages").await.contains("cannot be read now").then_some(())
+        })
+        .await;
+        let failures = || logs.telling("the queue cannot be watched").len();
+        let before = failures();
+        eventually("it is tried again", || async {
+            for path in ["/", "/messages"] {
+                let page = browser.page(path).await;
+                let known = "No dead letter is known";
+                assert!(page.contains(known), "{rule:?}, {path}: {page}");
+                assert!(!page.contains("There is nothing to do"), "{rule:?}, {path}: {page}");
+            }
+            (failures() > before + 1).then_some(())
+        })
+        .await;
+        sqs.handle.set_faults(Faults::default());
+        eventually("it is read again", || async {
+            browser.page("/messages").await.contains("There is nothing to do").then_some(())
+        })
+        .await;
+        monitor.stop().await;
+    }
 }
 
 #[tokio::test]
