@@ -49,7 +49,8 @@ pub(super) struct Observed<S> {
 
 struct Durations {
     all: HistogramVec,
-    /// Of the first answer's kind: to look a histogram up by its labels takes longer than to count in it.
+    /// Of the kind of the first answer that is a success: to look a histogram up by its labels takes
+    /// longer than to count in it.
     usual: OnceLock<(Kind, Histogram)>,
 }
 
@@ -73,8 +74,11 @@ impl Kind {
 impl Durations {
     fn observe(&self, kind: &Kind, seconds: f64) {
         let of = |kind: &Kind| self.all.with_label_values(&kind.labels());
-        match self.usual.get_or_init(|| (kind.clone(), of(kind))) {
-            (usual, durations) if usual.is(kind) => durations.observe(seconds),
+        if kind.status.is_success() {
+            self.usual.get_or_init(|| (kind.clone(), of(kind)));
+        }
+        match self.usual.get() {
+            Some((usual, durations)) if usual.is(kind) => durations.observe(seconds),
             _ => of(kind).observe(seconds),
         }
     }
