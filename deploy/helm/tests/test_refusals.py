@@ -119,9 +119,9 @@ CASES = {
         ("--set", "workers.standard.enabled=false,workers.fifo.enabled=false"), ["nobody would deliver anything"],
     ),
     "durations beyond the programs' bounds": (
-        ("--set", "workers.drainTimeout=13h,orderApi.publishTimeout=11s,orderApi.shutdownDelay=2m,dlqMonitor.interval=2h,tests.timeout=2h"),
+        ("--set", "workers.drainTimeout=13h,orderApi.publishTimeout=11s,orderApi.shutdownDelay=2m,dlqMonitor.interval=6m,tests.timeout=2h"),
         ["workers.drainTimeout is 13h; allowed is 0s to 12h", "orderApi.publishTimeout is 11s; allowed is 100ms to 10s",
-         "orderApi.shutdownDelay is 2m; allowed is 0s to 60s", "dlqMonitor.interval is 2h", "tests.timeout is 2h"],
+         "orderApi.shutdownDelay is 2m; allowed is 0s to 60s", "dlqMonitor.interval is 6m; allowed is 100ms to 5m", "tests.timeout is 2h"],
     ),
     "a longer handler than SQS hides a message": (
         ("--set", "workers.handlerTimeout=12h,workers.carrier.timeout=9h,queues.standard.visibilityTimeout=43200,queues.fifo.visibilityTimeout=43200"),

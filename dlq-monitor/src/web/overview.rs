@@ -136,6 +136,8 @@ pub(super) fn nothing(queues: &[QueueView]) -> Markup {
 /// That nobody knows whether there are any in these queues.
 fn unknown(blind: &[&QueueView]) -> Markup {
     let now = Timestamp::now();
+    // How many messages there are may be read even then, and says nothing of what they are.
+    let scanned_at = |queue: &QueueView| Some(queue.dead_letters.as_ref()?.scan.as_ref()?.at);
     parts::empty(
         "still",
         "No dead letter is known",
@@ -143,8 +145,8 @@ fn unknown(blind: &[&QueueView]) -> Markup {
             @for queue in blind {
                 p {
                     strong { (queue.queue) } " cannot be read now. "
-                    @if let Some(at) = queue.observed_at { "What is known of it is of " (parts::time(at, now)) "." }
-                    @else { "Nothing is known of it yet." }
+                    @if let Some(at) = scanned_at(queue) { "It was looked through " (parts::time(at, now)) "." }
+                    @else { "It was never looked through." }
                 }
             }
         },

@@ -69,6 +69,11 @@ async fn once_a_dead_letter_queue_cannot_be_read_that_it_was_empty_is_no_good_ne
             browser.page("/messages").await.contains("cannot be read now").then_some(())
         })
         .await;
+        let scanned_at = |page: &str| {
+            let (_, rest) = page.split_once("It was looked through")?;
+            Some(rest.split_once("datetime=\"")?.1.split_once('"')?.0.to_owned())
+        };
+        let first = scanned_at(&browser.page("/messages").await).expect("a time");
         let failures = || logs.telling("the queue cannot be watched").len();
         let before = failures();
         eventually("it is tried again", || async {
@@ -77,6 +82,7 @@ async fn once_a_dead_letter_queue_cannot_be_read_that_it_was_empty_is_no_good_ne
                 let known = "No dead letter is known";
                 assert!(page.contains(known), "{rule:?}, {path}: {page}");
                 assert!(!page.contains("There is nothing to do"), "{rule:?}, {path}: {page}");
+                assert_eq!(scanned_at(&page).as_ref(), Some(&first), "no scan since: {page}");
             }
             (failures() > before + 1).then_some(())
         })
