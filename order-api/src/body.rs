@@ -39,7 +39,7 @@ pub(crate) async fn read_json(
     request: Request<Body>,
     room: &Room,
 ) -> Result<(Bytes, Reserved), Refusal> {
-    let (head, body) = request.into_parts();
+    let (head, mut body) = request.into_parts();
     if !is_json(&head.headers) || is_coded(&head.headers) {
         return Err(Refusal::MediaType);
     }
@@ -50,7 +50,6 @@ pub(crate) async fn read_json(
     // Nobody needs it while the body is waited for: over all connections, large heads would take more
     // memory than all orders in hand.
     drop(head);
-    let mut body = body;
     let first = at_once(&mut body).await;
     if let Some(Some(Ok(frame))) = &first
         && let Some(data) = frame.data_ref()

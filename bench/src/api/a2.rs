@@ -18,8 +18,7 @@ const CALLS: f64 = 0.15;
 const SPREAD: f64 = 5.0;
 /// MiB of the API's memory at most.
 const MEMORY: f64 = 60.0;
-/// At once. With the first load the clients' core has time to sleep, and whoever answers them pays for
-/// waking it, with batches or without.
+/// At once.
 const CLIENTS: [usize; 2] = [128, 256];
 const BATCHES: [(&str, usize); 2] = [("a SendMessage per order", 1), ("order-api", 10)];
 
@@ -105,11 +104,9 @@ pub(crate) async fn run(options: Options<'_>) -> anyhow::Result<()> {
         text,
         "\n{count} orders of 10,000 customers, drawn at random, by clients, each of which sends its next order when the last \
          one is accepted; the API alone on a core, clients and SQS on the other. A call per order is the \
-         same API with `PUBLISH_BATCH=1`. With {} clients their core has time to sleep between answers, and to wake \
-         it is a part of the processor time of whoever answers, with batches or without. Memory is VmRSS after the load. Medians of {rounds} interleaved \
+         same API with `PUBLISH_BATCH=1`. Memory is VmRSS after the load. Medians of {rounds} interleaved \
          rounds; the ratio is that of each round. Wanted: {RATIO} times, at most {CALLS} calls, p99 at most {SPREAD} \
          times the median, {MEMORY} MiB.",
-        CLIENTS[0],
     )?;
     let command = "cargo run --release -p bench -- a2";
     Section { title: "A2: the order API at saturation", command, text }
