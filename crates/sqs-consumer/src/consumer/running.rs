@@ -1,6 +1,7 @@
 //! A consumer that runs: what has happened goes to the scheduler, its actions become calls.
 
 mod health;
+mod turn;
 
 use std::{
     pin::{Pin, pin},
@@ -10,7 +11,6 @@ use std::{
 
 use tokio::{
     sync::{mpsc, watch},
-    task::yield_now,
     time::{Instant, sleep},
 };
 use tracing::{debug, error, info, warn};
@@ -132,7 +132,7 @@ impl<Q: Queue, H: Handler> Running<Q, H> {
                 _ = self.facts.recv_many(&mut facts, FACTS) => {
                     // The runtime polls what was woken last first, so this is woken for each handler
                     // that ends. Those that are ready to end as well go before, and are seen together.
-                    yield_now().await;
+                    turn::after_others().await;
                     while facts.len() < FACTS && let Ok(fact) = self.facts.try_recv() {
                         facts.push(fact);
                     }
