@@ -21,7 +21,8 @@ impl Scheduler {
         let lease = Lease::new(requested_at, self.config.visibility);
         let late = lease.is_over(now) && !arrivals.is_empty();
         let timing = &self.config.timing;
-        let full = self.polling.succeeded(now, poll, requested_at, arrivals.len(), timing);
+        let (count, linger) = (arrivals.len(), self.linger(timing.receive_linger));
+        let full = self.polling.succeeded(now, poll, requested_at, count, timing, linger);
         if late || self.settling.is_seen_to_fail() && !arrivals.is_empty() {
             // What was received has been visible again before it was here, or can probably not be
             // settled. To go on at that pace would use up the receives of everybody's messages.

@@ -61,8 +61,8 @@ pub(super) enum Shared {
 }
 
 impl Breaker {
-    pub(super) fn new(timing: Timing) -> Self {
-        Self { timing, open: None, run: None, last_success: None }
+    pub(super) fn new(timing: &Timing) -> Self {
+        Self { timing: *timing, open: None, run: None, last_success: None }
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -85,7 +85,7 @@ impl Breaker {
     }
 
     pub(super) fn succeeded(&mut self, now: Time) {
-        *self = Self { last_success: Some(now), ..Self::new(self.timing) };
+        (self.open, self.run, self.last_success) = (None, None, Some(now));
     }
 
     /// The message failed, or was refused, by itself, or was done before. That says that what

@@ -47,6 +47,9 @@ pub struct Timing {
     /// How long the next receive may be put off after one that did not come back full, so that it
     /// brings more than a few messages.
     pub receive_linger: Duration,
+    /// Where handlers are slow, these waits but for the urgent one are longer, see [`Timing::linger`]; but
+    /// they are made no longer than this.
+    pub longest_linger: Duration,
     /// The shortest long poll. A poll waits as long as the queue has been quiet, from this to
     /// [`Config::wait`], so that a drain under load never waits long for an outstanding poll.
     pub shortest_wait: Duration,
@@ -78,6 +81,21 @@ pub struct Timing {
     pub max_held_bytes: usize,
 }
 
+/// Of the time that handlers take, what waits for company may wait for one part in so many.
+const LINGER_SHARE: u32 = 4;
+
+impl Timing {
+    /// How long to wait for company that is waited for as long as `quick` where handlers are quick, if they
+    /// take `handler_time`.
+    ///
+    /// The slower handlers are, the fewer messages end or come in the same time. A quarter of a handler's time
+    /// is not much to it, and at load brings a full call as soon as there are forty handlers.
+    #[must_use]
+    pub fn linger(&self, quick: Duration, handler_time: Duration) -> Duration {
+        quick.max((handler_time / LINGER_SHARE).min(self.longest_linger))
+    }
+}
+
 impl Default for Timing {
     fn default() -> Self {
         Self {
@@ -86,6 +104,7 @@ impl Default for Timing {
             idle_linger: Duration::from_millis(10),
             urgent_linger: Duration::from_millis(1),
             receive_linger: Duration::from_millis(20),
+            longest_linger: Duration::from_millis(500),
             shortest_wait: Duration::from_secs(1),
             poll_backoff: Duration::from_millis(500),
             poll_backoff_max: Duration::from_secs(30),

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    Scheduler, Ticket,
+    Scheduler, Ticket, Timing,
     backoff::{Jitter, full_backoff},
     breaker::{Breaker, Open, Run},
     drain::{Drain, Progress},
@@ -40,7 +40,7 @@ impl Scheduler {
     /// after which a lease ends are left out: a search must end long before.
     pub fn identify(&self, now: Time, state: &mut impl Hasher) {
         let Self {
-            config,
+            config: _,
             held,
             by_message: _,
             lanes,
@@ -74,7 +74,7 @@ impl Scheduler {
         identity.drain(drain);
         running.hash(identity.state);
         (seed, drawn).hash(identity.state);
-        if !config.timing.prefetch_horizon.is_zero() {
+        if identity.handlers_times_matter() {
             mean_time.hash(identity.state);
         }
     }
@@ -148,13 +148,18 @@ impl<H: Hasher> Identity<'_, H> {
         }
     }
 
+    fn handlers_times_matter(&self) -> bool {
+        let Timing { prefetch_horizon, longest_linger, .. } = self.scheduler.config.timing;
+        !prefetch_horizon.is_zero() || !longest_linger.is_zero()
+    }
+
     fn phase(&mut self, phase: Phase) {
         std::mem::discriminant(&phase).hash(self.state);
         match phase {
             Phase::Waiting => {}
             Phase::Running { since, attempt } => {
                 attempt.hash(self.state);
-                if !self.scheduler.config.timing.prefetch_horizon.is_zero() {
+                if self.handlers_times_matter() {
                     self.since(since, Duration::MAX);
                 }
             }
@@ -272,10 +277,11 @@ impl<H: Hasher> Identity<'_, H> {
         if !timing.prefetch_horizon.is_zero() {
             round_trip.hash(self.state);
         }
-        if !timing.receive_linger.is_zero() {
+        let linger = timing.receive_linger.max(timing.longest_linger);
+        if !linger.is_zero() {
             (spacing, gathered).hash(self.state);
             self.until(gather_until.unwrap_or_default());
-            self.since(*last_received, timing.receive_linger * MAX_BATCH as u32);
+            self.since(*last_received, linger * MAX_BATCH as u32);
         }
         if timing.shortest_wait < config.wait {
             self.since(*last_activity, config.wait);
@@ -314,7 +320,8 @@ impl<H: Hasher> Identity<'_, H> {
         } = settling;
         copies.state().hash(self.state);
         let timing = &self.scheduler.config.timing;
-        let longest = timing.acknowledge_linger.max(timing.idle_linger).max(timing.urgent_linger);
+        let slow = timing.longest_linger.max(timing.urgent_linger);
+        let longest = timing.acknowledge_linger.max(timing.idle_linger).max(slow);
         deletes.len().hash(self.state);
         for &(ticket, since) in deletes {
             self.ticket(ticket);

@@ -101,7 +101,7 @@ impl Scheduler {
             running: 0,
             held_bytes: 0,
             polling: Polling::new(now),
-            breaker: Breaker::new(config.timing),
+            breaker: Breaker::new(&config.timing),
             settling: Settling::default(),
             drain: Drain::default(),
             waiting_anew: Vec::new(),
@@ -166,7 +166,7 @@ impl Scheduler {
         [
             self.wakeups.first().map(|&(at, _)| at),
             self.lease_timers.first(),
-            self.settling.flush_at(self.linger()),
+            self.settling.flush_at(self.delete_linger()),
             self.drain.next_wakeup(!self.polling.is_idle()),
             poll.filter(|at| *at > now),
             probe.filter(|at| *at > now),

@@ -115,7 +115,7 @@ impl Polling {
     }
 
     /// A receive that was sent at `requested_at` brought `count` messages. Returns whether it came
-    /// back full.
+    /// back full. The next one may be put off for as long as `linger`.
     pub(super) fn succeeded(
         &mut self,
         now: Time,
@@ -123,6 +123,7 @@ impl Polling {
         requested_at: Time,
         count: usize,
         timing: &Timing,
+        linger: Duration,
     ) -> bool {
         let Some(asked) = self.ended(poll) else {
             return false;
@@ -130,11 +131,11 @@ impl Polling {
         if count > 0 {
             self.active(now);
             (self.retry_at, self.gather_until) = (None, None);
-            self.learn(now, requested_at, count, count >= asked, timing);
+            self.learn(now, requested_at, count, count >= asked, linger);
             // A full one after a pause may have been a little more than expected, but several in a row
             // mean a backlog: the pause gets shorter until there is none.
             let more = if count < asked { MAX_BATCH } else { self.gathered * 3 / 4 };
-            self.let_some_gather(now, timing, more);
+            self.let_some_gather(now, linger, more);
         } else {
             // A server that answers an empty receive at once must not be asked in a hot loop.
             self.retry_at = Some(requested_at + timing.shortest_wait);
@@ -157,7 +158,7 @@ impl Polling {
         }
     }
 
-    fn learn(&mut self, now: Time, requested_at: Time, count: usize, full: bool, timing: &Timing) {
+    fn learn(&mut self, now: Time, requested_at: Time, count: usize, full: bool, linger: Duration) {
         if full {
             let took = now.saturating_since(requested_at);
             let risen = self.round_trip.map(|round_trip| round_trip.mul_f64(SLOW_RISE));
@@ -165,19 +166,19 @@ impl Polling {
         }
         let spacing = now.saturating_since(self.last_received) / count as u32;
         // A long pause says nothing about what comes after it.
-        let spacing = spacing.min(timing.receive_linger);
+        let spacing = spacing.min(linger);
         self.spacing = Some(mean(self.spacing, spacing));
         self.last_received = now;
     }
 
     /// The queue is empty, but not for long: the next receive brings more if it is sent when so many
     /// are to be expected. Not so if less than two would come in the time that there is for it.
-    fn let_some_gather(&mut self, now: Time, timing: &Timing, count: usize) {
+    fn let_some_gather(&mut self, now: Time, linger: Duration, count: usize) {
         let spacing = self.spacing.unwrap_or(Duration::MAX);
-        let is_worth_it = spacing <= timing.receive_linger / 2;
+        let is_worth_it = spacing <= linger / 2;
         self.gathered = if is_worth_it { count } else { 0 };
         if self.gathered > 0 {
-            let pause = (spacing * count as u32).min(timing.receive_linger);
+            let pause = (spacing * count as u32).min(linger);
             self.gather_until = Some(now + pause);
         }
     }
@@ -250,6 +251,11 @@ impl Scheduler {
     /// A handler took this long.
     pub(super) fn learn(&mut self, took: Duration) {
         self.mean_time = Some(mean(self.mean_time, took));
+    }
+
+    /// What [`Timing::linger`] makes of it with the handlers as they are.
+    pub(super) fn linger(&self, quick: Duration) -> Duration {
+        self.config.timing.linger(quick, self.mean_time.unwrap_or_default())
     }
 
     /// Messages (on FIFO: lanes) to hold beyond those running: what can start within the horizon.

@@ -255,15 +255,16 @@ impl Scheduler {
     }
 
     /// How long deletes may wait for company now.
-    pub(super) fn linger(&self) -> Linger {
+    pub(super) fn delete_linger(&self) -> Linger {
         let timing = &self.config.timing;
         let idle = self.running < self.config.concurrency && self.startable() == 0;
         if self.drain.begun() {
             Linger { any: Duration::ZERO, last: Duration::ZERO, urgent: Duration::ZERO }
         } else {
-            let any = timing.acknowledge_linger;
+            let any = self.linger(timing.acknowledge_linger);
             if idle {
-                Linger { any, last: timing.idle_linger, urgent: timing.urgent_linger }
+                let last = self.linger(timing.idle_linger);
+                Linger { any, last, urgent: timing.urgent_linger }
             } else {
                 Linger { any, last: any, urgent: any }
             }
@@ -272,7 +273,7 @@ impl Scheduler {
 
     /// Sends what is due, in as few calls as possible.
     pub(super) fn flush(&mut self, now: Time) {
-        let linger = self.linger();
+        let linger = self.delete_linger();
         while self.deletes_may_go(now)
             && (self.settling.deletes.len() >= MAX_BATCH
                 || self.settling.deletes_due_at(linger).is_some_and(|at| now >= at))

@@ -10,6 +10,7 @@ mod fifo;
 mod fixture;
 mod handlers;
 mod leases;
+mod lingers;
 mod modelled;
 mod polling;
 mod refused_copies;

@@ -113,6 +113,7 @@ impl Scene {
                 idle_linger: linger,
                 urgent_linger: Duration::ZERO,
                 receive_linger: Duration::ZERO,
+                longest_linger: Duration::ZERO,
                 shortest_wait: 2 * second,
                 poll_backoff: second,
                 poll_backoff_max: second,
