@@ -16,6 +16,10 @@ pub const MAX_IN_FLIGHT: usize = 120_000;
 /// By how much at most a receive makes the known round trip longer.
 const SLOW_RISE: f64 = 1.02;
 
+/// For how many messages a receive is put off. They come at random: were it for ten, every other one would not
+/// be full.
+const GATHERED: usize = MAX_BATCH + 2;
+
 /// Round trips differ; the known one is among the shortest.
 const ROUND_TRIP_MARGIN: u32 = 3;
 
@@ -134,7 +138,7 @@ impl Polling {
             self.learn(now, requested_at, count, count >= asked, linger);
             // A full one after a pause may have been a little more than expected, but several in a row
             // mean a backlog: the pause gets shorter until there is none.
-            let more = if count < asked { MAX_BATCH } else { self.gathered * 3 / 4 };
+            let more = if count < asked { GATHERED } else { self.gathered * 7 / 8 };
             self.let_some_gather(now, linger, more);
         } else {
             // A server that answers an empty receive at once must not be asked in a hot loop.
