@@ -11,10 +11,10 @@ use crate::{
 };
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
-use jiff::{Timestamp, Unit};
+use jiff::Timestamp;
 use order_events::{OrderEvent, message_group_id};
 use service_kit::{FieldError, FieldErrors, Problem};
 use std::sync::Arc;
@@ -164,7 +164,7 @@ fn not_published(event: &OrderEvent, queue: QueueType, error: &PublishError) {
 /// Microseconds, as the other producers write them.
 fn now() -> Timestamp {
     let now = Timestamp::now();
-    now.round(Unit::Microsecond).unwrap_or(now)
+    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
 }
 
 /// The order with its id and the time of its first request.
@@ -209,7 +209,9 @@ fn queue_type(uri: &Uri) -> Result<QueueType, FieldError> {
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, FieldError> {
     const NAME: &str = "Idempotency-Key";
-    let mut values = headers.get_all(NAME).iter();
+    // Made once: a name that is looked up as a text is read anew each time.
+    static HEADER: HeaderName = HeaderName::from_static("idempotency-key");
+    let mut values = headers.get_all(&HEADER).iter();
     let Some(value) = values.next() else {
         return Ok(None);
     };
