@@ -195,6 +195,11 @@ fn asked(uri: &Uri, headers: &HeaderMap) -> (Asked, FieldErrors) {
 fn queue_type(uri: &Uri) -> Result<QueueType, FieldError> {
     const NAME: &str = "queueType";
     let error = |detail: &str| FieldError::new(format!("?{NAME}"), detail);
+    // As most say it: there is nothing to be decoded.
+    let usual = uri.query().and_then(|query| query.strip_prefix("queueType="));
+    if let Some(queue) = QueueType::ALL.into_iter().find(|queue| usual == Some(queue.as_str())) {
+        return Ok(queue);
+    }
     let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
     let mut values = pairs.filter(|(name, _)| name == NAME).map(|(_, value)| value);
     let Some(value) = values.next() else {
