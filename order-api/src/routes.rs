@@ -10,6 +10,7 @@ use crate::{
     room::Reserved,
 };
 use axum::{
+    body::Body,
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
@@ -38,7 +39,12 @@ pub(crate) async fn accept(
     State(api): State<Arc<Api>>,
     request: Request,
 ) -> Result<Response, Problem> {
-    match take(&api, request).await {
+    let (asked, errors) = asked(request.uri(), request.headers());
+    let taken = match body::of_json(request) {
+        Ok(body) => take(&api, asked, errors, body).await,
+        Err(refusal) => Err(refusal),
+    };
+    match taken {
         Ok((queue, order_id, accepted)) => {
             api.metrics.accepted(queue);
             let mut response = (StatusCode::ACCEPTED, accepted).into_response();
@@ -55,9 +61,13 @@ pub(crate) async fn accept(
     }
 }
 
-async fn take(api: &Api, request: Request) -> Result<(QueueType, Uuid, Accepted), Refusal> {
-    let (asked, errors) = asked(request.uri(), request.headers());
-    let (body, reserved) = body::read_json(request, &api.room).await?;
+async fn take(
+    api: &Api,
+    asked: Asked,
+    errors: FieldErrors,
+    body: Body,
+) -> Result<(QueueType, Uuid, Accepted), Refusal> {
+    let (body, reserved) = body::read_json(body, &api.room).await?;
     let order = match Order::from_json(&body) {
         Ok(order) if errors.is_empty() => order,
         Ok(_) => return Err(Refusal::Invalid(errors)),
