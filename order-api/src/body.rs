@@ -34,12 +34,11 @@ pub(crate) enum ReadError {
     Broken(axum::Error),
 }
 
-/// The body of a request that says it is JSON, and the room that it takes.
-pub(crate) async fn read_json(
-    request: Request<Body>,
-    room: &Room,
-) -> Result<(Bytes, Reserved), Refusal> {
-    let (head, mut body) = request.into_parts();
+/// The body of a request that says it is JSON, without its head: nobody needs that while the body is
+/// waited for. Over all connections, large heads would take more memory than all orders in hand; and the
+/// future of each request would have a place for one.
+pub(crate) fn of_json(request: Request<Body>) -> Result<Body, Refusal> {
+    let (head, body) = request.into_parts();
     if !is_json(&head.headers) || is_coded(&head.headers) {
         return Err(Refusal::MediaType);
     }
@@ -47,9 +46,11 @@ pub(crate) async fn read_json(
     if announced(&head.headers) > LARGEST {
         return Err(Refusal::TooLarge);
     }
-    // Nobody needs it while the body is waited for: over all connections, large heads would take more
-    // memory than all orders in hand.
-    drop(head);
+    Ok(body)
+}
+
+/// The whole of such a body, and the room that it takes.
+pub(crate) async fn read_json(mut body: Body, room: &Room) -> Result<(Bytes, Reserved), Refusal> {
     let first = at_once(&mut body).await;
     if let Some(Some(Ok(frame))) = &first
         && let Some(data) = frame.data_ref()

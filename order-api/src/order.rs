@@ -156,8 +156,8 @@ fn is_kept(customer_id: &str) -> bool {
 
 fn quantity(json: &str) -> Result<u32, Wrong> {
     // A number without fraction is an integer however it is written, 1.0 too (JSON Schema, 6.1.1).
-    let whole = parse_decimal(json).ok().filter(Decimal::is_integer);
-    let quantity = whole.and_then(|number| u32::try_from(number).ok());
+    let whole = || parse_decimal(json).ok().filter(Decimal::is_integer);
+    let quantity = json.parse().ok().or_else(|| u32::try_from(whole()?).ok());
     quantity
         .filter(|quantity| (1..=limits::QUANTITY).contains(quantity))
         .ok_or_else(|| format!("must be a whole number from 1 to {}", limits::QUANTITY).into())
@@ -171,7 +171,10 @@ fn price(json: &str) -> Result<Decimal, Wrong> {
         Ok(price) if price > limits::PRICE => {
             Err(format!("must be at most {}", limits::PRICE).into())
         }
-        Ok(price) if price.normalize().scale() > limits::PRICE_SCALE => {
+        Ok(price)
+            if price.scale() > limits::PRICE_SCALE
+                && price.normalize().scale() > limits::PRICE_SCALE =>
+        {
             Err(format!("must have at most {} decimal places", limits::PRICE_SCALE).into())
         }
         Ok(mut price) => {

@@ -10,11 +10,12 @@ use crate::{
     room::Reserved,
 };
 use axum::{
+    body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
-use jiff::{Timestamp, Unit};
+use jiff::Timestamp;
 use order_events::{OrderEvent, message_group_id};
 use service_kit::{FieldError, FieldErrors, Problem};
 use std::sync::Arc;
@@ -38,7 +39,12 @@ pub(crate) async fn accept(
     State(api): State<Arc<Api>>,
     request: Request,
 ) -> Result<Response, Problem> {
-    match take(&api, request).await {
+    let (asked, errors) = asked(request.uri(), request.headers());
+    let taken = match body::of_json(request) {
+        Ok(body) => take(&api, asked, errors, body).await,
+        Err(refusal) => Err(refusal),
+    };
+    match taken {
         Ok((queue, order_id, accepted)) => {
             api.metrics.accepted(queue);
             let mut response = (StatusCode::ACCEPTED, accepted).into_response();
@@ -55,9 +61,13 @@ pub(crate) async fn accept(
     }
 }
 
-async fn take(api: &Api, request: Request) -> Result<(QueueType, Uuid, Accepted), Refusal> {
-    let (asked, errors) = asked(request.uri(), request.headers());
-    let (body, reserved) = body::read_json(request, &api.room).await?;
+async fn take(
+    api: &Api,
+    asked: Asked,
+    errors: FieldErrors,
+    body: Body,
+) -> Result<(QueueType, Uuid, Accepted), Refusal> {
+    let (body, reserved) = body::read_json(body, &api.room).await?;
     let order = match Order::from_json(&body) {
         Ok(order) if errors.is_empty() => order,
         Ok(_) => return Err(Refusal::Invalid(errors)),
@@ -164,7 +174,7 @@ fn not_published(event: &OrderEvent, queue: QueueType, error: &PublishError) {
 /// Microseconds, as the other producers write them.
 fn now() -> Timestamp {
     let now = Timestamp::now();
-    now.round(Unit::Microsecond).unwrap_or(now)
+    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
 }
 
 /// The order with its id and the time of its first request.
@@ -195,6 +205,11 @@ fn asked(uri: &Uri, headers: &HeaderMap) -> (Asked, FieldErrors) {
 fn queue_type(uri: &Uri) -> Result<QueueType, FieldError> {
     const NAME: &str = "queueType";
     let error = |detail: &str| FieldError::new(format!("?{NAME}"), detail);
+    // As most say it: there is nothing to be decoded.
+    let usual = uri.query().and_then(|query| query.strip_prefix("queueType="));
+    if let Some(queue) = QueueType::ALL.into_iter().find(|queue| usual == Some(queue.as_str())) {
+        return Ok(queue);
+    }
     let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
     let mut values = pairs.filter(|(name, _)| name == NAME).map(|(_, value)| value);
     let Some(value) = values.next() else {
@@ -209,7 +224,9 @@ fn queue_type(uri: &Uri) -> Result<QueueType, FieldError> {
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, FieldError> {
     const NAME: &str = "Idempotency-Key";
-    let mut values = headers.get_all(NAME).iter();
+    // Made once: a name that is looked up as a text is read anew each time.
+    static HEADER: HeaderName = HeaderName::from_static("idempotency-key");
+    let mut values = headers.get_all(&HEADER).iter();
     let Some(value) = values.next() else {
         return Ok(None);
     };

@@ -5,7 +5,7 @@
 //! asked for; a raw value keeps the exact text for these fields alone.
 
 use rust_decimal::Decimal;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
 
 /// Why a JSON number is not a [`Decimal`].
@@ -48,12 +48,7 @@ fn shift(mantissa: Decimal, exponent: i32) -> Option<Decimal> {
     Decimal::try_from_i128_with_scale(mantissa.mantissa().checked_mul(factor)?, 0).ok()
 }
 
-/// For `#[serde(with)]`: writes the digits as they are.
-pub(crate) fn serialize<S: Serializer>(value: &Decimal, serializer: S) -> Result<S::Ok, S::Error> {
-    RawValue::from_string(value.to_string()).map_err(ser::Error::custom)?.serialize(serializer)
-}
-
-/// For `#[serde(with)]`: reads the digits as they are.
+/// For `deserialize_with`: reads the digits as they are.
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Decimal, D::Error> {
     let raw = Box::<RawValue>::deserialize(deserializer)?;
     parse_decimal(raw.get()).map_err(|error| {

@@ -5,10 +5,10 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use uuid::Uuid;
 
-use crate::object::Object;
+use crate::{object::Object, written};
 
 /// An accepted order: the body of a message on an order queue.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderEvent {
     /// Identity of the order; a message that repeats it has no second effect.
@@ -19,15 +19,15 @@ pub struct OrderEvent {
     #[serde(deserialize_with = "crate::object::list")]
     pub items: Vec<OrderItem>,
     /// The sum of price x quantity over the items, exact.
-    #[serde(with = "crate::decimal")]
+    #[serde(deserialize_with = "crate::decimal::deserialize")]
     pub total_amount: Decimal,
     /// When the order was accepted.
-    #[serde(with = "crate::time")]
+    #[serde(deserialize_with = "crate::time::deserialize")]
     pub timestamp: Timestamp,
 }
 
 /// One line of an order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OrderItem {
     /// The shop's id of the product.
@@ -37,7 +37,7 @@ pub struct OrderItem {
     /// How many, in pieces.
     pub quantity: u32,
     /// Price of one piece, exact; the currency is the shop's affair.
-    #[serde(with = "crate::decimal")]
+    #[serde(deserialize_with = "crate::decimal::deserialize")]
     pub price: Decimal,
 }
 
@@ -151,9 +151,7 @@ impl OrderEvent {
     /// SQS refuses U+FFFE and U+FFFF (AWS SQS API reference, `SendMessage`), which JSON allows; they
     /// are written as escapes.
     pub fn to_json(&self) -> String {
-        // Strings, integers and decimals only: none of them can fail to be written.
-        let mut json = Vec::with_capacity(USUAL_JSON);
-        serde_json::to_writer(&mut json, self).expect("an order is always JSON");
+        let json = written::order(self);
         // In UTF-8 both begin with this byte, which is looked for in a fraction of the time.
         let may_be_there = json.contains(&0xef);
         let json = String::from_utf8(json).expect("JSON is text");
@@ -163,9 +161,6 @@ impl OrderEvent {
         json
     }
 }
-
-/// Bytes for an order of a few items, so that its text grows into no second place.
-const USUAL_JSON: usize = 512;
 
 /// The exact sum. Decimal's own operators round silently when digits run out, so the sum is made of
 /// integers at a common scale.

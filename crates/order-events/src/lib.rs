@@ -17,6 +17,7 @@ mod event;
 mod group;
 mod object;
 mod time;
+mod written;
 
 pub use decimal::{DecimalError, parse_decimal};
 pub use event::{AmountOverflow, DeliveryEvent, DeliveryStatus, EventError, OrderEvent, OrderItem};

@@ -28,6 +28,7 @@ pub mod docs;
 mod first_scrape;
 mod http;
 mod invalid;
+mod line;
 mod open_files;
 mod problem;
 mod program;
@@ -44,6 +45,7 @@ pub use http::{
     BAD_REQUEST, GivesWay, METHOD_NOT_ALLOWED, NOT_FOUND, Peer, ServeLimits, is_json, routes, serve,
 };
 pub use invalid::{FieldError, FieldErrors, read_query};
+pub use line::{Line, LinePlace};
 pub use problem::{Problem, ProblemKind};
 pub use program::{Flag, Program, read_settings, run};
 pub use readiness::{Latch, Readiness};

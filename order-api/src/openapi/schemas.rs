@@ -178,8 +178,8 @@ fn whole(decimal: Decimal) -> usize {
 
 /// An order that the API takes.
 pub(super) fn order_example() -> Value {
-    let OrderEvent { customer_id, items, .. } = example();
-    json!({ "customerId": customer_id, "items": items })
+    let event = event_example();
+    json!({ "customerId": event["customerId"], "items": event["items"] })
 }
 
 /// What the order of the example becomes.

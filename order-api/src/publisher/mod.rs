@@ -14,6 +14,7 @@
 
 mod batcher;
 mod buffer;
+mod fate;
 mod queue;
 mod send;
 mod watch;
@@ -22,17 +23,17 @@ pub(crate) use watch::{Watched, watch};
 
 use crate::{metrics::Metrics, room::Reserved, settings::PublishSettings};
 use buffer::{Admitted, Buffer};
-use queue::{Calls, Stand, Submitted};
+use fate::{Told, Waiters};
+use queue::{Calls, Submitted};
 use send::{Message, Sender};
 use service_kit::{settings::QueueUrls, telemetry};
 use sqs_consumer::{QueueError, aws::Connection};
 use std::{sync::Arc, time::Duration};
 use tokio::{
-    sync::{Notify, mpsc, oneshot},
+    sync::{Notify, mpsc},
     task::JoinHandle,
-    time::Instant,
 };
-use tracing::{Instrument, Span, field};
+use tracing::{Instrument, field};
 use uuid::Uuid;
 
 /// Which of the two order queues.
@@ -129,7 +130,6 @@ pub(crate) struct Publisher {
     standard: Option<Entrance>,
     fifo: Option<Entrance>,
     buffer: Buffer,
-    timeout: Duration,
     outcomes: Arc<Outcomes>,
 }
 
@@ -138,6 +138,7 @@ pub(crate) struct Publisher {
 struct Entrance {
     queue: QueueType,
     submissions: mpsc::UnboundedSender<Submitted>,
+    waiters: Arc<Waiters>,
     destination: Arc<str>,
     watched: Watched,
 }
@@ -156,6 +157,8 @@ impl Entrance {
 pub(crate) struct Place<'a> {
     entrance: &'a Entrance,
     admitted: Admitted,
+    /// Of the request; that of the send, too, where no span is made for it.
+    traceparent: Option<String>,
 }
 
 impl Place<'_> {
@@ -215,15 +218,22 @@ impl Publisher {
             let attended = Arc::clone(&outcomes);
             let (outcomes, metrics) = (Arc::clone(&outcomes), metrics.clone());
             let calls = Arc::new(Calls { sender, outcomes, metrics });
-            let sending = tokio::spawn(queue::run(calls, settings, receiver));
+            let waiters = Arc::new(Waiters::new(settings.timeout));
+            let timed = Arc::clone(&waiters);
+            let sending = tokio::spawn(async move {
+                tokio::select! {
+                    // By then each order has its fate, so nobody is left to be timed out.
+                    () = queue::run(calls, settings, receiver) => {}
+                    () = timed.time_out() => {}
+                }
+            });
             tokio::spawn(attend(sending, Arc::clone(&attended)));
-            Some(Entrance { queue, submissions, destination, watched })
+            Some(Entrance { queue, submissions, waiters, destination, watched })
         };
         Self {
             standard: entrance(&queues.standard, QueueType::Standard),
             fifo: entrance(&queues.fifo, QueueType::Fifo),
             buffer: Buffer::new(settings.buffer_orders, metrics),
-            timeout: settings.timeout,
             outcomes,
         }
     }
@@ -241,19 +251,16 @@ impl Publisher {
             QueueType::Fifo => &self.fifo,
         };
         let entrance = entrance.as_ref().ok_or(PublishError::NotConfigured(queue))?;
-        entrance.takes(send::size(body, telemetry::current_traceparent().as_deref()))?;
+        let traceparent = telemetry::current_traceparent();
+        entrance.takes(send::size(body, traceparent.as_deref()))?;
         let admitted = self.buffer.admit(Arc::clone(reserved)).ok_or(PublishError::Overloaded)?;
-        Ok(Place { entrance, admitted })
+        Ok(Place { entrance, admitted, traceparent })
     }
 
     /// Sends the order and returns once SQS has confirmed it, or says why that is not known.
     ///
     /// An order whose future is dropped is not sent, unless its call has begun.
-    pub(crate) async fn publish(
-        &self,
-        place: Place<'_>,
-        order: PreparedOrder,
-    ) -> Result<Confirmed, PublishError> {
+    pub(crate) async fn publish(&self, mut place: Place<'_>, order: PreparedOrder) -> Told {
         let destination = &*place.entrance.destination;
         let span = tracing::info_span!(
             "send",
@@ -268,58 +275,38 @@ impl Publisher {
             error.type = field::Empty,
             order_id = %order.order_id,
         );
+        if !span.is_disabled() {
+            place.traceparent = span.in_scope(telemetry::current_traceparent);
+        }
         let sent = self.send(place, order).instrument(span.clone()).await;
-        if let Err(error) = &sent {
-            telemetry::fail(&span, error.kind());
+        match &sent {
+            Ok(confirmed) => _ = span.record("messaging.message.id", &confirmed.message_id),
+            Err(error) => telemetry::fail(&span, error.kind()),
         }
         sent
     }
 
     async fn send(
         &self,
-        Place { entrance, admitted }: Place<'_>,
+        Place { entrance, admitted, traceparent }: Place<'_>,
         order: PreparedOrder,
-    ) -> Result<Confirmed, PublishError> {
-        let deadline = Instant::now() + self.timeout;
+    ) -> Told {
         let group_id: Arc<str> = order.group_id.into();
         let group = (entrance.queue == QueueType::Fifo).then(|| Arc::clone(&group_id));
-        let message = Message {
-            order_id: order.order_id,
-            group_id,
-            body: order.body,
-            traceparent: telemetry::current_traceparent(),
-        };
+        let message = Message { order_id: order.order_id, group_id, body: order.body, traceparent };
         // The time in it may have become another one, of more digits, since it was admitted.
         entrance.takes(message.size())?;
-        let (fate, told) = oneshot::channel();
-        let stand = Arc::new(Stand::default());
-        let submitted = Submitted {
-            message,
-            group,
-            deadline,
-            fate,
-            stand: Arc::clone(&stand),
-            is_repeated: order.is_repeated,
-            _admitted: admitted,
-        };
+        let (teller, fate) = entrance.waiters.begin();
+        let is_repeated = order.is_repeated;
+        let submitted = Submitted { message, group, teller, is_repeated, _admitted: admitted };
         let mut waiting = Waiting { metrics: &self.buffer.metrics, answered: false };
-        let sent = match entrance.submissions.send(submitted) {
-            Ok(()) => tokio::time::timeout_at(deadline, told).await,
+        if entrance.submissions.send(submitted).is_err() {
             // Only when the runtime is going down.
-            Err(_) => return Err(PublishError::Unconfirmed),
-        };
-        waiting.answered = true;
-        match sent {
-            Ok(Ok(fate)) => {
-                if let Ok(confirmed) = &fate {
-                    Span::current().record("messaging.message.id", &confirmed.message_id);
-                }
-                fate
-            }
-            // Too late. What was in no call is not in the queue, and will not be.
-            _ if stand.give_up() => Err(PublishError::Overloaded),
-            _ => Err(PublishError::Unconfirmed),
+            return Err(PublishError::Unconfirmed);
         }
+        let told = fate.await;
+        waiting.answered = true;
+        told
     }
 
     /// Waits, within the limit, until nothing is under way any more; to be called once no further

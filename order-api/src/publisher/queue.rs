@@ -1,22 +1,17 @@
 //! One queue's orders: a task that owns the batcher and lets it make its calls.
 
 use super::{
-    Confirmed, Outcomes, PublishError,
+    Outcomes, PublishError,
     batcher::{Answer, Batcher, Bounds, Entry, Fate, Outgoing},
     buffer::Admitted,
+    fate::Teller,
     send::{Message, Sender},
 };
 use crate::{metrics::Metrics, settings::PublishSettings};
 use rand::rngs::SmallRng;
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::mpsc,
     task::{JoinError, JoinSet},
     time::Instant,
 };
@@ -30,10 +25,7 @@ pub(super) struct Submitted {
     pub(super) message: Message,
     /// None where the order of a group does not count.
     pub(super) group: Option<Arc<str>>,
-    pub(super) deadline: Instant,
-    pub(super) fate: oneshot::Sender<Result<Confirmed, PublishError>>,
-    /// Shared with the one who waits.
-    pub(super) stand: Arc<Stand>,
+    pub(super) teller: Teller,
     /// Its key was known, or may have been: it may have been sent before.
     pub(super) is_repeated: bool,
     /// Its place in the buffer.
@@ -54,33 +46,7 @@ impl Outgoing for Submitted {
     }
 
     fn take(&self, now: Instant) -> bool {
-        now < self.deadline && !self.fate.is_closed() && self.stand.take()
-    }
-}
-
-/// Whether an order is still in nobody's hands: either a call takes it, or the one who waits gives it up.
-#[derive(Debug, Default)]
-pub(super) struct Stand(AtomicU8);
-
-impl Stand {
-    const WAITS: u8 = 0;
-    const TAKEN: u8 = 1;
-    const GIVEN_UP: u8 = 2;
-
-    /// Takes it into a call, once or again; not if it was given up.
-    fn take(&self) -> bool {
-        self.turn(Self::TAKEN)
-    }
-
-    /// Gives it up; not if it is in a call, or was.
-    pub(super) fn give_up(&self) -> bool {
-        self.turn(Self::GIVEN_UP)
-    }
-
-    fn turn(&self, to: u8) -> bool {
-        let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
-        let before = self.0.compare_exchange(Self::WAITS, to, success, failure);
-        before.is_ok() || before == Err(to)
+        self.teller.take(now)
     }
 }
 
@@ -136,14 +102,13 @@ fn tell(batcher: &mut Batcher<Submitted>, ended: Result<Ended, JoinError>) {
     };
     let fates: Vec<Fate<Submitted>> = batcher.ended(Instant::now(), entries, answer);
     for (submitted, fate) in fates {
-        // Whoever has gone away does not need to know.
-        _ = submitted.fate.send(fate);
+        submitted.teller.tell(fate);
     }
 }
 
 async fn call(calls: Arc<Calls>, entries: Vec<Entry<Submitted>>) -> Ended {
     // The last of them decides: what SQS confirms until then somebody waits for.
-    let deadline = entries.iter().map(|entry| entry.order.deadline).max();
+    let deadline = entries.iter().map(|entry| entry.order.teller.deadline()).max();
     let messages: Vec<&Message> = entries.iter().map(|entry| &entry.order.message).collect();
     let started = Instant::now();
     // Boxed: the SDK's future takes several kilobytes.
@@ -190,20 +155,5 @@ impl Calls {
         if troubled {
             self.outcomes.failed.notify_waiters();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_order_is_either_in_a_call_or_given_up() {
-        let taken = Stand::default();
-        assert!(taken.take() && taken.take(), "a call may be made again");
-        assert!(!taken.give_up(), "it may be in the queue");
-        let given_up = Stand::default();
-        assert!(given_up.give_up());
-        assert!(!given_up.take(), "its client was told that it will not be in the queue");
     }
 }

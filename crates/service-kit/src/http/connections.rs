@@ -1,8 +1,8 @@
 //! Which connections are open, and which of them wait for their clients.
 
 use super::gives_way::{GivesWay, Stuck};
+use crate::line::{Line, LinePlace};
 use std::{
-    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -14,15 +14,9 @@ use tokio::{sync::Notify, time::Instant};
 /// The connections that wait for their clients, the longest-waiting first. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Connections {
-    idle: Arc<Mutex<Idle>>,
+    idle: Arc<Mutex<Line<Arc<Notify>>>>,
     one_more: Arc<Notify>,
     one_stays: Arc<Notify>,
-}
-
-#[derive(Debug, Default)]
-struct Idle {
-    next: u64,
-    waiting: BTreeMap<u64, Arc<Notify>>,
 }
 
 /// A connection. It waits for a request from the start, and for the rest of it until its body has
@@ -39,8 +33,8 @@ pub(super) struct Place {
 
 #[derive(Debug)]
 struct State {
-    /// The key among the waiting ones; none while a request is being answered.
-    key: Option<u64>,
+    /// Where it waits; nowhere while a request is being answered.
+    waits: Option<LinePlace>,
     /// Requests so far.
     requests: u64,
     /// Answers that have begun so far.
@@ -54,9 +48,9 @@ struct State {
 impl Connections {
     pub(super) fn place(&self) -> Arc<Place> {
         let closing = Arc::new(Notify::new());
-        let key = Some(self.wait(None, &closing));
+        let waits = Some(lock(&self.idle).join(Arc::clone(&closing)));
         let head_awaited = Some(Instant::now());
-        let state = State { key, requests: 0, answers: 0, gives_way: None, head_awaited };
+        let state = State { waits, requests: 0, answers: 0, gives_way: None, head_awaited };
         Arc::new(Place {
             connections: self.clone(),
             state: Mutex::new(state),
@@ -68,11 +62,17 @@ impl Connections {
 
     /// Tells the connection that has waited longest to close; false when none waits.
     pub(super) fn close_longest_idle(&self) -> bool {
-        let first = lock(&self.idle).waiting.pop_first();
-        first.is_some_and(|(_, closing)| {
+        let first = lock(&self.idle).leave_first();
+        first.is_some_and(|closing| {
             closing.notify_one();
             true
         })
+    }
+
+    fn forget(&self, place: Option<LinePlace>) {
+        if let Some(place) = place {
+            lock(&self.idle).leave(place);
+        }
     }
 
     /// Returns when a connection waits again; perhaps one more time than that.
@@ -83,24 +83,6 @@ impl Connections {
     /// Returns when a connection that was told to close does not do that soon.
     pub(super) async fn one_stays(&self) {
         self.one_stays.notified().await;
-    }
-
-    /// Waits, anew if it has waited under this key.
-    fn wait(&self, key: Option<u64>, closing: &Arc<Notify>) -> u64 {
-        let mut idle = lock(&self.idle);
-        if let Some(key) = key {
-            idle.waiting.remove(&key);
-        }
-        let key = idle.next;
-        idle.next += 1;
-        idle.waiting.insert(key, Arc::clone(closing));
-        key
-    }
-
-    fn forget(&self, key: Option<u64>) {
-        if let Some(key) = key {
-            lock(&self.idle).waiting.remove(&key);
-        }
     }
 }
 
@@ -136,7 +118,7 @@ impl Place {
     pub(super) fn is_answering(&self, request: u64) {
         let mut state = lock(&self.state);
         if state.requests == request {
-            self.connections.forget(state.key.take());
+            self.connections.forget(state.waits.take());
         }
     }
 
@@ -167,9 +149,9 @@ impl Place {
         self.connections.one_more.notify_one();
     }
 
-    /// A number of its own for each time that the client is waited for; none while it is not.
-    pub(super) fn waits_since(&self) -> Option<u64> {
-        lock(&self.state).key
+    /// A place of its own for each time that the client is waited for; none while it is not.
+    pub(super) fn waits_since(&self) -> Option<LinePlace> {
+        lock(&self.state).waits
     }
 
     /// Notes whether the client does not take what is written.
@@ -202,14 +184,19 @@ impl Place {
 
     fn waits<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = lock(&self.state);
-        state.key = Some(self.connections.wait(state.key, &self.closing));
+        let mut idle = lock(&self.connections.idle);
+        // What has waited before goes to the end of the line.
+        let before = state.waits.and_then(|place| idle.leave(place));
+        let closing = before.unwrap_or_else(|| Arc::clone(&self.closing));
+        state.waits = Some(idle.join(closing));
+        drop(idle);
         change(&mut state)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.connections.forget(lock(&self.state).key);
+        self.connections.forget(lock(&self.state).waits);
     }
 }
 

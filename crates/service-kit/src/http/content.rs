@@ -8,6 +8,10 @@ pub fn is_json(headers: &HeaderMap) -> bool {
     let (Some(value), None) = (types.next(), types.next()) else {
         return false;
     };
+    // Almost all say it so.
+    if value == "application/json" {
+        return true;
+    }
     let Ok(value) = value.to_str() else {
         return false;
     };

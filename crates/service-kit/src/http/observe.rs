@@ -5,7 +5,7 @@
 use crate::telemetry::{self, Passing};
 use axum::{
     extract::{MatchedPath, Request},
-    http::{Method, StatusCode},
+    http::{HeaderName, Method, StatusCode},
     response::Response,
 };
 use pin_project_lite::pin_project;
@@ -18,6 +18,9 @@ use std::{
 use tokio::time::Instant;
 use tower::{Layer, Service};
 use tracing::{Instrument, Span, field, instrument::Instrumented};
+
+/// Made once: a name that is looked up as a text is read anew each time.
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 #[derive(Clone)]
 pub(super) struct Observe {
@@ -97,7 +100,7 @@ impl<S: Service<Request, Response = Response>> Service<Request> for Observed<S> 
         let started = Instant::now();
         let method = method_label(request.method());
         let route = request.extensions().get::<MatchedPath>().cloned();
-        let traceparent = request.headers().get("traceparent").cloned();
+        let traceparent = request.headers().get(&TRACEPARENT).cloned();
         let traceparent = traceparent.as_ref().and_then(|value| value.to_str().ok());
         let span = span(traceparent, method, label(route.as_ref()));
         let durations = Arc::clone(&self.durations);
