@@ -148,8 +148,9 @@ fn table(
          {BEYOND:?} beyond the handler's time in the worst case, whatever the round trip, and none stranded.\n\n\
          What is beyond is the receive that is outstanding: it is waited for, since what it brings would stay in flight \
          if nobody took it. Where messages are there it takes a round trip. Where all are of one FIFO group, and that is \
-         in flight, the server has nothing to give until the receive's wait is over, at least {poll:?}, the shortest long \
-         poll that SQS knows. So one group takes up to {poll:?} and two round trips, of that receive and of what goes back \
+         in flight, the server has nothing to give until the receive's wait is over, at least {poll:?}, the shortest that SQS \
+         knows but for none at all; with none, a queue that gives nothing would be asked again and again, at a call \
+         each (W4). So one group takes up to {poll:?} and two round trips, of that receive and of what goes back \
          after it: with a round trip it can miss the bound by these, which is not moved for them. Handlers run meanwhile: \
          where they take longer than the receive, what is left is their delete at the end."
     )?;

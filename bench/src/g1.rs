@@ -67,6 +67,27 @@ struct Staged {
     figures: Vec<[Costs; 2]>,
 }
 
+/// A cell with what was measured of it, round by round.
+struct Compared {
+    cell: Cell,
+    figures: Vec<[Costs; 2]>,
+}
+
+/// One long queue of many groups against another of one: of each round, the two that were measured one soon
+/// after the other.
+fn by_groups_alone(compared: &[Compared]) -> Vec<Compared> {
+    let pairs = compared.iter().zip(compared.iter().skip(1));
+    let alike = pairs.filter(|(one, many)| {
+        one.cell.fifo == many.cell.fifo && one.cell.large.groups == 1 && many.cell.large.groups > 1
+    });
+    alike
+        .map(|(one, many)| Compared {
+            cell: Cell { small: one.cell.large, ..many.cell },
+            figures: one.figures.iter().zip(&many.figures).map(|(a, b)| [a[1], b[1]]).collect(),
+        })
+        .collect()
+}
+
 /// Processor time per message, in µs.
 #[derive(Clone, Copy, Debug)]
 struct Costs {
@@ -95,7 +116,7 @@ pub(crate) async fn run(quick: bool) -> anyhow::Result<()> {
     let (most, rounds, messages) = if quick { (100_000, 2, 5_000) } else { (1_000_000, 7, 40_000) };
     let mut stages = Vec::new();
     for cell in cells(most) {
-        println!("setting up {cell:?}");
+        println!("setting up {}: {} and {}", cell.queue(), cell.small.words(), cell.large.words());
         let small = set_up(&binaries, cell.fifo, cell.small).await?;
         let large = set_up(&binaries, cell.fifo, cell.large).await?;
         stages.push(Staged { cell, small, large, figures: Vec::new() });
@@ -111,15 +132,25 @@ pub(crate) async fn run(quick: bool) -> anyhow::Result<()> {
                 measure(small, cell.small, messages).await?,
                 measure(large, cell.large, messages).await?,
             ];
-            println!("round {round}: {cell:?}: {costs:?}");
+            let [short, long] = costs.map(|Costs { consumer, server }| {
+                format!("consumer {consumer:.1} µs, server {server:.1} µs")
+            });
+            println!(
+                "round {round}, {}: {short}; {}: {long}",
+                cell.small.words(),
+                cell.large.words()
+            );
             // The first round warms up.
             if round > 0 {
                 figures.push(costs);
             }
         }
     }
+    let mut compared: Vec<Compared> =
+        stages.into_iter().map(|Staged { cell, figures, .. }| Compared { cell, figures }).collect();
+    compared.extend(by_groups_alone(&compared));
     let mut missed = Vec::new();
-    let text = table(&stages, messages, &mut missed)?;
+    let text = table(&compared, messages, &mut missed)?;
     let command = "cargo run --release -p bench -- g1";
     Section { title: "G1: cost by backlog and groups", command, text }.conclude(quick, &missed)
 }
@@ -154,12 +185,12 @@ async fn measure(stage: &mut Stage, shape: Shape, messages: usize) -> anyhow::Re
     Ok(Costs { consumer: per_message(consumer), server: per_message(server) })
 }
 
-fn table(stages: &[Staged], messages: usize, missed: &mut Vec<String>) -> anyhow::Result<String> {
+fn table(stages: &[Compared], messages: usize, missed: &mut Vec<String>) -> anyhow::Result<String> {
     let mut text = String::from(
         "| queue | backlog | groups | consumer CPU per message | ratio | server CPU per message | ratio |\n\
          |---|---|---|---|---|---|---|\n",
     );
-    for Staged { cell, figures, .. } in stages {
+    for Compared { cell, figures } in stages {
         let queue = cell.queue();
         let of = |figure: fn(&[Costs; 2]) -> f64| median(figures.iter().map(figure).collect());
         let consumer = of(|[small, large]| large.consumer / small.consumer)?;
@@ -179,12 +210,13 @@ fn table(stages: &[Staged], messages: usize, missed: &mut Vec<String>) -> anyhow
             missed.push(cell.missed(consumer, server));
         }
     }
-    let rounds = stages.first().map_or(0, |staged| staged.figures.len());
+    let rounds = stages.first().map_or(0, |compared| compared.figures.len());
     writeln!(
         text,
         "\nA handler that does nothing and {messages} messages, a quarter of them where all are of one FIFO \
          group; what is deleted is replaced, so that the queue keeps its length. Each second line is measured \
-         right after the one above it and compared with it. Medians of {rounds} rounds. Wanted: at most {RATIO}.\n\n\
+         right after the one above it and compared with it; the last two pairs are of long queues measured above, by \
+         groups alone. Medians of {rounds} rounds. Wanted: at most {RATIO}.\n\n\
          Not only the consumer is held to the bound but the server too, local-sqs, whose part is its own. By its code no \
          step goes through a long queue: a group is served from its front, of which a dozen places are looked at \
          (`model/line.rs`), and the maps of all messages, by number and by age, are as deep as the logarithm of the \
@@ -199,6 +231,32 @@ fn table(stages: &[Staged], messages: usize, missed: &mut Vec<String>) -> anyhow
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_queues_of_one_kind_are_compared_by_their_groups() {
+        let cells = cells(1_000_000);
+        let compared: Vec<Compared> = (1..)
+            .zip(cells)
+            .map(|(n, cell)| {
+                let [short, long] =
+                    [0.0, f64::from(n)].map(|us| Costs { consumer: us, server: us });
+                Compared { cell, figures: vec![[short, long]] }
+            })
+            .collect();
+        let words = by_groups_alone(&compared).into_iter().map(|Compared { cell, figures }| {
+            let [one, many] = figures[0];
+            let Cell { small, large, .. } = cell;
+            let costs = (one.server, many.server);
+            format!("{} {}, {} {costs:?}", cell.queue(), small.words(), large.words())
+        });
+        assert_eq!(
+            words.collect::<Vec<_>>(),
+            [
+                "standard 1000000 messages in 1 group, 1000000 messages in 100000 groups (1.0, 2.0)",
+                "FIFO 1000000 messages in 1 group, 1000000 messages in 100000 groups (3.0, 4.0)",
+            ]
+        );
+    }
 
     #[test]
     fn what_is_missed_is_said_in_words() {
