@@ -8,6 +8,7 @@
 use super::{Confirmed, PublishError};
 use service_kit::{Line, LinePlace};
 use std::{
+    convert::Infallible,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
@@ -95,7 +96,7 @@ impl Waiters {
     }
 
     /// Ends the waiting of each whose deadline is over, for as long as this is awaited.
-    pub(super) async fn time_out(&self) {
+    pub(super) async fn time_out(&self) -> Infallible {
         loop {
             match self.next_deadline(Instant::now()) {
                 Some(next) => tokio::time::sleep_until(next).await,
@@ -269,9 +270,11 @@ mod tests {
                 assert_eq!(begun.elapsed(), TIMEOUT);
             }
         };
+        // Hours in which nobody is told: the clock would go on for ever.
+        let told = tokio::time::timeout(360 * TIMEOUT, waiting);
         tokio::select! {
-            () = waiting => {}
-            () = waiters.time_out() => {}
+            told = told => told.expect("each is told"),
+            never = waiters.time_out() => match never {},
         }
         assert_eq!(began.elapsed(), 3 * (TIMEOUT + second) + 31 * second);
     }

@@ -192,12 +192,14 @@ impl Outcomes {
     }
 }
 
-/// It ends with its orders; if it panics before, that must not go unnoticed.
-async fn attend(sending: JoinHandle<()>, outcomes: Arc<Outcomes>) {
-    if let Err(error) = sending.await {
+/// It ends with its orders; if it panics before, that must not go unnoticed. Returns whether it has.
+async fn attend(sending: JoinHandle<()>, outcomes: Arc<Outcomes>) -> bool {
+    let ended = sending.await;
+    if let Err(error) = &ended {
         tracing::error!(%error, "what sends the orders of a queue broke");
         outcomes.broke.notify_one();
     }
+    ended.is_err()
 }
 
 impl Publisher {
@@ -224,10 +226,16 @@ impl Publisher {
                 tokio::select! {
                     // By then each order has its fate, so nobody is left to be timed out.
                     () = queue::run(calls, settings, receiver) => {}
-                    () = timed.time_out() => {}
+                    never = timed.time_out() => match never {},
                 }
             });
-            tokio::spawn(attend(sending, Arc::clone(&attended)));
+            let timed = Arc::clone(&waiters);
+            tokio::spawn(async move {
+                if attend(sending, attended).await {
+                    // An order that was just being handed over may have nobody else to end its waiting.
+                    timed.time_out().await;
+                }
+            });
             Some(Entrance { queue, submissions, waiters, destination, watched })
         };
         Self {
@@ -300,10 +308,8 @@ impl Publisher {
         let is_repeated = order.is_repeated;
         let submitted = Submitted { message, group, teller, is_repeated, _admitted: admitted };
         let mut waiting = Waiting { metrics: &self.buffer.metrics, answered: false };
-        if entrance.submissions.send(submitted).is_err() {
-            // Only when the runtime is going down.
-            return Err(PublishError::Unconfirmed);
-        }
+        // Where nobody takes it any more, it is dropped at once, and its fate with it.
+        _ = entrance.submissions.send(submitted);
         let told = fate.await;
         waiting.answered = true;
         told
@@ -341,10 +347,11 @@ mod tests {
     #[tokio::test]
     async fn it_is_told_when_what_sends_a_queues_orders_breaks_but_not_when_it_ends() {
         let outcomes = Arc::new(Outcomes::default());
-        attend(tokio::spawn(async {}), Arc::clone(&outcomes)).await;
+        assert!(!attend(tokio::spawn(async {}), Arc::clone(&outcomes)).await);
         let broke = tokio::time::timeout(Duration::ZERO, outcomes.broke()).await;
         assert!(broke.is_err());
-        attend(tokio::spawn(async { panic!("injected") }), Arc::clone(&outcomes)).await;
+        let panicking = tokio::spawn(async { panic!("injected") });
+        assert!(attend(panicking, Arc::clone(&outcomes)).await);
         outcomes.broke().await;
     }
 }

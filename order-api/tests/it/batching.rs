@@ -5,6 +5,7 @@ use crate::{
     harness::{Api, FakeSqs, ORDER, confirmed, open, post, read_answer, refused, until},
 };
 use serde_json::Value;
+use std::time::Duration;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 const JSON: [(&str, &str); 1] = [("Content-Type", "application/json")];
@@ -225,5 +226,27 @@ async fn bodies_that_are_being_read_take_room_too_and_give_it_back() {
     assert_eq!(post(api.addr, "", ORDER).await.status, 202, "small ones still have room");
     slow.abort();
     until("the room is free again", async || post(api.addr, "", &large).await.status == 202).await;
+    api.stop().await;
+}
+
+/// Orders of one call have deadlines of their own, each told by one timer for all.
+#[tokio::test]
+async fn an_order_is_told_at_its_own_deadline_though_it_shares_a_call_with_a_later_one() {
+    let sqs = FakeSqs::start().await;
+    let bounds = [("PUBLISH_CONCURRENCY", "1"), ("PUBLISH_TIMEOUT", "3s")];
+    let api = Api::start(sqs.addr, &bounds).await;
+    sqs.close_gate();
+    let mut first = send(&api, "", ORDER).await;
+    until("its call is under way", async || sqs.sent() == 1).await;
+    // That one's time is over at 3 s; then the two share a call, which has time until 5.5 s.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let mut earlier = send(&api, "", ORDER).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let mut later = send(&api, "", ORDER).await;
+    assert_unavailable(&read_answer(&mut first).await, "queue-unavailable");
+    until("they share a call", async || sqs.calls() == [1, 2]).await;
+    assert_unavailable(&read_answer(&mut earlier).await, "queue-unavailable");
+    sqs.open_gate();
+    assert_eq!(read_answer(&mut later).await.status, 202, "its time was not over");
     api.stop().await;
 }

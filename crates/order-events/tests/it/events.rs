@@ -1,4 +1,5 @@
 use insta::assert_snapshot;
+use jiff::Timestamp;
 use order_events::{
     AmountOverflow, Decimal, DeliveryEvent, DeliveryStatus, EventError, OrderEvent, OrderItem,
     parse_decimal,
@@ -153,10 +154,16 @@ proptest! {
         quantity in 1_u32..,
         mantissa in 0_i64..1_000_000_000_000,
         scale in 0_u32..10,
+        since_1970 in 0_i64..4_000_000_000,
+        // None, some with zeros behind, and all digits of the second's fraction.
+        microsecond in prop_oneof![Just(0), (0_i64..1_000).prop_map(|ms| 1_000 * ms), 0_i64..1_000_000],
     ) {
         let price = Decimal::new(mantissa, scale);
         let mut event = order(vec![OrderItem { price, ..item(&name, quantity, "0") }]).expect("fits");
         event.customer_id = customer;
+        event.timestamp = Timestamp::from_microsecond(1_000_000 * since_1970 + microsecond).expect("a time");
+        let time = format!(r#""timestamp":"{}""#, event.timestamp);
+        prop_assert!(event.to_json().contains(&time), "{time} is not in {}", event.to_json());
         prop_assert_eq!(event.total_amount, price * Decimal::from(quantity));
         let read = OrderEvent::from_json(&event.to_json()).expect("an order");
         prop_assert_eq!(read.to_json(), event.to_json());
