@@ -5,6 +5,7 @@ use super::{
     broken::Broken,
     held::{Call, Held, Phase, Place, VisibilityCall},
     leases::Timer,
+    polling::PutOff,
 };
 use crate::{lease::Lease, time::Time};
 
@@ -21,8 +22,12 @@ impl Scheduler {
         let lease = Lease::new(requested_at, self.config.visibility);
         let late = lease.is_over(now) && !arrivals.is_empty();
         let timing = &self.config.timing;
-        let (count, linger) = (arrivals.len(), self.linger(timing.receive_linger));
-        let full = self.polling.succeeded(now, poll, requested_at, count, timing, linger);
+        let count = arrivals.len();
+        let put_off = PutOff {
+            at_most: self.linger(timing.receive_linger),
+            handlers_are_idle: self.handlers_are_idle(count),
+        };
+        let full = self.polling.succeeded(now, poll, requested_at, count, timing, put_off);
         if late || self.settling.is_seen_to_fail() && !arrivals.is_empty() {
             // What was received has been visible again before it was here, or can probably not be
             // settled. To go on at that pace would use up the receives of everybody's messages.

@@ -47,8 +47,8 @@ pub struct Timing {
     /// How long the next receive may be put off after one that did not come back full, so that it
     /// brings more than a few messages.
     pub receive_linger: Duration,
-    /// Where handlers are slow, these waits but for the urgent one are longer, see [`Timing::linger`]; but
-    /// they are made no longer than this.
+    /// Where handlers are slow, `acknowledge_linger`, `idle_linger` and `receive_linger` are longer, see
+    /// [`Timing::linger`]; but they are made no longer than this.
     pub longest_linger: Duration,
     /// The shortest long poll. A poll waits as long as the queue has been quiet, from this to
     /// [`Config::wait`], so that a drain under load never waits long for an outstanding poll.

@@ -17,6 +17,7 @@ use super::{
     held::{Call, Held, Phase},
     lanes::{Lane, LaneId, Lanes},
     leases::Timer,
+    lingers::Awaited,
     polling::Polling,
     settling::Settling,
     trouble::Trouble,
@@ -55,6 +56,7 @@ impl Scheduler {
             wakeups: _,
             lease_timers: _,
             mean_time,
+            latest_time,
             jitter: Jitter { seed, drawn, off: _ },
             actions: _,
             #[cfg(feature = "broken-schedulers")]
@@ -75,7 +77,7 @@ impl Scheduler {
         running.hash(identity.state);
         (seed, drawn).hash(identity.state);
         if identity.handlers_times_matter() {
-            mean_time.hash(identity.state);
+            (mean_time, latest_time).hash(identity.state);
         }
     }
 }
@@ -308,8 +310,7 @@ impl<H: Hasher> Identity<'_, H> {
     fn settling(&mut self, settling: &Settling) {
         let Settling {
             deletes,
-            last_since,
-            urgent_since,
+            awaited: Awaited { last, urgent, stalled },
             returns,
             extensions,
             unacknowledged,
@@ -327,7 +328,7 @@ impl<H: Hasher> Identity<'_, H> {
             self.ticket(ticket);
             self.since(since, longest);
         }
-        for since in [last_since, urgent_since] {
+        for since in [last, urgent, stalled] {
             since.is_some().hash(self.state);
             if let Some(since) = *since {
                 self.since(since, longest);

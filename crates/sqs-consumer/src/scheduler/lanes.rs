@@ -275,6 +275,9 @@ impl Scheduler {
             // Earlier messages first: what was done with must be deleted before others see later.
             let head = lane.leaving.first_key_value().map(|(_, &ticket)| ticket);
             let Some(head) = head.filter(|_| lane.acknowledging == 0) else {
+                if head.is_some() {
+                    self.settling.stalls(now);
+                }
                 self.drop_if_empty(id);
                 continue;
             };

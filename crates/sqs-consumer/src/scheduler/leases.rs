@@ -177,6 +177,7 @@ impl Scheduler {
         let beats_for_waiting = !self.breaks(Broken::NoHeartbeatWhileWaiting);
         let beats_for_returning = self.breaks(Broken::HeartbeatAfterReturn);
         let beyond = self.breaks(Broken::BeyondTwelveHours);
+        let deletes_may_go = self.deletes_may_go(now);
         let held = self.held.get_mut(&ticket).expect("timers belong to held messages");
         held.lease_timer = None;
         if held.lease.is_over(now) && !held.unconfirmed {
@@ -194,6 +195,12 @@ impl Scheduler {
             if !held.unconfirmed {
                 self.arm(ticket, Timer::Expiry(deadline));
             }
+            return false;
+        }
+        // Deleted now, it needs no further lease; should that fail, there is time for an extension.
+        if held.phase == (Phase::Acknowledging { call: Call::Queued }) && deletes_may_go {
+            self.settling.stalls(now);
+            self.arm(ticket, Timer::Renewal(now + deadline.saturating_since(now) / 2));
             return false;
         }
         let length = match held.lease.extension(now) {

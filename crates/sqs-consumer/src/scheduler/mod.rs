@@ -27,6 +27,7 @@ mod held;
 mod identity;
 mod lanes;
 mod leases;
+mod lingers;
 mod message_id;
 mod polling;
 mod settling;
@@ -84,6 +85,8 @@ pub struct Scheduler {
     lease_timers: LeaseTimers,
     /// Moving mean of a handler's time; none before the first.
     mean_time: Option<Duration>,
+    /// That of the handler that has ended last.
+    latest_time: Duration,
     jitter: Jitter,
     actions: Vec<Action>,
     #[cfg(feature = "broken-schedulers")]
@@ -108,6 +111,7 @@ impl Scheduler {
             wakeups: BTreeSet::new(),
             lease_timers: LeaseTimers::default(),
             mean_time: None,
+            latest_time: Duration::ZERO,
             jitter: Jitter::new(config.seed),
             actions: Vec::new(),
             config,

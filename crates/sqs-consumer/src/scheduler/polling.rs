@@ -20,6 +20,17 @@ const SLOW_RISE: f64 = 1.02;
 /// be full.
 const GATHERED: usize = MAX_BATCH + 2;
 
+/// The same while handlers are idle: few enough that a full receive tells of more.
+const GATHERED_IDLE: usize = MAX_BATCH - 2;
+
+/// How the receive after one is put off.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PutOff {
+    pub(super) at_most: Duration,
+    /// Many handlers have nothing to do, even with what has just come.
+    pub(super) handlers_are_idle: bool,
+}
+
 /// Round trips differ; the known one is among the shortest.
 const ROUND_TRIP_MARGIN: u32 = 3;
 
@@ -119,7 +130,7 @@ impl Polling {
     }
 
     /// A receive that was sent at `requested_at` brought `count` messages. Returns whether it came
-    /// back full. The next one may be put off for as long as `linger`.
+    /// back full.
     pub(super) fn succeeded(
         &mut self,
         now: Time,
@@ -127,7 +138,7 @@ impl Polling {
         requested_at: Time,
         count: usize,
         timing: &Timing,
-        linger: Duration,
+        put_off: PutOff,
     ) -> bool {
         let Some(asked) = self.ended(poll) else {
             return false;
@@ -135,11 +146,17 @@ impl Polling {
         if count > 0 {
             self.active(now);
             (self.retry_at, self.gather_until) = (None, None);
-            self.learn(now, requested_at, count, count >= asked, linger);
+            self.learn(now, requested_at, count, count >= asked, put_off.at_most);
             // A full one after a pause may have been a little more than expected, but several in a row
-            // mean a backlog: the pause gets shorter until there is none.
-            let more = if count < asked { GATHERED } else { self.gathered * 7 / 8 };
-            self.let_some_gather(now, linger, more);
+            // mean a backlog: the pause gets shorter until there is none. Idle handlers are not kept
+            // waiting for that.
+            let more = match (count < asked, put_off.handlers_are_idle) {
+                (true, false) => GATHERED,
+                (true, true) => GATHERED_IDLE,
+                (false, false) => self.gathered * 7 / 8,
+                (false, true) => 0,
+            };
+            self.let_some_gather(now, put_off.at_most, more);
         } else {
             // A server that answers an empty receive at once must not be asked in a hot loop.
             self.retry_at = Some(requested_at + timing.shortest_wait);
@@ -247,19 +264,14 @@ impl Polling {
 }
 
 /// A moving mean, with one more sample.
-fn mean(mean: Option<Duration>, sample: Duration) -> Duration {
+pub(super) fn mean(mean: Option<Duration>, sample: Duration) -> Duration {
     mean.map_or(sample, |mean| mean.mul_f64(0.9) + sample.mul_f64(0.1))
 }
 
 impl Scheduler {
-    /// A handler took this long.
-    pub(super) fn learn(&mut self, took: Duration) {
-        self.mean_time = Some(mean(self.mean_time, took));
-    }
-
-    /// What [`Timing::linger`] makes of it with the handlers as they are.
-    pub(super) fn linger(&self, quick: Duration) -> Duration {
-        self.config.timing.linger(quick, self.mean_time.unwrap_or_default())
+    /// Whether more than a quarter of the handlers will have nothing to do when so many more are here.
+    pub(super) fn handlers_are_idle(&self, more: usize) -> bool {
+        4 * (self.running + self.startable() + more) < 3 * self.config.concurrency
     }
 
     /// Messages (on FIFO: lanes) to hold beyond those running: what can start within the horizon.

@@ -7,6 +7,7 @@ use super::{
     broken::Broken,
     copies::Copies,
     held::{Call, Phase, Place, VisibilityCall},
+    lingers::{Awaited, DeleteLinger},
     trouble::{Kind, Trouble},
 };
 use crate::{
@@ -19,10 +20,7 @@ use crate::{
 pub(super) struct Settling {
     /// Each with the time from which on it waits for company.
     pub(super) deletes: VecDeque<(Ticket, Time)>,
-    /// Since when a delete waits that is its lane's last, so that the group may give out more.
-    pub(super) last_since: Option<Time>,
-    /// The same where the group is known to have more.
-    pub(super) urgent_since: Option<Time>,
+    pub(super) awaited: Awaited,
     pub(super) returns: VecDeque<Ticket>,
     pub(super) extensions: Vec<(Ticket, Duration)>,
     pub(super) copies: Copies,
@@ -32,14 +30,6 @@ pub(super) struct Settling {
     pub(super) change_trouble: Trouble,
     /// While no delete works, one call at a time finds out whether they do again.
     pub(super) probes: bool,
-}
-
-/// How long deletes may wait for company now.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Linger {
-    any: Duration,
-    last: Duration,
-    urgent: Duration,
 }
 
 impl Settling {
@@ -65,15 +55,8 @@ impl Settling {
         }
     }
 
-    fn deletes_due_at(&self, linger: Linger) -> Option<Time> {
-        let oldest = self.deletes.front().map(|&(_, since)| since + linger.any);
-        let last = self.last_since.map(|since| since + linger.last);
-        let urgent = self.urgent_since.map(|since| since + linger.urgent);
-        [oldest, last, urgent].into_iter().flatten().min()
-    }
-
     /// When there is something to send.
-    pub(super) fn flush_at(&self, linger: Linger) -> Option<Time> {
+    pub(super) fn flush_at(&self, linger: DeleteLinger) -> Option<Time> {
         let Trouble { retry_at, .. } = self.delete_trouble;
         let deletes = self.deletes_due_at(linger).filter(|_| !self.probes);
         let deletes =
@@ -195,6 +178,7 @@ impl Scheduler {
         self.settling.unacknowledged += 1;
         let held = &self.held[&ticket];
         let goes_on = !held.dead_lettered || self.breaks(Broken::OnBeforeDeadLetterIsDeleted);
+        let in_lane = matches!(held.place, Place::Lane { .. });
         if let Place::Lane { lane, seat } = held.place
             && goes_on
         {
@@ -202,16 +186,14 @@ impl Scheduler {
             self.lanes.acknowledged(lane, seat);
             // A group gives out its next messages only when its last ones are deleted.
             if self.lanes.is_done(lane) {
-                let settling = &mut self.settling;
-                let since = if may_have_more {
-                    &mut settling.urgent_since
-                } else {
-                    &mut settling.last_since
-                };
-                since.get_or_insert(now);
+                let Awaited { last, urgent, .. } = &mut self.settling.awaited;
+                (if may_have_more { urgent } else { last }).get_or_insert(now);
             }
         }
         self.queue_delete(now, ticket);
+        if in_lane && !goes_on {
+            self.settling.stalls(now);
+        }
     }
 
     pub(super) fn queue_delete(&mut self, now: Time, ticket: Ticket) {
@@ -254,23 +236,6 @@ impl Scheduler {
         }
     }
 
-    /// How long deletes may wait for company now.
-    pub(super) fn delete_linger(&self) -> Linger {
-        let timing = &self.config.timing;
-        let idle = self.running < self.config.concurrency && self.startable() == 0;
-        if self.drain.begun() {
-            Linger { any: Duration::ZERO, last: Duration::ZERO, urgent: Duration::ZERO }
-        } else {
-            let any = self.linger(timing.acknowledge_linger);
-            if idle {
-                let last = self.linger(timing.idle_linger);
-                Linger { any, last, urgent: timing.urgent_linger }
-            } else {
-                Linger { any, last: any, urgent: any }
-            }
-        }
-    }
-
     /// Sends what is due, in as few calls as possible.
     pub(super) fn flush(&mut self, now: Time) {
         let linger = self.delete_linger();
@@ -292,7 +257,7 @@ impl Scheduler {
         self.send_copies(now);
     }
 
-    fn deletes_may_go(&self, now: Time) -> bool {
+    pub(super) fn deletes_may_go(&self, now: Time) -> bool {
         let Settling { delete_trouble, probes, .. } = &self.settling;
         self.drain.begun() || !probes && !delete_trouble.bars(now)
     }
@@ -383,10 +348,8 @@ impl Scheduler {
             self.set_phase(ticket, Phase::Acknowledging { call: Call::UnderWay });
             tickets.push(ticket);
         }
-        if self.settling.deletes.is_empty() {
-            self.settling.last_since = None;
-            self.settling.urgent_since = None;
-        }
+        let left = self.settling.deletes.front().map(|&(_, since)| since);
+        self.settling.awaited.sent(left);
         if !tickets.is_empty() {
             self.settling.probes = self.settling.delete_trouble.lasts();
             self.actions.push(Action::Delete { tickets });
