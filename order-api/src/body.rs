@@ -50,7 +50,7 @@ pub(crate) fn of_json(request: Request<Body>) -> Result<Body, Refusal> {
 }
 
 /// The whole of such a body, and the room that it takes.
-pub(crate) async fn read(mut body: Body, room: &Room) -> Result<(Bytes, Reserved), Refusal> {
+pub(crate) async fn read_order(mut body: Body, room: &Room) -> Result<(Bytes, Reserved), Refusal> {
     let first = at_once(&mut body).await;
     if let Some(Some(Ok(frame))) = &first
         && let Some(data) = frame.data_ref()

@@ -67,7 +67,7 @@ async fn take(
     errors: FieldErrors,
     body: Body,
 ) -> Result<(QueueType, Uuid, Accepted), Refusal> {
-    let (body, reserved) = body::read(body, &api.room).await?;
+    let (body, reserved) = body::read_order(body, &api.room).await?;
     let order = match Order::from_json(&body) {
         Ok(order) if errors.is_empty() => order,
         Ok(_) => return Err(Refusal::Invalid(errors)),
