@@ -45,3 +45,25 @@ impl<T: AsRef<[u8]> + Send + 'static> IntoResponse for Held<T> {
         (Extension(gives_way), Bytes::from_owner(self)).into_response()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::room::{Full, Room};
+    use std::time::Duration;
+
+    #[test]
+    fn an_answer_that_is_not_taken_has_its_room_unless_it_is_small() {
+        for (bytes, all_is_free) in [(SMALL, true), (SMALL + 1, false)] {
+            let room = Room::new(bytes, Duration::MAX);
+            let part = Arc::new(room.whole(bytes).expect("there is room"));
+            let answer = Held::new("a".repeat(bytes), part).into_response();
+            let taken = room.whole(1).err();
+            assert_eq!(taken, (!all_is_free).then_some(Full), "{bytes} bytes");
+            let gives_way = answer.extensions().get::<GivesWay>().is_some();
+            assert_eq!(gives_way, !all_is_free, "{bytes} bytes");
+            drop(answer);
+            assert!(room.whole(bytes).is_ok(), "{bytes} bytes");
+        }
+    }
+}
